@@ -1,0 +1,128 @@
+"""From arrival densities to a density over hypocentres: travel times tie the stations.
+
+For a hypocentre and origin time, each station's density of P is read where P should arrive, and that of S likewise;
+the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Three things keep it honest:
+each density is smoothed by the error of travel times, mixed with an outlier level, and the product is tempered, since neighbouring
+stations share the model's error: n stations with errors of correlation r tell as much as n / (1 + r (n - 1)).
+The density of the hypocentre is then as wide again as the error of position that is common to all stations.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc import lattice
+from jaxloc.geometry import distance_km
+from jaxloc.lattice import LogDensity
+from jaxloc.traveltime import StationTable, look_up_s
+
+SMOOTHING_SPEED_KM_S = 6.0  # turns a lattice's spacing in km into the smoothing in s that it needs
+
+
+class Physics(NamedTuple):
+    """What ties arrival times to a hypocentre, for the stations at hand."""
+
+    table: StationTable
+    station_km: Float[Array, "station 3"]
+    delay_s: Float[Array, "station phase"]
+    smoothing_s: Float[Array, " phase"]
+    outlier: Float[Array, ""]
+    correlation: Float[Array, ""]
+    floor_km: Float[Array, " 2"]
+
+
+class Arrivals(NamedTuple):
+    """Arrival densities of one event as a network gives them; the last place of `log_mass` is no arrival."""
+
+    log_mass: Float[Array, "station phase sample_and_none"]
+    rate_hz: Float[Array, ""]
+    alive: Float[Array, " station"]
+    physics: Physics
+
+
+def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Array, "*batch station phase"]:
+    """Travel times of P and S from places to each station, station delays included, in s."""
+    return look_up_s(physics.table, distance_km(place_km[..., None, :], physics.station_km), place_km[..., None, 2]) + (
+        physics.delay_s
+    )
+
+
+def predicted_s(
+    physics: Physics, hypocentre: Float[Array, "*batch 4"]
+) -> Float[Array, "*batch station phase"]:
+    """When P and S of given hypocentres reach each station, in s on the clock of the origin time."""
+    return hypocentre[..., 3, None, None] + travel_s(physics, hypocentre[..., :3])
+
+
+def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
+    """The log-density of hypocentres, not normalised, for `jaxloc.lattice`."""
+    mass = jnp.exp(arrivals.log_mass)
+    physics, samples = arrivals.physics, mass.shape[-1] - 1
+    duration_s = samples / arrivals.rate_hz
+    spectrum = jnp.fft.rfft(mass[..., :-1], 2 * samples)
+    frequency_hz = jnp.fft.rfftfreq(2 * samples) * arrivals.rate_hz
+    present = ((1 - mass[..., -1]).mean(-1) * arrivals.alive).sum()
+    tempering = 1 / (1 + physics.correlation * jnp.maximum(present - 1, 0))
+
+    def value(
+        points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+    ) -> Float[Array, "point time"]:
+        # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
+        width_s = jnp.sqrt(physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2)
+        response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[:, None]) ** 2)
+        smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
+        elsewhere = mass[..., -1:] / duration_s
+        level = physics.outlier / duration_s
+        inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + elsewhere) + level)
+        outside = jnp.log((1 - physics.outlier) * elsewhere + level)
+        arrival_s = origin_s[..., None, None] + travel_s(physics, points)[:, None]
+        read = _read(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
+        return tempering * (read * arrivals.alive[:, None]).sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
+
+    return value
+
+
+def _read(
+    inside: Float[Array, "station phase sample"],
+    outside: Float[Array, "station phase"],
+    position: Float[Array, "*point station phase"],
+) -> Float[Array, "*point station phase"]:
+    """Linear interpolation in time; before and after the record, the level of an arrival that is not in it."""
+    samples = inside.shape[-1]
+    lower = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, samples - 2)
+    start = jnp.arange(inside.shape[0] * inside.shape[1]).reshape(inside.shape[:2]) * samples
+    flat = inside.reshape(-1)
+    left, right = flat[start + lower], flat[start + lower + 1]
+    part = position - lower
+    within = (position >= 0) & (position <= samples - 1)
+    return jnp.where(within, left + part * (right - left), outside)
+
+
+def hypocentre_lattice(
+    arrivals: Arrivals, log_prior: LogDensity, region: lattice.Region, sizes: lattice.Search
+) -> lattice.Lattice:
+    """The posterior of one event on the last lattice of a coarse-to-fine search."""
+    fixed = log_density(jax.lax.stop_gradient(arrivals), log_prior)
+    centre, scale_tril = lattice.search(fixed, region, sizes)
+    return lattice.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
+
+
+def log_prior_of(region: lattice.Region, depth_mean_km: float, depth_sd_km: float) -> LogDensity:
+    """Flat over the region but for depth: normal, with soft edges as wide as the spacing of the points."""
+    low, high = (jnp.array(side) for side in zip(*region, strict=True))
+
+    def value(
+        points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+    ) -> Float[Array, "point time"]:
+        soft_km = 0.02 + 0.1 * spacing_km
+        space = _inside(points, low[:3], high[:3], soft_km).sum(-1)
+        depth = -0.5 * ((points[:, 2] - depth_mean_km) / depth_sd_km) ** 2
+        return (space + depth)[:, None] + _inside(origin_s, low[3], high[3], soft_km / SMOOTHING_SPEED_KM_S)
+
+    return value
+
+
+def _inside(value: Array, low: Array, high: Array, soft: Array) -> Array:
+    return jax.nn.log_sigmoid((value - low) / soft) + jax.nn.log_sigmoid((high - value) / soft)

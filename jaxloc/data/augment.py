@@ -1,0 +1,164 @@
+"""Augmentations of one event, each keyed: the same earthquake as it could also have been recorded.
+
+Labels follow: a shift in time moves arrivals and origin. Nothing wraps round, and what a shift uncovers is filled with noise
+of the spectrum of the trace's own beginning.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxloc.types import Batch, Label
+
+NOISE_S = 2.5  # length of a trace's beginning that is taken for its noise
+
+
+class Augmentation(NamedTuple):
+    """How much of each; the default of every field leaves events as they are."""
+
+    earlier_s: float = 0.0  # longest shift towards the beginning of the record
+    later_s: float = 0.0
+    drop_stations: float = 0.0  # largest share of stations dropped; the share itself is uniform up to it
+    drop_horizontals: float = 0.0  # probability that a station keeps its vertical component alone
+    noise: float = 0.0  # largest standard deviation of added noise, in those of the trace's beginning
+    quieter: float = 0.0  # decades by which an event is made smaller at most, under noise that stays as it is
+    gain_log10_sd: float = 0.0  # error of each station's gain
+    few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
+
+
+def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
+    """One event after all augmentations that are switched on."""
+    keys = dict(
+        zip(
+            ("shift", "noise", "gain", "horizontals", "stations", "few"),
+            jax.random.split(key, 6),
+            strict=True,
+        )
+    )
+    if settings.earlier_s or settings.later_s:
+        event = shift(keys["shift"], event, settings.earlier_s, settings.later_s)
+    if settings.noise or settings.quieter:
+        event = add_noise(keys["noise"], event, settings.noise, settings.quieter)
+    if settings.gain_log10_sd:
+        event = change_gain(keys["gain"], event, settings.gain_log10_sd)
+    if settings.drop_horizontals:
+        event = drop_horizontals(keys["horizontals"], event, settings.drop_horizontals)
+    if settings.drop_stations:
+        event = drop_stations(keys["stations"], event, settings.drop_stations)
+    if settings.few_stations:
+        event = keep_few(keys["few"], event, settings.few_stations)
+    return event
+
+
+def noise_like(
+    key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples: int
+) -> Float[Array, "*trace sample"]:
+    """Noise with the amplitude spectrum of a short segment, and random phases."""
+    short = segment.shape[-1]
+    window = jnp.hanning(short)
+    spectrum = jnp.abs(jnp.fft.rfft(segment * window)) / jnp.sqrt((window**2).sum())
+    places = jnp.linspace(0, spectrum.shape[-1] - 1, samples // 2 + 1)
+    lower = jnp.clip(jnp.floor(places).astype(int), 0, spectrum.shape[-1] - 2)
+    part = places - lower
+    amplitude = spectrum[..., lower] * (1 - part) + spectrum[..., lower + 1] * part
+    white = jnp.fft.rfft(jax.random.normal(key, (*segment.shape[:-1], samples), segment.dtype))
+    return jnp.fft.irfft(white * amplitude, samples)
+
+
+def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> Batch:
+    """Move the record in time by a uniform amount of whole samples; noise fills what it uncovers."""
+    key_amount, key_noise = jax.random.split(key)
+    seen = event.observations
+    samples, rate = seen.waveforms.shape[-1], seen.rate_hz
+    amount_s = jax.random.uniform(key_amount, (), minval=-earlier_s, maxval=later_s)
+    moved = jnp.round(amount_s * rate).astype(int)
+    places = jnp.arange(samples) - moved
+    inside = (places >= 0) & (places < samples)
+    rolled = jnp.roll(seen.waveforms, moved, -1)
+    waveforms = jnp.where(inside, rolled, _own_noise(key_noise, event))
+    moved_s = moved / rate
+    labels = dict(event.labels)
+    if "hypocentre" in labels:
+        value, mask = labels["hypocentre"]
+        labels["hypocentre"] = Label(value.at[3].add(jnp.where(mask[3], moved_s, 0.0)), mask)
+    if "arrivals" in labels:
+        value, mask = labels["arrivals"]
+        labels["arrivals"] = Label(jnp.where(mask, value + moved_s, 0.0), mask)
+    picks_s = None if seen.picks_s is None else jnp.where(seen.pick_mask, seen.picks_s + moved_s, 0.0)
+    return Batch(seen._replace(waveforms=waveforms, picks_s=picks_s), labels)
+
+
+def _own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
+    """Noise as at the beginning of each trace; none where the channel is dead."""
+    waveforms = event.observations.waveforms
+    short = min(50, waveforms.shape[-1])
+    # The shortest segment common to all rates is taken in samples, since shapes cannot depend on the rate.
+    return noise_like(key, waveforms[..., :short], waveforms.shape[-1])
+
+
+def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -> Batch:
+    """More noise of the trace's own kind, and an event made smaller by up to `quieter` decades under it."""
+    key_level, key_noise, key_size = jax.random.split(key, 3)
+    waveforms = event.observations.waveforms
+    level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0)[:, None, None] * largest
+    factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else 1.0
+    # What a smaller event leaves of its own noise is made up for, so that the background stays.
+    level = jnp.sqrt(level**2 + (1 - factor**2))
+    waveforms = factor * waveforms + level * _own_noise(key_noise, event)
+    return event._replace(observations=event.observations._replace(waveforms=waveforms))
+
+
+def change_gain(key: PRNGKeyArray, event: Batch, log10_sd: float) -> Batch:
+    """Each station's gain off by a log-normal factor."""
+    waveforms = event.observations.waveforms
+    factor = 10 ** (log10_sd * jax.random.normal(key, waveforms.shape[:1]))[:, None, None]
+    return event._replace(observations=event.observations._replace(waveforms=waveforms * factor))
+
+
+def drop_horizontals(key: PRNGKeyArray, event: Batch, probability: float) -> Batch:
+    """Stations that keep the vertical component alone."""
+    waveforms = event.observations.waveforms
+    lost = jax.random.bernoulli(key, probability, waveforms.shape[:1])
+    keep = jnp.stack([jnp.ones_like(lost), ~lost, ~lost], -1)[..., None]
+    return event._replace(observations=event.observations._replace(waveforms=waveforms * keep))
+
+
+def drop_stations(key: PRNGKeyArray, event: Batch, largest_share: float) -> Batch:
+    """Some stations gone, masked and zero; the share lost is uniform up to `largest_share`."""
+    key_share, key_which = jax.random.split(key)
+    share = jax.random.uniform(key_share, (), maxval=largest_share)
+    return _keep(event, ~jax.random.bernoulli(key_which, share, event.observations.station_mask.shape))
+
+
+def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
+    """That many stations alone, drawn among the living, as an event of so many rows."""
+    seen = event.observations
+    rank = jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask
+    rows = jnp.argsort(rank)[:number]
+    by_station = {
+        "waveforms",
+        "station_km",
+        "station_mask",
+        "station_index",
+        "picks_s",
+        "pick_sigma_s",
+        "pick_mask",
+    }
+    taken = {name: getattr(seen, name)[rows] for name in by_station if getattr(seen, name) is not None}
+    labels = dict(event.labels)
+    if "arrivals" in labels:
+        labels["arrivals"] = Label(*(x[rows] for x in labels["arrivals"]))
+    return Batch(seen._replace(**taken), labels)
+
+
+def _keep(event: Batch, keep: Array) -> Batch:
+    seen = event.observations
+    waveforms = seen.waveforms * keep[:, None, None]
+    picks = None if seen.pick_mask is None else seen.pick_mask & keep[:, None]
+    return event._replace(
+        observations=seen._replace(
+            waveforms=waveforms, station_mask=seen.station_mask & keep, pick_mask=picks
+        )
+    )

@@ -1,0 +1,54 @@
+"""A data set: what it holds, and how to take events from it.
+
+Reading a folder, cutting waveform files and simulating all end here, so training, scoring and locating do
+not know where events come from.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxloc.geometry import Frame
+from jaxloc.types import Batch
+
+
+class Station(NamedTuple):
+    """A station: code as NET.STA, position in degrees, elevation in metres above sea level."""
+
+    code: str
+    latitude_deg: float
+    longitude_deg: float
+    elevation_m: float
+    position_sd_km: float = 0.0
+
+
+class Event(NamedTuple):
+    """What is known of an event apart from its waveforms; `start` is the time of sample zero (ISO 8601)."""
+
+    id: str
+    split: str
+    start: str | None = None
+    origin: str | None = None
+    magnitude: float | None = None
+
+
+class Dataset(NamedTuple):
+    """Events at a set of stations, taken by index.
+
+    `take(index)` returns a batch of NumPy arrays with a leading event axis, the station axis in the
+    order of `stations`; it reads from disk or from memory. Labels of every batch hold "hypocentre" and
+    "arrivals", masked where unknown.
+    """
+
+    name: str
+    frame: Frame
+    stations: tuple[Station, ...]
+    events: tuple[Event, ...]
+    rate_hz: float
+    num_samples: int
+    take: Callable[[Int[np.ndarray, " event"]], Batch]
+
+    def __len__(self) -> int:
+        return len(self.events)

@@ -1,0 +1,266 @@
+"""The tables of a SeisBench folder: rows of traces, the events and the stations they belong to.
+
+One row is one trace. Rows are grouped into events by `source_id`, else by `source_origin_time`, else each
+trace is its own event. Everything is checked here, so that what is wrong is said in the words of the file.
+"""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from pandas.api.typing import DataFrameGroupBy
+
+from jaxloc.data.dataset import Event, Station
+from jaxloc.geometry import check_degrees, frame_of, to_km
+
+REQUIRED = ("trace_name", "station_code", "station_latitude_deg", "station_longitude_deg")
+# Read as they stand: "NA" is a network, and an event's number may be longer than a float can hold.
+AS_TEXT = (
+    "trace_name",
+    "source_id",
+    "station_code",
+    "station_network_code",
+    "trace_component_order",
+    "split",
+)
+NO_VALUE = ["", "nan", "NaN", "NAN", "NA", "N/A", "None", "null", "NULL", "<NA>"]
+LONGEST_DELAY_S = 3600.0
+FARTHEST_EVENT_KM, WIDEST_NETWORK_KM = 2000.0, 500.0
+
+
+class Rows(NamedTuple):
+    """The traces of the events of a data set, sorted by event."""
+
+    name: list[str]
+    file: Int[np.ndarray, " row"]
+    event: Int[np.ndarray, " row"]
+    station: Int[np.ndarray, " row"]
+    delay_s: Float[np.ndarray, " row"]
+    gain: Float[np.ndarray, "row 3"]
+    table: pd.DataFrame
+
+
+def read_metadata(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+    """All metadata of a folder, chunks one after another, and the waveform files; column `file` says which.
+
+    Raises:
+        ValueError: where the folder or a file in it is missing, the tables are empty, or a needed column is
+            not there.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"no such folder: {folder}")
+    chunks = (folder / "chunks").read_text().split() if (folder / "chunks").is_file() else [""]
+    tables = [_read_table(folder / f"metadata{chunk}.csv").assign(file=i) for i, chunk in enumerate(chunks)]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if table.empty:
+        raise ValueError(f"{folder}: metadata without a single row; there is nothing to read")
+    missing = [column for column in REQUIRED if column not in table]
+    if missing:
+        raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}")
+    return table, [folder / f"waveforms{chunk}.hdf5" for chunk in chunks]
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise ValueError(f"no {path.name} in {path.parent}; is it a SeisBench folder?")
+    try:
+        names = pd.read_csv(path, nrows=0).columns
+        missing = {name: NO_VALUE for name in names if name not in AS_TEXT}
+        as_text = {name: str for name in AS_TEXT}
+        return pd.read_csv(path, low_memory=False, dtype=as_text, keep_default_na=False, na_values=missing)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no readable table ({error}); an empty data set has no rows at all") from error
+
+
+def column(table: pd.DataFrame, name: str, default: float = np.nan) -> Float[np.ndarray, " row"]:
+    """A column as numbers, `default` where there is no such column or no value.
+
+    Raises:
+        ValueError: where a value is no number.
+    """
+    if name not in table:
+        return np.full(len(table), default)
+    numbers = pd.Series(pd.to_numeric(table[name], errors="coerce"), index=table.index)
+    wrong = numbers.isna() & table[name].notna() & (table[name].astype(str).str.strip() != "")
+    if wrong.any():
+        raise ValueError(f"column {name} holds {table[name][wrong].iloc[0]!r}, which is no number")
+    return numbers.fillna(default).to_numpy(float)
+
+
+def times_ns(table: pd.DataFrame, name: str) -> Int[np.ndarray, " row"]:
+    """A column of UTC times as nanoseconds since 1970, the lowest integer where there is none.
+
+    Raises:
+        ValueError: where a value is no time.
+    """
+    if name not in table:
+        return np.full(len(table), NO_TIME)
+    text = table[name].astype("string").str.strip().replace("", pd.NA)
+    times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
+    if (times.isna() & text.notna()).any():
+        times = pd.to_datetime(text, utc=True, format="mixed", errors="coerce")
+    wrong = times.isna() & text.notna()
+    if wrong.any():
+        raise ValueError(f"column {name} holds {text[wrong].iloc[0]!r}, which is no time; write it as ISO 8601")
+    return times.dt.tz_localize(None).astype("datetime64[ns]").to_numpy().view(np.int64)
+
+
+NO_TIME = np.iinfo(np.int64).min
+
+
+def time_text(ns: int) -> str | None:
+    """Nanoseconds since 1970 as ISO 8601 with microseconds, None for no time."""
+    return None if ns == NO_TIME else f"{np.datetime64(int(ns), 'ns').astype('datetime64[us]')}Z"
+
+
+def station_codes(table: pd.DataFrame) -> np.ndarray:
+    """NET.STA of each row, STA alone where there is no network code."""
+    code = table["station_code"].str.strip()
+    if "station_network_code" not in table:
+        return code.to_numpy()
+    network = table["station_network_code"].fillna("").str.strip()
+    return (network + np.where(network == "", "", ".") + code).to_numpy()
+
+
+def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
+    """The stations of all rows, sorted by code; positions are medians over a station's rows.
+
+    Raises:
+        ValueError: where a station has no coordinates, or ones that are no latitude and longitude, or rows
+            that put it more than 5 km apart.
+    """
+    names = ["station_latitude_deg", "station_longitude_deg", "station_elevation_m", "station_position_sd_km"]
+    numbers = pd.DataFrame({name: column(table, name) for name in names}).assign(code=station_codes(table))
+    bare = numbers[names[:2]].isna().any(axis=1)
+    if bare.any():
+        raise ValueError(f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata")
+    check_degrees(numbers[names[0]].to_numpy(), numbers[names[1]].to_numpy(), "a station in the metadata")
+    groups = numbers.groupby("code", sort=True)[names]
+    middle = groups.median()
+    _check_spread(groups, middle)
+    if middle["station_elevation_m"].isna().any():
+        warnings.warn("stations without station_elevation_m are put at sea level", stacklevel=3)
+    return tuple(
+        Station(str(code), float(row[0]), float(row[1]), *(float(x) for x in np.nan_to_num(row[2:])))
+        for code, row in zip(middle.index, middle.to_numpy(), strict=True)
+    )
+
+
+def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
+    north, east = (groups.max() - groups.min()).iloc[:, :2].to_numpy().T
+    east = np.minimum(east, 360 - east) * np.cos(np.deg2rad(middle.iloc[:, 0].to_numpy()))
+    moved = np.hypot(north, east) > 0.045  # 5 km in degrees of a meridian
+    if moved.any():
+        code = middle.index[int(np.argmax(moved))]
+        raise ValueError(f"station {code} has positions more than 5 km apart; give each place its own code")
+
+
+def event_keys(table: pd.DataFrame) -> np.ndarray:
+    """What each row's event is called: source_id, else source_origin_time, else the trace's own name."""
+    key = table["trace_name"].astype(str)
+    for name in ("source_origin_time", "source_id"):
+        if name in table:
+            text = table[name].fillna("").astype(str)
+            key = text.where(text != "", key)
+    return key.to_numpy()
+
+
+def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    """The rows of one split, all rows for None.
+
+    Raises:
+        ValueError: where there is no such split (lists those there are), or an event lies in several.
+    """
+    if split is None:
+        return table
+    there = sorted(set(table["split"])) if "split" in table else []
+    if split not in there:
+        raise ValueError(f"no split {split!r}; the data set has {', '.join(map(repr, there)) or 'no splits'}")
+    chosen = (table["split"] == split).to_numpy()
+    keys = event_keys(table)
+    shared = set(keys[chosen]) & set(keys[~chosen])
+    if shared:
+        raise ValueError(f"event {min(shared)} has traces in {split!r} and in another split; split by event")
+    return table[chosen].reset_index(drop=True)
+
+
+def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows, tuple[Event, ...]]:
+    """Group the rows of a table into events, in the order in which the events first appear.
+
+    Of several traces of one station and event the first is taken, and a warning says so. Delays are those of
+    a trace behind the earliest of its event.
+
+    Raises:
+        ValueError: where the traces of an event start more than an hour apart.
+    """
+    number, keys = pd.factorize(event_keys(table))
+    place = {station.code: i for i, station in enumerate(stations)}
+    station = np.array([place[code] for code in station_codes(table)])
+    order = np.argsort(number, kind="stable")
+    again = pd.DataFrame({"event": number, "station": station}).iloc[order].duplicated().to_numpy()
+    if again.any():
+        warnings.warn(
+            f"{int(again.sum())} traces share event and station with an earlier one and are left out",
+            stacklevel=3,
+        )
+    order = order[~again]
+    table, number, station = table.iloc[order].reset_index(drop=True), number[order], station[order]
+    start_ns = times_ns(table, "trace_start_time")
+    earliest = np.full(len(keys), np.iinfo(np.int64).max)
+    np.minimum.at(earliest, number, np.where(start_ns == NO_TIME, np.iinfo(np.int64).max, start_ns))
+    delay_s = np.where(start_ns == NO_TIME, 0.0, (start_ns - earliest[number]) * 1e-9)
+    if delay_s.max() > LONGEST_DELAY_S:
+        late = int(np.argmax(delay_s))
+        raise ValueError(
+            f"event {keys[number[late]]}: trace {table['trace_name'][late]} starts {delay_s[late]:.0f} s "
+            "after the earliest of the event; correct trace_start_time or source_id"
+        )
+    gain = np.stack([column(table, f"trace_gain_{letter}", 1.0) for letter in "zne"], -1)
+    names = table["trace_name"].tolist()
+    rows = Rows(names, table["file"].to_numpy(int), number, station, delay_s, gain, table)
+    return rows, _events(rows, keys, earliest)
+
+
+def first_rows(event: Int[np.ndarray, " row"], num_events: int) -> Int[np.ndarray, " event"]:
+    """The first row of each event, for rows sorted by event."""
+    return np.searchsorted(event, np.arange(num_events))
+
+
+def _events(rows: Rows, keys: np.ndarray, earliest: np.ndarray) -> tuple[Event, ...]:
+    table = rows.table.iloc[first_rows(rows.event, len(keys))]
+    split = table["split"].fillna("").astype(str) if "split" in table else [""] * len(keys)
+    origin_ns, magnitude = times_ns(table, "source_origin_time"), column(table, "source_magnitude")
+    start_ns = np.where(earliest == np.iinfo(np.int64).max, NO_TIME, earliest)
+    return tuple(
+        Event(str(key), str(s), time_text(t), time_text(o), None if np.isnan(m) else float(m))
+        for key, s, t, o, m in zip(keys, split, start_ns, origin_ns, magnitude, strict=True)
+    )
+
+
+def check_events(
+    names: list[str], latitude_deg: np.ndarray, longitude_deg: np.ndarray, stations: tuple[Station, ...]
+) -> None:
+    """Refuse events that are no points on earth, or unbelievably far from a small network.
+
+    Raises:
+        ValueError: names the event and asks whether latitude and longitude are swapped.
+    """
+    known = np.flatnonzero(np.isfinite(latitude_deg) & np.isfinite(longitude_deg))
+    if not len(known):
+        return
+    check_degrees(latitude_deg[known], longitude_deg[known], "an event's source_latitude_deg, source_longitude_deg")
+    latitude = np.array([station.latitude_deg for station in stations])
+    longitude = np.array([station.longitude_deg for station in stations])
+    centre = frame_of(latitude, longitude)
+    from_centre_km = np.hypot(*to_km(centre, latitude, longitude))
+    away_km = np.hypot(*to_km(centre, latitude_deg[known], longitude_deg[known]))
+    worst = int(np.argmax(away_km))
+    if 2 * from_centre_km.max() < WIDEST_NETWORK_KM and away_km[worst] > FARTHEST_EVENT_KM:
+        i = known[worst]
+        raise ValueError(
+            f"event {names[i]} at latitude {latitude_deg[i]}, longitude {longitude_deg[i]} lies "
+            f"{away_km[worst]:.0f} km from the centre of its stations; are latitude and longitude swapped?"
+        )

@@ -1,0 +1,140 @@
+"""Coarse-to-fine grid search over hypocentre and origin time, differentiable in the density that it grids.
+
+A lattice is a regular grid seen through a lower-triangular matrix: its axes follow the posterior found one level before, so
+that a few thousand points resolve a broad or a sharp, a round or a slanted posterior alike. The first level covers the whole
+search region; each next one covers the mean plus and minus `SPREAD` standard deviations of the last. Coarse levels ask for
+a density smoothed to their own spacing, so that no narrow peak falls between their points.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+
+from jaxloc.distributions import Components
+
+SPREAD = 3.5
+LEAST_KM = 0.02  # a lattice keeps a size, however sharp the density is
+
+
+class Region(NamedTuple):
+    """Where hypocentres are looked for: ranges of east, north and depth in km and of origin time in s."""
+
+    east_km: tuple[float, float]
+    north_km: tuple[float, float]
+    depth_km: tuple[float, float]
+    origin_s: tuple[float, float]
+
+
+class Search(NamedTuple):
+    """Points along east, north, depth and origin time, for the first level, those between, and the last."""
+
+    first: tuple[int, int, int, int] = (15, 15, 2, 40)
+    middle: tuple[int, int, int, int] = (11, 11, 5, 9)
+    num_middle: int = 3
+    last: tuple[int, int, int, int] = (15, 15, 13, 9)
+
+
+class Lattice(NamedTuple):
+    """A grid of hypocentres and the probability of each of its points.
+
+    Point u of the grid (`axes`, standard units) is the hypocentre `centre + scale_tril @ u`.
+    """
+
+    centre: Float[Array, " 4"]
+    scale_tril: Float[Array, "4 4"]
+    axes: tuple[Float[Array, " point"], ...]
+    log_mass: Float[Array, "east north depth origin"]
+
+
+LogDensity = Callable[[Float[Array, "point 3"], Float[Array, "point time"], Float[Array, ""]], Float[Array, "point time"]]
+"""Points in space, origin times at each, and the spacing of points in km, to log-densities (not normalised).
+
+Space and time come apart since travel times, the dear part, do not depend on origin time.
+"""
+
+
+def search(log_density: LogDensity, region: Region, sizes: Search) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]:
+    """Where the posterior is, and how wide: centre and scale of the last lattice, without derivatives."""
+    low, high = jnp.array(region).T
+    centre, scale = (low + high) / 2, jnp.diag((high - low) / 2)
+    centre, scale = _refine(log_density, centre, scale, sizes.first, 1.0)
+
+    def middle(_: int, place: tuple[Array, Array]) -> tuple[Array, Array]:
+        return _refine(log_density, *place, sizes.middle, SPREAD)
+
+    return jax.lax.stop_gradient(jax.lax.fori_loop(0, sizes.num_middle, middle, (centre, scale)))
+
+
+def evaluate(
+    log_density: LogDensity, centre: Float[Array, " 4"], scale_tril: Float[Array, "4 4"], sizes: tuple[int, ...],
+    half_width: float = SPREAD,
+) -> Lattice:
+    """The normalised density on a lattice; derivatives flow through the density, not the lattice's place."""
+    axes = tuple(jnp.linspace(-half_width, half_width, n) for n in sizes)
+    grid = jnp.stack(jnp.meshgrid(*axes[:3], indexing="ij"), -1).reshape(-1, 3)
+    points = centre + grid @ scale_tril[:, :3].T
+    origin_s = points[:, 3:] + scale_tril[3, 3] * axes[3]
+    steps = jnp.array([a[1] - a[0] for a in axes[:3]])
+    spacing_km = jnp.linalg.norm(scale_tril[:3, :3] * steps, axis=0).max()
+    value = log_density(points[:, :3], origin_s, spacing_km)
+    return Lattice(centre, scale_tril, axes, (value - logsumexp(value)).reshape(sizes))
+
+
+def _refine(
+    log_density: LogDensity, centre: Array, scale_tril: Array, sizes: tuple[int, ...], half_width: float
+) -> tuple[Array, Array]:
+    lattice = evaluate(log_density, centre, scale_tril, sizes, half_width)
+    mean, variance = _moments(lattice)
+    # What lies within a cell is not known: its own spread comes on top.
+    steps = jnp.array([a[1] - a[0] for a in lattice.axes])
+    variance = variance + jnp.diag(steps**2 / 6)
+    new = scale_tril @ jnp.linalg.cholesky(variance)
+    floor = jnp.diag(jnp.array([LEAST_KM, LEAST_KM, LEAST_KM, LEAST_KM / 6]) ** 2)
+    return centre + scale_tril @ mean, jnp.linalg.cholesky(new @ new.T + floor)
+
+
+def _moments(lattice: Lattice) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]:
+    """Mean and covariance of a lattice in its standard units."""
+    mass = jnp.exp(lattice.log_mass).reshape(-1)
+    grid = jnp.stack(jnp.meshgrid(*lattice.axes, indexing="ij"), -1).reshape(-1, 4)
+    mean = mass @ grid
+    apart = grid - mean
+    return mean, (apart * mass[:, None]).T @ apart
+
+
+def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
+    """A lattice as a Gaussian mixture: one component for each point of space, origin time summed over.
+
+    Components are as wide as half the lattice's spacing, which leaves a ripple of one per cent in the density and adds
+    a few per cent to the variance, and wider by `floor_km`, the error of horizontal position and of depth that no arrival time tells of.
+    """
+    mass = jnp.exp(lattice.log_mass)
+    space = mass.sum(-1)
+    time = lattice.axes[3]
+    given_place = jax.nn.softmax(lattice.log_mass, -1)  # safe, with its derivatives, where there is no mass
+    mean_u = given_place @ time
+    variance_u = given_place @ time**2 - mean_u**2
+    grid = jnp.stack(jnp.meshgrid(*lattice.axes[:3], indexing="ij"), -1)
+    points = jnp.concatenate([grid, mean_u[..., None]], -1).reshape(-1, 4)
+    steps = jnp.array([a[1] - a[0] for a in lattice.axes])
+    width = jnp.concatenate([steps[:3] / 2, jnp.sqrt((space * variance_u).sum() + (steps[3] / 2) ** 2)[None]])
+    kernel = lattice.scale_tril * width
+    floor = jnp.array([floor_km[0], floor_km[0], floor_km[1], 1e-3])
+    tril = jnp.linalg.cholesky(kernel @ kernel.T + jnp.diag(floor**2))
+    log_weight = logsumexp(lattice.log_mass, -1).reshape(-1)
+    return Components(log_weight, lattice.centre + points @ lattice.scale_tril.T, tril[None])
+
+
+def region_around(
+    hypocentres: Float[np.ndarray, "event 4"], margin_km: float, depth_km: tuple[float, float], origin_s: tuple[float, float]
+) -> Region:
+    """The box around known epicentres plus a margin, with given depths and origin times."""
+    low, high = hypocentres.min(0) - margin_km, hypocentres.max(0) + margin_km
+    return Region(
+        (float(low[0]), float(high[0])), (float(low[1]), float(high[1])), depth_km, origin_s
+    )

@@ -1,0 +1,1 @@
+"""Locators: anything that maps observations to a posterior over hypocentres."""

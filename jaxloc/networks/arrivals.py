@@ -1,0 +1,161 @@
+"""Arrivals by a network: when P and S reach each station, and that they do not.
+
+One network serves every station: it sees three components of one trace and gives the probability that P, and that S,
+arrives at each sample, or not at all. Beside it the model carries the physics that ties stations together
+(speeds of the layers, station delays and positions, how far to trust arrival times), as parameters in standard units, so that any weight
+posterior covers both. `jaxloc.heads.arrivals` makes a posterior over hypocentres of the two.
+
+The shape of the network is that of PhaseNet (Zhu & Beroza 2019, GJI 216): a U over time, four times coarser at each step.
+Differs from it: probabilities add up to one over time with "no arrival", not over phases at each sample, since a trace has one
+P of one event; input on a logarithmic scale, so that a weak P before a strong S is seen; pooled context at the bottom.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc.arrival_physics import Arrivals, Physics
+from jaxloc.networks.binding import bind
+from jaxloc.networks.layers import TINY, Conv1D, Norm, waveforms_of
+from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
+from jaxloc.types import PHASES, Network, Observations
+
+
+class Prior(NamedTuple):
+    """Middle and spread of the physical parameters before data; positive ones are log-normal."""
+
+    speed_sd: float = 0.05
+    vp_vs: float = 1.73
+    vp_vs_sd: float = 0.03
+    delay_sd_s: tuple[float, float] = (0.1, 0.17)
+    smoothing_s: tuple[float, float] = (0.06, 0.1)
+    smoothing_log_sd: float = 0.7
+    outlier: float = 0.03
+    outlier_log_sd: float = 1.0
+    correlation: float = 0.03
+    correlation_log_sd: float = 1.0
+    floor_km: tuple[float, float] = (0.15, 0.4)
+    floor_log_sd: float = 0.7
+
+
+class PhysicsModel(nn.Module):
+    """The physical parameters, each standard normal before data, and what they mean."""
+
+    velocity: tuple[tuple[float, ...], tuple[float, ...]]  # tops in km, P speeds in km/s
+    position_sd_km: tuple[float, ...]
+    grid: TableGrid
+    prior: Prior = Prior()
+
+    @nn.compact
+    def __call__(self, observations: Observations) -> Physics:
+        def standard(name: str, *shape: int) -> Array:
+            return self.param(name, nn.initializers.zeros, shape)
+
+        prior, tops = self.prior, jnp.array(self.velocity[0])
+        known = len(self.position_sd_km)
+        vp = jnp.array(self.velocity[1]) * jnp.exp(prior.speed_sd * standard("speed", len(self.velocity[0])))
+        vp_vs = prior.vp_vs + prior.vp_vs_sd * standard("vp_vs")
+        delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
+        shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
+        # A station that was not there in training has neither delay nor shift: the row after the last is zero.
+        row = jnp.where(observations.station_index >= 0, observations.station_index, known)
+        shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
+        return Physics(
+            for_stations(tabulate(VelocityModel(tops, vp, vp / vp_vs), self.grid), observations.station_km[:, 2]),
+            observations.station_km + shift_km,
+            jnp.pad(delay_s, ((0, 1), (0, 0)))[row],
+            jnp.array(prior.smoothing_s) * jnp.exp(prior.smoothing_log_sd * standard("smoothing", 2)),
+            jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
+            prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
+            jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),
+        )
+
+
+class TraceModel(nn.Module):
+    """Three components of each trace to logits of P and S over time and of their absence."""
+
+    channels: tuple[int, ...] = (12, 16, 24, 32, 48)
+    kernel_size: int = 7
+    stride: int = 4
+    norm: str = "layer"
+
+    def _block(self, x: Array, features: int, stride: int = 1) -> Array:
+        x = Conv1D(features, self.kernel_size, strides=stride)(x)
+        return nn.gelu(Norm(self.norm)(x))
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "station sample channel"]) -> Float[Array, "station phase sample_and_none"]:
+        samples = x.shape[1]
+        multiple = self.stride ** (len(self.channels) - 1)
+        x = jnp.pad(x, ((0, 0), (0, -samples % multiple), (0, 0)))
+        x, skips = self._block(x, self.channels[0]), []
+        for features in self.channels[1:]:
+            skips.append(x)
+            x = self._block(self._block(x, features, self.stride), features)
+        pooled = jnp.concatenate([x.mean(1), x.max(1)], -1)
+        none = nn.Dense(len(PHASES), name="none")(nn.gelu(nn.Dense(self.channels[-1])(pooled)))
+        x = x + nn.Dense(self.channels[-1])(pooled)[:, None, :]
+        for features, skip in zip(self.channels[-2::-1], skips[::-1], strict=True):
+            x = jnp.repeat(nn.Dense(features)(x), self.stride, 1)
+            x = self._block(jnp.concatenate([x, skip], -1), features)
+        x = Conv1D(len(PHASES), self.kernel_size, name="arrival")(x)[:, :samples]
+        return jnp.concatenate([jnp.swapaxes(x, 1, 2), none[:, :, None]], -1)
+
+
+def trace_channels(
+    waveforms: Float[Array, "station sample component"],
+) -> Float[Array, "station sample channel"]:
+    """Traces on two scales: linear over the largest sample, and inverse hyperbolic sine over the median one.
+
+    The second shows noise, P and S alike, whatever the gain. Whether each component is there comes as three
+    channels more. A silent station gives zeros.
+    """
+    size = jnp.abs(waveforms)
+    largest = size.max((1, 2), keepdims=True)
+    scaled = waveforms / jnp.where(largest > TINY, largest, 1.0)
+    there = size.max(1, keepdims=True) > TINY
+    typical = jnp.nanmedian(jnp.where(there, jnp.abs(scaled), jnp.nan), (1, 2), keepdims=True)
+    typical = jnp.where(typical > 1e-7, typical, 1e-7)
+    logarithmic = jnp.arcsinh(scaled / typical) / 3
+    presence = jnp.broadcast_to(there, scaled.shape).astype(scaled.dtype)
+    return jnp.concatenate([scaled, logarithmic, presence], -1)
+
+
+class Model(nn.Module):
+    """The trace network over all stations, and the physics."""
+
+    physics: PhysicsModel
+    trace: TraceModel
+
+    def __call__(self, observations: Observations) -> Arrivals:
+        waveforms = waveforms_of(observations)
+        alive = observations.station_mask & (jnp.abs(waveforms).max((1, 2)) > TINY)
+        logits = self.trace(trace_channels(waveforms))
+        return Arrivals(
+            jax.nn.log_softmax(logits, -1),
+            observations.rate_hz,
+            alive.astype(logits.dtype),
+            self.physics(observations),
+        )
+
+
+def network(
+    velocity: tuple[tuple[float, ...], tuple[float, ...]],
+    position_sd_km: tuple[float, ...],
+    grid: TableGrid,
+    prior: Prior = Prior(),
+    **settings: object,
+) -> Network:
+    """The arrivals network bound to pure functions.
+
+    Args:
+        velocity: tops of layers in km and their P speeds in km/s.
+        position_sd_km: how well the position of each station of the training network is known, in km.
+        grid: where travel times are tabulated.
+        prior: the physical parameters before data.
+        settings: of `TraceModel`.
+    """
+    return bind(Model(PhysicsModel(velocity, position_sd_km, grid, prior), TraceModel(**settings)))

@@ -1,0 +1,136 @@
+"""Zhang, Zhang, Yuan, Liu, Chen & Li (2020): a fully convolutional network from waveforms to a volume.
+
+X. Zhang and others, Locating induced earthquakes with a network of seismic stations in Oklahoma via a deep
+learning method, Scientific Reports 10, 1941. Stations are the rows of an image in fixed order, samples its
+columns, components its channels; an encoder of 3 x 3 convolutions and pooling ends in 1024 features, a
+decoder of nearest-neighbour upsampling and convolutions gives a volume whose depths are channels.
+
+Differs from the paper, with `published=True`:
+
+* Output: log-odds of the voxels. Sigmoids, and the label imposed on them, a Gaussian of 20 km standard
+  deviation (2.4 km in depth), are in `jaxloc.heads.published_volume`.
+* Maps are resized to the wanted grid's quarter, half and full size. For the published input and grid
+  these are the published factors 4, 2 and 2.
+* The volume comes out east, north, depth. The paper's rows are north-south (80) and columns
+  east-west (128), in degrees or kilometres without the cosine of latitude; ours come from `Frame`.
+* Training copies by circular shift, which wrap the coda to the head of the window, are not made here.
+* Amplitudes are not clipped to +-0.01 before scaling; a masked station does not set the scale.
+
+Differs besides, as it is by default (`published=False`):
+
+* Scale: each station by its own root mean square, with two more channels, its standardised log10 amplitude
+  and its mask. The paper divides by the largest amplitude of all traces: far stations vanish.
+* A softmax over all voxels (`jaxloc.heads.volume`) in place of 307 200 independent sigmoids, which
+  sum to anything, and no imposed label width.
+* Normalisation within the event after each convolution; the paper has none.
+* The first convolution has a window of 3 x 7 and a time stride of four in place of the first pooling, and
+  widths are an eighth: 8 to 128 features in place of 64 to 1024.
+* Between encoder and decoder each feature's image of rows x times is mapped to east x north by two learnt
+  matrices (`remap`), because rows of a list and seconds are no places; the paper leaves that to padding.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc.networks.binding import bind
+from jaxloc.networks.layers import (
+    TINY,
+    Conv2D,
+    Dropout,
+    Norm,
+    in_order,
+    max_pool,
+    station_traces,
+    waveforms_of,
+)
+from jaxloc.types import Network, Observations
+
+POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))  # stations x samples after each of the first four blocks
+
+
+class Model(nn.Module):
+    """The observations of one event to a volume of raw outputs [east, north, depth].
+
+    `width` is the features of the first block (paper: 64), `grid` the cells east, north and down. The
+    numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
+    puts stations into fixed rows by `station_index`; None takes the rows as they come.
+    """
+
+    grid: tuple[int, int, int] = (128, 80, 30)
+    width: int = 8
+    published: bool = False
+    norm: str = "group"
+    dropout: float = 0.0
+    remap: bool = True
+    log_amplitude: tuple[float, float] = (-6.0, 1.5)
+    num_stations: int | None = None
+
+    @nn.compact
+    def __call__(self, observations: Observations) -> Float[Array, "east north depth"]:
+        """Log-weights, or with the published head log-odds, of the voxels."""
+        observations = in_order(observations, self.num_stations)
+        if self.published:
+            image = _largest_scaled(waveforms_of(observations))
+        else:
+            image = _station_image(observations, *self.log_amplitude)
+        volume = self._decode(self._encode(image))
+        return jnp.swapaxes(volume, 0, 1)
+
+    def _layer(
+        self, image: Array, factor: float, window: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1)
+    ) -> Array:
+        image = Conv2D(max(1, round(self.width * factor)), window, stride)(image)
+        return nn.relu(image if self.published else Norm(self.norm)(image))
+
+    def _encode(self, image: Float[Array, "station sample channel"]) -> Float[Array, "row column feature"]:
+        rate = 0.5 if self.published else self.dropout
+        for block, pool in enumerate(POOLS):
+            early = block == 0 and not self.published
+            image = self._layer(image, 2**block, *(((3, 7), (1, 4)) if early else ()))
+            image = self._layer(image, 2**block)
+            image = Dropout(rate)(image) if block == 3 else image
+            image = image if early else max_pool(image, pool)
+        return Dropout(rate)(self._layer(self._layer(image, 16), 16))
+
+    def _decode(self, image: Float[Array, "row column feature"]) -> Float[Array, "north east depth"]:
+        east, north, depth = self.grid
+        if self.remap and not self.published:
+            image = _remapped(image, (-(-north // 4), -(-east // 4)))
+        for factor, features in ((4, (8, 8, 8)), (2, (4, 4, 4)), (1, (2, 1, 1))):
+            image = _upsampled(image, (-(-north // factor), -(-east // factor)))
+            for number, feature in enumerate(features):
+                image = self._layer(image, feature, (2, 2) if number == 0 else (3, 3))
+        return Conv2D(depth, (1, 1))(self._layer(image, 0.5))
+
+
+def _remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
+    """Both axes of the image mapped to `size` by a matrix each, the same for all features."""
+    image = nn.Dense(size[1], name="columns")(jnp.swapaxes(image, 1, 2))
+    image = nn.Dense(size[0], name="rows")(jnp.moveaxis(image, 0, -1))
+    return nn.relu(jnp.transpose(image, (2, 1, 0)))
+
+
+def _upsampled(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
+    return jax.image.resize(image, (*size, image.shape[-1]), "nearest")
+
+
+def _largest_scaled(waveforms: Float[Array, "station sample component"]) -> Array:
+    largest = jnp.abs(waveforms).max()
+    return waveforms / jnp.where(largest > TINY, largest, 1.0)
+
+
+def _station_image(observations: Observations, mean: float, sd: float) -> Array:
+    """Traces of each station, its log-amplitude and its mask: five channels."""
+    traces = station_traces(observations, mean, sd)
+    constant = jnp.stack([traces.log_amplitude, traces.mask.astype(traces.log_amplitude.dtype)], -1)
+    wide = jnp.broadcast_to(constant[:, None], (*traces.waveforms.shape[:2], 2))
+    return jnp.concatenate([traces.waveforms, wide], -1)
+
+
+def network(size: tuple[int, int, int], **settings: Any) -> Network:
+    """The network of a volume of `size` as pure functions; settings are those of `Model`."""
+    return bind(Model(grid=(size[0], size[1], size[2]), **settings))

@@ -1,0 +1,145 @@
+"""The types that carry the house: observations in, a posterior over hypocentres out.
+
+Every network, weight posterior and locator meets the others through these types alone. Arrays are
+written for one event; a batch is the same pytree with a leading event axis, made by `jax.vmap`.
+
+Units: kilometres, seconds, metres per second of ground velocity. Local coordinates are east, north
+and depth, depth positive downwards. Times count from the first sample of the record.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+COMPONENTS = ("Z", "N", "E")
+PHASES = ("P", "S")
+COORDINATES = ("east_km", "north_km", "depth_km", "origin_s")
+
+Params: TypeAlias = PyTree[Array]
+
+
+class Observations(NamedTuple):
+    """What a network of stations saw of one event, padded and masked; what is not known is None.
+
+    A dead channel, or a component that a station lacks, is all zero. A padded station has its mask
+    False and zeros everywhere. `station_index` says which of the stations of the training network
+    a row is, -1 for one that was not there.
+    """
+
+    waveforms: Float[Array, "*event station component sample"] | None
+    station_km: Float[Array, "*event station 3"]
+    station_mask: Bool[Array, "*event station"]
+    station_index: Int[Array, "*event station"]
+    rate_hz: Float[Array, "*event"]
+    picks_s: Float[Array, "*event station phase"] | None = None
+    pick_sigma_s: Float[Array, "*event station phase"] | None = None
+    pick_mask: Bool[Array, "*event station phase"] | None = None
+
+
+class Label(NamedTuple):
+    """A labelled quantity and which of its elements are known; unknown elements hold zero."""
+
+    value: Float[Array, "*shape"]
+    mask: Bool[Array, "*shape"]
+
+
+Labels: TypeAlias = dict[str, Label]
+"""By name: "hypocentre" [4] (`COORDINATES`), "arrivals" [station, phase] in s, "magnitude" [], ..."""
+
+
+class Batch(NamedTuple):
+    """Observations with their labels: one event, or a batch with a leading axis."""
+
+    observations: Observations
+    labels: Labels
+
+
+class Weights(NamedTuple):
+    """One draw of a network: parameters, and a key only where the forward pass is random."""
+
+    params: Params
+    key: PRNGKeyArray | None = None
+
+
+class Network(NamedTuple):
+    """A network bound to pure functions: `init(key, observations)` and `apply(weights, observations)`.
+
+    Both see the observations of one event. `apply` returns the raw output that a head reads.
+    """
+
+    init: Callable[[PRNGKeyArray, Observations], Params]
+    apply: Callable[[Weights, Observations], PyTree[Array]]
+
+
+class Head(NamedTuple):
+    """What turns a network's raw output for one event into probability.
+
+    `size` is the number (or shape) of raw outputs the head wants, `distribution(raw)` returns NumPyro
+    distributions by label name, and `log_likelihood(raw, labels)` adds up the log-likelihoods of
+    the labels that the head knows, leaving out masked ones.
+    """
+
+    size: int | tuple[int, ...]
+    distribution: Callable[[PyTree[Array]], dict[str, dist.Distribution]]
+    log_likelihood: Callable[[PyTree[Array], Labels], Float[Array, ""]]
+
+
+class Target(NamedTuple):
+    """What a weight posterior is fitted to.
+
+    `log_likelihood(weights, batch)` is one number an event, `log_prior(params)` one number,
+    `prior_mean` and `prior_scale` trees like the parameters (the prior is normal), `num_data` the number of
+    training events, and `template` holds the parameters' shapes.
+    """
+
+    log_likelihood: Callable[[Weights, Batch], Float[Array, " event"]]
+    log_prior: Callable[[Params], Float[Array, ""]]
+    prior_mean: Params
+    prior_scale: Params
+    num_data: int
+    template: Params
+
+
+State: TypeAlias = PyTree[Array]
+
+
+class Info(NamedTuple):
+    """What one update tells: the loss an event, and its two parts (nats an event)."""
+
+    loss: Float[Array, ""]
+    negative_log_likelihood: Float[Array, ""]
+    divergence: Float[Array, ""]
+
+
+class Method(NamedTuple):
+    """A way to find a posterior over weights, as three pure functions.
+
+    `init(key, params)` starts from given parameters, `update(key, state, batch)` takes one step,
+    and `sample(key, state, n)` gives `n` draws at once, with a leading draw axis.
+    """
+
+    init: Callable[[PRNGKeyArray, Params], State]
+    update: Callable[[PRNGKeyArray, State, Batch], tuple[State, Info]]
+    sample: Callable[[PRNGKeyArray, State, int], Weights]
+
+
+class Posterior(NamedTuple):
+    """A posterior over hypocentres: one event, or a batch with a leading axis.
+
+    `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions`), `epistemic` and
+    `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws
+    and the mean of the covariances. `others` holds the distributions of other labels by name.
+    """
+
+    hypocentre: dist.Distribution
+    epistemic: Float[Array, "*event 4 4"]
+    aleatoric: Float[Array, "*event 4 4"]
+    others: dict[str, Any] = {}
+
+
+class Locator(Protocol):
+    """Anything that locates: a batch of observations to their posteriors."""
+
+    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior: ...
