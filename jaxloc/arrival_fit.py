@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxloc.arrival_physics import Physics, predicted_s
 from jaxloc.types import Batch, Label, Params
@@ -21,7 +21,7 @@ PhysicsOf = Callable[[Params], Physics]
 
 
 def fit_physics(
-    physics_of: PhysicsOf, params: Params, batch: Batch, *, steps: int = 300, learning_rate: float = 0.03
+    physics_of: PhysicsOf, params: Params, batch: Batch, *, steps: int = 100, learning_rate: float = 0.06
 ) -> tuple[Params, Float[Array, " event"]]:
     """Physical parameters and the origin time in s of each event, from picks and labelled epicentres and depths.
 
@@ -31,6 +31,9 @@ def fit_physics(
         batch: events with picks; an event without any keeps an origin time of zero.
         steps: of Adam, at each width of the residuals.
         learning_rate: of Adam, falling to zero.
+
+    Raises:
+        ValueError: where the observations hold no picks.
     """
     origin_s = jax.vmap(lambda e: _first_origin_s(physics_of(params), e))(batch)
 
@@ -39,10 +42,10 @@ def fit_physics(
 
         def of_event(event: Batch, origin: Array) -> Array:
             hypocentre = event.labels["hypocentre"].value.at[3].set(origin)
-            seen = event.observations
-            residual = seen.picks_s - predicted_s(physics, hypocentre)
+            picks_s, pick_mask = _picks(event)
+            residual = picks_s - predicted_s(physics, hypocentre)
             good = -0.5 * (residual / width_s) ** 2 - jnp.log(width_s)
-            known = seen.pick_mask & event.labels["hypocentre"].mask[:3].all()
+            known = pick_mask & event.labels["hypocentre"].mask[:3].all()
             return jnp.where(known, jnp.logaddexp(good + jnp.log(0.9), jnp.log(0.1 / OUTLIER_S)), 0.0).sum()
 
         prior = sum((leaf**2).sum() / 2 for leaf in jax.tree.leaves(fitted[0]))
@@ -52,8 +55,10 @@ def fit_physics(
     for width_s in NARROWING_S:
         optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-        def step(carry: tuple, _: None, width_s: float = width_s, optimizer: object = optimizer) -> tuple[tuple, None]:
-            change, memory = optimizer.update(jax.grad(loss)(carry[0], width_s), carry[1])
+        def step(
+            carry: tuple, _: None, width_s: float = width_s, update: Callable = optimizer.update
+        ) -> tuple[tuple, None]:
+            change, memory = update(jax.grad(loss)(carry[0], width_s), carry[1])
             return (optax.apply_updates(carry[0], change), memory), None
 
         fitted = jax.jit(lambda start: jax.lax.scan(step, start, None, length=steps)[0][0])(
@@ -62,10 +67,18 @@ def fit_physics(
     return fitted
 
 
+def _picks(event: Batch) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
+    seen = event.observations
+    if seen.picks_s is None or seen.pick_mask is None:
+        raise ValueError("observations.picks_s is None; physics is fitted to picks: use a data set that has them")
+    return seen.picks_s, seen.pick_mask
+
+
 def _first_origin_s(physics: Physics, event: Batch) -> Float[Array, ""]:
     """The median of pick minus travel time, half of which may be wrong."""
     hypocentre = event.labels["hypocentre"].value.at[3].set(0.0)
-    apart = jnp.where(event.observations.pick_mask, event.observations.picks_s - predicted_s(physics, hypocentre), jnp.nan)
+    picks_s, pick_mask = _picks(event)
+    apart = jnp.where(pick_mask, picks_s - predicted_s(physics, hypocentre), jnp.nan)
     return jnp.nan_to_num(jnp.nanmedian(apart))
 
 

@@ -66,9 +66,7 @@ def arrivals(
         flat = -jnp.log(volume) - jnp.where(mask[3], jnp.log(duration_s), 0.0)
         return jnp.logaddexp(jnp.log1p(-LOST) + known, jnp.log(LOST) + flat)
 
-    return Head(
-        (), lambda raw: {"hypocentre": mixture(raw, sizes)}, log_likelihood
-    )
+    return Head((), lambda raw: {"hypocentre": mixture(raw, sizes)}, log_likelihood)
 
 
 def _arrival_log_likelihood(

@@ -1,10 +1,11 @@
 """From arrival densities to a density over hypocentres: travel times tie the stations.
 
 For a hypocentre and origin time, each station's density of P is read where P should arrive, and that of S likewise;
-the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Three things keep it honest:
-each density is smoothed by the error of travel times, mixed with an outlier level, and the product is tempered, since neighbouring
-stations share the model's error: n stations with errors of correlation r tell as much as n / (1 + r (n - 1)).
-The density of the hypocentre is then as wide again as the error of position that is common to all stations.
+the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Three
+things keep it honest: each density is smoothed by the error of travel times, mixed with an outlier level, and the
+product is tempered, since neighbouring stations share the model's error: n stations with errors of correlation r tell
+as much as n / (1 + r (n - 1)). The density of the hypocentre is then as wide again as the error of position that is
+common to all stations.
 """
 
 from typing import NamedTuple
@@ -49,9 +50,7 @@ def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Arra
     )
 
 
-def predicted_s(
-    physics: Physics, hypocentre: Float[Array, "*batch 4"]
-) -> Float[Array, "*batch station phase"]:
+def predicted_s(physics: Physics, hypocentre: Float[Array, "*batch 4"]) -> Float[Array, "*batch station phase"]:
     """When P and S of given hypocentres reach each station, in s on the clock of the origin time."""
     return hypocentre[..., 3, None, None] + travel_s(physics, hypocentre[..., :3])
 

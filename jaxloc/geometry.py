@@ -23,9 +23,7 @@ class Frame(NamedTuple):
 
 @lru_cache
 def _projection(frame: Frame) -> Transformer:
-    local = (
-        f"+proj=aeqd +lat_0={frame.latitude_deg} +lon_0={frame.longitude_deg} +datum=WGS84 +units=km"
-    )
+    local = f"+proj=aeqd +lat_0={frame.latitude_deg} +lon_0={frame.longitude_deg} +datum=WGS84 +units=km"
     return Transformer.from_crs("EPSG:4326", local, always_xy=True)
 
 
@@ -46,19 +44,13 @@ def check_degrees(latitude_deg: np.ndarray, longitude_deg: np.ndarray, what: str
         )
 
 
-def to_km(
-    frame: Frame, latitude_deg: np.ndarray, longitude_deg: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def to_km(frame: Frame, latitude_deg: np.ndarray, longitude_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Degrees to kilometres east and north of the frame's origin."""
-    east_km, north_km = _projection(frame).transform(
-        np.asarray(longitude_deg, float), np.asarray(latitude_deg, float)
-    )
+    east_km, north_km = _projection(frame).transform(np.asarray(longitude_deg, float), np.asarray(latitude_deg, float))
     return np.asarray(east_km), np.asarray(north_km)
 
 
-def to_degrees(
-    frame: Frame, east_km: np.ndarray, north_km: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def to_degrees(frame: Frame, east_km: np.ndarray, north_km: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Kilometres east and north of the frame's origin to latitude and longitude in degrees."""
     longitude_deg, latitude_deg = _projection(frame).transform(
         np.asarray(east_km, float), np.asarray(north_km, float), direction="INVERSE"
@@ -73,9 +65,7 @@ def frame_of(latitude_deg: np.ndarray, longitude_deg: np.ndarray) -> Frame:
     return Frame(round(float(np.mean(latitude_deg)), 2), round(float(longitude), 2))
 
 
-def distance_km(
-    first_km: Float[Array, "*batch xyz"], second_km: Float[Array, "*batch xyz"]
-) -> Float[Array, " *batch"]:
+def distance_km(first_km: Float[Array, "*batch xyz"], second_km: Float[Array, "*batch xyz"]) -> Float[Array, " *batch"]:
     """Horizontal distance between local points; its gradient at zero distance is zero, not NaN."""
     squared = ((first_km[..., :2] - second_km[..., :2]) ** 2).sum(-1)
     apart = squared > 0

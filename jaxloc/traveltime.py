@@ -35,12 +35,17 @@ def layered(top_km: list[float], vp_km_s: list[float], vs_km_s: list[float]) -> 
     """A checked model of flat layers.
 
     Raises:
-        ValueError: where lengths differ, tops do not increase, or a speed is not positive, or S is not slower than P.
+        ValueError: where lengths differ, tops do not increase, a value is not finite, a speed is not positive, or S is
+            not slower than P.
     """
     top, vp, vs = (np.asarray(x, float) for x in (top_km, vp_km_s, vs_km_s))
     if not (top.shape == vp.shape == vs.shape and top.ndim == 1 and top.size):
         raise ValueError(
             f"top_km, vp_km_s and vs_km_s must have one value a layer, got {top.size}, {vp.size} and {vs.size}"
+        )
+    if not np.isfinite([*top, *vp, *vs]).all():
+        raise ValueError(
+            f"depths of tops and speeds must be finite, got {top.tolist()} km, {vp.tolist()} and {vs.tolist()} km/s"
         )
     if (np.diff(top) <= 0).any():
         raise ValueError(f"top_km must increase downwards, got {top.tolist()}")
@@ -170,7 +175,7 @@ def tabulate(model: VelocityModel, grid: TableGrid) -> TravelTimeTable:
         )
     )
 
-    def slowness(speed_km_s, x_km, z_km, r_km):
+    def slowness(speed_km_s: Float[Array, " layer"], x_km: Array, z_km: Array, r_km: Array) -> Float[Array, ""]:
         # Half a kilometre aside from the receiver: the limit of time over distance there, without 0 / 0.
         z_km = jnp.where(jnp.abs(z_km - r_km) + x_km < 0.5, r_km + 0.5, z_km)
         time_s = travel_time_s(model.top_km, speed_km_s, x_km, z_km, r_km)

@@ -136,10 +136,12 @@ class Posterior(NamedTuple):
     hypocentre: dist.Distribution
     epistemic: Float[Array, "*event 4 4"]
     aleatoric: Float[Array, "*event 4 4"]
-    others: dict[str, Any] = {}
+    others: dict[str, Any] = {}  # noqa: RUF012  (never written to; a read-only mapping is no pytree)
 
 
 class Locator(Protocol):
     """Anything that locates: a batch of observations to their posteriors."""
 
-    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior: ...
+    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior:
+        """Posteriors of a batch of events."""
+        ...

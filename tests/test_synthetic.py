@@ -24,9 +24,7 @@ from jaxloc.traveltime import layered, travel_time_s
 
 KEY = random.key(7)
 RECORDING = Recording(50.0, 2000, (1.0, 15.0), origin_s=5.0, origin_sd_s=0.5)
-EXACT = Path(
-    gain_sd=0.0, component_sd=0.0, event_gain_sd=0.0, delay_sd_s=0.0, slowness_sd=0.0, jitter_sd_s=(0.0, 0.0)
-)
+EXACT = Path(gain_sd=0.0, component_sd=0.0, event_gain_sd=0.0, delay_sd_s=0.0, slowness_sd=0.0, jitter_sd_s=(0.0, 0.0))
 QUIET = Noise(level_m_s=1e-14, dead_station=0.0, missing_component=0.0, burst_rate=0.0, spike_rate=0.0)
 # As many layers as the default model, so that nothing is compiled twice.
 ONE_SPEED = layered([0.0, 2.0, 8.0, 20.0, 38.0], [6.0] * 5, [3.468] * 5)
@@ -117,9 +115,7 @@ def test_s_minus_p_is_travel_time(clean):
 
 
 def test_spreading_is_inverse_distance_then_slower():
-    gain = spreading(
-        jnp.asarray([10.0, 20.0, 70.0, 280.0]), Path(spreading=(1.0, 0.5), spreading_change_km=70.0)
-    )
+    gain = spreading(jnp.asarray([10.0, 20.0, 70.0, 280.0]), Path(spreading=(1.0, 0.5), spreading_change_km=70.0))
     np.testing.assert_allclose(gain, [0.1, 0.05, 1 / 70, 0.5 / 70], rtol=1e-5)
 
 
@@ -212,15 +208,11 @@ def test_magnitudes_follow_gutenberg_richter():
 
 def test_corner_of_magnitude_three():
     # M0 = 10^13.6 N m, 3 MPa, 3.5 km/s: 0.4906 * 3500 * (3e6 / 10^13.6)^(1/3) Hz.
-    assert float(corner_hz(jnp.asarray(3.0), jnp.asarray(3.0), jnp.asarray(3.5))) == pytest.approx(
-        7.25, rel=0.01
-    )
+    assert float(corner_hz(jnp.asarray(3.0), jnp.asarray(3.0), jnp.asarray(3.5))) == pytest.approx(7.25, rel=0.01)
 
 
 def test_kernel_hypocentres_keep_to_the_depth_range():
-    drawn = jax.vmap(around(jnp.asarray([[1.0, 2.0, 0.5]]), (1.0, 2.0, 3.0), (0.2, 5.0)))(
-        random.split(KEY, 5000)
-    )
+    drawn = jax.vmap(around(jnp.asarray([[1.0, 2.0, 0.5]]), (1.0, 2.0, 3.0), (0.2, 5.0)))(random.split(KEY, 5000))
     assert drawn[:, 2].min() >= 0.2
     assert drawn[:, 2].max() <= 5.0
     np.testing.assert_allclose(drawn[:, :2].mean(0), [1.0, 2.0], atol=0.15)

@@ -1,7 +1,7 @@
 """Augmentations of one event, each keyed: the same earthquake as it could also have been recorded.
 
-Labels follow: a shift in time moves arrivals and origin. Nothing wraps round, and what a shift uncovers is filled with noise
-of the spectrum of the trace's own beginning.
+Labels follow: a shift in time moves arrivals and origin. Nothing wraps round, and what a shift uncovers is filled
+with noise of the spectrum of the trace's own beginning.
 """
 
 from typing import NamedTuple
@@ -52,9 +52,7 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
     return event
 
 
-def noise_like(
-    key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples: int
-) -> Float[Array, "*trace sample"]:
+def noise_like(key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples: int) -> Float[Array, "*trace sample"]:
     """Noise with the amplitude spectrum of a short segment, and random phases."""
     short = segment.shape[-1]
     window = jnp.hanning(short)
@@ -70,14 +68,13 @@ def noise_like(
 def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> Batch:
     """Move the record in time by a uniform amount of whole samples; noise fills what it uncovers."""
     key_amount, key_noise = jax.random.split(key)
-    seen = event.observations
-    samples, rate = seen.waveforms.shape[-1], seen.rate_hz
+    seen, waveforms = event.observations, _waveforms_of(event)
+    samples, rate = waveforms.shape[-1], seen.rate_hz
     amount_s = jax.random.uniform(key_amount, (), minval=-earlier_s, maxval=later_s)
     moved = jnp.round(amount_s * rate).astype(int)
     places = jnp.arange(samples) - moved
     inside = (places >= 0) & (places < samples)
-    rolled = jnp.roll(seen.waveforms, moved, -1)
-    waveforms = jnp.where(inside, rolled, _own_noise(key_noise, event))
+    waveforms = jnp.where(inside, jnp.roll(waveforms, moved, -1), _own_noise(key_noise, event))
     moved_s = moved / rate
     labels = dict(event.labels)
     if "hypocentre" in labels:
@@ -86,13 +83,21 @@ def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> 
     if "arrivals" in labels:
         value, mask = labels["arrivals"]
         labels["arrivals"] = Label(jnp.where(mask, value + moved_s, 0.0), mask)
-    picks_s = None if seen.picks_s is None else jnp.where(seen.pick_mask, seen.picks_s + moved_s, 0.0)
+    picks_s = seen.picks_s
+    if picks_s is not None and seen.pick_mask is not None:
+        picks_s = jnp.where(seen.pick_mask, picks_s + moved_s, 0.0)
     return Batch(seen._replace(waveforms=waveforms, picks_s=picks_s), labels)
+
+
+def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
+    if event.observations.waveforms is None:
+        raise ValueError("observations.waveforms is None; augmentation needs waveforms: use a data set that has them")
+    return event.observations.waveforms
 
 
 def _own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
     """Noise as at the beginning of each trace; none where the channel is dead."""
-    waveforms = event.observations.waveforms
+    waveforms = _waveforms_of(event)
     short = min(50, waveforms.shape[-1])
     # The shortest segment common to all rates is taken in samples, since shapes cannot depend on the rate.
     return noise_like(key, waveforms[..., :short], waveforms.shape[-1])
@@ -101,7 +106,7 @@ def _own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station compone
 def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -> Batch:
     """More noise of the trace's own kind, and an event made smaller by up to `quieter` decades under it."""
     key_level, key_noise, key_size = jax.random.split(key, 3)
-    waveforms = event.observations.waveforms
+    waveforms = _waveforms_of(event)
     level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0)[:, None, None] * largest
     factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else 1.0
     # What a smaller event leaves of its own noise is made up for, so that the background stays.
@@ -112,14 +117,14 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
 
 def change_gain(key: PRNGKeyArray, event: Batch, log10_sd: float) -> Batch:
     """Each station's gain off by a log-normal factor."""
-    waveforms = event.observations.waveforms
+    waveforms = _waveforms_of(event)
     factor = 10 ** (log10_sd * jax.random.normal(key, waveforms.shape[:1]))[:, None, None]
     return event._replace(observations=event.observations._replace(waveforms=waveforms * factor))
 
 
 def drop_horizontals(key: PRNGKeyArray, event: Batch, probability: float) -> Batch:
     """Stations that keep the vertical component alone."""
-    waveforms = event.observations.waveforms
+    waveforms = _waveforms_of(event)
     lost = jax.random.bernoulli(key, probability, waveforms.shape[:1])
     keep = jnp.stack([jnp.ones_like(lost), ~lost, ~lost], -1)[..., None]
     return event._replace(observations=event.observations._replace(waveforms=waveforms * keep))
@@ -155,10 +160,8 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
 
 def _keep(event: Batch, keep: Array) -> Batch:
     seen = event.observations
-    waveforms = seen.waveforms * keep[:, None, None]
+    waveforms = _waveforms_of(event) * keep[:, None, None]
     picks = None if seen.pick_mask is None else seen.pick_mask & keep[:, None]
     return event._replace(
-        observations=seen._replace(
-            waveforms=waveforms, station_mask=seen.station_mask & keep, pick_mask=picks
-        )
+        observations=seen._replace(waveforms=waveforms, station_mask=seen.station_mask & keep, pick_mask=picks)
     )

@@ -31,6 +31,8 @@ class TraceFormat(NamedTuple):
 
 
 Part = int | slice
+Member = tuple[int, tuple[Part, ...], int]
+"""A trace of a bucket: its row, the index into the row, and its place among the traces asked for."""
 
 
 @lru_cache(maxsize=65536)
@@ -80,12 +82,14 @@ def read_format(file: h5py.File) -> TraceFormat:
         return TraceFormat()
 
     def text(key: str, default: str) -> str:
-        if key not in group:
+        found = group.get(key)
+        if not isinstance(found, h5py.Dataset):
             return default
-        value = group[key][()]
+        value = found[()]
         return value.decode() if isinstance(value, bytes) else str(value)
 
-    rate_hz = float(group["sampling_rate"][()]) if "sampling_rate" in group else None
+    rate = group.get("sampling_rate")
+    rate_hz = float(rate[()]) if isinstance(rate, h5py.Dataset) else None
     # The axis N of a block's traces is gone once a trace is taken.
     dimension_order = text("dimension_order", "CW").replace("N", "")
     return TraceFormat(text("component_order", "ZNE"), dimension_order, rate_hz)
@@ -161,9 +165,9 @@ def _read_block(
             _place(picked, [i for _, i, _ in rows], order, dimension_order, out)
 
 
-def _runs(rows: list, length: int) -> list[tuple[int, int, list]]:
+def _runs(rows: list[Member], length: int) -> list[tuple[int, int, list[Member]]]:
     """Split sorted rows of a bucket into runs without large gaps: (first, last + 1, members)."""
-    runs: list[list] = []
+    runs: list[list[Member]] = []
     for member in rows:
         row = member[0]
         if not 0 <= row < length:

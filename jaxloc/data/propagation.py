@@ -102,9 +102,7 @@ def draw_earth(key: PRNGKeyArray, path: Path, num_stations: int, noise_sd: float
     )
 
 
-def slowness_error(
-    earth: Earth, source_km: Float[Array, "3"], station_km: Float[Array, "station 3"]
-) -> Array:
+def slowness_error(earth: Earth, source_km: Float[Array, "3"], station_km: Float[Array, "station 3"]) -> Array:
     """Shape of the travel-time error [station], smooth in source and station, of unit variance."""
     ends = jnp.concatenate([jnp.broadcast_to(source_km, station_km.shape), station_km], -1)
     waves = jnp.cos(ends @ earth.wavenumber.T + earth.wave_phase)

@@ -5,6 +5,9 @@ SeisBench itself. What it means for a network of stations: rows that share a `so
 station that an event has no row for is padded and masked.
 """
 
+# pyright: reportArgumentType=false
+# A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
+
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType

@@ -113,9 +113,7 @@ def _at_depth(model: VelocityModel, depth_km: Float[Array, ""]) -> Float[Array, 
     return jnp.stack([model.vp_km_s[layer], model.vs_km_s[layer]])
 
 
-def _directions(
-    truth: Truth, smear: float
-) -> tuple[Float[Array, "station phase 3"], Float[Array, "station phase 3"]]:
+def _directions(truth: Truth, smear: float) -> tuple[Float[Array, "station phase 3"], Float[Array, "station phase 3"]]:
     """Motion of the direct waves with their radiation, and the same without; components Z (up), N, E."""
 
     def one(leaving: Float[Array, "phase 3"], arriving: Float[Array, "phase 3"]) -> tuple[Array, Array]:

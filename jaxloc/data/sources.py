@@ -57,15 +57,8 @@ def around(
         ValueError: where the catalogue is empty or not finite.
     """
     catalogue = jnp.asarray(catalogue_km, float)
-    if (
-        catalogue.ndim != 2
-        or catalogue.shape[1:] != (3,)
-        or not len(catalogue)
-        or not jnp.isfinite(catalogue).all()
-    ):
-        raise ValueError(
-            f"catalogue_km must be finite hypocentres [event, 3] in km, got shape {catalogue.shape}"
-        )
+    if catalogue.ndim != 2 or catalogue.shape[1:] != (3,) or not len(catalogue) or not jnp.isfinite(catalogue).all():
+        raise ValueError(f"catalogue_km must be finite hypocentres [event, 3] in km, got shape {catalogue.shape}")
     shallow, deep = depth_range_km
 
     def sample(key: PRNGKeyArray) -> Float[Array, "3"]:
@@ -78,9 +71,7 @@ def around(
     return sample
 
 
-def gutenberg_richter(
-    key: PRNGKeyArray, magnitude_range: tuple[float, float], b_value: float
-) -> Float[Array, ""]:
+def gutenberg_richter(key: PRNGKeyArray, magnitude_range: tuple[float, float], b_value: float) -> Float[Array, ""]:
     """A magnitude whose numbers fall tenfold per 1 / b units, between two ends."""
     smallest, largest = magnitude_range
     share = 1.0 - 10.0 ** (-b_value * (largest - smallest))
@@ -116,9 +107,7 @@ def smeared(pattern: Float[Array, "*batch wave"], smear: float) -> Float[Array, 
     return sign * jnp.sqrt((1 - smear) * pattern**2 + smear * even**2)
 
 
-def corner_hz(
-    magnitude: Float[Array, ""], stress_drop_mpa: Float[Array, ""], vs_km_s: Float[Array, ""]
-) -> Array:
+def corner_hz(magnitude: Float[Array, ""], stress_drop_mpa: Float[Array, ""], vs_km_s: Float[Array, ""]) -> Array:
     """Brune's corner frequency of S: 0.4906 beta (stress drop / moment)^(1/3) (Brune 1970, 1971)."""
     log_moment = (1.5 * magnitude + 9.1) * jnp.log(10.0)
     return 490.6 * vs_km_s * jnp.exp((jnp.log(stress_drop_mpa * 1e6) - log_moment) / 3)
@@ -134,9 +123,7 @@ def velocity_spectrum(
 
     Moment is that of Hanks & Kanamori (1979). The phase is that of Brune's pulse, t exp(-t): it starts at 0.
     """
-    moment_nm = jnp.exp(
-        (1.5 * magnitude + 9.1) * jnp.log(10.0) - 30.0
-    )  # scaled: 10^15 N m squares badly in float32
+    moment_nm = jnp.exp((1.5 * magnitude + 9.1) * jnp.log(10.0) - 30.0)  # scaled: 10^15 N m squares badly in float32
     scale = 2.0 * jnp.exp(30.0) / (4 * jnp.pi * DENSITY_KG_M3 * 1e9 * 1e3)
     omega = 2 * jnp.pi * frequency_hz
     return 1j * omega * moment_nm * scale / speed_km_s**3 / (1 + 1j * frequency_hz / corner_hz) ** 2

@@ -174,9 +174,7 @@ def stream(
     """
     check_recording(simulation.recording)
     station_km = jnp.asarray(station_km)
-    earth = (
-        None if vary_earth else draw_earth(key, simulation.path, len(station_km), simulation.noise.station_sd)
-    )
+    earth = None if vary_earth else draw_earth(key, simulation.path, len(station_km), simulation.noise.station_sd)
 
     def batch(key: PRNGKeyArray, size: int) -> Batch:
         return jax.vmap(lambda k: simulate_event(k, simulation, station_km, earth))(random.split(key, size))
@@ -211,9 +209,7 @@ def simulated_dataset(
     check_recording(simulation.recording)
     splits = {"train": 0.8, "dev": 0.1, "test": 0.1} if splits is None else splits
     if num_events < 1 or not stations:
-        raise ValueError(
-            f"num_events and stations must be at least one, got {num_events} and {len(stations)}"
-        )
+        raise ValueError(f"num_events and stations must be at least one, got {num_events} and {len(stations)}")
     if any(share < 0 for share in splits.values()) or abs(sum(splits.values()) - 1) > 1e-6:
         raise ValueError(f"shares of splits must be positive and add up to 1, got {splits}")
     earth_key, event_key = random.split(key)
@@ -279,9 +275,7 @@ def _events(
 def _event(index: int, split: str, magnitude: float, origin_s: float) -> Event:
     start = FIRST_START + datetime.timedelta(hours=index)
     origin = start + datetime.timedelta(seconds=float(origin_s))
-    return Event(
-        f"sim{index:06d}", str(split), start.isoformat(), origin.isoformat(), round(float(magnitude), 2)
-    )
+    return Event(f"sim{index:06d}", str(split), start.isoformat(), origin.isoformat(), round(float(magnitude), 2))
 
 
 def random_network(
@@ -293,9 +287,7 @@ def random_network(
         ValueError: where there is no station or no aperture.
     """
     if num_stations < 1 or not aperture_km > 0:
-        raise ValueError(
-            f"num_stations and aperture_km must be positive, got {num_stations} and {aperture_km}"
-        )
+        raise ValueError(f"num_stations and aperture_km must be positive, got {num_stations} and {aperture_km}")
     generator = np.random.default_rng(np.asarray(random.key_data(key)))
     places = np.zeros((0, 2))
     for _ in range(num_stations):

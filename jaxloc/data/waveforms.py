@@ -6,6 +6,9 @@ for orientations are often unknown. Where StationXML is given, counts become m/s
 sensitivity, which is flat within the instrument's band; nothing is deconvolved.
 """
 
+# pyright: reportArgumentType=false
+# A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
+
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence

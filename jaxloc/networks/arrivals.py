@@ -1,16 +1,17 @@
 """Arrivals by a network: when P and S reach each station, and that they do not.
 
 One network serves every station: it sees three components of one trace and gives the probability that P, and that S,
-arrives at each sample, or not at all. Beside it the model carries the physics that ties stations together
-(speeds of the layers, station delays and positions, how far to trust arrival times), as parameters in standard units, so that any weight
-posterior covers both. `jaxloc.heads.arrivals` makes a posterior over hypocentres of the two.
+arrives at each sample, or not at all. Beside it the model carries the physics that ties stations together (speeds of
+the layers, station delays and positions, how far to trust arrival times), as parameters in standard units, so that
+any weight posterior covers both. `jaxloc.arrival_head.arrivals` makes a posterior over hypocentres of the two.
 
-The shape of the network is that of PhaseNet (Zhu & Beroza 2019, GJI 216): a U over time, four times coarser at each step.
-Differs from it: probabilities add up to one over time with "no arrival", not over phases at each sample, since a trace has one
-P of one event; input on a logarithmic scale, so that a weak P before a strong S is seen; pooled context at the bottom.
+The shape of the network is that of PhaseNet (Zhu & Beroza 2019, GJI 216): a U over time, four times coarser at each
+step. Differs from it: probabilities add up to one over time with "no arrival", not over phases at each sample, since
+a trace has one P of one event; input on a logarithmic scale, so that a weak P before a strong S is seen; pooled
+context at the bottom.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -51,6 +52,8 @@ class PhysicsModel(nn.Module):
 
     @nn.compact
     def __call__(self, observations: Observations) -> Physics:
+        """Physics for the stations of one event."""
+
         def standard(name: str, *shape: int) -> Array:
             return self.param(name, nn.initializers.zeros, shape)
 
@@ -88,6 +91,7 @@ class TraceModel(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "station sample channel"]) -> Float[Array, "station phase sample_and_none"]:
+        """Logits of each sample, and of no arrival in the last place."""
         samples = x.shape[1]
         multiple = self.stride ** (len(self.channels) - 1)
         x = jnp.pad(x, ((0, 0), (0, -samples % multiple), (0, 0)))
@@ -131,6 +135,7 @@ class Model(nn.Module):
     trace: TraceModel
 
     def __call__(self, observations: Observations) -> Arrivals:
+        """Arrival densities of one event, with its physics."""
         waveforms = waveforms_of(observations)
         alive = observations.station_mask & (jnp.abs(waveforms).max((1, 2)) > TINY)
         logits = self.trace(trace_channels(waveforms))
@@ -147,7 +152,7 @@ def network(
     position_sd_km: tuple[float, ...],
     grid: TableGrid,
     prior: Prior = Prior(),
-    **settings: object,
+    **settings: Any,
 ) -> Network:
     """The arrivals network bound to pure functions.
 

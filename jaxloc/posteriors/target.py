@@ -14,9 +14,9 @@ BIAS_SCALE = 0.3
 def prior_scale(params: Params, scale: float = 1.0) -> Params:
     """Standard deviations of a normal prior: sqrt(2 / fan-in) for kernels, 0.3 for biases, one for physical parameters.
 
-    The fan-in scale keeps the size of activations the same through the layers (He and others 2015), so that the prior says
-    the same of a wide and of a narrow network. `scale` multiplies that of kernels and biases: below one for a prior
-    around weights that were trained on other data.
+    The fan-in scale keeps the size of activations the same through the layers (He and others 2015), so that the prior
+    says the same of a wide and of a narrow network. `scale` multiplies that of kernels and biases: below one for a
+    prior around weights that were trained on other data.
     """
 
     def of_leaf(path: tuple, leaf: Array) -> Array:

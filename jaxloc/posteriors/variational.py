@@ -1,9 +1,11 @@
 """Mean-field variational inference over all weights, by NumPyro.
 
-The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One setting,
-`initial_scale`, is then right for every layer at once: a twentieth of the prior is sharp enough for the likelihood to be felt
-from the first step. NumPyro's defaults (0.1 of weight units, random middle) end in the prior.
+The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One
+setting, `initial_scale`, is then right for every layer at once: a twentieth of the prior is sharp enough for the
+likelihood to be felt from the first step. NumPyro's defaults (0.1 of weight units, random middle) end in the prior.
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,7 @@ def mean_field(
             z = numpyro.sample(SITE, dist.Normal(0, 1).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site
             return
-        log_likelihood = target.log_likelihood(weights_of(z), batch)
+        log_likelihood = target.log_likelihood(weights_of(jnp.asarray(z)), batch)
         with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
             numpyro.factor("log_likelihood", log_likelihood)
 
@@ -65,14 +67,14 @@ def mean_field(
         optax_to_numpyro(optimizer),
         TraceMeanField_ELBO(),
     )
-    # NumPyro keeps the transforms of a guide on the object: set them up once, here.
-    jax.eval_shape(lambda key: svi.init(key, None).optim_state, jax.random.key(0))
+    # NumPyro keeps the transforms of a guide on the object: set them up once, here, outside of any trace.
+    svi.init(jax.random.key(0), None)
 
     def init(key: PRNGKeyArray, params: Params) -> SVIState:
         state = svi.init(key, None)
         start = svi.optim.get_params(state.optim_state)
         start[f"{SITE}_auto_loc"] = (ravel_pytree(params)[0] - centre) / scale
-        return SVIState(svi.optim.init(start), None, key)
+        return SVIState(svi.optim.init(start), None, None)
 
     def divergence(state: SVIState) -> jax.Array:
         fitted = svi.get_params(state)
@@ -82,10 +84,11 @@ def mean_field(
     def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
         kl = temperature * divergence(state)
         new, loss = svi.update(state._replace(rng_key=key), batch)
-        return new, Info(loss, loss - kl, kl)
+        return new._replace(rng_key=None), Info(loss, loss - kl, kl)
 
     def sample(key: PRNGKeyArray, state: SVIState, n: int) -> Weights:
-        draws = guide.sample_posterior(key, svi.get_params(state), sample_shape=(n,))
+        # By NumPyro's annotation this is a handler, by its documentation draws by site.
+        draws: Any = guide.sample_posterior(key, svi.get_params(state), sample_shape=(n,))
         return Weights(jax.vmap(lambda z: weights_of(z).params)(draws[SITE]))
 
     return Method(init, update, sample)

@@ -26,7 +26,7 @@ def ensemble(method: Method, size: int) -> Method:
     def update(key: PRNGKeyArray, state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, size)
         if jax.default_backend() == "cpu":
-            state, info = jax.lax.map(lambda each: method.update(*each, batch), (keys, state))
+            state, info = jax.lax.map(lambda each: method.update(each[0], each[1], batch), (keys, state))
         else:
             state, info = jax.vmap(lambda k, s: method.update(k, s, batch))(keys, state)
         return state, jax.tree.map(jnp.mean, info)

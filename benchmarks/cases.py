@@ -1,0 +1,108 @@
+"""What is measured: every network with its head and way of locating, at one stated size.
+
+Twelve stations of three components, 40 s at 50 Hz, batches of four events, as a local network and a training run have
+them. Waveforms are noise: what a step costs does not depend on them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxloc import heads, posteriors
+from jaxloc.arrival_head import arrivals as arrivals_head
+from jaxloc.arrival_physics import log_prior_of
+from jaxloc.lattice import Region
+from jaxloc.locators import neural
+from jaxloc.locators.arrivals import arrivals as arrivals_locator
+from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
+from jaxloc.traveltime import TableGrid
+from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Weights
+
+STATIONS, SAMPLES, RATE_HZ, EVENTS = 12, 2000, 50.0, 4
+DRAWS = 100
+NUM_DATA = 1000
+MIDDLE, SPREAD = np.array([0.0, 0.0, 8.0, 8.0]), np.array([12.0, 12.0, 4.0, 2.0])
+REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (0.0, 16.0))
+CELLS = (30, 30, 10)
+
+
+class Case(NamedTuple):
+    """A network, the head that reads it, and `locate(chunk)`, its locator with so many draws at a time."""
+
+    network: Network
+    head: Head
+    locate: Callable[[int], neural.LocateEvent]
+
+
+def _arrivals() -> Case:
+    grid = TableGrid(90.0, (-1.0, 20.0), (-1.0, 0.0), 48, 32, 3)
+    network = arrivals.network(((0.0, 10.0), (5.5, 6.2)), (0.0,) * STATIONS, grid)
+    log_prior = log_prior_of(REGION, 8.0, 4.0)
+    return Case(network, arrivals_head(REGION, log_prior), lambda chunk: arrivals_locator(network, REGION, log_prior))
+
+
+def _kriegerowski2019() -> Case:
+    head = heads.gaussian(MIDDLE, SPREAD)
+    network = kriegerowski2019.network(14, num_stations=STATIONS)
+    return Case(network, head, lambda chunk: neural.neural(network, head, draw_chunk=chunk))
+
+
+def _zhang2020() -> Case:
+    edges = (np.linspace(*span, cells + 1) for span, cells in zip(REGION[:3], CELLS, strict=True))
+    head = heads.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
+    network = zhang2020.network(CELLS, num_stations=STATIONS)
+
+    def average(raws: jax.Array) -> jax.Array:
+        log_mass = jax.nn.log_softmax(raws.reshape(len(raws), -1), -1)
+        return (jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(len(raws))).reshape(raws.shape[1:])
+
+    return Case(network, head, lambda chunk: neural.neural(network, head, average, draw_chunk=chunk))
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "arrivals": _arrivals,
+    "kriegerowski2019": _kriegerowski2019,
+    "zhang2020": _zhang2020,
+}
+METHODS = {"point": posteriors.point, "mean_field": posteriors.mean_field}
+
+
+def batch(number: int = EVENTS) -> Batch:
+    """Events of noise with full labels."""
+    names = dict(zip(("waveforms", "places", "labels"), jax.random.split(jax.random.key(0), 3), strict=True))
+    place = jax.random.uniform(names["places"], (STATIONS, 3), minval=-25.0, maxval=25.0).at[:, 2].set(-0.5)
+    seen = Observations(
+        1e-6 * jax.random.normal(names["waveforms"], (number, STATIONS, 3, SAMPLES)),
+        jnp.broadcast_to(place, (number, STATIONS, 3)),
+        jnp.ones((number, STATIONS), bool),
+        jnp.broadcast_to(jnp.arange(STATIONS, dtype=jnp.int32), (number, STATIONS)),
+        jnp.full(number, RATE_HZ),
+    )
+    hypocentre = jnp.asarray(MIDDLE + 0.3 * SPREAD * jax.random.normal(names["labels"], (number, 4)))
+    arrival_s = jnp.broadcast_to(jnp.array([12.0, 15.0]), (number, STATIONS, 2))
+    known = {"hypocentre": hypocentre, "arrivals": arrival_s}
+    return Batch(seen, {name: Label(value, jnp.ones(value.shape, bool)) for name, value in known.items()})
+
+
+def event() -> Observations:
+    """The observations of one event."""
+    return jax.tree.map(lambda x: x[0], batch(1).observations)
+
+
+def fitted(case: Case, name: str) -> tuple[Method, object]:
+    """A weight posterior of a case by name, and its first state."""
+    params = case.network.init(jax.random.key(1), event())
+    centre, scale = posteriors.prior_mean(params), posteriors.prior_scale(params)
+    goal = posteriors.target(case.network, case.head, centre, scale, NUM_DATA)
+    method = METHODS[name](goal, optax.adam(1e-3))
+    return method, jax.jit(method.init)(jax.random.key(2), params)
+
+
+def draws(case: Case, number: int = DRAWS) -> Weights:
+    """Weights drawn from a mean-field posterior at its start."""
+    method, state = fitted(case, "mean_field")
+    return method.sample(jax.random.key(3), state, number)

@@ -1,0 +1,40 @@
+"""Keeps the figures of one run, and prints them as ratios: times of different machines compare through nothing else."""
+
+from collections import defaultdict
+
+import pytest
+
+FIGURES: pytest.StashKey[dict[str, dict[str, float]]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Room for figures: by network, by what was measured."""
+    config.stash[FIGURES] = defaultdict(dict)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
+    """Figures of this run so far, by network and by what was measured."""
+    return request.config.stash[FIGURES]
+
+
+COLUMNS = {
+    "VI step / point step": ("mean_field step s", "point step s"),
+    "100 draws / 1 draw, time": ("100 draws s", "1 draw s"),
+    "100 draws / 8 draws, memory": ("100 draws MB", "8 draws MB"),
+    "100 draws in eights / at once, memory": ("100 draws MB", "100 draws at once MB"),
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of ratios, and the figures they come from."""
+    figures = config.stash[FIGURES]
+    if not figures:
+        return
+    terminalreporter.section("ratios within this run")
+    for network, known in sorted(figures.items()):
+        terminalreporter.line(network)
+        for title, (above, below) in COLUMNS.items():
+            if above in known and below in known:
+                parts = f"{above} {known[above]:.3g}, {below} {known[below]:.3g}"
+                terminalreporter.line(f"    {title:<40}{known[above] / known[below]:>8.2f}   ({parts})")

@@ -1,0 +1,47 @@
+"""What locating one event by a hundred draws of weights costs: time over one draw, and memory bounded by the chunk.
+
+pytest benchmarks/test_prediction.py
+"""
+
+import cases
+import jax
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+CHUNK = 8
+
+
+def _compiled(case: cases.Case, draws: int, chunk: int) -> tuple[jax.stages.Compiled, tuple]:
+    arguments = cases.draws(case, draws), cases.event()
+    return jax.jit(case.locate(chunk)).lower(*arguments).compile(), arguments
+
+
+def _temporary_mb(compiled: jax.stages.Compiled) -> float:
+    return compiled.memory_analysis().temp_size_in_bytes / 1e6
+
+
+@pytest.mark.parametrize("draws", [1, cases.DRAWS])
+@pytest.mark.parametrize("network", cases.CASES)
+def test_time(benchmark: BenchmarkFixture, figures: dict, network: str, draws: int) -> None:
+    """One event by all draws, eight at a time, compiled before the clock starts."""
+    compiled, arguments = _compiled(cases.CASES[network](), draws, CHUNK)
+    posterior = benchmark.pedantic(lambda: jax.block_until_ready(compiled(*arguments)), rounds=3, warmup_rounds=1)
+    assert np.isfinite(posterior.epistemic).all()
+    benchmark.extra_info.update(stations=cases.STATIONS, samples=cases.SAMPLES, draws=draws, chunk=CHUNK)
+    figures[network][f"{draws} draw{'s' * (draws > 1)} s"] = benchmark.stats.stats.median
+
+
+@pytest.mark.parametrize("network", cases.CASES)
+def test_memory(figures: dict, network: str) -> None:
+    """Working memory of a hundred draws is that of a chunk of eight and the draws' own outputs."""
+    case = cases.CASES[network]()
+    chunk, _ = _compiled(case, CHUNK, CHUNK)
+    every, arguments = _compiled(case, cases.DRAWS, CHUNK)
+    figures[network]["8 draws MB"], figures[network]["100 draws MB"] = _temporary_mb(chunk), _temporary_mb(every)
+    if network != "arrivals":  # takes its draws one by one
+        figures[network]["100 draws at once MB"] = _temporary_mb(_compiled(case, cases.DRAWS, cases.DRAWS)[0])
+    outputs = jax.eval_shape(jax.vmap(case.network.apply, (0, None)), *arguments)
+    kept_mb = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(outputs)) / 1e6
+    # Outputs of all draws are held raw, and once more in the shape that their mean is taken in.
+    assert _temporary_mb(every) <= 1.1 * _temporary_mb(chunk) + 3 * kept_mb

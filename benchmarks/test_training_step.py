@@ -1,0 +1,29 @@
+"""What a step of training costs: mean-field variational inference against a point estimate.
+
+Variational inference takes one forward and backward pass a step as well, with one draw of weights, and twice the
+parameters.
+
+    pytest benchmarks/test_training_step.py
+"""
+
+import cases
+import jax
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+
+@pytest.mark.parametrize("method", cases.METHODS)
+@pytest.mark.parametrize("network", cases.CASES)
+def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: str) -> None:
+    """One update on a batch of four events, compiled before the clock starts."""
+    fitted, state = cases.fitted(cases.CASES[network](), method)
+    batch = cases.batch()
+    update = jax.jit(fitted.update).lower(jax.random.key(4), state, batch).compile()
+
+    def step() -> float:
+        return float(jax.block_until_ready(update(jax.random.key(4), state, batch))[1].loss)
+
+    loss = benchmark.pedantic(step, rounds=7, warmup_rounds=2)
+    assert loss == loss, "a step whose loss is not a number measures nothing"
+    benchmark.extra_info.update(stations=cases.STATIONS, samples=cases.SAMPLES, events=cases.EVENTS, loss=loss)
+    figures[network][f"{method} step s"] = benchmark.stats.stats.median

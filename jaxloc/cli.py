@@ -1,0 +1,175 @@
+"""The `jaxloc` program: run, locate, evaluate, compare. Errors are one line that says what to do."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+from jaxloc import __version__
+
+INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
+    parsed = parser().parse_args(arguments)
+    # The heavy imports wait until a command is known, so that --help and typing errors answer at once.
+    from rich.console import Console
+
+    console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        parsed.command(parsed, console)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on from the last checkpoint", markup=False)
+        return INTERRUPTED
+    except (ValueError, FloatingPointError) as error:
+        errors.print(f"jaxloc: {error}", markup=False)
+        return 1
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        errors.print(f"jaxloc: {error.strerror or error}{place}; check that there is room and permission", markup=False)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    whole = argparse.ArgumentParser(
+        prog="jaxloc", description="Locates earthquakes with Bayesian neural networks and says honestly how sure it is."
+    )
+    whole.add_argument("--version", action="version", version=__version__)
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train a network by an experiment, score it, leave a run folder")
+    run.add_argument("experiment", help="name of an experiment (a wrong one lists them all)")
+    run.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
+    run.set_defaults(command=_run)
+
+    locate = commands.add_parser("locate", help="locate new events with a trained run")
+    locate.add_argument("run", type=Path, help="run folder")
+    locate.add_argument("input", nargs="+", type=Path, help="SeisBench folder, or waveform files that ObsPy reads")
+    locate.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files)")
+    locate.add_argument("--windows", type=Path, help="CSV of window starts or origin times (else: one window)")
+    locate.add_argument("--split", help="events of this split alone (SeisBench folder)")
+    locate.add_argument("--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s")
+    locate.add_argument(
+        "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
+    )
+    locate.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
+    locate.set_defaults(command=_locate)
+
+    evaluate = commands.add_parser("evaluate", help="score card of a trained run on labelled events")
+    evaluate.add_argument("run", type=Path, help="run folder")
+    evaluate.add_argument("dataset", type=Path, help="SeisBench folder")
+    evaluate.add_argument("--split", help="events of this split alone")
+    evaluate.add_argument(
+        "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
+    )
+    evaluate.add_argument("--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT)")
+    evaluate.set_defaults(command=_evaluate)
+
+    compare = commands.add_parser("compare", help="score cards of several runs side by side")
+    compare.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
+    compare.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
+    compare.set_defaults(command=_compare)
+    return whole
+
+
+def _run(parsed: argparse.Namespace, console: "Console") -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jaxloc import configuration, experiment, reporting
+
+    config = configuration.load(parsed.experiment, parsed.overrides)
+    folder = Path(config["run_dir"])
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bars: dict[str, object] = {}
+
+        def on_step(stage: str, step: int, steps: int, loss: float) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
+            progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
+
+        experiment.run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
+    _show(reporting.read_scores(folder), console)
+    console.print(f"run folder: {folder}", markup=False)
+
+
+def _show(scores: dict, console: "Console") -> None:
+    from jaxloc import reporting
+
+    about = scores["about"]
+    cards = {about["name"]: scores["locator"], "catalogue": scores["catalogue"]}
+    console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
+
+
+def _locate(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import experiment, reporting
+    from jaxloc.application import open_input, trained_for
+
+    config, fitted = experiment.load(parsed.run)
+    dataset = open_input(fitted, config, parsed.input, parsed.stations, parsed.windows, parsed.split)
+    fitted = trained_for(fitted, dataset, parsed.velocity)
+    parsed.output.mkdir(parents=True, exist_ok=True)
+    console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
+    batch, posterior = experiment.locate(fitted, dataset)
+    found, lost = reporting.hypocentres_of(dataset, batch, posterior)
+    for event, reason in lost.items():
+        console.print(f"event {event} was not located: {reason}", markup=False)
+    if not found:
+        raise ValueError(f"nothing located: {', '.join(sorted(set(lost.values())))}")
+    reporting.write_events(parsed.output, found)
+    if parsed.pictures:
+        for i, event in enumerate(dataset.events):
+            if event.id not in lost:
+                name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
+                reporting.picture_of_event(parsed.output / f"{name}.png", i, batch, posterior, event.id)
+    for event in found[:20]:
+        console.print(reporting.line(event), markup=False)
+    console.print(
+        f"{len(found)} of {len(dataset)} events located: {parsed.output}/events.csv, events.xml", markup=False
+    )
+
+
+def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import experiment, reporting
+    from jaxloc.application import open_input, trained_for
+
+    config, fitted = experiment.load(parsed.run)
+    dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
+    fitted = trained_for(fitted, dataset, parsed.velocity)
+    folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
+    say = lambda line: console.print(line, markup=False)
+    experiment.evaluate(fitted, dataset, folder, str(config["name"]), say)
+    _show(reporting.read_scores(folder), console)
+    console.print(f"score card and pictures: {folder}", markup=False)
+
+
+def _compare(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import plots, reporting
+
+    cards: dict = {}
+    for folder in parsed.runs:
+        scores = reporting.read_scores(folder)
+        name = scores["about"]["name"]
+        cards[name if name not in cards else str(folder)] = scores["locator"]
+        cards.setdefault("catalogue", scores["catalogue"])
+    cards["catalogue"] = cards.pop("catalogue")
+    console.print(reporting.table(cards, "Score cards"))
+    plots.compare_cards(parsed.output, cards)
+    console.print(f"picture: {parsed.output}", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

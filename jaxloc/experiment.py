@@ -1,0 +1,357 @@
+"""Experiments: from a configuration to a run folder with a trained network, its scores, events and pictures."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxloc import checkpoints, reporting, training
+from jaxloc.blueprint import Blueprint, read_blueprint, write_blueprint
+from jaxloc.data.augment import Augmentation
+from jaxloc.data.dataset import Dataset
+from jaxloc.experiment_data import blueprint_of, open_sources, practice
+from jaxloc.locators.neural import batched
+from jaxloc.posteriors import ensemble, mean_field, point, prior_mean, prior_scale, target
+from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
+from jaxloc.training import Plan
+from jaxloc.types import Batch, Locator, Method, Params, Posterior, State, Target
+
+Say = Callable[[str], None]
+Config = Mapping[str, Any]
+
+
+class Fitted(NamedTuple):
+    """A trained run: what it was built from, and its posterior over weights."""
+
+    blueprint: Blueprint
+    system: System
+    method: Method
+    state: State
+    num_draws: int
+
+
+class Stage(NamedTuple):
+    """One stage of training: its plan, its method and the target the method is fitted to."""
+
+    plan: Plan
+    method: Method
+    target: Target
+
+
+def run(
+    config: Config, folder: Path, say: Say = print, on_step: Callable[[str, int, int, float], None] | None = None
+) -> Path:
+    """Train and score an experiment in a run folder; what is already there is gone on with.
+
+    Args:
+        config: a resolved configuration.
+        folder: the run folder.
+        say: takes a line of news at a time.
+        on_step: stage, step, steps of the stage and loss, for a progress display.
+
+    Raises:
+        ValueError: for wrong configurations and data, or a folder of another configuration.
+        OSError: where the folder cannot be written.
+    """
+    _claim(folder, config)
+    seed = int(config["seed"])
+    sources = open_sources(config["data"], seed)
+    say(
+        f"{len(sources.train)} training events, {len(sources.dev)} to choose and score by, {len(sources.train.stations)} stations"
+    )
+    blueprint = blueprint_of(config, sources.train)
+    write_blueprint(folder / "blueprint.json", blueprint)
+    system = build(blueprint)
+    fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
+    say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say)
+    return folder
+
+
+def _claim(folder: Path, config: Config) -> None:
+    """Make the run folder, or see that it is this configuration's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(config, indent=1, sort_keys=True)
+    path = folder / "config.json"
+    if path.exists() and path.read_text() != text:
+        try:
+            changed = _differences(json.loads(path.read_text()), json.loads(text))
+        except json.JSONDecodeError:
+            changed = ["(unreadable)"]
+        raise ValueError(
+            f"{folder} holds a run of another configuration (other: {', '.join(changed[:5])}); "
+            "choose another run_dir=..., or delete the folder"
+        )
+    partial = folder / ".config.json.partial"
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _differences(first: Any, second: Any, at: str = "") -> list[str]:
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = sorted(set(first) | set(second))
+        return [d for k in keys for d in _differences(first.get(k), second.get(k), f"{at}.{k}" if at else k)]
+    return [] if first == second else [at]
+
+
+def _train(
+    config: Config,
+    folder: Path,
+    system: System,
+    blueprint: Blueprint,
+    train: Dataset,
+    dev: Dataset,
+    say: Say,
+    on_step: Callable[[str, int, int, float], None] | None,
+) -> Fitted:
+    seed, members = int(config["seed"]), int(config["posterior"]["members"])
+    params = initial(jax.random.key(seed), system, example(blueprint), members)
+    first = jax.tree.map(lambda x: x[0], params)
+    say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
+    prepared, label = system.prepare(first, train)
+    params = _with_prepared(params, prepared, first)
+    prior_params: Params | None = None
+    fitted: Fitted | None = None
+    for number, (name, settings) in enumerate(config["stages"].items()):
+        if not settings["steps"]:
+            continue
+        stage = _stage(config, system, name, settings, len(train), prior_params, first, seed + number)
+        simulated = settings["data"] == "simulated"
+        data = practice(config["simulation"], blueprint, seed) if simulated else train
+        labels = as_labelled if simulated else label
+        progress = _fit_stage(folder, stage, params, data, labels, dev, seed + number, say, on_step)
+        state = training.chosen(progress, stage.plan)
+        fitted = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"]))
+        params = _members(stage.method, state, members)
+        if config["posterior"]["prior_from"] == name:
+            prior_params = jax.tree.map(lambda x: x[0], params)
+    if fitted is None:
+        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+    return fitted
+
+
+def _with_prepared(params: Params, prepared: Params, first: Params) -> Params:
+    """What preparation changed, the same for all members; the rest stays each member's own."""
+    return jax.tree.map(
+        lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape), params, prepared, first
+    )
+
+
+def _members(method: Method, state: State, members: int) -> Params:
+    """Each member's parameters, to start the next stage from."""
+    return method.sample(jax.random.key(0), state, members).params
+
+
+def _stage(
+    config: Config,
+    system: System,
+    name: str,
+    settings: Mapping[str, Any],
+    num_data: int,
+    prior_params: Params | None,
+    like: Params,
+    seed: int,
+) -> Stage:
+    posterior = config["posterior"]
+    try:
+        augmentation = Augmentation(**settings["augmentation"])
+    except TypeError as error:
+        raise ValueError(
+            f"stages.{name}.augmentation: {error}; it may have {', '.join(Augmentation._fields)}"
+        ) from error
+    plan = Plan(
+        name,
+        int(settings["steps"]),
+        int(settings["batch_size"]),
+        seed,
+        augmentation,
+        int(settings["per_call"]),
+        int(settings["checks"]),
+        bool(settings["keep_best"]),
+    )
+    number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
+    head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
+    centre = prior_mean(like) if prior_params is None else prior_params
+    scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
+    goal = target(system.network, head, centre, scale, number)
+    method = method_of(posterior, goal, plan, settings)
+    return Stage(plan, method, goal)
+
+
+def method_of(posterior: Mapping[str, Any], goal: Target, plan: Plan, settings: Mapping[str, Any]) -> Method:
+    """The weight posterior of a stage: the configured one, or the point estimate where the stage asks for it.
+
+    Raises:
+        ValueError: for a method that does not exist; lists those that do.
+    """
+    rate = float(settings["learning_rate"])
+    name = "point" if settings["method"] == "point" else posterior["method"]
+    adam = training.optimizer(rate, plan.steps, physics_rate=float(settings["physics_rate"]))
+    if name == "point":
+        method = point(goal, adam)
+    elif name == "mean_field":
+        scale, temperature = float(posterior["initial_scale"]), float(posterior["temperature"])
+        method = mean_field(goal, adam, initial_scale=scale, temperature=temperature)
+    else:
+        raise ValueError(f"no such posterior method: {name!r}; use point or mean_field, with any number of members")
+    members = int(posterior["members"])
+    return ensemble(method, members)
+
+
+def _fit_stage(
+    folder: Path,
+    stage: Stage,
+    params: Params,
+    data: Dataset,
+    label: LabelBatch,
+    dev: Dataset,
+    seed: int,
+    say: Say,
+    on_step: Callable[[str, int, int, float], None] | None,
+) -> training.Progress:
+    plan, key = stage.plan, jax.random.key(seed)
+    state = jax.jit(stage.method.init)(key, params)
+    kept = checkpoints.manager(folder / "checkpoints" / plan.name)
+    progress = checkpoints.restore(kept, state) or training.start(state)
+    if progress.step:
+        say(f"stage {plan.name}: resumed at step {progress.step} of {plan.steps}")
+    began, before = time.monotonic(), progress.step
+
+    def on_check(now: training.Progress, record: dict[str, Any]) -> None:
+        checkpoints.save(kept, now)
+        with (folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        dev_text = "" if record["dev_loss"] is None else f", held-out loss {record['dev_loss']:.3f}"
+        say(
+            f"stage {plan.name}: step {now.step} of {plan.steps}, loss {record['negative_log_likelihood']:.3f}{dev_text}"
+        )
+
+    def take(index: np.ndarray) -> Batch:
+        return label(index, data.take(index))
+
+    judge = None
+    if plan.keep_best:
+        judge = training.held_out_loss(stage.method, stage.target, dev, 4)
+    progress = training.fit(
+        key,
+        stage.method,
+        progress,
+        plan,
+        len(data),
+        take,
+        judge,
+        on_check,
+        lambda step, loss: on_step(plan.name, step, plan.steps, loss) if on_step else None,
+    )
+    if progress.step > before:
+        say(f"stage {plan.name}: done in {time.monotonic() - began:.0f} s")
+    return progress
+
+
+def load(folder: Path) -> tuple[Config, Fitted]:
+    """A trained run from its folder.
+
+    Raises:
+        ValueError: where the folder is no finished run, or its checkpoint is damaged or of another network.
+    """
+    blueprint = read_blueprint(folder / "blueprint.json")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} is no trained run: it has no config.json; train one with `jaxloc run`")
+    config = json.loads(path.read_text())
+    return config, restore(config, blueprint, build(blueprint), folder)
+
+
+def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) -> Fitted:
+    """The last stage's posterior over weights, read into a system (which may search another region)."""
+    members = int(config["posterior"]["members"])
+    params = initial(jax.random.key(0), system, example(blueprint), members)
+    like = jax.tree.map(lambda x: x[0], params)
+    trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
+    name, settings = trained[-1]
+    prior = _prior_of(config, folder, params, system, trained)
+    stage = _stage(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
+    state = stage.method.init(jax.random.key(0), params)
+    kept = folder / "checkpoints" / name
+    progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
+    if progress is None or progress.step < stage.plan.steps:
+        raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
+    return Fitted(
+        blueprint, system, stage.method, training.chosen(progress, stage.plan), int(config["posterior"]["draws"])
+    )
+
+
+def _prior_of(config: Config, folder: Path, params: Params, system: System, trained: list) -> Params | None:
+    """The weights that the prior of the last stage is centred on, from the checkpoint of the stage they came from."""
+    wanted = config["posterior"]["prior_from"]
+    stages = dict(trained)
+    if wanted not in stages or wanted == trained[-1][0]:
+        return None
+    members = int(config["posterior"]["members"])
+    like = jax.tree.map(lambda x: x[0], params)
+    stage = _stage(config, system, wanted, stages[wanted], 1, None, like, 0)
+    state = stage.method.init(jax.random.key(0), params)
+    progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
+    if progress is None:
+        raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
+    return jax.tree.map(lambda x: x[0], _members(stage.method, training.chosen(progress, stage.plan), members))
+
+
+def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
+    """The locator of a trained run, compiled once."""
+    return batched(
+        fitted.system.locate,
+        lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws),
+        on_event=on_event,
+    )
+
+
+def locate(fitted: Fitted, dataset: Dataset, seed: int = 0) -> tuple[Batch, Posterior]:
+    """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept."""
+    locator, batches, posteriors = locator_of(fitted), [], []
+    for at in range(0, len(dataset), 32):
+        batch = dataset.take(np.arange(at, min(at + 32, len(dataset))))
+        posteriors.append(locator(jax.random.key(seed), batch.observations))
+        batches.append(batch._replace(observations=batch.observations._replace(waveforms=None)))
+    join = lambda *x: np.concatenate(x)
+    return jax.tree.map(join, *batches), jax.tree.map(join, *posteriors)
+
+
+def evaluate(fitted: Fitted, dataset: Dataset, folder: Path, name: str, say: Say = print) -> dict[str, Any]:
+    """Locate labelled events and write scores, events and pictures into a folder; the score cards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    batch, posterior = locate(fitted, dataset)
+    seconds = time.monotonic() - began
+    found, lost = reporting.hypocentres_of(dataset, batch, posterior)
+    for event, reason in lost.items():
+        say(f"event {event} was not located: {reason}")
+    reporting.write_events(folder, found)
+    baseline = reporting.baseline_of(fitted.blueprint, len(dataset))
+    cards, scores = reporting.score(posterior, baseline, batch.labels["hypocentre"])
+    about = {
+        "name": name,
+        "dataset": dataset.name,
+        "events": len(dataset),
+        "locating_s": round(seconds, 2),
+        "lost": lost,
+    }
+    reporting.write_scores(folder, cards, about)
+    reporting.write_pictures(folder / "pictures", name, batch, posterior, scores, read_log(folder))
+    return cards
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The records of a run's log; a last line cut short is left out."""
+    path = folder / "log.jsonl"
+    records = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records

@@ -1,0 +1,168 @@
+"""The data of an experiment: what it trains on, is chosen by and learns beforehand, from its configuration."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
+from jaxloc.data.dataset import Dataset
+from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.synthetic import (
+    DEFAULT_FRAME,
+    Recording,
+    Simulation,
+    oklahoma_like,
+    positions_km,
+    quick_start,
+    random_network,
+    simulated_dataset,
+)
+from jaxloc.data.sources import around
+from jaxloc.lattice import Region, region_around
+from jaxloc.traveltime import VelocityModel, layered
+
+
+class Sources(NamedTuple):
+    """Training events and events to choose and score by."""
+
+    train: Dataset
+    dev: Dataset
+
+
+def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
+    """The data sets of an experiment.
+
+    Raises:
+        ValueError: for a kind of data that does not exist, or anything wrong with the data.
+    """
+    if data["kind"] == "simulated":
+        return _simulated(data, seed)
+    if data["kind"] == "seisbench":
+        return Sources(*(_read(data, data[f"{split}_split"]) for split in ("train", "dev")))
+    raise ValueError(f'data.kind must be "seisbench" or "simulated", got {data["kind"]!r}')
+
+
+def _read(data: Mapping[str, Any], split: str) -> Dataset:
+    return read_seisbench(
+        Path(data["folder"]).expanduser(),
+        split=split,
+        rate_hz=data["rate_hz"],
+        num_samples=data["num_samples"],
+        bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
+        pick_columns=dict(data["pick_columns"]),
+        memory_mb=data["memory_mb"],
+    )
+
+
+def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
+    key_network, key_events = jax.random.split(jax.random.key(seed))
+    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    number, shares = data["num_train"] + data["num_dev"], {"train": data["num_train"], "dev": data["num_dev"]}
+    whole = simulated_dataset(
+        key_events,
+        simulation._replace(recording=recording),
+        stations,
+        DEFAULT_FRAME,
+        number,
+        {name: count / number for name, count in shares.items()},
+    )
+    parts = (np.array([i for i, e in enumerate(whole.events) if e.split == split]) for split in shares)
+    return Sources(*(held(select(whole, part)) for part in parts))
+
+
+def select(dataset: Dataset, index: np.ndarray) -> Dataset:
+    """Some of the events of a data set, in the order given."""
+    events = tuple(dataset.events[i] for i in index)
+    whole = dataset.take
+    return Dataset(*tuple(dataset)[:3], events, *tuple(dataset)[4:6], lambda chosen: whole(index[chosen]))
+
+
+def held(dataset: Dataset) -> Dataset:
+    """A data set whose events are made once, all at the first use, and then kept in memory."""
+    kept: list[Any] = []
+
+    def take(index: np.ndarray) -> Any:
+        if not kept:
+            kept.append(dataset.take(np.arange(len(dataset))))
+        return jax.tree.map(lambda x: x[index], kept[0])
+
+    return Dataset(*tuple(dataset)[:6], take)
+
+
+def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
+    """What a run takes from its training data.
+
+    Raises:
+        ValueError: where no training event has a labelled epicentre.
+    """
+    data, catalogue = config["data"], catalogue_of(train)
+    band = None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"])
+    return Blueprint(
+        dict(config["network"]),
+        train.frame,
+        train.stations,
+        train.rate_hz,
+        train.num_samples,
+        band,
+        catalogue,
+        dict(data["velocity"]),
+        _region(data["region"], catalogue),
+    )
+
+
+def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
+    known = catalogue.known[:, :2].all(-1)
+    if not known.any():
+        raise ValueError(
+            "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"
+        )
+    return region_around(
+        catalogue.hypocentres[known], settings["margin_km"], tuple(settings["depth_km"]), tuple(settings["origin_s"])
+    )
+
+
+def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
+    """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
+
+    Raises:
+        ValueError: for a preset that does not exist.
+    """
+    known = blueprint.catalogue.known[:, :3].all(-1)
+    places = blueprint.catalogue.hypocentres[known, :3]
+    presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
+    if settings["preset"] not in presets:
+        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {', '.join(presets)}")
+    simulation = presets[settings["preset"]](places)
+    recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
+    spread = tuple(settings["spread_km"])
+    simulation = simulation._replace(
+        recording=recording,
+        model=_model(blueprint.velocity),
+        hypocentre=around(places, spread, tuple(max(0.1, d) for d in blueprint.region.depth_km)),
+    )
+    key = jax.random.key(seed)
+    return held(
+        simulated_dataset(key, simulation, blueprint.stations, blueprint.frame, settings["num_events"], {"train": 1.0})
+    )
+
+
+def _model(velocity: Mapping[str, Any]) -> VelocityModel:
+    """The run's velocity model: what is learnt from simulated moveout should hold on the real one."""
+    vp = list(velocity["vp_km_s"])
+    return layered(list(velocity["top_km"]), vp, [v / velocity["vp_vs"] for v in vp])
+
+
+def _general(places_km: np.ndarray, blueprint: Blueprint, settings: Mapping[str, Any]) -> Simulation:
+    """Ordinary crust and noise, in the band of the data or that of the recorder."""
+    band = blueprint.bandpass_hz or (1.0, min(20.0, 0.45 * blueprint.rate_hz))
+    simulation = quick_start()
+    recording = Recording(band_hz=band, origin_s=settings["origin_s"], origin_sd_s=settings["origin_sd_s"])
+    return simulation._replace(recording=recording)
+
+
+__all__ = ["Sources", "blueprint_of", "held", "open_sources", "positions_km", "practice", "select"]

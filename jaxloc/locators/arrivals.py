@@ -1,0 +1,51 @@
+"""Locating by arrivals of a network and physics: one lattice an event, the mean of the densities over weight draws."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jaxloc import lattice
+from jaxloc.arrival_physics import Arrivals, log_density
+from jaxloc.distributions import gaussian_mixture
+from jaxloc.lattice import LogDensity, Region, Search
+from jaxloc.locators.neural import LocateEvent
+from jaxloc.types import Network, Observations, Posterior, Weights
+
+
+def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()) -> LocateEvent:
+    """Locate one event by every draw of weights on a common lattice.
+
+    The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is then computed on it, and
+    their mean is the posterior. The covariance of the draws' means is epistemic, the mean of their covariances aleatoric.
+    """
+
+    def locate(weights: Weights, observations: Observations) -> Posterior:
+        draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
+        centre, scale_tril = lattice.search(log_density(_mean(draws), log_prior), region, sizes)
+
+        def on_lattice(one: Arrivals) -> tuple[Array, Array, Array]:
+            grid = lattice.evaluate(log_density(one, log_prior), centre, scale_tril, sizes.last)
+            parts = lattice.components(grid, one.physics.floor_km)
+            weight = jnp.exp(parts.log_weight)[:, None]
+            mean = (weight * parts.mean).sum(0)
+            apart = parts.mean - mean
+            covariance = (weight * apart).T @ apart + parts.scale_tril[0] @ parts.scale_tril[0].T
+            return grid.log_mass, mean, covariance
+
+        log_mass, means, covariances = jax.lax.map(on_lattice, draws)
+        total = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(log_mass.shape[0])
+        axes = tuple(jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last)
+        grid = lattice.Lattice(centre, scale_tril, axes, total)
+        parts = lattice.components(grid, draws.physics.floor_km.mean(0))
+        apart = means - means.mean(0)
+        epistemic = (apart[:, :, None] * apart[:, None, :]).mean(0)
+        return Posterior(gaussian_mixture(*parts), epistemic, covariances.mean(0))
+
+    return locate
+
+
+def _mean(draws: Arrivals) -> Arrivals:
+    """The mean arrival density of the draws, and the mean of their physics."""
+    mean = jax.tree.map(lambda x: x.mean(0), draws)
+    count = draws.log_mass.shape[0]
+    return mean._replace(log_mass=jax.scipy.special.logsumexp(draws.log_mass, axis=0) - jnp.log(count))

@@ -1,0 +1,182 @@
+"""What a run leaves for people: scores, events and pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc import maps, plots
+from jaxloc.blueprint import Blueprint
+from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
+from jaxloc.data.dataset import Dataset
+from jaxloc.distributions import components, covariance, gaussian_mixture, mean
+from jaxloc.geometry import to_degrees
+from jaxloc.metrics import catalogue_baseline, score_card, score_events, table
+from jaxloc.types import Batch, Label, Posterior
+
+SCORE_SEED = 20
+
+
+def score(
+    posterior: Posterior, baseline: Posterior, truth: Label
+) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Score cards of a locator and of the trivial baseline on the same events, and the scores they sum up."""
+    key = jax.random.key(SCORE_SEED)
+    scores = {"locator": score_events(key, posterior, truth), "catalogue": score_events(key, baseline, truth)}
+    return {name: score_card(key, each) for name, each in scores.items()}, scores
+
+
+def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
+    """The training catalogue as the posterior of every event."""
+    duration_s = blueprint.num_samples / blueprint.rate_hz
+    return catalogue_baseline(
+        blueprint.catalogue.hypocentres,
+        blueprint.catalogue.known,
+        number,
+        broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
+        broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
+    )
+
+
+def hypocentres_of(
+    dataset: Dataset, batch: Batch, posterior: Posterior, level: float = 0.9
+) -> tuple[list[Hypocentre], dict[str, str]]:
+    """Located events for the files, and the reason for each event that could not be located."""
+    middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
+    latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
+    epistemic, aleatoric = (np.trace(x[:, :3, :3], axis1=1, axis2=2) for x in posterior[1:3])
+    found, lost = [], {}
+    for i, event in enumerate(dataset.events):
+        alive = np.asarray(batch.observations.station_mask[i])
+        if not alive.any():
+            lost[event.id] = "no station has a living trace"
+            continue
+        if not np.isfinite(middle[i]).all():
+            lost[event.id] = "the posterior is not finite; check the waveforms"
+            continue
+        stations_km = np.asarray(batch.observations.station_km[i])[alive]
+        found.append(
+            Hypocentre(
+                event.id,
+                event.start,
+                float(latitude[i]),
+                float(longitude[i]),
+                float(middle[i, 2]),
+                float(middle[i, 3]),
+                spread[i].astype(float),
+                level,
+                float(epistemic[i] / (epistemic[i] + aleatoric[i])),
+                int(alive.sum()),
+                azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
+                event.magnitude,
+                truth=_truth(dataset, batch, i),
+            )
+        )
+    return found, lost
+
+
+def line(event: Hypocentre) -> str:
+    """One located event in a line of text."""
+    sd = np.sqrt(np.diag(event.covariance))
+    return (
+        f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; standard errors "
+        f"{np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; {event.num_stations} stations, gap {event.gap_deg:.0f} deg"
+    )
+
+
+def _truth(dataset: Dataset, batch: Batch, i: int) -> Truth | None:
+    value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
+    if not mask[:3].all():
+        return None
+    latitude, longitude = to_degrees(dataset.frame, value[0], value[1])
+    return Truth(float(latitude), float(longitude), float(value[2]), float(value[3]) if mask[3] else None)
+
+
+def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
+    """events.csv and events.xml (QuakeML)."""
+    write_csv(folder / "events.csv", list(hypocentres))
+    write_quakeml(folder / "events.xml", list(hypocentres))
+
+
+def write_scores(folder: Path, cards: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """scores.json: the cards and what they are of."""
+    (folder / "scores.json").write_text(json.dumps({"about": dict(about), **cards}, indent=1))
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """The scores of a run.
+
+    Raises:
+        ValueError: where there are none, or they are damaged.
+    """
+    path = folder / "scores.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} has no scores.json; is the run finished? `jaxloc run` resumes it")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); run `jaxloc evaluate` again") from error
+
+
+def write_pictures(
+    folder: Path,
+    name: str,
+    batch: Batch,
+    posterior: Posterior,
+    scores: Mapping[str, dict[str, np.ndarray]],
+    log: Sequence[Mapping[str, Any]],
+) -> None:
+    """The pictures of a run: maps, calibration and training."""
+    folder.mkdir(exist_ok=True)
+    truth = batch.labels["hypocentre"]
+    observations = batch.observations
+    maps.overview_map(
+        folder / "map.png", posterior.hypocentre, truth.value, truth.mask, observations.station_km[0], f"{name}: events"
+    )
+    if len(log) > 1:
+        plots.training_curve(folder / "training.png", _one_curve(log), f"{name}: training")
+    if np.asarray(truth.mask)[:, :2].all(-1).any():
+        plots.error_against_stated(folder / "stated.png", scores["locator"], f"{name}: error against stated error")
+        plots.pit_histograms(folder / "pit.png", scores["locator"], title=f"{name}: calibration")
+        plots.coverage_curve(folder / "coverage.png", {name: scores["locator"]}, f"{name}: coverage")
+        error = scores["locator"]["epicentre/error"]
+        order = np.argsort(np.where(np.isfinite(error), error, np.inf))
+        for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[np.isfinite(error).sum() - 1]))):
+            picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
+
+
+def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """The stages of a log one after the other, by their likelihoods: priors of stages are not alike."""
+    rows, before, last = [], 0, ("", 0)
+    for record in log:
+        if record["stage"] != last[0]:
+            before += last[1]
+        last = (record["stage"], record["step"])
+        row = {"step": before + record["step"], "loss": record["negative_log_likelihood"]}
+        rows.append(row | ({} if record["dev_loss"] is None else {"dev_loss": record["dev_loss"]}))
+    return rows
+
+
+def picture_of_event(path: Path, i: int, batch: Batch, posterior: Posterior, title: str) -> None:
+    """One event's posterior in map view and depth sections."""
+    one = gaussian_mixture(*jax.tree.map(lambda x: x[i], components(posterior.hypocentre)))
+    value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
+    seen = batch.observations
+    maps.event_map(path, one, seen.station_km[i], seen.station_mask[i], np.where(mask, value, np.nan), title)
+
+
+__all__ = [
+    "baseline_of",
+    "hypocentres_of",
+    "line",
+    "picture_of_event",
+    "read_scores",
+    "score",
+    "table",
+    "write_events",
+    "write_pictures",
+    "write_scores",
+]

@@ -1,0 +1,205 @@
+"""Systems: a network, its head and its way of locating, put together from a blueprint; one function each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from jaxloc import heads, lattice
+from jaxloc.arrival_fit import fit_physics, label_arrivals
+from jaxloc.arrival_head import arrivals as arrivals_head
+from jaxloc.arrival_physics import log_prior_of
+from jaxloc.blueprint import Blueprint, spread_of
+from jaxloc.data.dataset import Dataset
+from jaxloc.data.synthetic import positions_km
+from jaxloc.locators.arrivals import arrivals as arrivals_locator
+from jaxloc.locators.neural import LocateEvent, neural
+from jaxloc.networks import arrivals as arrivals_network
+from jaxloc.networks import kriegerowski2019, zhang2020
+from jaxloc.traveltime import TableGrid
+from jaxloc.types import Batch, Head, Network, Observations, Params, Weights
+
+LabelBatch = Callable[[np.ndarray, Batch], Batch]
+"""Event indices and their batch, to the batch with the labels that the network learns from."""
+
+
+def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
+    """Labels as the data set has them."""
+    return batch
+
+
+class System(NamedTuple):
+    """A network with what it needs to learn and to locate.
+
+    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice. `prepare(params,
+    dataset)` fits what is fitted before training and says how events are labelled. `any_station` tells whether stations that were not
+    there in training can be used.
+    """
+
+    network: Network
+    head: Callable[[float, float], Head]
+    locate: LocateEvent
+    prepare: Callable[[Params, Dataset], tuple[Params, LabelBatch]]
+    any_station: bool
+
+
+def build(blueprint: Blueprint) -> System:
+    """The system that a blueprint describes.
+
+    Raises:
+        ValueError: for a network or a setting of it that is not known; lists those that are.
+    """
+    settings = dict(blueprint.network)
+    name = settings.pop("name")
+    if name not in SYSTEMS:
+        raise ValueError(f"no such network: {name!r}; use one of {', '.join(SYSTEMS)}")
+    try:
+        return SYSTEMS[name](blueprint, **settings)
+    except TypeError as error:
+        raise ValueError(f"network {name!r}: {error}; its settings are in experiments/network") from error
+
+
+def example(blueprint: Blueprint, num_stations: int | None = None) -> Observations:
+    """Silent observations of the shapes that the blueprint's network sees, to initialise it with."""
+    number = num_stations or len(blueprint.stations)
+    place = jnp.asarray(np.resize(positions_km(blueprint.frame, blueprint.stations), (number, 3)))
+    return Observations(
+        jnp.zeros((number, 3, blueprint.num_samples)),
+        place,
+        jnp.ones(number, bool),
+        jnp.arange(number, dtype=jnp.int32),
+        jnp.asarray(blueprint.rate_hz, jnp.float32),
+    )
+
+
+def _not_prepared(params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
+    return params, as_labelled
+
+
+def _arrivals(
+    blueprint: Blueprint,
+    *,
+    channels: tuple[int, ...] = (12, 16, 24, 32, 48),
+    kernel_size: int = 7,
+    lattice_sizes: Mapping[str, Any] | None = None,
+    depth_prior: tuple[float, float] | None = None,
+    table_distance_km: float | None = None,
+    prior: Mapping[str, Any] | None = None,
+) -> System:
+    region, velocity = blueprint.region, blueprint.velocity
+    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    depth_km = depth_prior or (float(middle[2]), float(spread[2]))
+    log_prior = log_prior_of(region, *depth_km)
+    stations_km = positions_km(blueprint.frame, blueprint.stations)
+    grid = _table_grid(stations_km, region, table_distance_km)
+    physics = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}
+    network = arrivals_network.network(
+        (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
+        tuple(s.position_sd_km for s in blueprint.stations),
+        grid,
+        arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | physics)),
+        channels=tuple(channels),
+        kernel_size=kernel_size,
+    )
+    sizes = lattice.Search(**{k: tuple(v) if isinstance(v, list) else v for k, v in (lattice_sizes or {}).items()})
+
+    def head(arrival_weight: float, hypocentre_weight: float) -> Head:
+        return arrivals_head(
+            region, log_prior, sizes=sizes, arrival_weight=arrival_weight, hypocentre_weight=hypocentre_weight
+        )
+
+    def prepare(params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
+        return _fit_physics(network, params, dataset)
+
+    return System(network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
+
+
+def _table_grid(stations_km: np.ndarray, region: lattice.Region, distance_km: float | None) -> TableGrid:
+    """A table that reaches from every station to every corner of the region."""
+    east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
+    north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
+    far_km = distance_km or float(np.ceil(np.hypot(east, north)))
+    receivers = (float(stations_km[:, 2].min()) - 0.5, float(stations_km[:, 2].max()) + 0.5)
+    depths = (min(region.depth_km[0], receivers[0]), region.depth_km[1])
+    return TableGrid(far_km, depths, receivers, int(np.clip(far_km / 2.5, 48, 128)), 32, 3)
+
+
+def _fit_physics(network: Network, params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
+    """Physics from the picks of a data set, and arrival labels for all of its stations."""
+    parts = [_silent(dataset.take(index)) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 64))]
+    batch = jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)
+    if batch.observations.picks_s is None or not bool(jnp.any(batch.observations.pick_mask)):
+        return params, as_labelled
+    one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
+
+    def physics_of(physics: Params) -> Any:
+        from_network = network.apply(Weights(params | {"physics": physics}), one)
+        return from_network.physics
+
+    fitted, origin_s = fit_physics(physics_of, params["physics"], batch)
+    known, mask = batch.labels["hypocentre"]
+    origin_s = jnp.where(mask[:, 3], known[:, 3], origin_s)
+    physics = physics_of(fitted)
+    labelled = jax.jit(jax.vmap(lambda event, origin: label_arrivals(physics, event, origin)))
+
+    def label(index: np.ndarray, events: Batch) -> Batch:
+        bare = events._replace(observations=events.observations._replace(waveforms=None))
+        labels: dict = jax.tree.map(np.asarray, labelled(bare, origin_s[index]).labels)
+        return events._replace(labels=labels)
+
+    return params | {"physics": fitted}, label
+
+
+def _silent(batch: Batch) -> Batch:
+    return batch._replace(observations=batch.observations._replace(waveforms=None))
+
+
+def _zhang2020(
+    blueprint: Blueprint,
+    *,
+    cells: tuple[int, int, int] = (40, 48, 10),
+    label_sigma_km: float = 0.0,
+    **settings: Any,
+) -> System:
+    duration_s = blueprint.num_samples / blueprint.rate_hz
+    middle, spread = spread_of(blueprint.catalogue, duration_s)
+    region = blueprint.region
+    edges = (
+        np.linspace(*span, cells[i] + 1) for i, span in enumerate((region.east_km, region.north_km, region.depth_km))
+    )
+    head = heads.volume(*edges, float(middle[3]), float(spread[3]), label_sigma_km=label_sigma_km)
+    network = zhang2020.network(tuple(cells), num_stations=len(blueprint.stations), **settings)
+
+    def average(raws: Array) -> Array:
+        log_mass = jax.nn.log_softmax(raws.reshape(len(raws), -1), -1)
+        mean = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(len(raws))
+        return mean.reshape(raws.shape[1:])
+
+    return System(network, lambda *_: head, neural(network, head, average), _not_prepared, False)
+
+
+def _kriegerowski2019(blueprint: Blueprint, *, components: int = 1, **settings: Any) -> System:
+    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    head = heads.mixture(middle, spread, components)
+    if not isinstance(head.size, int):
+        raise ValueError(f"a coordinate network wants a flat head, got size {head.size}")
+    for name in ("kernels", "strides", "dense"):
+        if name in settings:
+            settings[name] = tuple(settings[name])
+    network = kriegerowski2019.network(head.size, num_stations=len(blueprint.stations), **settings)
+    return System(network, lambda *_: head, neural(network, head), _not_prepared, False)
+
+
+SYSTEMS: dict[str, Callable[..., System]] = {
+    "arrivals": _arrivals,
+    "zhang2020": _zhang2020,
+    "kriegerowski2019": _kriegerowski2019,
+}
+
+
+def initial(key: PRNGKeyArray, system: System, observations: Observations, members: int) -> Params:
+    """Parameters of `members` networks, each from its own key, with a leading member axis."""
+    return jax.jit(jax.vmap(lambda k: system.network.init(k, observations)))(jax.random.split(key, members))

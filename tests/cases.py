@@ -1,0 +1,96 @@
+"""Tables of everything there is: networks, heads, weight posteriors, locators. Tests run over them.
+
+A new one is a new row here; `test_api.py` fails where a table and its registry differ. Rows are functions, so
+that nothing is computed at import. Sizes are as small as a test needs.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxloc import arrival_head, heads, posteriors
+from jaxloc.arrival_physics import log_prior_of
+from jaxloc.lattice import Region, Search
+from jaxloc.locators import arrivals as arrivals_locator
+from jaxloc.locators import neural
+from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
+from jaxloc.traveltime import TableGrid
+from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
+
+# Compiling takes nearly all of the time in tests; without optimisation it takes an eighth.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+STATIONS, SAMPLES, RATE_HZ = 5, 128, 20.0
+CENTRE, SCALE = (3.0, -4.0, 8.0, 2.0), (20.0, 15.0, 5.0, 1.0)
+REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (-2.0, 5.0))
+SIZES = Search((7, 7, 2, 12), (7, 7, 3, 5), 2, (7, 7, 5, 5))
+AXES = np.linspace(-20, 20, 6), np.linspace(-15, 15, 5), np.array([0.0, 5.0, 20.0])
+
+
+def observations(key: int = 0, stations: int = STATIONS, samples: int = SAMPLES) -> Observations:
+    """One event of noise at stations spread over the region."""
+    names = dict(zip(("waveforms", "places", "heights"), jax.random.split(jax.random.key(key), 3), strict=True))
+    waveforms = 1e-6 * jax.random.normal(names["waveforms"], (stations, 3, samples))
+    station_km = jax.random.uniform(jax.random.key(7), (stations, 3), minval=-20.0, maxval=20.0).at[:, 2].set(-0.5)
+    return Observations(waveforms, station_km, jnp.ones(stations, bool), jnp.arange(stations), jnp.array(RATE_HZ))
+
+
+def batch(number: int = 3) -> Batch:
+    """Events of noise with full labels."""
+    seen = jax.tree.map(lambda *x: jnp.stack(x), *(observations(key) for key in range(number)))
+    hypocentre = jnp.array(CENTRE) + jax.random.normal(jax.random.key(1), (number, 4))
+    arrival_s = jnp.broadcast_to(jnp.array([3.0, 4.5]), (number, STATIONS, 2))
+    full = lambda value: Label(value, jnp.ones(value.shape, bool))
+    return Batch(seen, {"hypocentre": full(hypocentre), "arrivals": full(arrival_s)})
+
+
+class NetworkCase(NamedTuple):
+    """How to build a network, and the shape of its raw output; None where it is a structure of its own."""
+
+    build: Callable[[], Network]
+    size: tuple[int, ...] | None
+
+
+def _arrivals_network() -> Network:
+    grid = TableGrid(90.0, (0.0, 20.0), (-1.0, 0.0), 16, 8, 2)
+    return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
+
+
+NETWORKS = {
+    "arrivals": NetworkCase(_arrivals_network, None),
+    "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
+    "zhang2020": NetworkCase(lambda: zhang2020.network((6, 5, 3), width=2, num_stations=STATIONS), (6, 5, 3)),
+}
+
+HEADS: dict[str, Callable[[], Head]] = {
+    "arrivals": lambda: arrival_head.arrivals(REGION, log_prior_of(REGION, 8.0, 5.0), sizes=SIZES),
+    "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
+    "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
+    "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
+    "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+}
+
+# Which head reads which network's output, where this is not any head at all.
+PAIRS = {
+    "arrivals": ("arrivals",),
+    "kriegerowski2019": ("gaussian",),
+    "zhang2020": ("volume", "published_volume"),
+}
+
+METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
+    "ensemble": lambda target, optimizer: posteriors.ensemble(posteriors.point(target, optimizer), 3),
+    "mean_field": posteriors.mean_field,
+    "point": posteriors.point,
+}
+ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
+
+LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
+    "arrivals": lambda: arrivals_locator.arrivals(_arrivals_network(), REGION, log_prior_of(REGION, 8.0, 5.0), SIZES),
+    "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
+}
+LOCATOR_NETWORKS = {"arrivals": "arrivals", "neural": "kriegerowski2019"}
