@@ -35,7 +35,7 @@ def fit_physics(
     Raises:
         ValueError: where the observations hold no picks.
     """
-    origin_s = jax.vmap(lambda e: _first_origin_s(physics_of(params), e))(batch)
+    origin_s = jax.jit(lambda p, b: jax.vmap(lambda e: _first_origin_s(physics_of(p), e))(b))(params, batch)
 
     def loss(fitted: tuple[Params, Array], width_s: float) -> Array:
         physics = physics_of(fitted[0])
@@ -51,19 +51,19 @@ def fit_physics(
         prior = sum((leaf**2).sum() / 2 for leaf in jax.tree.leaves(fitted[0]))
         return prior - jax.vmap(of_event)(batch, fitted[1]).sum()
 
-    fitted = (params, origin_s)
-    for width_s in NARROWING_S:
-        optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+    optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
-        def step(
-            carry: tuple, _: None, width_s: float = width_s, update: Callable = optimizer.update
-        ) -> tuple[tuple, None]:
-            change, memory = update(jax.grad(loss)(carry[0], width_s), carry[1])
+    @jax.jit
+    def narrowed(fitted: tuple[Params, Array], width_s: float) -> tuple[Params, Array]:
+        def step(carry: tuple, _: None) -> tuple[tuple, None]:
+            change, memory = optimizer.update(jax.grad(loss)(carry[0], width_s), carry[1])
             return (optax.apply_updates(carry[0], change), memory), None
 
-        fitted = jax.jit(lambda start: jax.lax.scan(step, start, None, length=steps)[0][0])(
-            (fitted, optimizer.init(fitted))
-        )
+        return jax.lax.scan(step, (fitted, optimizer.init(fitted)), None, length=steps)[0][0]
+
+    fitted = (params, origin_s)
+    for width_s in NARROWING_S:
+        fitted = narrowed(fitted, width_s)
     return fitted
 
 

@@ -175,11 +175,12 @@ def _stage(
     )
     number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
     head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
-    centre = prior_mean(like) if prior_params is None else prior_params
+    centre = prior_mean(like, prior_params)
     scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
-    goal = target(system.network, head, centre, scale, number)
-    method = method_of(posterior, goal, plan, settings)
-    return Stage(plan, method, goal)
+    in_loop = plan.per_call > 1 or int(posterior["members"]) > 1
+    goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
+    judged = target(system.network, head, centre, scale, number)
+    return Stage(plan, method_of(posterior, goal, plan, settings), judged)
 
 
 def method_of(posterior: Mapping[str, Any], goal: Target, plan: Plan, settings: Mapping[str, Any]) -> Method:
@@ -188,8 +189,9 @@ def method_of(posterior: Mapping[str, Any], goal: Target, plan: Plan, settings: 
     Raises:
         ValueError: for a method that does not exist; lists those that do.
     """
-    rate = float(settings["learning_rate"])
-    name = "point" if settings["method"] == "point" else posterior["method"]
+    rate, name = float(settings["learning_rate"]), "point"
+    if settings["method"] != "point":
+        rate, name = rate * float(posterior["rate"]), posterior["method"]
     adam = training.optimizer(rate, plan.steps, physics_rate=float(settings["physics_rate"]))
     if name == "point":
         method = point(goal, adam)

@@ -41,8 +41,19 @@ def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated":
         return _simulated(data, seed)
     if data["kind"] == "seisbench":
-        return Sources(*(_read(data, data[f"{split}_split"]) for split in ("train", "dev")))
+        train = _read(data, data["train_split"])
+        if data["dev_split"] is None:
+            return _held_out(train, int(data["held_out"]))
+        return Sources(train, _read(data, data["dev_split"]))
     raise ValueError(f'data.kind must be "seisbench" or "simulated", got {data["kind"]!r}')
+
+
+def _held_out(whole: Dataset, number: int) -> Sources:
+    """The last events by time are held out, where a data set has no split of its own for that."""
+    if not 0 < number < len(whole):
+        raise ValueError(f"data.held_out must be within 1-{len(whole) - 1} where data.dev_split is null, got {number}")
+    order = np.argsort([event.origin or event.start or event.id for event in whole.events], kind="stable")
+    return Sources(select(whole, order[:-number]), select(whole, order[-number:]))
 
 
 def _read(data: Mapping[str, Any], split: str) -> Dataset:

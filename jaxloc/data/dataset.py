@@ -52,3 +52,15 @@ class Dataset(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.events)
+
+
+def retaken(
+    dataset: Dataset, take: Callable[[Int[np.ndarray, " event"]], Batch], events: tuple[Event, ...] | None = None
+) -> Dataset:
+    """The data set with another way to take its events, or with other events too.
+
+    In place of `_replace`, which cannot be: the length of a data set is the number of its events.
+    """
+    events = dataset.events if events is None else events
+    name, frame, stations = dataset.name, dataset.frame, dataset.stations
+    return Dataset(name, frame, stations, events, dataset.rate_hz, dataset.num_samples, take)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 from jax import random
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
@@ -47,7 +48,7 @@ def box(low_km: tuple[float, float, float], high_km: tuple[float, float, float])
 
 
 def around(
-    catalogue_km: Float[Array, "event 3"],
+    catalogue_km: Float[Array | np.ndarray, "event 3"],
     spread_km: tuple[float, float, float],
     depth_range_km: tuple[float, float] = (0.1, 700.0),
 ) -> Hypocentres:

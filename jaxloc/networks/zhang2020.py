@@ -57,7 +57,8 @@ class Model(nn.Module):
 
     `width` is the features of the first block (paper: 64), `grid` the cells east, north and down. The
     numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
-    puts stations into fixed rows by `station_index`; None takes the rows as they come.
+    puts stations into fixed rows by `station_index`; None takes the rows as they come. `by_slices` is as in
+    `layers.Conv2D`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
@@ -68,6 +69,7 @@ class Model(nn.Module):
     remap: bool = True
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
+    by_slices: bool | None = None
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, "east north depth"]:
@@ -83,7 +85,7 @@ class Model(nn.Module):
     def _layer(
         self, image: Array, factor: float, window: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1)
     ) -> Array:
-        image = Conv2D(max(1, round(self.width * factor)), window, stride)(image)
+        image = Conv2D(max(1, round(self.width * factor)), window, stride, by_slices=self.by_slices)(image)
         return nn.relu(image if self.published else Norm(self.norm)(image))
 
     def _encode(self, image: Float[Array, "station sample channel"]) -> Float[Array, "row column feature"]:
@@ -104,7 +106,7 @@ class Model(nn.Module):
             image = _upsampled(image, (-(-north // factor), -(-east // factor)))
             for number, feature in enumerate(features):
                 image = self._layer(image, feature, (2, 2) if number == 0 else (3, 3))
-        return Conv2D(depth, (1, 1))(self._layer(image, 0.5))
+        return Conv2D(depth, (1, 1), by_slices=self.by_slices)(self._layer(image, 0.5))
 
 
 def _remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:

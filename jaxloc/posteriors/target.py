@@ -30,14 +30,19 @@ def prior_scale(params: Params, scale: float = 1.0) -> Params:
     return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
-def prior_mean(params: Params) -> Params:
-    """The middle of the prior: one for the scales of normalisations, zero for all else."""
+def prior_mean(params: Params, learnt: Params | None = None) -> Params:
+    """The middle of the prior: zero, and one for the scales of normalisations; or weights that were learnt before.
 
-    def of_leaf(path: tuple, leaf: Array) -> Array:
-        is_norm = str(getattr(path[-1], "key", path[-1])) == "scale"
-        return jnp.ones_like(leaf) if is_norm else jnp.zeros_like(leaf)
+    Physical parameters have their middle at zero in either case: their prior is that of physics.
+    """
 
-    return jax.tree_util.tree_map_with_path(of_leaf, params)
+    def of_leaf(path: tuple, leaf: Array, before: Array) -> Array:
+        names = [str(getattr(p, "key", p)) for p in path]
+        if learnt is not None and "physics" not in names:
+            return before
+        return jnp.ones_like(leaf) if names[-1] == "scale" else jnp.zeros_like(leaf)
+
+    return jax.tree_util.tree_map_with_path(of_leaf, params, params if learnt is None else learnt)
 
 
 def target(network: Network, head: Head, mean: Params, scale: Params, num_data: int) -> Target:

@@ -25,6 +25,9 @@ def ensemble(method: Method, size: int) -> Method:
 
     def update(key: PRNGKeyArray, state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, size)
+        if size == 1:  # no loop: XLA's fast convolutions on the CPU do not work inside of one
+            state, info = method.update(keys[0], jax.tree.map(lambda x: x[0], state), batch)
+            return jax.tree.map(lambda x: x[None], state), info
         if jax.default_backend() == "cpu":
             state, info = jax.lax.map(lambda each: method.update(each[0], each[1], batch), (keys, state))
         else:

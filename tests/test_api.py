@@ -1,0 +1,176 @@
+"""What all networks, heads, weight posteriors and locators have in common; and that the tables of cases are complete."""
+
+import inspect
+import pkgutil
+import subprocess
+import sys
+from functools import lru_cache
+
+import cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_jit
+from test_posteriors import linear
+
+import jaxloc
+from jaxloc import heads, locators, networks, posteriors
+from jaxloc.distributions import HypocentreMixture
+from jaxloc.locators.neural import batched
+from jaxloc.types import Head, Method, Network, Weights
+
+CLEAN = """
+import importlib, pkgutil, sys, time
+start = time.perf_counter()
+import jaxloc
+print(time.perf_counter() - start)
+import jax
+for module in pkgutil.walk_packages(jaxloc.__path__, "jaxloc."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+        assert not jax.live_arrays(), f"{module.name} makes arrays when imported"
+print(",".join(sorted(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported():
+    done = subprocess.run([sys.executable, "-c", CLEAN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seconds, modules = done.stdout.split()[-2:]
+    return float(seconds), modules.split(",")
+
+
+def test_importing_computes_nothing(imported):
+    """In a process of its own: no JAX array is alive after `jaxloc` and each of its modules."""
+    assert "jaxloc.types" in imported[1]
+
+
+def test_importing_is_quick(imported):
+    assert imported[0] < 2.0
+
+
+def modules_with(package, name):
+    """Modules of a package that offer a public function of that name."""
+    found = {
+        m.name: __import__(f"{package.__name__}.{m.name}", fromlist=[name])
+        for m in pkgutil.iter_modules(package.__path__)
+    }
+    return {key for key, module in found.items() if inspect.isfunction(getattr(module, name, None))}
+
+
+def test_the_table_of_networks_is_complete():
+    """Every module with a `network`; those that any head can read are the registry."""
+    assert set(NETWORKS) == modules_with(networks, "network")
+    assert set(networks.__all__) <= set(NETWORKS)
+    assert {name for name, case in NETWORKS.items() if case.size is not None} <= set(networks.__all__)
+    assert set(PAIRS) == set(NETWORKS)
+
+
+def test_the_table_of_heads_is_complete():
+    """Every public function of `jaxloc.heads` that gives a head, and that of the arrivals network."""
+    public = {
+        name
+        for name, f in inspect.getmembers(heads, inspect.isfunction)
+        if f.__module__ == heads.__name__
+        and not name.startswith("_")
+        and inspect.signature(f).return_annotation is Head
+    }
+    assert set(HEADS) == public | {"arrivals"}
+
+
+def test_the_table_of_weight_posteriors_is_complete():
+    assert set(METHODS) == set(posteriors.__all__)
+
+
+def test_the_table_of_locators_is_complete():
+    """Every module of `jaxloc.locators` has one locator of its own name."""
+    assert set(LOCATORS) == {m.name for m in pkgutil.iter_modules(locators.__path__)}
+    assert set(getattr(locators, "__all__", ())) <= set(LOCATORS)
+    assert set(cases.LOCATOR_NETWORKS) == set(LOCATORS)
+
+
+def names(function):
+    return list(inspect.signature(function).parameters)
+
+
+@lru_cache
+def output(name):
+    """A network, the parameters of a random start, and its raw output for one event."""
+    network = NETWORKS[name].build()
+    params = quick_jit(network.init)(jax.random.key(0), cases.observations())
+    return network, params, quick_jit(network.apply)(Weights(params), cases.observations())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_keep_the_contract(name):
+    """Argument names, and one event in, the raw output that was asked for out."""
+    network, params, out = output(name)
+    assert isinstance(network, Network)
+    assert names(network.init) == ["key", "observations"]
+    assert names(network.apply) == ["weights", "observations"]
+    if NETWORKS[name].size is not None:
+        assert out.shape == NETWORKS[name].size
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(out))
+    # Any seed is a random start, of the same shapes.
+    other = jax.eval_shape(network.init, jax.random.key(1), cases.observations())
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, other)
+
+
+@pytest.mark.parametrize(("network", "head"), [(n, h) for n, several in PAIRS.items() for h in several])
+def test_networks_and_heads_fit_together(network, head):
+    """A finite log-likelihood with its slope by raw outputs, a mixture over hypocentres; no labels count zero."""
+    reader, raw = HEADS[head](), output(network)[2]
+    assert isinstance(reader, Head)
+    assert names(reader.log_likelihood) == ["raw", "labels"]
+    labels = jax.tree.map(lambda x: x[0], cases.batch().labels)
+
+    @quick_jit
+    def use(raw):
+        mixture = reader.distribution(raw)["hypocentre"]
+        return *jax.value_and_grad(reader.log_likelihood)(raw, labels), mixture, reader.log_likelihood(raw, {})
+
+    value, slope, mixture, nothing = use(raw)
+    assert np.isfinite(value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+    assert isinstance(mixture, HypocentreMixture)
+    assert mixture.event_shape == (4,)
+    assert nothing == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_weight_posteriors_keep_the_contract(name):
+    method = METHODS[name](linear(), optax.adam(0.01))
+    assert isinstance(method, Method)
+    assert names(method.init) == ["key", "params"]
+    assert names(method.update) == ["key", "state", "batch"]
+    assert names(method.sample) == ["key", "state", "n"]
+
+
+@pytest.mark.parametrize("name", LOCATORS)
+def test_locators_give_a_posterior_for_each_event(name):
+    """Three events in calls of two; finite densities, covariances that are symmetric and nowhere negative."""
+    _, params, _ = output(cases.LOCATOR_NETWORKS[name])
+    draws = Weights(jax.tree.map(lambda x: jnp.stack([x, 0.8 * x]), params))
+    locate, done = batched(LOCATORS[name](), lambda key: draws, chunk=2, on_event=lambda n: done.append(n)), []
+    assert names(locate) == ["key", "observations"]
+    seen = cases.batch().observations
+    posterior = locate(jax.random.key(1), seen)
+    assert done == [2, 3]
+    assert posterior.hypocentre.batch_shape == (3,)
+    assert posterior.epistemic.shape == posterior.aleatoric.shape == (3, 4, 4)
+    assert np.isfinite(posterior.hypocentre.log_prob(jnp.broadcast_to(jnp.array(cases.CENTRE), (3, 4)))).all()
+    for part in (posterior.epistemic, posterior.aleatoric):
+        np.testing.assert_allclose(part, np.swapaxes(part, 1, 2), rtol=1e-3, atol=1e-3)
+        assert (np.linalg.eigvalsh(np.asarray(part, float)) > -1e-3 * np.trace(part, axis1=1, axis2=2)[:, None]).all()
+    # One event alone is located as in company.
+    alone = locate(jax.random.key(1), jax.tree.map(lambda x: x[1:2], seen))
+    np.testing.assert_allclose(alone.aleatoric[0], posterior.aleatoric[1], rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="no event"):
+        locate(jax.random.key(1), jax.tree.map(lambda x: x[:0], seen))
+
+
+def test_the_version_is_there():
+    assert jaxloc.__version__
