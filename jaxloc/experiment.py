@@ -75,7 +75,7 @@ def run(
 def _claim(folder: Path, config: Config) -> None:
     """Make the run folder, or see that it is this configuration's."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config, indent=1, sort_keys=True)
+    text = json.dumps(config, indent=1)  # in the order given: that of the stages counts
     path = folder / "config.json"
     if path.exists() and path.read_text() != text:
         try:

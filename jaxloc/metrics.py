@@ -348,6 +348,8 @@ _ROWS = (
     ("Origin error, mean abs. (s)", "origin/error/mae"),
     ("  bias", "origin/error/bias"),
     ("Hypocentre error, mean (km)", "hypocentre/error/mean"),
+    ("CRPS east (km)", "east/crps/mean"),
+    ("CRPS north (km)", "north/crps/mean"),
     ("CRPS depth (km)", "depth/crps/mean"),
     ("CRPS origin time (s)", "origin/crps/mean"),
     ("Energy, hypocentre (km)", "hypocentre/energy/mean"),

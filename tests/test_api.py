@@ -1,4 +1,4 @@
-"""What all networks, heads, weight posteriors and locators have in common; and that the tables of cases are complete."""
+"""What all networks, heads, weight posteriors and locators have in common; and that the tables of cases are whole."""
 
 import inspect
 import pkgutil

@@ -1,0 +1,194 @@
+"""A whole experiment, small: its files, its resumption, and what the command line answers to wrong input."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from obspy import read_events
+
+from jaxloc import cli, configuration, experiment
+from jaxloc.data.seisbench import write_seisbench
+from jaxloc.experiment_data import open_sources
+
+TINY = [
+    "data.num_stations=5",
+    "data.num_train=12",
+    "data.num_dev=6",
+    "data.num_samples=320",
+    "data.rate_hz=10.0",
+    "data.bandpass_hz=[1.0,4.0]",
+    "network.channels=[4,4,6]",
+    "+network.lattice_sizes={first:[5,5,2,10],middle:[5,5,3,5],num_middle:2,last:[5,5,5,5]}",
+    "posterior.draws=2",
+    "stages.arrivals.steps=4",
+    "stages.arrivals.per_call=2",
+    "stages.arrivals.checks=2",
+    "stages.arrivals.augmentation.few_stations=3",
+    "stages.hypocentres.steps=4",
+    "stages.hypocentres.checks=2",
+]
+
+
+def tiny(folder: Path) -> dict:
+    return configuration.load("quickstart", [*TINY, f"run_dir={folder}"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished small run."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    experiment.run(tiny(folder), folder, say=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory, finished):
+    """The run's events as a SeisBench folder."""
+    folder = tmp_path_factory.mktemp("data") / "events"
+    write_seisbench(folder, open_sources(tiny(finished)["data"], 0).dev)
+    return folder
+
+
+def test_a_run_leaves_what_people_use(finished):
+    for name in ("config.json", "log.jsonl", "scores.json", "events.csv", "events.xml", "blueprint.json"):
+        assert (finished / name).stat().st_size > 0, name
+    assert {p.name for p in (finished / "pictures").iterdir()} >= {"map.png", "training.png", "coverage.png", "pit.png"}
+    catalogue = read_events(str(finished / "events.xml"))
+    assert len(catalogue) == 6
+    uncertainty = catalogue[0].origins[0].origin_uncertainty
+    assert uncertainty.confidence_level == pytest.approx(90)
+    assert uncertainty.confidence_ellipsoid.semi_major_axis_length > 0
+
+
+def test_the_score_card_counts_every_event_and_states_the_baseline(finished):
+    scores = json.loads((finished / "scores.json").read_text())
+    assert scores["about"]["events"] == 6
+    for card in (scores["locator"], scores["catalogue"]):
+        assert card["epicentre"]["number"] == 6
+        assert np.isfinite(card["hypocentre"]["nll"]["mean"]["value"])
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(finished, tmp_path):
+    folder = tmp_path / "again"
+
+    def stop(stage: str, step: int, steps: int, loss: float) -> None:
+        if stage == "hypocentres" and step >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(tiny(folder), folder, say=lambda line: None, on_step=stop)
+    lines: list[str] = []
+    experiment.run(tiny(folder), folder, say=lines.append)
+    assert any("resumed at step 2 of 4" in line for line in lines)
+    first, second = (experiment.load(f)[1].state for f in (finished, folder))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_a_folder_of_another_configuration_is_refused(finished):
+    config = tiny(finished) | {"seed": 1}
+    with pytest.raises(ValueError, match=r"another configuration \(other: seed\)"):
+        experiment.run(config, finished)
+
+
+def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
+    assert cli.main(["locate", str(finished), str(labelled), "--output", str(tmp_path / "out")]) == 0
+    assert "6 of 6 events located" in capsys.readouterr().out
+    assert len(read_events(str(tmp_path / "out" / "events.xml"))) == 6
+    assert cli.main(["evaluate", str(finished), str(labelled), "--output", str(tmp_path / "card")]) == 0
+    assert "90 % coverage, epicentre" in capsys.readouterr().out
+    picture = tmp_path / "compare.png"
+    assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
+    assert picture.stat().st_size > 10_000
+
+
+def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, labelled):
+    _, fitted = experiment.load(finished)
+    from jaxloc.application import open_input
+
+    config = json.loads((finished / "config.json").read_text())
+    # The written waveforms have gone through the band already.
+    fitted = fitted._replace(blueprint=fitted.blueprint._replace(bandpass_hz=None))
+    stored = open_input(fitted, config, [labelled], None, None, None)
+    made = open_sources(config["data"], 0).dev
+    first, second = (experiment.locate(fitted, d)[1].hypocentre.mean for d in (made, stored))
+    order = [[e.id for e in stored.events].index(e.id) for e in made.events]
+    # Waveforms are stored in float32 and lose their mean once more when read: far below the noise.
+    np.testing.assert_allclose(first[:, :3], second[np.array(order), :3], atol=0.5)
+
+
+WRONG = [
+    (["run", "no_such"], "no such experiment: 'no_such'; the experiments are"),
+    (["run", "quickstart", "stages.arrivals.stepz=1"], "stepz"),
+    (["run", "quickstart", "posterior=nuts"], "ensemble mean_field point"),
+    (["run", "quickstart", "seed"], "key=value"),
+    (["run", "quickstart", "network.name=unet"], "no such network: 'unet'"),
+    (["run", "oklahoma_arrivals", "data.folder={tmp}/nothing"], "nothing"),
+    (["run", "quickstart", "stages.arrivals.augmentation.nois=1"], "nois"),
+    (["locate", "{tmp}/nowhere", "{labelled}"], "no trained run"),
+    (["locate", "{run}", "{tmp}/missing"], "no such file or folder"),
+    (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
+    (["compare", "{tmp}"], "has no scores.json"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), WRONG, ids=lambda x: str(x)[:40])
+def test_wrong_input_gets_one_clear_line(arguments, says, finished, labelled, tmp_path, capsys):
+    words = {"run": finished, "labelled": labelled, "tmp": tmp_path}
+    filled = [a.replace("{run}", str(words["run"])).replace("{labelled}", str(labelled)).replace("{tmp}", str(tmp_path))
+              for a in arguments]  # fmt: skip
+    if filled[0] == "run" and len(filled) > 2 and "run_dir" not in filled[-1]:
+        filled.append(f"run_dir={tmp_path / 'run'}")
+    assert cli.main(filled) == 1
+    message = capsys.readouterr().err
+    assert says in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("damage", ["cut short", "other network"])
+def test_a_bad_checkpoint_is_named(damage, finished, labelled, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    if damage == "cut short":
+        for path in (copy / "checkpoints" / "hypocentres").rglob("*"):
+            if path.is_file() and path.stat().st_size > 200:
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    else:
+        blueprint = json.loads((copy / "blueprint.json").read_text())
+        blueprint["network"]["channels"] = [4, 6, 6]
+        (copy / "blueprint.json").write_text(json.dumps(blueprint))
+    assert cli.main(["locate", str(copy), str(labelled), "--output", str(tmp_path / "out")]) == 1
+    assert "checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, capsys):
+    def full(*arguments: object, **settings: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    assert cli.main(["run", "quickstart", f"run_dir={tmp_path / 'run'}"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_an_event_without_living_stations_is_told_not_dropped(finished):
+    from jaxloc import reporting
+    from jaxloc.data.dataset import Dataset
+
+    _, fitted = experiment.load(finished)
+    made = open_sources(tiny(finished)["data"], 0).dev
+
+    def take(index):
+        batch = made.take(index)
+        waveforms, mask = batch.observations.waveforms.copy(), batch.observations.station_mask.copy()
+        waveforms[:1], mask[:1] = 0.0, False
+        return batch._replace(observations=batch.observations._replace(waveforms=waveforms, station_mask=mask))
+
+    silent = Dataset(*tuple(made)[:6], take)
+    batch, posterior = experiment.locate(fitted, silent)
+    found, lost = reporting.hypocentres_of(silent, batch, posterior)
+    assert len(found) == 5
+    assert lost == {made.events[0].id: "no station has a living trace"}
