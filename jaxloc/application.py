@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxloc.blueprint import Blueprint
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.stations import read_stations
-from jaxloc.data.velocity import read_velocity
 from jaxloc.data.synthetic import positions_km
+from jaxloc.data.velocity import read_velocity
 from jaxloc.data.waveforms import read_waveforms
 from jaxloc.experiment import Fitted
 from jaxloc.lattice import Region
@@ -37,7 +37,6 @@ def open_input(
         ValueError: where a path does not exist or is not what it should be, or stations are not those that a
             network of fixed geometry was trained with; names them.
     """
-    blueprint = fitted.blueprint
     for path in paths:
         if not path.exists() and not any(c in str(path) for c in "*?["):
             raise ValueError(f"no such file or folder: {path}")
@@ -83,7 +82,7 @@ def _marked(dataset: Dataset, fitted: Fitted) -> Dataset:
         marked = np.where(new, -1, batch.observations.station_index).astype(np.int32)
         return batch._replace(observations=batch.observations._replace(station_index=marked))
 
-    return Dataset(*tuple(dataset)[:6], take)
+    return retaken(dataset, take)
 
 
 def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
@@ -94,8 +93,8 @@ def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
 def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitted:
     """The run as it is, or made to search around other stations, with another velocity model.
 
-    A data set that has stations of the run, or lies in its region, is searched as in training. Elsewhere, the region is that of the
-    stations with the same margin, depth is free, and station delays do not count.
+    A data set that has stations of the run, or lies in its region, is searched as in training. Elsewhere, the region
+    is that of the stations with the same margin, depth is free, and station delays do not count.
 
     Raises:
         ValueError: where a network of fixed geometry is asked to work elsewhere.
@@ -106,8 +105,8 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
         return fitted
     if not fitted.system.any_station:
         raise ValueError(
-            f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training alone; "
-            "train one of network=arrivals to use other stations or velocity models"
+            f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training "
+            "alone; train one of network=arrivals to use other stations or velocity models"
         )
     model = blueprint.velocity if velocity is None else read_velocity(velocity)
     moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)

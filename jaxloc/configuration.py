@@ -1,4 +1,4 @@
-"""Experiment configurations, by Hydra: found by name, overridden by key=value, wrong names answered with the right ones."""
+"""Experiment configurations, by Hydra: found by name, overridden by key=value, wrong names answered by right ones."""
 
 import re
 from pathlib import Path

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.sources import around
 from jaxloc.data.synthetic import (
     DEFAULT_FRAME,
     Recording,
@@ -20,7 +21,6 @@ from jaxloc.data.synthetic import (
     random_network,
     simulated_dataset,
 )
-from jaxloc.data.sources import around
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
@@ -90,7 +90,7 @@ def select(dataset: Dataset, index: np.ndarray) -> Dataset:
     """Some of the events of a data set, in the order given."""
     events = tuple(dataset.events[i] for i in index)
     whole = dataset.take
-    return Dataset(*tuple(dataset)[:3], events, *tuple(dataset)[4:6], lambda chosen: whole(index[chosen]))
+    return retaken(dataset, lambda chosen: whole(index[chosen]), events)
 
 
 def held(dataset: Dataset) -> Dataset:
@@ -102,7 +102,7 @@ def held(dataset: Dataset) -> Dataset:
             kept.append(dataset.take(np.arange(len(dataset))))
         return jax.tree.map(lambda x: x[index], kept[0])
 
-    return Dataset(*tuple(dataset)[:6], take)
+    return retaken(dataset, take)
 
 
 def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
@@ -151,10 +151,11 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
     simulation = presets[settings["preset"]](places)
     recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
     spread = tuple(settings["spread_km"])
+    shallow, deep = (max(0.1, limit) for limit in blueprint.region.depth_km)
     simulation = simulation._replace(
         recording=recording,
         model=_model(blueprint.velocity),
-        hypocentre=around(places, spread, tuple(max(0.1, d) for d in blueprint.region.depth_km)),
+        hypocentre=around(places, spread, (shallow, deep)),
     )
     key = jax.random.key(seed)
     return held(

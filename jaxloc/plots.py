@@ -205,7 +205,7 @@ def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = 
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1))
         if axes.get_legend_handles_labels()[0]:
-            legend(axes, loc="upper left")
+            legend(axes, loc="lower right")
     new.axes[0].set_ylabel("truths inside it", fontsize=9, color=INK)
     save(path, new)
 

@@ -82,8 +82,9 @@ def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
     sd = np.sqrt(np.diag(event.covariance))
     return (
-        f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; standard errors "
-        f"{np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; {event.num_stations} stations, gap {event.gap_deg:.0f} deg"
+        f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; "
+        f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg"
     )
 
 
