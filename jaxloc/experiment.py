@@ -60,9 +60,8 @@ def run(
     _claim(folder, config)
     seed = int(config["seed"])
     sources = open_sources(config["data"], seed)
-    say(
-        f"{len(sources.train)} training events, {len(sources.dev)} to choose and score by, {len(sources.train.stations)} stations"
-    )
+    stations = len(sources.train.stations)
+    say(f"{len(sources.train)} training events, {len(sources.dev)} to choose and score by, {stations} stations")
     blueprint = blueprint_of(config, sources.train)
     write_blueprint(folder / "blueprint.json", blueprint)
     system = build(blueprint)
@@ -228,9 +227,8 @@ def _fit_stage(
         with (folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
         dev_text = "" if record["dev_loss"] is None else f", held-out loss {record['dev_loss']:.3f}"
-        say(
-            f"stage {plan.name}: step {now.step} of {plan.steps}, loss {record['negative_log_likelihood']:.3f}{dev_text}"
-        )
+        loss = record["negative_log_likelihood"]
+        say(f"stage {plan.name}: step {now.step} of {plan.steps}, loss {loss:.3f}{dev_text}")
 
     def take(index: np.ndarray) -> Batch:
         return label(index, data.take(index))

@@ -20,7 +20,7 @@ TakeBatch = Callable[[np.ndarray], Batch]
 
 
 class Plan(NamedTuple):
-    """How one stage trains; `per_call` steps are scanned in one compiled call, `checks` is how often progress is judged."""
+    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is judged `checks` times."""
 
     name: str
     steps: int
@@ -88,7 +88,7 @@ def fit(
     while progress.step < plan.steps:
         number = min(plan.per_call, plan.steps - progress.step)
         steps = np.arange(progress.step, progress.step + number)
-        batches = _stack([take(_events(plan, step, num_events)) for step in steps])
+        batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
         keys = jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.asarray(steps))
         state, info = advance(keys, progress.state, batches)
         _check_finite(plan, steps, np.asarray(info.loss), batches, state)
@@ -163,7 +163,7 @@ def _judge(
 
 
 def _events(plan: Plan, step: int, num_events: int) -> np.ndarray:
-    generator = np.random.default_rng((plan.seed, int(step)))
+    generator = np.random.default_rng((plan.seed, step))
     return generator.choice(num_events, plan.batch_size, replace=plan.batch_size > num_events)
 
 
@@ -182,5 +182,6 @@ def _check_finite(plan: Plan, steps: np.ndarray, loss: np.ndarray, batches: Batc
     else:
         cause = "the likelihood or its gradient overflowed: lower the learning rate, or clip more"
     raise FloatingPointError(
-        f"stage {plan.name!r}: the loss is {loss[step - steps[0]]} at step {step} (of steps {steps[0]}-{steps[-1]}); {cause}"
+        f"stage {plan.name!r}: the loss is {loss[step - steps[0]]} at step {step} "
+        f"(of steps {steps[0]}-{steps[-1]}); {cause}"
     )

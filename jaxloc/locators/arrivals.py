@@ -15,8 +15,9 @@ from jaxloc.types import Network, Observations, Posterior, Weights
 def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()) -> LocateEvent:
     """Locate one event by every draw of weights on a common lattice.
 
-    The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is then computed on it, and
-    their mean is the posterior. The covariance of the draws' means is epistemic, the mean of their covariances aleatoric.
+    The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is
+    then computed on it, and their mean is the posterior. The covariance of the draws' means is epistemic, the
+    mean of their covariances aleatoric.
     """
 
     def locate(weights: Weights, observations: Observations) -> Posterior:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from jaxloc.distributions import HypocentreMixture, components, mixture_of_draws, split_covariance
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
@@ -29,7 +29,7 @@ def neural(
     """
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
-        def one(draw: Weights) -> tuple[Any, PyTree]:
+        def one(draw: Weights) -> tuple[Any, Array, Array]:
             raw = network.apply(draw, observations)
             parts = components(head.distribution(raw)["hypocentre"])
             single = jax.tree.map(lambda x: x[None], parts)
