@@ -14,7 +14,7 @@ import optax
 
 from jaxloc import heads, posteriors
 from jaxloc.arrival_head import arrivals as arrivals_head
-from jaxloc.arrival_physics import log_prior_of
+from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region
 from jaxloc.locators import neural
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 def _arrivals() -> Case:
     grid = TableGrid(90.0, (-1.0, 20.0), (-1.0, 0.0), 48, 32, 3)
     network = arrivals.network(((0.0, 10.0), (5.5, 6.2)), (0.0,) * STATIONS, grid)
-    log_prior = log_prior_of(REGION, 8.0, 4.0)
+    log_prior = log_prior_of(REGION, same_everywhere(8.0, 4.0))
     return Case(network, arrivals_head(REGION, log_prior), lambda chunk: arrivals_locator(network, REGION, log_prior))
 
 

@@ -8,10 +8,12 @@ as much as n / (1 + r (n - 1)). The density of the hypocentre is then as wide ag
 common to all stations.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxloc import lattice
@@ -108,8 +110,37 @@ def hypocentre_lattice(
     return lattice.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
 
 
-def log_prior_of(region: lattice.Region, depth_mean_km: float, depth_sd_km: float) -> LogDensity:
-    """Flat over the region but for depth: normal, with soft edges as wide as the spacing of the points."""
+DepthPrior = Callable[[Float[Array, "point 2"]], tuple[Float[Array, " point"], Float[Array, " point"]]]
+"""Epicentres to the mean and standard deviation of depth there, in km."""
+
+
+def same_everywhere(mean_km: float, sd_km: float) -> DepthPrior:
+    """The same normal distribution of depth at every epicentre."""
+    return lambda epicentre_km: (jnp.full(len(epicentre_km), mean_km), jnp.full(len(epicentre_km), sd_km))
+
+
+def as_nearby(
+    hypocentres_km: Float[np.ndarray, "event 3"], reach_km: float, mean_km: float, sd_km: float, weight: float = 3.0
+) -> DepthPrior:
+    """Depths as those of a catalogue's events nearby: mean and spread under a Gaussian kernel of width `reach_km`.
+
+    `weight` events of the given mean and spread count everywhere, so that a place without events has these.
+    """
+    known = jnp.asarray(hypocentres_km, jnp.float32)
+
+    def nearby(epicentre_km: Float[Array, "point 2"]) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
+        squared = ((epicentre_km[:, None] - known[:, :2]) ** 2).sum(-1)
+        share = jnp.exp(-0.5 * squared / reach_km**2)
+        total = share.sum(-1) + weight
+        mean = (share @ known[:, 2] + weight * mean_km) / total
+        apart = (share * (known[:, 2] - mean[:, None]) ** 2).sum(-1) + weight * (sd_km**2 + (mean_km - mean) ** 2)
+        return mean, jnp.sqrt(apart / total)
+
+    return nearby
+
+
+def log_prior_of(region: lattice.Region, depth: DepthPrior) -> LogDensity:
+    """Flat over the region but for depth, with soft edges as wide as the spacing of the points."""
     low, high = (jnp.array(side) for side in zip(*region, strict=True))
 
     def value(
@@ -117,8 +148,9 @@ def log_prior_of(region: lattice.Region, depth_mean_km: float, depth_sd_km: floa
     ) -> Float[Array, "point time"]:
         soft_km = 0.02 + 0.1 * spacing_km
         space = _inside(points, low[:3], high[:3], soft_km).sum(-1)
-        depth = -0.5 * ((points[:, 2] - depth_mean_km) / depth_sd_km) ** 2
-        return (space + depth)[:, None] + _inside(origin_s, low[3], high[3], soft_km / SMOOTHING_SPEED_KM_S)
+        mean_km, sd_km = depth(points[:, :2])
+        normal = -0.5 * ((points[:, 2] - mean_km) / sd_km) ** 2 - jnp.log(sd_km)
+        return (space + normal)[:, None] + _inside(origin_s, low[3], high[3], soft_km / SMOOTHING_SPEED_KM_S)
 
     return value
 

@@ -151,7 +151,7 @@ def marginal(mixture: dist.Distribution, dims: tuple[int, ...]) -> HypocentreMix
     """The mixture over some coordinates, by index and in the order given."""
     log_weight, mean, scale_tril = components(mixture)
     rows = scale_tril[..., jnp.array(dims), :]
-    return HypocentreMixture(Components(log_weight, mean[..., jnp.array(dims)], _triangular(rows)))
+    return HypocentreMixture(Components(log_weight, mean[..., jnp.array(dims)], triangular(rows)))
 
 
 def mean(mixture: dist.Distribution) -> Float[Array, "*event coordinate"]:
@@ -307,7 +307,7 @@ def _draw(key: PRNGKeyArray, parts: Components, number: int) -> Float[Array, "dr
     return parts.mean[index] + jnp.einsum("nij,nj->ni", scale_tril, normal)
 
 
-def _triangular(rows: Float[Array, "*batch d D"]) -> Float[Array, "*batch d d"]:
+def triangular(rows: Float[Array, "*batch d D"]) -> Float[Array, "*batch d d"]:
     """The triangle L with L Lᵀ = rows rowsᵀ by Gram-Schmidt, which loses no digits to the product."""
     size, basis, lower = rows.shape[-2], [], []
     for i in range(size):

@@ -15,7 +15,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxloc.distributions import Components, HypocentreMixture, _triangular, components, gaussian_mixture
+from jaxloc.distributions import Components, HypocentreMixture, components, gaussian_mixture, triangular
 from jaxloc.types import COORDINATES, Head, Label, Labels
 
 SIZE = len(COORDINATES)
@@ -90,7 +90,7 @@ def marginal_log_prob(parts: Components, label: Label) -> Float[Array, ""]:
     unknown = jnp.diag(1.0 - mask.astype(mean.dtype))
     known = jnp.where(mask[:, None], scale_tril, 0.0)
     rows = jnp.concatenate([known, jnp.broadcast_to(unknown, scale_tril.shape)], -1)
-    masked = HypocentreMixture(Components(log_weight, jnp.where(mask, mean, 0.0), _triangular(rows)))
+    masked = HypocentreMixture(Components(log_weight, jnp.where(mask, mean, 0.0), triangular(rows)))
     density = masked.log_prob(jnp.where(mask, label.value, 0.0))
     return jnp.where(mask.any(), density + 0.5 * math.log(2 * math.pi) * (~mask).sum(), 0.0)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxloc import heads, lattice
 from jaxloc.arrival_fit import fit_physics, label_arrivals
 from jaxloc.arrival_head import arrivals as arrivals_head
-from jaxloc.arrival_physics import log_prior_of
+from jaxloc.arrival_physics import as_nearby, log_prior_of, same_everywhere
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
@@ -87,13 +87,18 @@ def _arrivals(
     kernel_size: int = 7,
     lattice_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
+    depth_prior_reach_km: float | None = 10.0,
     table_distance_km: float | None = None,
     prior: Mapping[str, Any] | None = None,
 ) -> System:
     region, velocity = blueprint.region, blueprint.velocity
     middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
-    depth_km = depth_prior or (float(middle[2]), float(spread[2]))
-    log_prior = log_prior_of(region, *depth_km)
+    depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
+    known = blueprint.catalogue.known[:, :3].all(-1)
+    if depth_prior is None and depth_prior_reach_km is not None and known.any():
+        places = blueprint.catalogue.hypocentres[known, :3]
+        depth = as_nearby(places, depth_prior_reach_km, float(middle[2]), float(spread[2]))
+    log_prior = log_prior_of(region, depth)
     stations_km = positions_km(blueprint.frame, blueprint.stations)
     grid = _table_grid(stations_km, region, table_distance_km)
     physics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}

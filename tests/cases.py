@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from jaxloc import arrival_head, heads, posteriors
-from jaxloc.arrival_physics import log_prior_of
+from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import neural
@@ -68,7 +68,7 @@ NETWORKS = {
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
-    "arrivals": lambda: arrival_head.arrivals(REGION, log_prior_of(REGION, 8.0, 5.0), sizes=SIZES),
+    "arrivals": lambda: arrival_head.arrivals(REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), sizes=SIZES),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
@@ -90,7 +90,9 @@ METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
 ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
 
 LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
-    "arrivals": lambda: arrivals_locator.arrivals(_arrivals_network(), REGION, log_prior_of(REGION, 8.0, 5.0), SIZES),
+    "arrivals": lambda: arrivals_locator.arrivals(
+        _arrivals_network(), REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), SIZES
+    ),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
 }
 LOCATOR_NETWORKS = {"arrivals": "arrivals", "neural": "kriegerowski2019"}

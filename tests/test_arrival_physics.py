@@ -16,6 +16,7 @@ from jaxloc.arrival_physics import (
     log_density,
     log_prior_of,
     predicted_s,
+    same_everywhere,
 )
 from jaxloc.distributions import covariance, gaussian_mixture, mean
 from jaxloc.lattice import Region, Search
@@ -70,7 +71,7 @@ def arrivals(station_km, arrival_s, correlation=0.0, delay_s=0.0):
 @jax.jit
 def located(seen):
     """Mean and covariance of the located mixture, and its log-weights' sum."""
-    grid = hypocentre_lattice(seen, log_prior_of(REGION, *DEPTH_PRIOR), REGION, SIZES)
+    grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
     mixture = gaussian_mixture(*lattice.components(grid, seen.physics.floor_km))
     return mean(mixture), covariance(mixture), jax.nn.logsumexp(mixture.parts.log_weight)
 
@@ -196,7 +197,7 @@ def test_delays_move_predictions_and_an_arrival_outside_the_record_costs_its_lev
 
 
 def test_prior_is_flat_within_the_region_but_for_depth():
-    prior = log_prior_of(REGION, *DEPTH_PRIOR)
+    prior = log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR))
     points = jnp.array([[0.0, 0.0, 8.0], [20.0, -20.0, 8.0], [0.0, 0.0, 14.0], [60.0, 0.0, 8.0], [0.0, 0.0, 25.0]])
     value = jax.jit(prior)(points, jnp.full((5, 1), 3.0), jnp.asarray(0.1))[:, 0]
     np.testing.assert_allclose(value[:3], [0.0, 0.0, -0.5], atol=1e-4)
@@ -212,7 +213,7 @@ def test_derivatives_reach_arrivals_and_physics_and_are_finite():
 
     def log_prob(seen):
         small = SIZES._replace(last=(7, 7, 5, 5))
-        grid = hypocentre_lattice(seen, log_prior_of(REGION, *DEPTH_PRIOR), REGION, small)
+        grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, small)
         parts = lattice.components(grid, seen.physics.floor_km)
         return gaussian_mixture(*parts).log_prob(jnp.asarray(TRUTH, jnp.float32))
 

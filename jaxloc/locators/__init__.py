@@ -1,1 +1,3 @@
 """Locators: anything that maps observations to a posterior over hypocentres."""
+
+__all__ = ["arrivals", "neural"]

@@ -4,7 +4,8 @@ Every module offers `Model`, a Flax module that sees the observations of one eve
 and `network(size, **settings)`, the same bound to pure functions, `size` being what a head wants.
 """
 
+from jaxloc.networks import arrivals as arrivals
 from jaxloc.networks import kriegerowski2019 as kriegerowski2019
 from jaxloc.networks import zhang2020 as zhang2020
 
-__all__ = ["kriegerowski2019", "zhang2020"]
+__all__ = ["arrivals", "kriegerowski2019", "zhang2020"]
