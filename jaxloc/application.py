@@ -17,10 +17,8 @@ from jaxloc.data.velocity import read_velocity
 from jaxloc.data.waveforms import read_waveforms
 from jaxloc.experiment import Fitted
 from jaxloc.lattice import Region
-from jaxloc.systems import build
+from jaxloc.systems import build, elsewhere
 from jaxloc.types import Batch, Method, State, Weights
-
-FAR_KM = 100.0  # beyond the edge of the region of training: another region
 
 
 def open_input(
@@ -45,24 +43,28 @@ def open_input(
             raise ValueError("a SeisBench folder is read alone; --stations and --windows go with waveform files")
         codes = {s.code for s in read_seisbench(paths[0]).stations}
         return _marked(read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]),
-                                      **_as_trained(fitted, codes, windowed=False)), fitted)  # fmt: skip
+                                      **_as_trained(fitted, config, codes, windowed=False)), fitted)  # fmt: skip
     if stations is None:
         raise ValueError(
             "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
         )
     codes = {s.code for s in read_stations(stations)}
     files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
-    as_trained = _as_trained(fitted, codes, windowed=windows is not None)
+    as_trained = _as_trained(fitted, config, codes, windowed=windows is not None)
     return _marked(read_waveforms(files, stations, windows, **as_trained), fitted)
 
 
-def _as_trained(fitted: Fitted, codes: set[str], windowed: bool) -> dict[str, Any]:
-    """How to read, so that the network sees what it was trained on."""
+def _as_trained(fitted: Fitted, config: Mapping[str, Any], codes: set[str], windowed: bool) -> dict[str, Any]:
+    """How to read, so that the network sees what it was trained on.
+
+    Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band.
+    """
     blueprint, free = fitted.blueprint, fitted.system.any_station
     shared = any(s.code in codes for s in blueprint.stations)
+    native = config["data"].get("native_band_hz")
     return {
         "rate_hz": blueprint.rate_hz,
-        "bandpass_hz": blueprint.bandpass_hz,
+        "bandpass_hz": blueprint.bandpass_hz or (None if shared else native),
         "num_samples": blueprint.num_samples if windowed or not free else None,
         "unknown_stations": "keep" if free else "refuse",
         # A wholly new network stands alone, in a frame of its own.
@@ -138,5 +140,4 @@ def _elsewhere(blueprint: Blueprint, dataset: Dataset) -> Blueprint:
         (0.0, 40.0),
         (-20.0, duration_s),
     )
-    broad = dict(blueprint.network) | {"depth_prior": (10.0, 15.0)}
-    return blueprint._replace(frame=dataset.frame, region=region, network=broad)
+    return elsewhere(blueprint, dataset.frame, region, places)

@@ -12,15 +12,18 @@ from jaxloc import heads, lattice
 from jaxloc.arrival_fit import fit_physics, label_arrivals
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import as_nearby, log_prior_of, same_everywhere
-from jaxloc.blueprint import Blueprint, spread_of
+from jaxloc.blueprint import Blueprint, Catalogue, spread_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
+from jaxloc.geometry import Frame
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.neural import LocateEvent, neural
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.networks import kriegerowski2019, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Network, Observations, Params, Weights
+
+BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
 """Event indices and their batch, to the batch with the labels that the network learns from."""
@@ -88,7 +91,7 @@ def _arrivals(
     lattice_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
-    table_distance_km: float | None = None,
+    table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
 ) -> System:
     region, velocity = blueprint.region, blueprint.velocity
@@ -100,7 +103,7 @@ def _arrivals(
         depth = as_nearby(places, depth_prior_reach_km, float(middle[2]), float(spread[2]))
     log_prior = log_prior_of(region, depth)
     stations_km = positions_km(blueprint.frame, blueprint.stations)
-    grid = _table_grid(stations_km, region, table_distance_km)
+    grid = _table_grid(region, **(table or _reach(stations_km, region)))
     physics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}
     network = arrivals_network.network(
         (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
@@ -124,14 +127,29 @@ def _arrivals(
     return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
 
-def _table_grid(stations_km: np.ndarray, region: lattice.Region, distance_km: float | None) -> TableGrid:
-    """A table that reaches from every station to every corner of the region."""
+def _reach(stations_km: np.ndarray, region: lattice.Region) -> dict[str, Any]:
+    """What a table must cover: from every station to every corner of the region, and the stations' depths."""
     east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
     north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
-    far_km = distance_km or float(np.ceil(np.hypot(east, north)))
-    receivers = (float(stations_km[:, 2].min()) - 0.5, float(stations_km[:, 2].max()) + 0.5)
-    depths = (min(region.depth_km[0], receivers[0]), region.depth_km[1])
-    return TableGrid(far_km, depths, receivers, int(np.clip(far_km / 2.5, 48, 128)), 32, 3)
+    receiver_km = (float(stations_km[:, 2].min()) - 0.5, float(stations_km[:, 2].max()) + 0.5)
+    return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
+
+
+def elsewhere(blueprint: Blueprint, frame: Frame, region: lattice.Region, stations_km: np.ndarray) -> Blueprint:
+    """The blueprint of a network taken to other stations: their region, free depth, and a table that reaches them.
+
+    Their places stand for the catalogue that is not known: events happen where people put stations.
+    """
+    broad = {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
+    places = np.concatenate([stations_km[:, :2], np.zeros((len(stations_km), 2))], -1)
+    catalogue = Catalogue(places, np.tile([True, True, False, False], (len(places), 1)))
+    return blueprint._replace(frame=frame, region=region, network=dict(blueprint.network) | broad, catalogue=catalogue)
+
+
+def _table_grid(region: lattice.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:
+    depth_km = (min(region.depth_km[0], receiver_km[0]), region.depth_km[1])
+    nodes = int(np.clip(distance_km / 2.5, 48, 128))
+    return TableGrid(distance_km, depth_km, (receiver_km[0], receiver_km[1]), nodes, 32, 3)
 
 
 def _fit_physics(network: Network, params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:

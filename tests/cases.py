@@ -29,6 +29,7 @@ STATIONS, SAMPLES, RATE_HZ = 5, 128, 20.0
 CENTRE, SCALE = (3.0, -4.0, 8.0, 2.0), (20.0, 15.0, 5.0, 1.0)
 REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (-2.0, 5.0))
 SIZES = Search((7, 7, 2, 12), (7, 7, 3, 5), 2, (7, 7, 5, 5))
+LOG_PRIOR = log_prior_of(REGION, same_everywhere(8.0, 5.0))
 AXES = np.linspace(-20, 20, 6), np.linspace(-15, 15, 5), np.array([0.0, 5.0, 20.0])
 
 
@@ -68,7 +69,7 @@ NETWORKS = {
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
-    "arrivals": lambda: arrival_head.arrivals(REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), sizes=SIZES),
+    "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
