@@ -84,22 +84,27 @@ def evaluate(
     scale_tril: Float[Array, "4 4"],
     sizes: tuple[int, ...],
     half_width: float = SPREAD,
+    smoothing: float = 0.0,
 ) -> Lattice:
-    """The normalised density on a lattice; derivatives flow through the density, not the lattice's place."""
+    """The normalised density on a lattice; derivatives flow through the density, not the lattice's place.
+
+    The density is asked for smoothed to `smoothing` spacings: one while the posterior is still looked for, none once the
+    lattice fits it, where a spacing of half its width is fine enough and smoothing would only widen it.
+    """
     axes = tuple(jnp.linspace(-half_width, half_width, n) for n in sizes)
     grid = jnp.stack(jnp.meshgrid(*axes[:3], indexing="ij"), -1).reshape(-1, 3)
     points = centre + grid @ scale_tril[:, :3].T
     origin_s = points[:, 3:] + scale_tril[3, 3] * axes[3]
     steps = jnp.array([a[1] - a[0] for a in axes[:3]])
     spacing_km = jnp.linalg.norm(scale_tril[:3, :3] * steps, axis=0).max()
-    value = log_density(points[:, :3], origin_s, spacing_km)
+    value = log_density(points[:, :3], origin_s, smoothing * spacing_km)
     return Lattice(centre, scale_tril, axes, (value - logsumexp(value)).reshape(sizes))
 
 
 def _refine(
     log_density: LogDensity, centre: Array, scale_tril: Array, sizes: tuple[int, ...], half_width: float
 ) -> tuple[Array, Array]:
-    lattice = evaluate(log_density, centre, scale_tril, sizes, half_width)
+    lattice = evaluate(log_density, centre, scale_tril, sizes, half_width, smoothing=1.0)
     mean, variance = _moments(lattice)
     # What lies within a cell is not known: its own spread comes on top.
     steps = jnp.array([a[1] - a[0] for a in lattice.axes])

@@ -12,6 +12,7 @@ from jaxloc import lattice
 from jaxloc.arrival_physics import (
     Arrivals,
     Physics,
+    as_nearby,
     hypocentre_lattice,
     log_density,
     log_prior_of,
@@ -200,7 +201,7 @@ def test_prior_is_flat_within_the_region_but_for_depth():
     prior = log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR))
     points = jnp.array([[0.0, 0.0, 8.0], [20.0, -20.0, 8.0], [0.0, 0.0, 14.0], [60.0, 0.0, 8.0], [0.0, 0.0, 25.0]])
     value = jax.jit(prior)(points, jnp.full((5, 1), 3.0), jnp.asarray(0.1))[:, 0]
-    np.testing.assert_allclose(value[:3], [0.0, 0.0, -0.5], atol=1e-4)
+    np.testing.assert_allclose(value[:3] + np.log(DEPTH_PRIOR[1]), [0.0, 0.0, -0.5], atol=1e-4)
     assert (value[3:] < -50).all()
     early = prior(points[:1], jnp.array([[-3.0, 3.0, 13.0]]), jnp.asarray(0.1))[0]
     assert early[1] == pytest.approx(0, abs=1e-4)
@@ -221,3 +222,14 @@ def test_derivatives_reach_arrivals_and_physics_and_are_finite():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
     for leaf in (slope.log_mass, slope.physics.smoothing_s, slope.physics.correlation, slope.physics.station_km):
         assert np.abs(leaf).max() > 1e-3
+
+
+def test_depths_are_as_those_of_events_nearby_and_elsewhere_as_given():
+    shallow = np.array([[-20.0, 0.0, 2.0]] * 50)
+    deep = np.array([[20.0, 0.0, 12.0]] * 50)
+    prior = as_nearby(np.concatenate([shallow, deep]), 5.0, 7.0, 4.0, weight=1.0)
+    mean, sd = prior(jnp.array([[-20.0, 0.0], [20.0, 0.0], [0.0, 60.0]]))
+    # Fifty events of one depth against one of (7, 4): means in that proportion.
+    np.testing.assert_allclose(mean, [(50 * 2 + 7) / 51, (50 * 12 + 7) / 51, 7.0], atol=0.02)
+    assert float(sd[0]) < 1.0
+    np.testing.assert_allclose(sd[2], 4.0, atol=0.01)
