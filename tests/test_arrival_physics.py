@@ -204,7 +204,7 @@ def test_prior_is_flat_within_the_region_but_for_depth():
     np.testing.assert_allclose(value[:3] + np.log(DEPTH_PRIOR[1]), [0.0, 0.0, -0.5], atol=1e-4)
     assert (value[3:] < -50).all()
     early = prior(points[:1], jnp.array([[-3.0, 3.0, 13.0]]), jnp.asarray(0.1))[0]
-    assert early[1] == pytest.approx(0, abs=1e-4)
+    assert early[1] == pytest.approx(-np.log(DEPTH_PRIOR[1]), abs=1e-4)
     assert (early[jnp.array([0, 2])] < -50).all()
 
 
