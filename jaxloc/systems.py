@@ -156,7 +156,10 @@ def _fit_physics(network: Network, params: Params, dataset: Dataset) -> tuple[Pa
     """Physics from the picks of a data set, and arrival labels for all of its stations."""
     parts = [_silent(dataset.take(index)) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 64))]
     batch = jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)
-    if batch.observations.picks_s is None or not bool(jnp.any(batch.observations.pick_mask)):
+    if batch.observations.picks_s is None:  # labelled arrivals are as good
+        value, mask = batch.labels["arrivals"]
+        batch = batch._replace(observations=batch.observations._replace(picks_s=value, pick_mask=mask))
+    if not bool(jnp.any(batch.observations.pick_mask)):
         return params, as_labelled
     one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
 
