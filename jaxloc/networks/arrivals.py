@@ -117,6 +117,8 @@ def trace_channels(
     The second shows noise, P and S alike, whatever the gain. Whether each component is there comes as three
     channels more. A silent station gives zeros.
     """
+    # Against noise an offset counts that the largest sample hides: none is left, wherever records come from.
+    waveforms = waveforms - waveforms.mean(1, keepdims=True)
     size = jnp.abs(waveforms)
     largest = size.max((1, 2), keepdims=True)
     scaled = waveforms / jnp.where(largest > TINY, largest, 1.0)
