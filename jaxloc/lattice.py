@@ -88,8 +88,8 @@ def evaluate(
 ) -> Lattice:
     """The normalised density on a lattice; derivatives flow through the density, not the lattice's place.
 
-    The density is asked for smoothed to `smoothing` spacings: one while the posterior is still looked for, none once the
-    lattice fits it, where a spacing of half its width is fine enough and smoothing would only widen it.
+    The density is asked for smoothed to `smoothing` spacings: one while the posterior is still looked for, none
+    once the lattice fits it, where a spacing of half its width is fine enough and smoothing would only widen it.
     """
     axes = tuple(jnp.linspace(-half_width, half_width, n) for n in sizes)
     grid = jnp.stack(jnp.meshgrid(*axes[:3], indexing="ij"), -1).reshape(-1, 3)

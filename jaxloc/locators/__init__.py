@@ -1,3 +1,6 @@
-"""Locators: anything that maps observations to a posterior over hypocentres."""
+"""Locators: anything that maps observations to a posterior over hypocentres. `__all__` is the registry."""
+
+from jaxloc.locators import arrivals as arrivals
+from jaxloc.locators import neural as neural
 
 __all__ = ["arrivals", "neural"]
