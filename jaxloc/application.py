@@ -95,8 +95,8 @@ def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
 def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitted:
     """The run as it is, or made to search around other stations, with another velocity model.
 
-    A data set that has stations of the run, or lies in its region, is searched as in training. Elsewhere, the region
-    is that of the stations with the same margin, depth is free, and station delays do not count.
+    A data set that has stations of the run is searched as in training. Elsewhere, the region is that of the stations
+    with a margin, depth is free, and station delays do not count.
 
     Raises:
         ValueError: where a network of fixed geometry is asked to work elsewhere.

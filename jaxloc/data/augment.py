@@ -12,8 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.types import Batch, Label
 
-NOISE_S = 2.5  # length of a trace's beginning that is taken for its noise
-
 
 class Augmentation(NamedTuple):
     """How much of each; the default of every field leaves events as they are."""

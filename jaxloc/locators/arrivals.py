@@ -8,7 +8,7 @@ from jaxloc import lattice
 from jaxloc.arrival_physics import Arrivals, log_density
 from jaxloc.distributions import gaussian_mixture
 from jaxloc.lattice import LogDensity, Region, Search
-from jaxloc.locators.neural import LocateEvent
+from jaxloc.locators.neural import LocateEvent, covariance_of_means
 from jaxloc.types import Network, Observations, Posterior, Weights
 
 
@@ -38,9 +38,7 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
         axes = tuple(jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last)
         grid = lattice.Lattice(centre, scale_tril, axes, total)
         parts = lattice.components(grid, draws.physics.floor_km.mean(0))
-        apart = means - means.mean(0)
-        epistemic = (apart[:, :, None] * apart[:, None, :]).mean(0)
-        return Posterior(gaussian_mixture(*parts), epistemic, covariances.mean(0))
+        return Posterior(gaussian_mixture(*parts), covariance_of_means(means), covariances.mean(0))
 
     return locate
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from jaxloc.distributions import HypocentreMixture, components, mixture_of_draws, split_covariance
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
@@ -42,11 +42,15 @@ def neural(
             mixture = head.distribution(average(outputs))["hypocentre"]
         else:
             mixture = mixture_of_draws(HypocentreMixture(outputs))
-        apart = means - means.mean(0)
-        epistemic = (apart[:, :, None] * apart[:, None, :]).mean(0)
-        return Posterior(mixture, epistemic, covariances.mean(0))
+        return Posterior(mixture, covariance_of_means(means), covariances.mean(0))
 
     return locate
+
+
+def covariance_of_means(means: Float[Array, "draw 4"]) -> Float[Array, "4 4"]:
+    """The epistemic part of a covariance: that of each draw's mean."""
+    apart = means - means.mean(0)
+    return (apart[:, :, None] * apart[:, None, :]).mean(0)
 
 
 def batched(
