@@ -3,6 +3,8 @@
 It learns from arrival times, from hypocentres alone, or from both; what is not labelled is left out.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,6 +22,7 @@ def arrivals(
     region: Region,
     log_prior: LogDensity,
     *,
+    log_prior_without: Callable[[Float[Array, " 3"]], LogDensity] | None = None,
     sizes: Search = Search(),
     learning_sizes: tuple[int, int, int, int] = (9, 9, 7, 7),
     arrival_weight: float = 1.0,
@@ -31,6 +34,7 @@ def arrivals(
     Args:
         region: where hypocentres are looked for.
         log_prior: prior density of hypocentres.
+        log_prior_without: the same as known without the event at a labelled hypocentre, to learn with.
         sizes: lattice of a location.
         learning_sizes: points of the last lattice while learning.
         arrival_weight: weight of the log-likelihood of labelled arrival times, 0 to leave it out.
@@ -39,8 +43,8 @@ def arrivals(
     """
     small = sizes._replace(last=learning_sizes)
 
-    def mixture(raw: Arrivals, sizes: Search) -> HypocentreMixture:
-        grid = hypocentre_lattice(raw, log_prior, region, sizes)
+    def mixture(raw: Arrivals, sizes: Search, prior: LogDensity = log_prior) -> HypocentreMixture:
+        grid = hypocentre_lattice(raw, prior, region, sizes)
         return gaussian_mixture(*lattice.components(grid, raw.physics.floor_km))
 
     def log_likelihood(raw: Arrivals, labels: Labels) -> Float[Array, ""]:
@@ -50,7 +54,8 @@ def arrivals(
             total += arrival_weight * _arrival_log_likelihood(raw, value, mask, label_sd_s)
         if hypocentre_weight and "hypocentre" in labels:
             value, mask = labels["hypocentre"]
-            density = _known_log_density(mixture(raw, small).parts, value, mask)
+            prior = log_prior_without(value[:3]) if log_prior_without else log_prior
+            density = _known_log_density(mixture(raw, small, prior).parts, value, mask)
             total += hypocentre_weight * jnp.where(mask[:3].all(), density, 0.0)
         return total
 

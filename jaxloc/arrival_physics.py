@@ -21,6 +21,7 @@ from jaxloc.geometry import distance_km
 from jaxloc.lattice import LogDensity
 from jaxloc.traveltime import StationTable, look_up_s
 
+SAME_KM = 1e-3  # hypocentres closer than this are one
 SMOOTHING_SPEED_KM_S = 6.0  # turns a lattice's spacing in km into the smoothing in s that it needs
 
 
@@ -110,13 +111,15 @@ def hypocentre_lattice(
     return lattice.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
 
 
-DepthPrior = Callable[[Float[Array, "point 2"]], tuple[Float[Array, " point"], Float[Array, " point"]]]
-"""Epicentres to the mean and standard deviation of depth there, in km."""
+DepthPrior = Callable[
+    [Float[Array, "point 2"], Float[Array, " 3"] | None], tuple[Float[Array, " point"], Float[Array, " point"]]
+]
+"""Epicentres to the mean and standard deviation of depth there, in km, as known without one given hypocentre."""
 
 
 def same_everywhere(mean_km: float, sd_km: float) -> DepthPrior:
     """The same normal distribution of depth at every epicentre."""
-    return lambda epicentre_km: (jnp.full(len(epicentre_km), mean_km), jnp.full(len(epicentre_km), sd_km))
+    return lambda epicentre_km, _: (jnp.full(len(epicentre_km), mean_km), jnp.full(len(epicentre_km), sd_km))
 
 
 def as_nearby(
@@ -124,13 +127,18 @@ def as_nearby(
 ) -> DepthPrior:
     """Depths as those of a catalogue's events nearby: mean and spread under a Gaussian kernel of width `reach_km`.
 
-    `weight` events of the given mean and spread count everywhere, so that a place without events has these.
+    `weight` events of the given mean and spread count everywhere, so that a place without events has these. What
+    is asked for without a hypocentre does not count the events there: none may learn from its own depth.
     """
     known = jnp.asarray(hypocentres_km, jnp.float32)
 
-    def nearby(epicentre_km: Float[Array, "point 2"]) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
+    def nearby(
+        epicentre_km: Float[Array, "point 2"], without_km: Float[Array, " 3"] | None
+    ) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
         squared = ((epicentre_km[:, None] - known[:, :2]) ** 2).sum(-1)
         share = jnp.exp(-0.5 * squared / reach_km**2)
+        if without_km is not None:
+            share = jnp.where((jnp.abs(known - without_km) < SAME_KM).all(-1), 0.0, share)
         total = share.sum(-1) + weight
         mean = (share @ known[:, 2] + weight * mean_km) / total
         apart = (share * (known[:, 2] - mean[:, None]) ** 2).sum(-1) + weight * (sd_km**2 + (mean_km - mean) ** 2)
@@ -139,8 +147,11 @@ def as_nearby(
     return nearby
 
 
-def log_prior_of(region: lattice.Region, depth: DepthPrior) -> LogDensity:
-    """Flat over the region but for depth, with soft edges as wide as the spacing of the points."""
+def log_prior_of(region: lattice.Region, depth: DepthPrior, without_km: Float[Array, " 3"] | None = None) -> LogDensity:
+    """Flat over the region but for depth, with soft edges as wide as the spacing of the points.
+
+    Depth is as known without the hypocentre `without_km`, to learn from an event that is itself in the catalogue.
+    """
     low, high = (jnp.array(side) for side in zip(*region, strict=True))
 
     def value(
@@ -148,7 +159,7 @@ def log_prior_of(region: lattice.Region, depth: DepthPrior) -> LogDensity:
     ) -> Float[Array, "point time"]:
         soft_km = 0.02 + 0.1 * spacing_km
         space = _inside(points, low[:3], high[:3], soft_km).sum(-1)
-        mean_km, sd_km = depth(points[:, :2])
+        mean_km, sd_km = depth(points[:, :2], without_km)
         normal = -0.5 * ((points[:, 2] - mean_km) / sd_km) ** 2 - jnp.log(sd_km)
         return (space + normal)[:, None] + _inside(origin_s, low[3], high[3], soft_km / SMOOTHING_SPEED_KM_S)
 

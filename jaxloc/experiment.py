@@ -111,13 +111,15 @@ def _train(
     params = initial(jax.random.key(seed), system, example(blueprint), members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
-    prepared, label = system.prepare(first, train)
-    params = _with_prepared(params, prepared, first)
+    params, label = _prepare(system, params, train, by_network=False)
     prior_params: Params | None = None
     fitted: Fitted | None = None
     for number, (name, settings) in enumerate(config["stages"].items()):
         if not settings["steps"]:
             continue
+        if settings.get("relabel"):
+            say(f"stage {name}: reading {len(train)} events to fit physics and label arrivals")
+            params, label = _prepare(system, params, train, by_network=True)
         stage = _stage(config, system, name, settings, len(train), prior_params, first, seed + number)
         simulated = settings["data"] == "simulated"
         data = practice(config["simulation"], blueprint, seed) if simulated else train
@@ -133,11 +135,12 @@ def _train(
     return fitted
 
 
-def _with_prepared(params: Params, prepared: Params, first: Params) -> Params:
-    """What preparation changed, the same for all members; the rest stays each member's own."""
-    return jax.tree.map(
-        lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape), params, prepared, first
-    )
+def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+    """Prepared by the first member: what changes is the same for all, the rest stays each member's own."""
+    first = jax.tree.map(lambda x: x[0], params)
+    prepared, label = system.prepare(first, train, by_network)
+    changed = lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape)
+    return jax.tree.map(changed, params, prepared, first), label
 
 
 def _members(method: Method, state: State, members: int) -> Params:

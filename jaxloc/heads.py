@@ -113,7 +113,7 @@ def volume(
     grid_depth_km: Float[np.ndarray, " edge"],
     origin_mean_s: float,
     origin_sd_s: float,
-    label_sigma_km: float = 0.0,
+    label_sigma_km: tuple[float, float, float] | None = None,
     elsewhere: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = None,
     max_voxels: int = MAX_VOXELS,
 ) -> Head:
@@ -125,8 +125,8 @@ def volume(
     catalogue's `origin_mean_s` and `origin_sd_s`.
 
     The likelihood of a label is the density of the whole mixture, so the width is learnt. With
-    `label_sigma_km` > 0 it is minus the cross-entropy to a Gaussian of that width about the label
-    (normalised over the voxels), as a density (less log voxel volumes), for labels of known error.
+    `label_sigma_km` it is minus the cross-entropy to a Gaussian of these widths (east, north, depth) about the
+    label (normalised over the voxels), as a density (less log voxel volumes), for labels of known error.
     `elsewhere` adds a null class of log-weight zero, with given mean and standard deviation
     (east, north, depth in km): events outside the grid.
 
@@ -138,8 +138,12 @@ def volume(
     """
     grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
     _origin(origin_mean_s, origin_sd_s)
-    if not 0 <= label_sigma_km < math.inf:
-        raise ValueError(f"label_sigma_km must be zero (the exact density) or positive, got {label_sigma_km}")
+    if label_sigma_km is not None and not (
+        len(label_sigma_km) == 3 and all(0 < sigma < math.inf for sigma in label_sigma_km)
+    ):
+        raise ValueError(
+            f"label_sigma_km must be None (the exact density) or three positive widths, got {label_sigma_km}"
+        )
     if max_voxels < 1:
         raise ValueError(f"max_voxels must be 1 or more, got {max_voxels}")
     outside = None if elsewhere is None else (_three("mean", elsewhere[0]), _three("sd", elsewhere[1]))
@@ -163,7 +167,7 @@ def volume(
             return jnp.zeros((), raw.dtype)
         value, mask = labels["hypocentre"]
         weight, null = log_weights(raw)
-        if label_sigma_km:
+        if label_sigma_km is not None:
             space = _cross_entropy(weight, grid, value[:3], mask[:3], label_sigma_km)
         else:
             space = _voxel_density(weight, grid, value[:3], mask[:3])
@@ -280,7 +284,9 @@ def _voxel_density(weight: Array, grid: Grid, value: Array, mask: Array) -> Floa
     return logsumexp(weight + _outer_sum(axes))
 
 
-def _cross_entropy(weight: Array, grid: Grid, value: Array, mask: Array, sigma_km: float) -> Float[Array, ""]:
+def _cross_entropy(
+    weight: Array, grid: Grid, value: Array, mask: Array, sigma_km: tuple[float, float, float]
+) -> Float[Array, ""]:
     """Expected log-density of the known coordinates under the smoothed label, voxels as uniform cells.
 
     Along unknown axes the voxels' weights are added up first: the label says nothing there.
@@ -290,7 +296,7 @@ def _cross_entropy(weight: Array, grid: Grid, value: Array, mask: Array, sigma_k
         weight = jnp.where(mask[i], weight, total)
     label, size = [], []
     for i, (centre, width) in enumerate(zip(*grid, strict=True)):
-        smoothed = jax.nn.log_softmax(_known_normal(value[i], centre, sigma_km, mask[i]) + jnp.log(width))
+        smoothed = jax.nn.log_softmax(_known_normal(value[i], centre, sigma_km[i], mask[i]) + jnp.log(width))
         label.append(smoothed)
         size.append(jnp.where(mask[i], jnp.log(width), 0.0))
     return (jnp.exp(_outer_sum(label)) * (weight - _outer_sum(size))).sum()

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from jaxloc import heads, lattice
-from jaxloc.arrival_fit import fit_physics, label_arrivals
+from jaxloc.arrival_fit import fit_physics, label_arrivals, read_picks
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import as_nearby, log_prior_of, same_everywhere
 from jaxloc.blueprint import Blueprint, Catalogue, spread_of
@@ -38,15 +38,16 @@ class System(NamedTuple):
     """A network with what it needs to learn and to locate.
 
     `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
-    `prepare(params, dataset)` fits what is fitted before training and says how events are labelled. `any_station`
-    tells whether stations that were not there in training can be used.
+    `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
+    the network itself reads, and says how events are labelled. `any_station` says whether
+    stations that were not there in training can be used.
     """
 
     network: Network
     step_network: Network
     head: Callable[[float, float], Head]
     locate: LocateEvent
-    prepare: Callable[[Params, Dataset], tuple[Params, LabelBatch]]
+    prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
     any_station: bool
 
 
@@ -79,7 +80,7 @@ def example(blueprint: Blueprint, num_stations: int | None = None) -> Observatio
     )
 
 
-def _not_prepared(params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
+def _not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
     return params, as_labelled
 
 
@@ -91,6 +92,7 @@ def _arrivals(
     lattice_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
+    catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
 ) -> System:
@@ -118,11 +120,17 @@ def _arrivals(
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
         return arrivals_head(
-            region, log_prior, sizes=sizes, arrival_weight=arrival_weight, hypocentre_weight=hypocentre_weight
+            region,
+            log_prior,
+            log_prior_without=lambda known_km: log_prior_of(region, depth, known_km),
+            sizes=sizes,
+            arrival_weight=arrival_weight,
+            hypocentre_weight=hypocentre_weight,
         )
 
-    def prepare(params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
-        return _fit_physics(network, params, dataset)
+    def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+        east, north, down = catalogue_sd_km
+        return _fit_physics(network, params, dataset, by_network, (east, north, down))
 
     return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
@@ -152,14 +160,16 @@ def _table_grid(region: lattice.Region, distance_km: float, receiver_km: tuple[f
     return TableGrid(distance_km, depth_km, (receiver_km[0], receiver_km[1]), nodes, 32, 3)
 
 
-def _fit_physics(network: Network, params: Params, dataset: Dataset) -> tuple[Params, LabelBatch]:
-    """Physics from the picks of a data set, and arrival labels for all of its stations."""
-    parts = [_silent(dataset.take(index)) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 64))]
-    batch = jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)
-    if batch.observations.picks_s is None:  # labelled arrivals are as good
-        value, mask = batch.labels["arrivals"]
-        batch = batch._replace(observations=batch.observations._replace(picks_s=value, pick_mask=mask))
-    if not bool(jnp.any(batch.observations.pick_mask)):
+def _fit_physics(
+    network: Network,
+    params: Params,
+    dataset: Dataset,
+    by_network: bool,
+    catalogue_sd_km: tuple[float, float, float],
+) -> tuple[Params, LabelBatch]:
+    """Physics from picks of a data set, and arrival labels for all of its stations."""
+    batch = _picked(network if by_network else None, params, dataset)
+    if not np.any(batch.observations.pick_mask):
         return params, as_labelled
     one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
 
@@ -167,29 +177,42 @@ def _fit_physics(network: Network, params: Params, dataset: Dataset) -> tuple[Pa
         from_network = network.apply(Weights(params | {"physics": physics}), one)
         return from_network.physics
 
-    fitted, origin_s = fit_physics(physics_of, params["physics"], batch)
-    known, mask = batch.labels["hypocentre"]
-    origin_s = jnp.where(mask[:, 3], known[:, 3], origin_s)
+    start = jax.tree.map(jnp.zeros_like, params["physics"])  # their middle before data
+    fitted, hypocentres = fit_physics(physics_of, start, batch, catalogue_sd_km=catalogue_sd_km)
     physics = physics_of(fitted)
-    labelled = jax.jit(jax.vmap(lambda event, origin: label_arrivals(physics, event, origin)))
+    labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
 
     def label(index: np.ndarray, events: Batch) -> Batch:
         bare = events._replace(observations=events.observations._replace(waveforms=None))
-        labels: dict = jax.tree.map(np.asarray, labelled(bare, origin_s[index]).labels)
+        labels: dict = jax.tree.map(np.asarray, labelled(bare, hypocentres[index]).labels)
         return events._replace(labels=labels)
 
     return params | {"physics": fitted}, label
 
 
-def _silent(batch: Batch) -> Batch:
-    return batch._replace(observations=batch.observations._replace(waveforms=None))
+def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
+    """All events without their waveforms, with picks: labelled ones, then those of the network, then the data set's."""
+    read = network and jax.jit(lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o)), seen))
+
+    def take(index: np.ndarray) -> Batch:
+        events = dataset.take(index)
+        seen, (value, labelled) = events.observations, events.labels["arrivals"]
+        given = (value, labelled) if seen.picks_s is None else (seen.picks_s, seen.pick_mask)
+        picks_s, mask = (np.asarray(x) for x in (read(seen) if read else given))
+        seen = seen._replace(
+            waveforms=None, picks_s=np.where(labelled, value, picks_s), pick_mask=np.asarray(labelled) | mask
+        )
+        return events._replace(observations=seen)
+
+    parts = [take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 32))]
+    return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)
 
 
 def _zhang2020(
     blueprint: Blueprint,
     *,
     cells: tuple[int, int, int] = (40, 48, 10),
-    label_sigma_km: float = 0.0,
+    label_sigma_km: tuple[float, float, float] | None = None,
     **settings: Any,
 ) -> System:
     duration_s = blueprint.num_samples / blueprint.rate_hz

@@ -228,8 +228,17 @@ def test_depths_are_as_those_of_events_nearby_and_elsewhere_as_given():
     shallow = np.array([[-20.0, 0.0, 2.0]] * 50)
     deep = np.array([[20.0, 0.0, 12.0]] * 50)
     prior = as_nearby(np.concatenate([shallow, deep]), 5.0, 7.0, 4.0, weight=1.0)
-    mean, sd = prior(jnp.array([[-20.0, 0.0], [20.0, 0.0], [0.0, 60.0]]))
+    mean, sd = prior(jnp.array([[-20.0, 0.0], [20.0, 0.0], [0.0, 60.0]]), None)
     # Fifty events of one depth against one of (7, 4): means in that proportion.
     np.testing.assert_allclose(mean, [(50 * 2 + 7) / 51, (50 * 12 + 7) / 51, 7.0], atol=0.02)
     assert float(sd[0]) < 1.0
     np.testing.assert_allclose(sd[2], 4.0, atol=0.01)
+
+
+def test_an_event_does_not_know_its_own_depth():
+    alone, others = np.array([[0.0, 0.0, 14.0]]), np.array([[1.0, 0.0, 4.0]] * 5)
+    prior = as_nearby(np.concatenate([alone, others]), 5.0, 7.0, 4.0)
+    at = jnp.zeros((1, 2))
+    without = prior(at, jnp.asarray(alone[0]))
+    np.testing.assert_allclose(without, as_nearby(others, 5.0, 7.0, 4.0)(at, None), rtol=1e-5)
+    assert float(prior(at, None)[0][0]) > float(without[0][0]) + 0.5

@@ -31,7 +31,7 @@ HEADS = {
     "volume": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0),
     "volume, cut": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, max_voxels=20),
     "volume, null class": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, elsewhere=ELSEWHERE),
-    "volume, smoothed": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=1.0),
+    "volume, smoothed": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=(1.0, 1.0, 1.0)),
     "published volume": heads.published_volume(EAST, NORTH, DEPTH, 12.0, 2.0),
 }
 EXACT = ["gaussian", "mixture", "volume", "volume, null class"]
@@ -226,7 +226,7 @@ def test_published_volume_is_mean_binary_cross_entropy():
         (lambda: heads.mixture(CENTRE, SCALE, 0), "num_components must be 1 or more, got 0"),
         (lambda: heads.volume(EAST[::-1], NORTH, DEPTH, 0.0, 1.0), "grid_east_km must be"),
         (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, -1.0), "origin_sd_s positive, got 0.0 and -1.0"),
-        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, -2.0), "label_sigma_km"),
+        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1.0, 1.0, -2.0)), "label_sigma_km"),
         (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, max_voxels=0), "max_voxels"),
         (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, elsewhere=([0, 0, 0], [1, 1, 0])), "elsewhere"),
         (lambda: heads.published_volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1, 2)), "sigma_km"),
