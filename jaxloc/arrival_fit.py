@@ -19,6 +19,7 @@ from jaxloc.types import Batch, Label, Params
 
 OUTLIER_S = 20.0  # range over which a wrong pick may lie
 NARROWING_S = (1.0, 0.3, 0.12)  # error of picks, from a wide one that finds its way to the one that counts
+ORIGIN_SD_S = 0.2  # error of labelled origin times
 TEMPERING = 1 / 3  # of the picks against the priors: errors of neighbouring stations are alike
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
 READ_LEAST = 0.6  # and its least probability
@@ -60,6 +61,7 @@ def fit_physics(
     known = batch.labels["hypocentre"].mask[:, :3].all(-1)
     use = pick_mask & known[:, None, None]
     sd_km = jnp.array(catalogue_sd_km)
+    labelled_s, timed = batch.labels["hypocentre"].value[:, 3], batch.labels["hypocentre"].mask[:, 3]
 
     def hypocentres(joint: Joint) -> Float[Array, "event 4"]:
         return jnp.concatenate([_catalogue_km(batch) + sd_km * joint.shift, joint.origin_s[:, None]], -1)
@@ -71,7 +73,8 @@ def fit_physics(
     def loss(joint: Joint, width_s: float) -> Array:
         good = -0.5 * (residual_s(joint) / width_s) ** 2 - jnp.log(width_s)
         fit = jnp.where(use, jnp.logaddexp(good + jnp.log(0.9), jnp.log(0.1 / OUTLIER_S)), 0.0).sum()
-        prior = sum((leaf**2).sum() / 2 for leaf in jax.tree.leaves((joint.params, joint.shift)))
+        late = jnp.where(timed, (joint.origin_s - labelled_s) / ORIGIN_SD_S, 0.0)
+        prior = sum((leaf**2).sum() / 2 for leaf in jax.tree.leaves((joint.params, joint.shift, late)))
         return prior - TEMPERING * fit
 
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
@@ -87,7 +90,8 @@ def fit_physics(
     start = Joint(params, jnp.zeros(len(known)), jnp.zeros((len(known), 3)))
     # The median of pick minus travel time, half of which may be wrong.
     apart = jnp.where(use, jax.jit(residual_s)(start), jnp.nan)
-    joint = start._replace(origin_s=jnp.nan_to_num(jnp.nanmedian(apart, (1, 2))))
+    origin_s = jnp.where(timed, labelled_s, jnp.nan_to_num(jnp.nanmedian(apart, (1, 2))))
+    joint = start._replace(origin_s=origin_s)
     for width_s in NARROWING_S:
         joint = narrowed(joint, width_s)
     return joint.params, hypocentres(joint)

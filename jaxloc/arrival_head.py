@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc import lattice
-from jaxloc.arrival_physics import Arrivals, hypocentre_lattice
+from jaxloc.arrival_physics import Arrivals, hypocentre_lattice, posterior_of
 from jaxloc.distributions import Components, HypocentreMixture, gaussian_mixture
 from jaxloc.lattice import LogDensity, Region, Search
 from jaxloc.types import Head, Labels
@@ -44,8 +43,7 @@ def arrivals(
     small = sizes._replace(last=learning_sizes)
 
     def mixture(raw: Arrivals, sizes: Search, prior: LogDensity = log_prior) -> HypocentreMixture:
-        grid = hypocentre_lattice(raw, prior, region, sizes)
-        return gaussian_mixture(*lattice.components(grid, raw.physics.floor_km))
+        return posterior_of(hypocentre_lattice(raw, prior, region, sizes), raw.physics.floor_km)
 
     def log_likelihood(raw: Arrivals, labels: Labels) -> Float[Array, ""]:
         total = jnp.zeros(())

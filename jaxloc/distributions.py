@@ -211,6 +211,19 @@ def split_covariance(
     return epistemic, _covariance(parts).mean(0)
 
 
+def contaminated(parts: Components, share: float, scale: float) -> Components:
+    """A mixture with heavier tails (Tukey 1960): a share becomes one Gaussian, `scale` times as wide as it all."""
+    whole = HypocentreMixture(parts)
+    wide = scale * jnp.linalg.cholesky(covariance(whole))[..., None, :, :]
+    own = jnp.broadcast_to(parts.scale_tril, (*parts.mean.shape, parts.mean.shape[-1]))
+    rest = jnp.full_like(parts.log_weight[..., :1], jnp.log(share))
+    return Components(
+        jnp.concatenate([parts.log_weight + jnp.log1p(-share), rest], -1),
+        jnp.concatenate([parts.mean, whole.mean[..., None, :]], -2),
+        jnp.concatenate([own, wide], -3),
+    )
+
+
 class Ellipsoid(NamedTuple):
     """Half-lengths of the axes, longest first, and unit vectors along them as columns."""
 

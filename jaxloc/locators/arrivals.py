@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxloc import lattice
-from jaxloc.arrival_physics import Arrivals, log_density
-from jaxloc.distributions import gaussian_mixture
+from jaxloc.arrival_physics import Arrivals, log_density, posterior_of
+from jaxloc.distributions import covariance
 from jaxloc.lattice import LogDensity, Region, Search
 from jaxloc.locators.neural import LocateEvent, covariance_of_means
 from jaxloc.types import Network, Observations, Posterior, Weights
@@ -16,29 +16,26 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
     """Locate one event by every draw of weights on a common lattice.
 
     The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is
-    then computed on it, and their mean is the posterior. The covariance of the draws' means is epistemic, the
-    mean of their covariances aleatoric.
+    then computed on it, and their mean is the posterior. The covariance of the draws' means is epistemic, the rest
+    of the posterior's aleatoric.
     """
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
         draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
         centre, scale_tril = lattice.search(log_density(_mean(draws), log_prior), region, sizes)
 
-        def on_lattice(one: Arrivals) -> tuple[Array, Array, Array]:
+        def on_lattice(one: Arrivals) -> tuple[Array, Array]:
             grid = lattice.evaluate(log_density(one, log_prior), centre, scale_tril, sizes.last)
             parts = lattice.components(grid, one.physics.floor_km)
-            weight = jnp.exp(parts.log_weight)[:, None]
-            mean = (weight * parts.mean).sum(0)
-            apart = parts.mean - mean
-            covariance = (weight * apart).T @ apart + parts.scale_tril[0] @ parts.scale_tril[0].T
-            return grid.log_mass, mean, covariance
+            return grid.log_mass, jnp.exp(parts.log_weight) @ parts.mean
 
-        log_mass, means, covariances = jax.lax.map(on_lattice, draws)
+        log_mass, means = jax.lax.map(on_lattice, draws)
         total = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(log_mass.shape[0])
         axes = tuple(jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last)
         grid = lattice.Lattice(centre, scale_tril, axes, total)
-        parts = lattice.components(grid, draws.physics.floor_km.mean(0))
-        return Posterior(gaussian_mixture(*parts), covariance_of_means(means), covariances.mean(0))
+        mixture = posterior_of(grid, draws.physics.floor_km.mean(0))
+        epistemic = covariance_of_means(means)
+        return Posterior(mixture, epistemic, covariance(mixture) - epistemic)
 
     return locate
 
