@@ -13,6 +13,7 @@ from jaxtyping import Array
 from jaxloc.distributions import (
     HypocentreMixture,
     components,
+    contaminated,
     covariance,
     credible_ellipsoid,
     gaussian_mixture,
@@ -201,3 +202,17 @@ def test_other_refusals_name_the_value() -> None:
         components(dist.Gamma(1.0))
     with pytest.raises(ValueError, match="90"):
         credible_ellipsoid(jnp.eye(2), 90)
+
+
+def test_contaminated_keeps_the_mean_and_widens_as_its_share_says():
+    rng = np.random.default_rng(8)
+    mean, tril = rng.normal(size=(3, 6, 4)), np.tril(rng.normal(size=(3, 1, 4, 4))) + 2 * np.eye(4)
+    plain = gaussian_mixture(rng.normal(size=(3, 6)), mean, tril)
+    heavy = gaussian_mixture(*contaminated(plain.parts, 0.1, 3.0))
+    np.testing.assert_allclose(heavy.mean, plain.mean, atol=1e-5)
+    wider = 0.9 + 0.1 * 3.0**2  # Tukey's variance
+    np.testing.assert_allclose(covariance(heavy), wider * covariance(plain), rtol=1e-4, atol=1e-4)
+    far = plain.mean + 40.0
+    assert (heavy.log_prob(far) > plain.log_prob(far)).all()
+    near = plain.log_prob(plain.mean) + np.log(0.9)
+    assert (heavy.log_prob(plain.mean) >= near - 1e-5).all()
