@@ -20,6 +20,7 @@ from jaxloc.types import Batch, Label, Params
 OUTLIER_S = 20.0  # range over which a wrong pick may lie
 NARROWING_S = (1.0, 0.3, 0.12)  # error of picks, from a wide one that finds its way to the one that counts
 ORIGIN_SD_S = 0.2  # error of labelled origin times
+LEAST_PICKS = 3  # that give an event an origin time, where none is labelled
 TEMPERING = 1 / 3  # of the picks against the priors: errors of neighbouring stations are alike
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
 READ_LEAST = 0.6  # and its least probability
@@ -41,6 +42,7 @@ def fit_physics(
     batch: Batch,
     *,
     catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
+    depth_km: tuple[float, float] = (0.0, 700.0),
     steps: int = 200,
     learning_rate: float = 0.05,
 ) -> tuple[Params, Float[Array, "event 4"]]:
@@ -49,8 +51,9 @@ def fit_physics(
     Args:
         physics_of: parameters to physics, for stations that are the same in all events.
         params: physical parameters to start from, standard normal before data.
-        batch: events with picks; an event without any stays where the catalogue has it, at an origin time of zero.
+        batch: events with picks; one with too few, or no labelled place, comes back without an origin time (NaN).
         catalogue_sd_km: error of the catalogue in east, north and depth.
+        depth_km: range that hypocentres stay in.
         steps: of Adam, at each width of the residuals.
         learning_rate: of Adam, falling to zero.
 
@@ -64,7 +67,10 @@ def fit_physics(
     labelled_s, timed = batch.labels["hypocentre"].value[:, 3], batch.labels["hypocentre"].mask[:, 3]
 
     def hypocentres(joint: Joint) -> Float[Array, "event 4"]:
-        return jnp.concatenate([_catalogue_km(batch) + sd_km * joint.shift, joint.origin_s[:, None]], -1)
+        place_km = _catalogue_km(batch) + sd_km * joint.shift
+        return jnp.concatenate(
+            [place_km.at[:, 2].set(jnp.clip(place_km[:, 2], *depth_km)), joint.origin_s[:, None]], -1
+        )
 
     def residual_s(joint: Joint) -> Float[Array, "event station phase"]:
         physics = physics_of(joint.params)
@@ -94,7 +100,8 @@ def fit_physics(
     joint = start._replace(origin_s=origin_s)
     for width_s in NARROWING_S:
         joint = narrowed(joint, width_s)
-    return joint.params, hypocentres(joint)
+    timeless = ~timed & (use.sum((1, 2)) < LEAST_PICKS)
+    return joint.params, hypocentres(joint).at[:, 3].set(jnp.where(timeless, jnp.nan, joint.origin_s))
 
 
 def _catalogue_km(batch: Batch) -> Float[Array, "event 3"]:
@@ -128,9 +135,12 @@ def read_picks(
 
 
 def label_arrivals(physics: Physics, event: Batch, hypocentre: Float[Array, " 4"]) -> Batch:
-    """One event with an arrival time for every station and phase, as physics has it, where none was labelled."""
+    """One event with an arrival time for every station and phase, as physics has it, where none was labelled.
+
+    An event without an origin time (NaN), or whose place is not labelled, keeps the labels that it has.
+    """
     value, picked = event.labels["arrivals"]
-    every = jnp.where(picked, value, predicted_s(physics, hypocentre))
-    usable = picked | event.labels["hypocentre"].mask[:3].all()
+    every = jnp.where(picked, value, predicted_s(physics, jnp.nan_to_num(hypocentre)))
+    usable = picked | (event.labels["hypocentre"].mask[:3].all() & jnp.isfinite(hypocentre[3]))
     labels = event.labels | {"arrivals": Label(every, jnp.broadcast_to(usable, every.shape))}
     return event._replace(labels=labels)

@@ -116,8 +116,7 @@ def hypocentre_lattice(
 
 def posterior_of(grid: lattice.Lattice, floor_km: Float[Array, " 2"]) -> HypocentreMixture:
     """The posterior that a lattice stands for, with the error of position and the tails that no arrival tells of."""
-    parts = gaussian_mixture(*lattice.components(grid, floor_km)).parts
-    return gaussian_mixture(*contaminated(parts, SURPRISES, SURPRISE_SCALE))
+    return gaussian_mixture(*contaminated(lattice.components(grid, floor_km), SURPRISES, SURPRISE_SCALE))
 
 
 DepthPrior = Callable[
@@ -137,7 +136,8 @@ def as_nearby(
     """Depths as those of a catalogue's events nearby: mean and spread under a Gaussian kernel of width `reach_km`.
 
     `weight` events of the given mean and spread count everywhere, so that a place without events has these. What
-    is asked for without a hypocentre does not count the events there: none may learn from its own depth.
+    is asked for without a hypocentre does not count the events there: none may learn from its own depth, but
+    for its part in the given mean and spread.
     """
     known = jnp.asarray(hypocentres_km, jnp.float32)
 

@@ -1,7 +1,7 @@
 """Gaussian mixtures over hypocentres: the one kind of posterior that every locator returns.
 
 A network with S weight draws and a head of K components gives S * K components, a grid search one for
-each cell, all of one covariance; a single Gaussian is a mixture of one. Marginals of mixtures are
+each cell; a single Gaussian is a mixture of one. Marginals of mixtures are
 mixtures, so errors, regions and scores of any coordinates come from the same few functions. All of them
 take a mixture of one event or a batch (leading axes) and work under `jit` and `vmap`.
 """
@@ -213,12 +213,12 @@ def split_covariance(
 
 def contaminated(parts: Components, share: float, scale: float) -> Components:
     """A mixture with heavier tails (Tukey 1960): a share becomes one Gaussian, `scale` times as wide as it all."""
-    whole = HypocentreMixture(parts)
+    whole = gaussian_mixture(*parts)
     wide = scale * jnp.linalg.cholesky(covariance(whole))[..., None, :, :]
     own = jnp.broadcast_to(parts.scale_tril, (*parts.mean.shape, parts.mean.shape[-1]))
     rest = jnp.full_like(parts.log_weight[..., :1], jnp.log(share))
     return Components(
-        jnp.concatenate([parts.log_weight + jnp.log1p(-share), rest], -1),
+        jnp.concatenate([whole.parts.log_weight + jnp.log1p(-share), rest], -1),
         jnp.concatenate([parts.mean, whole.mean[..., None, :]], -2),
         jnp.concatenate([own, wide], -3),
     )

@@ -111,19 +111,21 @@ def _train(
     params = initial(jax.random.key(seed), system, example(blueprint), members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
-    params, label = _prepare(system, params, train, by_network=False)
+    label: LabelBatch | None = None
     prior_params: Params | None = None
     fitted: Fitted | None = None
     for number, (name, settings) in enumerate(config["stages"].items()):
         if not settings["steps"]:
             continue
-        if settings.get("relabel"):
-            say(f"stage {name}: reading {len(train)} events to fit physics and label arrivals")
-            params, label = _prepare(system, params, train, by_network=True)
-        stage = _stage(config, system, name, settings, len(train), prior_params, first, seed + number)
         simulated = settings["data"] == "simulated"
+        if simulated and settings["relabel"]:
+            raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
+        if not simulated and (label is None or settings["relabel"]):
+            say(f"stage {name}: labels of {len(train)} events")
+            params, label = _prepare(system, params, train, settings["relabel"])
+        stage = _stage(config, system, name, settings, len(train), prior_params, first, seed + number)
         data = practice(config["simulation"], blueprint, seed) if simulated else train
-        labels = as_labelled if simulated else label
+        labels = as_labelled if simulated or label is None else label
         progress = _fit_stage(folder, stage, params, data, labels, dev, seed + number, say, on_step)
         state = training.chosen(progress, stage.plan)
         fitted = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"]))

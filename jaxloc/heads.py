@@ -139,7 +139,7 @@ def volume(
     grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
     _origin(origin_mean_s, origin_sd_s)
     if label_sigma_km is not None and not (
-        len(label_sigma_km) == 3 and all(0 < sigma < math.inf for sigma in label_sigma_km)
+        np.shape(label_sigma_km) == (3,) and all(0 < sigma < math.inf for sigma in label_sigma_km)
     ):
         raise ValueError(
             f"label_sigma_km must be None (the exact density) or three positive widths, got {label_sigma_km}"

@@ -98,6 +98,8 @@ def _arrivals(
 ) -> System:
     region, velocity = blueprint.region, blueprint.velocity
     middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    if np.shape(catalogue_sd_km) != (3,):
+        raise ValueError(f"network.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
     depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
     known = blueprint.catalogue.known[:, :3].all(-1)
     if depth_prior is None and depth_prior_reach_km is not None and known.any():
@@ -129,8 +131,8 @@ def _arrivals(
         )
 
     def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
-        east, north, down = catalogue_sd_km
-        return _fit_physics(network, params, dataset, by_network, (east, north, down))
+        errors = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km}
+        return _fit_physics(network, params, dataset, by_network, errors)
 
     return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
@@ -165,11 +167,16 @@ def _fit_physics(
     params: Params,
     dataset: Dataset,
     by_network: bool,
-    catalogue_sd_km: tuple[float, float, float],
+    settings: Mapping[str, Any],
 ) -> tuple[Params, LabelBatch]:
-    """Physics from picks of a data set, and arrival labels for all of its stations."""
+    """Physics from picks of a data set, and arrival labels for all of its stations; settings are of `fit_physics`."""
     batch = _picked(network if by_network else None, params, dataset)
     if not np.any(batch.observations.pick_mask):
+        if by_network:
+            raise ValueError(
+                "the network is sure of no arrival in any training event, so that none can be labelled anew; "
+                "train the stage before for more steps, or set relabel=false"
+            )
         return params, as_labelled
     one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
 
@@ -178,7 +185,7 @@ def _fit_physics(
         return from_network.physics
 
     start = jax.tree.map(jnp.zeros_like, params["physics"])  # their middle before data
-    fitted, hypocentres = fit_physics(physics_of, start, batch, catalogue_sd_km=catalogue_sd_km)
+    fitted, hypocentres = fit_physics(physics_of, start, batch, **settings)
     physics = physics_of(fitted)
     labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
 
@@ -191,7 +198,7 @@ def _fit_physics(
 
 
 def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
-    """All events without their waveforms, with picks: labelled ones, then those of the network, then the data set's."""
+    """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
     read = network and jax.jit(lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o)), seen))
 
     def take(index: np.ndarray) -> Batch:

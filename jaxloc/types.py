@@ -129,8 +129,9 @@ class Posterior(NamedTuple):
     """A posterior over hypocentres: one event, or a batch with a leading axis.
 
     `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions`), `epistemic` and
-    `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws
-    and the mean of the covariances. `others` holds the distributions of other labels by name.
+    `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
+    and the rest: the mean of the covariances and what a locator adds to them.
+    `others` holds the distributions of other labels by name.
     """
 
     hypocentre: dist.Distribution

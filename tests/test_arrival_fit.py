@@ -90,9 +90,11 @@ def test_hypocentres_come_nearer_to_the_truth_than_the_catalogue(fitted):
     assert error[:, 3].std() < 0.1
 
 
-def test_an_event_without_picks_stays_where_the_catalogue_has_it(fitted):
+def test_an_event_without_picks_stays_where_the_catalogue_has_it_and_has_no_origin_time(fitted):
     events, _, got, _, _ = fitted
-    np.testing.assert_allclose(got[-1], events.labels["hypocentre"].value[-1], atol=1e-5)
+    np.testing.assert_allclose(got[-1, :3], events.labels["hypocentre"].value[-1, :3], atol=1e-5)
+    assert np.isnan(got[-1, 3])
+    assert np.isfinite(got[:-1]).all()
 
 
 def test_the_late_station_is_found(fitted):
@@ -108,8 +110,10 @@ def test_labels_are_filled_by_physics_where_nothing_was_picked(fitted):
     labelled = jax.jit(jax.vmap(lambda e, place: label_arrivals(physics, e, place)))(events, jnp.asarray(got))
     value, mask = labelled.labels["arrivals"]
     old, picked = events.labels["arrivals"]
-    assert mask.all()
+    assert mask[:-1].all()
+    np.testing.assert_array_equal(mask[-1], picked[-1])  # nothing is made up for an event without origin time
     np.testing.assert_array_equal(value[picked], old[picked])
+    assert np.isfinite(value).all()
     filled = ~np.asarray(picked)
     filled[-1] = False
     assert np.abs(value - arrival_s)[filled].max() < 0.3

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from jaxloc import lattice
+from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import (
     Arrivals,
     Physics,
@@ -22,6 +23,7 @@ from jaxloc.arrival_physics import (
 from jaxloc.distributions import covariance, gaussian_mixture, mean
 from jaxloc.lattice import Region, Search
 from jaxloc.traveltime import TableGrid, for_stations, tabulate, uniform
+from jaxloc.types import Label
 
 RATE_HZ, SAMPLES, VP, VS, NONE = 20.0, 500, 6.0, 6.0 / 1.73, 0.02
 REGION = Region((-40.0, 40.0), (-40.0, 40.0), (0.0, 20.0), (-2.0, 12.0))
@@ -242,3 +244,19 @@ def test_an_event_does_not_know_its_own_depth():
     without = prior(at, jnp.asarray(alone[0]))
     np.testing.assert_allclose(without, as_nearby(others, 5.0, 7.0, 4.0)(at, None), rtol=1e-5)
     assert float(prior(at, None)[0][0]) > float(without[0][0]) + 0.5
+
+
+def test_a_labelled_event_is_judged_by_a_prior_that_does_not_know_it():
+    """With the prior of learning the likelihood is that of a head that has no other, and differs from the rest."""
+    station_km = stations(6)
+    seen = arrivals(station_km, times_s(station_km, TRUTH))
+    usual, known_not = (log_prior_of(REGION, same_everywhere(depth_km, 1.0)) for depth_km in (9.0, 14.0))
+    label = Label(jnp.asarray(TRUTH, jnp.float32), jnp.array([True, True, True, False]))
+
+    def likelihood(prior, without=None):
+        head = arrivals_head(REGION, prior, log_prior_without=without, sizes=SIZES)
+        return float(quick_jit(head.log_likelihood)(seen, {"hypocentre": label}))
+
+    learning = likelihood(usual, lambda known_km: known_not)
+    assert learning == pytest.approx(likelihood(known_not), abs=1e-4)
+    assert learning < likelihood(usual) - 0.1
