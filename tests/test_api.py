@@ -17,7 +17,7 @@ from test_posteriors import linear
 
 import jaxloc
 from jaxloc import heads, locators, networks, posteriors
-from jaxloc.distributions import HypocentreMixture
+from jaxloc.distributions import HypocentreMixture, covariance
 from jaxloc.locators.neural import batched
 from jaxloc.types import Head, Method, Network, Weights
 
