@@ -93,6 +93,7 @@ def _arrivals(
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
     catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
+    fit_steps: int = 200,
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
 ) -> System:
@@ -132,7 +133,7 @@ def _arrivals(
 
     def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
         errors = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km}
-        return _fit_physics(network, params, dataset, by_network, errors)
+        return _fit_physics(network, params, dataset, by_network, errors | {"steps": fit_steps})
 
     return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
