@@ -39,8 +39,8 @@ class System(NamedTuple):
 
     `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
     `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
-    the network itself reads, and says how events are labelled. `any_station` says whether
-    stations that were not there in training can be used.
+    the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
+    there in training can be used.
     """
 
     network: Network
@@ -132,8 +132,8 @@ def _arrivals(
         )
 
     def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
-        errors = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km}
-        return _fit_physics(network, params, dataset, by_network, errors | {"steps": fit_steps})
+        fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
+        return _fit_physics(network, params, dataset, by_network, fit)
 
     return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
 
