@@ -23,7 +23,7 @@ def save(checkpoints: ocp.CheckpointManager, progress: Progress) -> None:
 
 
 def restore(checkpoints: ocp.CheckpointManager, template: State) -> Progress | None:
-    """The newest progress, shaped as `template`; None where there is none yet.
+    """The newest progress, shaped as `template` (arrays, or their shapes); None where there is none yet.
 
     Raises:
         ValueError: where a checkpoint is damaged or of another network.
@@ -31,7 +31,7 @@ def restore(checkpoints: ocp.CheckpointManager, template: State) -> Progress | N
     step = checkpoints.latest_step()
     if step is None:
         return None
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), template)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), template)
     tree = {"state": shapes, "best": shapes, "best_loss": jax.ShapeDtypeStruct((), np.float32)}
     try:
         found = checkpoints.restore(step, args=ocp.args.StandardRestore(tree))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 from jaxloc import __version__
 
+PICTURES = (".png", ".pdf", ".svg")
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 
 
@@ -159,6 +160,8 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc import plots, reporting
 
+    if parsed.output.suffix.lower() not in PICTURES:
+        raise ValueError(f"--output {parsed.output} must end in one of {', '.join(PICTURES)}")
     cards: dict = {}
     for folder in parsed.runs:
         scores = reporting.read_scores(folder)

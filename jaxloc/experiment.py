@@ -274,13 +274,13 @@ def load(folder: Path) -> tuple[Config, Fitted]:
 def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) -> Fitted:
     """The last stage's posterior over weights, read into a system (which may search another region)."""
     members = int(config["posterior"]["members"])
-    params = initial(jax.random.key(0), system, example(blueprint), members)
+    params = _blank(system, blueprint, members)
     like = jax.tree.map(lambda x: x[0], params)
     trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
     name, settings = trained[-1]
     prior = _prior_of(config, folder, params, system, trained)
     stage = _stage(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
-    state = stage.method.init(jax.random.key(0), params)
+    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     kept = folder / "checkpoints" / name
     progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
     if progress is None or progress.step < stage.plan.steps:
@@ -288,6 +288,12 @@ def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) 
     return Fitted(
         blueprint, system, stage.method, training.chosen(progress, stage.plan), int(config["posterior"]["draws"])
     )
+
+
+def _blank(system: System, blueprint: Blueprint, members: int) -> Params:
+    """Zeros in the shape of the parameters: to read a checkpoint nothing need be drawn or compiled."""
+    shapes = jax.eval_shape(lambda key: initial(key, system, example(blueprint), members), jax.random.key(0))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def _prior_of(config: Config, folder: Path, params: Params, system: System, trained: list) -> Params | None:
@@ -299,7 +305,7 @@ def _prior_of(config: Config, folder: Path, params: Params, system: System, trai
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
     stage = _stage(config, system, wanted, stages[wanted], 1, None, like, 0)
-    state = stage.method.init(jax.random.key(0), params)
+    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
     if progress is None:
         raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")

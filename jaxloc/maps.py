@@ -243,10 +243,11 @@ def _depth_panel(axes: Axes, estimate: np.ndarray, sd: np.ndarray, truth: np.nda
         axes.text(0.5, 0.5, "truth unknown", transform=axes.transAxes, ha="center", color=MUTED)
         return
     estimate, sd, truth = estimate[known], sd[known], truth[known]
-    both = np.concatenate([truth, estimate])
+    half = 1.645 * sd
+    both = np.concatenate([truth, estimate - half, estimate + half])
     span = np.array([both.min(), both.max()]) + 0.05 * np.ptp(both) * np.array([-1, 1])
     axes.plot(span, span, color=INK, linewidth=1, zorder=1)
-    axes.errorbar(truth, estimate, 1.645 * sd, fmt="none", ecolor=BLUE, alpha=0.3, elinewidth=0.8)
+    axes.errorbar(truth, estimate, half, fmt="none", ecolor=BLUE, alpha=0.3, elinewidth=0.8)
     axes.scatter(truth, estimate, s=14, color=BLUE, edgecolor=PAPER, linewidth=0.4, zorder=3)
     axes.set(xlim=span, ylim=span, aspect="equal")
 

@@ -230,7 +230,7 @@ def training_curve(path: str | Path, log: Sequence[Mapping[str, float]], title: 
             points = np.array([(row["step"], row[name]) for row in rows if name in row], float)
             _curve(axes, points[np.isfinite(points[:, 1])], name.replace("_", " "), colour)
         axes.margins(x=0.02)
-        if drawn is losses:
+        if len(drawn) > 1:
             legend(axes, loc="upper right")
     save(path, new)
 

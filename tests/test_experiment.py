@@ -132,6 +132,7 @@ WRONG = [
     (["locate", "{run}", "{tmp}/missing"], "no such file or folder"),
     (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
     (["compare", "{tmp}"], "has no scores.json"),
+    (["compare", "{run}", "--output", "{tmp}/cards"], "must end in one of .png, .pdf, .svg"),
 ]
 
 

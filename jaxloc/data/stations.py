@@ -160,5 +160,8 @@ def join_stations(
     strangers = tuple(station for station in own if station.code not in codes)
     if strangers and unknown == "refuse":
         names = ", ".join(station.code for station in strangers)
-        raise ValueError(f"stations that the given list does not have: {names}; unknown_stations='keep' takes them")
+        raise ValueError(
+            f"stations that the given list (of a trained network: its training's) does not have: {names}; leave them "
+            "out, or use a network that takes any station (unknown_stations='keep')"
+        )
     return tuple(given) + strangers, len(given)
