@@ -112,26 +112,27 @@ def _train(
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
-    prior_params: Params | None = None
+    prior: Params | None = None
     fitted: Fitted | None = None
     for number, (name, settings) in enumerate(config["stages"].items()):
         if not settings["steps"]:
             continue
+        if fitted is not None:
+            params = _members(fitted.method, fitted.state, members)
         simulated = settings["data"] == "simulated"
         if simulated and settings["relabel"]:
             raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
         if not simulated and (label is None or settings["relabel"]):
             say(f"stage {name}: labels of {len(train)} events")
             params, label = _prepare(system, params, train, settings["relabel"])
-        stage = _stage(config, system, name, settings, len(train), prior_params, first, seed + number)
+        stage = _stage(config, system, name, settings, len(train), prior, first, seed + number)
         data = practice(config["simulation"], blueprint, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label
         progress = _fit_stage(folder, stage, params, data, labels, dev, seed + number, say, on_step)
         state = training.chosen(progress, stage.plan)
         fitted = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"]))
-        params = _members(stage.method, state, members)
         if config["posterior"]["prior_from"] == name:
-            prior_params = jax.tree.map(lambda x: x[0], params)
+            prior = jax.tree.map(lambda x: x[0], _members(stage.method, state, members))
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
@@ -147,7 +148,8 @@ def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -
 
 def _members(method: Method, state: State, members: int) -> Params:
     """Each member's parameters, to start the next stage from."""
-    return method.sample(jax.random.key(0), state, members).params
+    draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
+    return draw(jax.random.key(0), state)
 
 
 def _stage(
@@ -316,7 +318,7 @@ def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: No
     """The locator of a trained run, compiled once."""
     return batched(
         fitted.system.locate,
-        lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws),
+        jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)),
         on_event=on_event,
     )
 

@@ -1,14 +1,13 @@
 """Mean-field variational inference over all weights, by NumPyro.
 
-Each array of weights is a site, in units of its prior: w = mean + scale * z with z standard normal before data. One
+The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One
 setting, `initial_scale`, is then right for every layer at once: a twentieth of the prior is sharp enough for the
 likelihood to be felt from the first step. NumPyro's defaults (0.1 of weight units, random middle) end in the prior.
 
-One site for all weights would be simpler, but XLA fuses the random numbers into every slice of it and draws them
-again for each: a step took two to three times as long. NumPyro's AutoNormal, with many sites, runs the model's pieces
-one by one before anything is compiled, which takes a minute; the guide here is the same in its primitives.
+The guide is NumPyro's AutoNormal but for where its random numbers are drawn: `DrawnApart`.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -16,7 +15,8 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 import optax
-from jaxtyping import PRNGKeyArray
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PRNGKeyArray
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
@@ -24,6 +24,27 @@ from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+
+SITE, MIDDLE, SPREAD = "displacement", "displacement_loc", "displacement_scale"
+PIECES = 4
+
+
+class DrawnApart(dist.Normal):
+    """A normal distribution whose random numbers are drawn in a loop of their own.
+
+    XLA fuses the drawing into whatever takes a slice of the numbers, here each layer, forward and backward, and draws
+    anew in each: a training step took two to four times as long. It does not fuse across loops. (A site for every array
+    of weights is as fast, but takes two to three times as long to compile.)
+    """
+
+    def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
+    ) -> Array:
+        """Draws of shape `sample_shape + batch_shape`."""
+        shape = self.shape(sample_shape)
+        size = math.prod(shape)
+        pieces = jax.lax.map(lambda k: jax.random.normal(k, (-(-size // PIECES),)), jax.random.split(key, PIECES))
+        return self.loc + self.scale * pieces.ravel()[:size].reshape(shape)
 
 
 def mean_field(
@@ -44,28 +65,27 @@ def mean_field(
         initial_scale: first standard deviation of every weight, in standard deviations of its prior.
         temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
     """
-    sites = {name: jnp.zeros_like(leaf) for name, leaf in _named(target.prior_mean).items()}
+    centre, unravel = ravel_pytree(target.prior_mean)
+    scale, _ = ravel_pytree(target.prior_scale)
 
-    def weights_of(z: dict[str, jax.Array]) -> Weights:
-        standard = jax.tree.unflatten(jax.tree.structure(target.prior_mean), [z[name] for name in sites])
-        return Weights(jax.tree.map(lambda m, s, x: m + s * x, target.prior_mean, target.prior_scale, standard))
+    def weights_of(z: Array) -> Weights:
+        return Weights(unravel(centre + scale * z))
 
     def model(batch: Batch | None) -> None:
         with handlers.scale(scale=temperature):
-            z: Any = {name: numpyro.sample(name, _standard_normal(zero)) for name, zero in sites.items()}
-        if batch is None:  # the guide asks only for the sites
+            z: Any = numpyro.sample(SITE, dist.Normal(0, 1).expand(centre.shape).to_event(1))
+        if batch is None:  # the guide asks only for the site
             return
         log_likelihood = target.log_likelihood(weights_of(z), batch)
         with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
             numpyro.factor("log_likelihood", log_likelihood)
 
     def guide(batch: Batch | None) -> None:
+        loc = numpyro.param(MIDDLE, jnp.zeros_like(centre))
+        first = jnp.full_like(centre, initial_scale)
+        spread = numpyro.param(SPREAD, first, constraint=constraints.softplus_positive)
         with handlers.scale(scale=temperature):
-            for name, zero in sites.items():
-                loc = numpyro.param(_loc_of(name), zero)
-                first = jnp.full_like(zero, initial_scale)
-                spread = numpyro.param(_scale_of(name), first, constraint=constraints.softplus_positive)
-                numpyro.sample(name, dist.Normal(loc, spread).to_event())
+            numpyro.sample(SITE, DrawnApart(loc, spread).to_event(1))
 
     per_event = 1 / target.num_data
     svi = SVI(
@@ -78,20 +98,14 @@ def mean_field(
     jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
 
     def init(key: PRNGKeyArray, params: Params) -> SVIState:
-        state = svi.init(key, None)
-        start = svi.optim.get_params(state.optim_state)
-        standard = jax.tree.map(lambda w, m, s: (w - m) / s, params, target.prior_mean, target.prior_scale)
-        start |= {_loc_of(name): z for name, z in _named(standard).items()}
+        start = svi.optim.get_params(svi.init(key, None).optim_state)
+        start[MIDDLE] = (ravel_pytree(params)[0] - centre) / scale
         return SVIState(svi.optim.init(start), None, None)
 
-    def divergence(state: SVIState) -> jax.Array:
+    def divergence(state: SVIState) -> Array:
         fitted = svi.get_params(state)
-
-        def of_site(name: str) -> jax.Array:
-            loc, spread = fitted[_loc_of(name)], fitted[_scale_of(name)]
-            return 0.5 * (spread**2 + loc**2 - 1 - 2 * jnp.log(spread)).sum()
-
-        return sum(map(of_site, sites), start=jnp.zeros(())) / target.num_data
+        loc, spread = fitted[MIDDLE], fitted[SPREAD]
+        return 0.5 * (spread**2 + loc**2 - 1 - 2 * jnp.log(spread)).sum() / target.num_data
 
     def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
         kl = temperature * divergence(state)
@@ -100,26 +114,6 @@ def mean_field(
 
     def sample(key: PRNGKeyArray, state: SVIState, n: int) -> Weights:
         draws = Predictive(guide, params=svi.get_params(state), num_samples=n, parallel=True)(key, None)
-        return jax.vmap(weights_of)(draws)
+        return jax.vmap(weights_of)(draws[SITE])
 
     return Method(init, update, sample)
-
-
-def _loc_of(site: str) -> str:
-    """The name of the parameter that holds a site's means."""
-    return f"{site}.loc"
-
-
-def _scale_of(site: str) -> str:
-    """The name of the parameter that holds a site's standard deviations."""
-    return f"{site}.scale"
-
-
-def _named(params: Params) -> dict[str, jax.Array]:
-    """The arrays of a tree by their paths."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def _standard_normal(like: jax.Array) -> dist.Distribution:
-    return dist.Normal(0, 1).expand(like.shape).to_event(like.ndim)
