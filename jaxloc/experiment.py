@@ -15,10 +15,11 @@ from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.locators.neural import batched
-from jaxloc.posteriors import ensemble, mean_field, point, prior_mean, prior_scale, target
+from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
 from jaxloc.training import Plan
 from jaxloc.types import Batch, Locator, Method, Params, Posterior, State, Target
+from jaxloc.weight_posteriors import configured, keeps_best
 
 Say = Callable[[str], None]
 Config = Mapping[str, Any]
@@ -177,7 +178,7 @@ def _stage(
         augmentation,
         int(settings["per_call"]),
         int(settings["checks"]),
-        bool(settings["keep_best"]),
+        bool(settings["keep_best"]) and keeps_best(posterior, settings),
     )
     number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
     head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
@@ -186,28 +187,7 @@ def _stage(
     in_loop = plan.per_call > 1 or int(posterior["members"]) > 1
     goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
     judged = target(system.network, head, centre, scale, number)
-    return Stage(plan, method_of(posterior, goal, plan, settings), judged)
-
-
-def method_of(posterior: Mapping[str, Any], goal: Target, plan: Plan, settings: Mapping[str, Any]) -> Method:
-    """The weight posterior of a stage: the configured one, or the point estimate where the stage asks for it.
-
-    Raises:
-        ValueError: for a method that does not exist; lists those that do.
-    """
-    rate, name = float(settings["learning_rate"]), "point"
-    if settings["method"] != "point":
-        rate, name = rate * float(posterior["rate"]), posterior["method"]
-    adam = training.optimizer(rate, plan.steps, physics_rate=float(settings["physics_rate"]))
-    if name == "point":
-        method = point(goal, adam)
-    elif name == "mean_field":
-        scale, temperature = float(posterior["initial_scale"]), float(posterior["temperature"])
-        method = mean_field(goal, adam, initial_scale=scale, temperature=temperature)
-    else:
-        raise ValueError(f"no such posterior method: {name!r}; use point or mean_field, with any number of members")
-    members = int(posterior["members"])
-    return ensemble(method, members)
+    return Stage(plan, configured(posterior, goal, plan.steps, settings), judged)
 
 
 def _fit_stage(

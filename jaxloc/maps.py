@@ -1,5 +1,6 @@
 """Maps of posteriors and records of waveforms, drawn by the same hand as `jaxloc.plots`."""
 
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -47,7 +48,7 @@ def event_map(
     `truth` may hold NaN for what is unknown.
     """
     one = HypocentreMixture(components(mixture))
-    draws = np.asarray(one.sample(jax.random.key(0), (num_draws,)))
+    draws = np.asarray(_draws(one, num_draws))
     truth = np.full(4, np.nan) if truth is None else np.asarray(truth, float)
     stations = np.asarray(station_km)[np.asarray(station_mask)]
     east, north, depth = _window(draws, truth)
@@ -96,6 +97,16 @@ def _window(draws: np.ndarray, truth: np.ndarray) -> tuple[tuple[float, float], 
     return tuple((float(m - h), float(m + h)) for m, h in zip(middle, half, strict=True))
 
 
+@partial(jax.jit, static_argnames="number")
+def _draws(mixture: HypocentreMixture, number: int) -> Float[Array, "draw 4"]:
+    return mixture.sample(jax.random.key(0), (number,))
+
+
+@jax.jit
+def _log_density(mixture: HypocentreMixture, points: Float[Array, "point 2"]) -> Float[Array, " point"]:
+    return mixture.log_prob(points)
+
+
 def _regions(
     axes: Axes,
     part: HypocentreMixture,
@@ -103,10 +114,10 @@ def _regions(
     spans: tuple[tuple[float, float], ...],
     size: int = 160,
 ) -> None:
-    threshold = np.quantile(part.log_prob(jnp.asarray(draws)), 1 - np.array(HPD_LEVELS))
+    threshold = np.quantile(_log_density(part, jnp.asarray(draws)), 1 - np.array(HPD_LEVELS))
     x, y = (np.linspace(*span, size) for span in spans)
     grid = jnp.asarray(np.stack(np.meshgrid(x, y), -1).reshape(-1, 2), jnp.float32)
-    density = np.asarray(part.log_prob(grid)).reshape(size, size)
+    density = np.asarray(_log_density(part, grid)).reshape(size, size)
     # A flat density has equal thresholds, contours need increasing ones.
     steps = np.maximum.accumulate(threshold + 1e-6 * np.arange(len(threshold)))
     colours = DENSITY(np.linspace(0, 1, len(steps)))

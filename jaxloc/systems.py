@@ -89,6 +89,7 @@ def _arrivals(
     *,
     channels: tuple[int, ...] = (12, 16, 24, 32, 48),
     kernel_size: int = 7,
+    dropout: float = 0.0,
     lattice_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
@@ -117,6 +118,7 @@ def _arrivals(
         arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | physics)),
         channels=tuple(channels),
         kernel_size=kernel_size,
+        dropout=dropout,
     )
     levels: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (lattice_sizes or {}).items()}
     sizes = lattice.Search(**levels)
@@ -187,7 +189,7 @@ def _fit_physics(
 
     start = jax.tree.map(jnp.zeros_like, params["physics"])  # their middle before data
     fitted, hypocentres = fit_physics(physics_of, start, batch, **settings)
-    physics = physics_of(fitted)
+    physics = jax.jit(physics_of)(fitted)
     labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
 
     def label(index: np.ndarray, events: Batch) -> Batch:

@@ -84,9 +84,17 @@ PAIRS = {
 }
 
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
+    "dropout": posteriors.dropout,
     "ensemble": lambda target, optimizer: posteriors.ensemble(posteriors.point(target, optimizer), 3),
+    "full_covariance": posteriors.full_covariance,
+    "laplace": partial(posteriors.laplace, start=2),
+    "low_rank": partial(posteriors.low_rank, rank=2),
     "mean_field": posteriors.mean_field,
     "point": posteriors.point,
+    "subspace": lambda target, optimizer: posteriors.subspace(
+        target, lambda name: name == "kernel", lambda part: posteriors.full_covariance(part, optimizer)
+    ),
+    "swag": partial(posteriors.swag, start=1),
 }
 ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
 

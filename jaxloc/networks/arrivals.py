@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxloc.arrival_physics import Arrivals, Physics
 from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import TINY, Conv1D, Norm, waveforms_of
+from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, waveforms_of
 from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
@@ -84,6 +84,7 @@ class TraceModel(nn.Module):
     kernel_size: int = 7
     stride: int = 4
     norm: str = "layer"
+    dropout: float = 0.0
 
     def _block(self, x: Array, features: int, stride: int = 1) -> Array:
         x = Conv1D(features, self.kernel_size, strides=stride)(x)
@@ -99,6 +100,7 @@ class TraceModel(nn.Module):
         for features in self.channels[1:]:
             skips.append(x)
             x = self._block(self._block(x, features, self.stride), features)
+        x = Dropout(self.dropout)(x)
         pooled = jnp.concatenate([x.mean(1), x.max(1)], -1)
         none = nn.Dense(len(PHASES), name="none")(nn.gelu(nn.Dense(self.channels[-1])(pooled)))
         x = x + nn.Dense(self.channels[-1])(pooled)[:, None, :]

@@ -1,4 +1,4 @@
-"""The point estimate: the mode of the posterior over weights (maximum a posteriori)."""
+"""The point estimate: the mode of the posterior over weights (maximum a posteriori); and dropout around it."""
 
 from typing import NamedTuple
 
@@ -18,21 +18,34 @@ class PointState(NamedTuple):
 
 def point(target: Target, optimizer: optax.GradientTransformation) -> Method:
     """Maximise log-likelihood plus log-prior, both divided by the number of events."""
+    return _point(target, optimizer, random=False)
+
+
+def dropout(target: Target, optimizer: optax.GradientTransformation) -> Method:
+    """Monte Carlo dropout: a network that drops features, in training and in prediction (Gal and Ghahramani 2016).
+
+    The rate is the network's own setting; a network without one has draws that are all the same.
+    """
+    return _point(target, optimizer, random=True)
+
+
+def _point(target: Target, optimizer: optax.GradientTransformation, random: bool) -> Method:
 
     def init(key: PRNGKeyArray, params: Params) -> PointState:
         return PointState(params, optimizer.init(params))
 
-    def loss(params: Params, batch: Batch) -> tuple[Array, Array]:
-        negative = -target.log_likelihood(Weights(params), batch).mean()
+    def loss(params: Params, key: PRNGKeyArray, batch: Batch) -> tuple[Array, Array]:
+        negative = -target.log_likelihood(Weights(params, key if random else None), batch).mean()
         return negative - target.log_prior(params) / target.num_data, negative
 
     def update(key: PRNGKeyArray, state: PointState, batch: Batch) -> tuple[PointState, Info]:
-        (value, negative), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, batch)
+        (value, negative), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, key, batch)
         change, memory = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, change)
         return PointState(params, memory), Info(value, negative, value - negative)
 
     def sample(key: PRNGKeyArray, state: PointState, n: int) -> Weights:
-        return Weights(jax.tree.map(lambda x: x[None].repeat(n, 0), state.params))
+        params = jax.tree.map(lambda x: x[None].repeat(n, 0), state.params)
+        return Weights(params, jax.random.split(key, n) if random else None)
 
     return Method(init, update, sample)

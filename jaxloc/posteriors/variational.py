@@ -1,14 +1,16 @@
-"""Mean-field variational inference over all weights, by NumPyro.
+"""Variational inference over all weights, by NumPyro: independent normals, low rank, full covariance.
 
 The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One
 setting, `initial_scale`, is then right for every layer at once: a twentieth of the prior is sharp enough for the
 likelihood to be felt from the first step. NumPyro's defaults (0.1 of weight units, random middle) end in the prior.
 
-The guide is NumPyro's AutoNormal but for where its random numbers are drawn: `DrawnApart`.
+Guides are those of NumPyro's AutoNormal, AutoLowRankMultivariateNormal and AutoMultivariateNormal, written out: for the
+first, random numbers are drawn elsewhere (`DrawnApart`), and for all, the divergence from the prior is told apart.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +27,17 @@ from numpyro.optim import optax_to_numpyro
 
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
-SITE, MIDDLE, SPREAD = "displacement", "displacement_loc", "displacement_scale"
+SITE = "displacement"
+MIDDLE, SPREAD, FACTOR = f"{SITE}_loc", f"{SITE}_scale", f"{SITE}_factor"
 PIECES = 4
+MAX_FULL = 5000  # weights whose full covariance is fitted: 25 million numbers, and as many twice in Adam
+
+
+class Family(NamedTuple):
+    """Distributions of all weights (in units of their prior), by parameters with their first values and constraints."""
+
+    parameters: dict[str, tuple[Array, constraints.Constraint]]
+    distribution: Callable[[dict[str, Array]], dist.Distribution]
 
 
 class DrawnApart(dist.Normal):
@@ -56,14 +67,90 @@ def mean_field(
 ) -> Method:
     """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
 
-    The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
-    prior once. Losses are divided by `num_data`: nats an event.
-
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser.
         initial_scale: first standard deviation of every weight, in standard deviations of its prior.
         temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
+    """
+    size = _size(target)
+    first = {
+        MIDDLE: (jnp.zeros(size), constraints.real),
+        SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
+    }
+    family = Family(first, lambda fitted: DrawnApart(fitted[MIDDLE], fitted[SPREAD]).to_event(1))
+    return variational(target, optimizer, family, temperature)
+
+
+def low_rank(
+    target: Target,
+    optimizer: optax.GradientTransformation,
+    *,
+    rank: int = 10,
+    initial_scale: float = 0.05,
+    temperature: float = 1.0,
+) -> Method:
+    """Variational inference with a covariance of a diagonal and `rank` directions (Ong and others 2018).
+
+    Arguments are those of `mean_field`.
+
+    Raises:
+        ValueError: where the rank is below one.
+    """
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1, got {rank}; without directions use mean_field")
+    size = _size(target)
+    first = {
+        MIDDLE: (jnp.zeros(size), constraints.real),
+        SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
+        FACTOR: (jnp.zeros((size, rank)), constraints.real),
+    }
+
+    def distribution(fitted: dict[str, Array]) -> dist.Distribution:
+        spread = fitted[SPREAD]
+        return dist.LowRankMultivariateNormal(fitted[MIDDLE], fitted[FACTOR] * spread[:, None], spread**2)
+
+    return variational(target, optimizer, Family(first, distribution), temperature)
+
+
+def full_covariance(
+    target: Target,
+    optimizer: optax.GradientTransformation,
+    *,
+    initial_scale: float = 0.05,
+    temperature: float = 1.0,
+) -> Method:
+    """Variational inference with one multivariate normal over all weights; for small networks, or inside `subspace`.
+
+    Arguments are those of `mean_field`.
+
+    Raises:
+        ValueError: where there are more weights than `MAX_FULL`.
+    """
+    size = _size(target)
+    if size > MAX_FULL:
+        raise ValueError(
+            f"the covariance of {size:,} weights has {size**2:,} numbers, at most {MAX_FULL:,} weights are fitted so; "
+            "use low_rank, or full_covariance of a subspace"
+        )
+    first = {
+        MIDDLE: (jnp.zeros(size), constraints.real),
+        FACTOR: (initial_scale * jnp.eye(size), constraints.scaled_unit_lower_cholesky),
+    }
+
+    def distribution(fitted: dict[str, Array]) -> dist.Distribution:
+        return dist.MultivariateNormal(fitted[MIDDLE], scale_tril=fitted[FACTOR])
+
+    return variational(target, optimizer, Family(first, distribution), temperature)
+
+
+def variational(
+    target: Target, optimizer: optax.GradientTransformation, family: Family, temperature: float = 1.0
+) -> Method:
+    """Variational inference with any family of distributions.
+
+    The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
+    prior once. Losses are divided by `num_data`: nats an event.
     """
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
@@ -81,11 +168,9 @@ def mean_field(
             numpyro.factor("log_likelihood", log_likelihood)
 
     def guide(batch: Batch | None) -> None:
-        loc = numpyro.param(MIDDLE, jnp.zeros_like(centre))
-        first = jnp.full_like(centre, initial_scale)
-        spread = numpyro.param(SPREAD, first, constraint=constraints.softplus_positive)
+        fitted: Any = {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
         with handlers.scale(scale=temperature):
-            numpyro.sample(SITE, DrawnApart(loc, spread).to_event(1))
+            numpyro.sample(SITE, family.distribution(fitted))
 
     per_event = 1 / target.num_data
     svi = SVI(
@@ -103,9 +188,9 @@ def mean_field(
         return SVIState(svi.optim.init(start), None, None)
 
     def divergence(state: SVIState) -> Array:
-        fitted = svi.get_params(state)
-        loc, spread = fitted[MIDDLE], fitted[SPREAD]
-        return 0.5 * (spread**2 + loc**2 - 1 - 2 * jnp.log(spread)).sum() / target.num_data
+        fitted = family.distribution(svi.get_params(state))
+        in_prior = 0.5 * (fitted.variance + fitted.mean**2 + math.log(2 * math.pi)).sum()
+        return (in_prior - fitted.entropy()) / target.num_data
 
     def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
         kl = temperature * divergence(state)
@@ -117,3 +202,7 @@ def mean_field(
         return jax.vmap(weights_of)(draws[SITE])
 
     return Method(init, update, sample)
+
+
+def _size(target: Target) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(target.prior_mean))

@@ -1,10 +1,13 @@
 """Wrappers: a method made into another one."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from jaxloc.types import Batch, Info, Method, Params, State, Weights
+from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
 
 
 def ensemble(method: Method, size: int) -> Method:
@@ -38,5 +41,63 @@ def ensemble(method: Method, size: int) -> Method:
         rounds = -(-n // size)
         draws = jax.vmap(lambda k, s: method.sample(k, s, rounds))(jax.random.split(key, size), state)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])[:n], draws)
+
+    return Method(init, update, sample)
+
+
+class SubspaceState(NamedTuple):
+    """The arrays that stay as they are, and the state of the method over the others."""
+
+    fixed: list[Array]
+    inner: State
+
+
+def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[Target], Method]) -> Method:
+    """Any method over some of the weights: a last layer, or any sub-tree; the others stay as they are given.
+
+    Args:
+        target: likelihood and prior of all weights.
+        selected: whether an array has a posterior, by its path ("trace/Dense_0/kernel").
+        method: a target to a method, for instance `lambda goal: laplace(goal, optimizer, start=100)`.
+
+    Raises:
+        ValueError: where no array is selected; lists all paths.
+    """
+    paths, tree = jax.tree_util.tree_flatten_with_path(target.prior_mean)
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
+    chosen = [selected(name) for name in names]
+    if not any(chosen):
+        raise ValueError(f"no array of weights is selected; there are {', '.join(names)}")
+
+    def part(params: Params, of: bool) -> list[Array]:
+        return [leaf for leaf, yes in zip(tree.flatten_up_to(params), chosen, strict=True) if yes == of]
+
+    def whole(free: list[Array], fixed: list[Array]) -> Params:
+        parts = {True: iter(free), False: iter(fixed)}
+        return tree.unflatten([next(parts[yes]) for yes in chosen])
+
+    def inside(fixed: list[Array]) -> Method:
+        own = Target(
+            lambda weights, batch: target.log_likelihood(Weights(whole(weights.params, fixed), weights.key), batch),
+            lambda free: target.log_prior(whole(free, fixed)),
+            part(target.prior_mean, True),
+            part(target.prior_scale, True),
+            target.num_data,
+            part(target.template, True),
+        )
+        return method(own)
+
+    def init(key: PRNGKeyArray, params: Params) -> SubspaceState:
+        fixed = part(params, False)
+        return SubspaceState(fixed, inside(fixed).init(key, part(params, True)))
+
+    def update(key: PRNGKeyArray, state: SubspaceState, batch: Batch) -> tuple[SubspaceState, Info]:
+        inner, info = inside(state.fixed).update(key, state.inner, batch)
+        return state._replace(inner=inner), info
+
+    def sample(key: PRNGKeyArray, state: SubspaceState, n: int) -> Weights:
+        draws = inside(state.fixed).sample(key, state.inner, n)
+        fixed = [leaf[None].repeat(n, 0) for leaf in state.fixed]
+        return Weights(whole(draws.params, fixed), draws.key)
 
     return Method(init, update, sample)

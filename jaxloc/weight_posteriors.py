@@ -1,0 +1,107 @@
+"""The weight posterior that a configuration names, with its optimiser: one row of `METHODS` each."""
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+import optax
+
+from jaxloc import posteriors, training
+from jaxloc.types import Method, Target
+
+Settings = Mapping[str, Any]
+Build = Callable[[Target, optax.GradientTransformation, int, Settings], Method]
+"""Target, optimiser, steps of the stage and settings of the posterior, to a method."""
+
+
+def configured(posterior: Settings, target: Target, steps: int, stage: Settings) -> Method:
+    """The weight posterior of a stage: the configured one, or the point estimate where the stage asks for it.
+
+    Args:
+        posterior: a configuration of `experiments/posterior`.
+        target: likelihood and prior.
+        steps: of the stage.
+        stage: its settings: `method`, `learning_rate` and `physics_rate`.
+
+    Raises:
+        ValueError: for a method, or an option of it, that does not exist; lists those that do.
+    """
+    rate, name = float(stage["learning_rate"]), _name(posterior, stage)
+    if stage["method"] != "point":
+        rate *= float(posterior["rate"])
+    physics_rate = float(stage["physics_rate"])
+    optimizer = training.optimizer(rate, steps, physics_rate=physics_rate, decay=name not in CONSTANT_RATE)
+    try:
+        method = _over(posterior, stage, target, lambda part: METHODS[name](part, optimizer, steps, posterior))
+    except TypeError as error:
+        raise ValueError(f"posterior {name!r}: {error}; its options are in experiments/posterior") from error
+    return posteriors.ensemble(method, int(posterior["members"]))
+
+
+def keeps_best(posterior: Settings, stage: Settings) -> bool:
+    """Whether the best state on held-out events may be chosen; the posterior of some is there at the end only."""
+    return _name(posterior, stage) not in AT_THE_END
+
+
+def _name(posterior: Settings, stage: Settings) -> str:
+    name = "point" if stage["method"] == "point" else str(posterior["method"])
+    if name not in METHODS:
+        raise ValueError(f"no such posterior method: {name!r}; use one of {', '.join(METHODS)}, with any members")
+    return name
+
+
+def _over(posterior: Settings, stage: Settings, target: Target, build: Callable[[Target], Method]) -> Method:
+    """Over all weights, or over those whose paths match `posterior.subspace`, in the stages of the posterior."""
+    patterns = list(posterior.get("subspace") or ())
+    if stage["method"] == "point" or not patterns:
+        return build(target)
+    return posteriors.subspace(target, lambda path: any(fnmatch(path, each) for each in patterns), build)
+
+
+def _options(posterior: Settings) -> dict[str, Any]:
+    return dict(posterior.get("options") or {})
+
+
+def _begin(options: dict[str, Any], steps: int) -> int:
+    """The step at which weights are there, from the share of the steps that `begin` gives."""
+    share = float(options.pop("begin", 0.5))
+    if not 0 <= share < 1:
+        raise ValueError(f"posterior.options.begin must be a share of the steps within 0-1, got {share}")
+    return int(share * steps)
+
+
+def _point(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+    return posteriors.point(target, optimizer)
+
+
+def _dropout(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+    return posteriors.dropout(target, optimizer, **_options(posterior))
+
+
+def _variational(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        scale, temperature = float(posterior["initial_scale"]), float(posterior["temperature"])
+        return method(target, optimizer, initial_scale=scale, temperature=temperature, **_options(posterior))
+
+    return build
+
+
+def _after_learning(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        options = _options(posterior)
+        return method(target, optimizer, start=_begin(options, steps), **options)
+
+    return build
+
+
+METHODS: dict[str, Build] = {
+    "point": _point,
+    "dropout": _dropout,
+    "mean_field": _variational(posteriors.mean_field),
+    "low_rank": _variational(posteriors.low_rank),
+    "full_covariance": _variational(posteriors.full_covariance),
+    "laplace": _after_learning(posteriors.laplace),
+    "swag": _after_learning(posteriors.swag),
+}
+CONSTANT_RATE = ("swag",)
+AT_THE_END = ("laplace", "swag")
