@@ -27,12 +27,14 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings)
         ValueError: for a method, or an option of it, that does not exist; lists those that do.
     """
     rate, name = float(stage["learning_rate"]), _name(posterior, stage)
-    if stage["method"] != "point":
+    if stage["method"] == "point":
+        posterior = {**posterior, "options": {}, "subspace": []}
+    else:
         rate *= float(posterior["rate"])
     physics_rate = float(stage["physics_rate"])
     optimizer = training.optimizer(rate, steps, physics_rate=physics_rate, decay=name not in CONSTANT_RATE)
     try:
-        method = _over(posterior, stage, target, lambda part: METHODS[name](part, optimizer, steps, posterior))
+        method = _over(posterior, target, lambda part: METHODS[name](part, optimizer, steps, posterior))
     except TypeError as error:
         raise ValueError(f"posterior {name!r}: {error}; its options are in experiments/posterior") from error
     return posteriors.ensemble(method, int(posterior["members"]))
@@ -50,10 +52,10 @@ def _name(posterior: Settings, stage: Settings) -> str:
     return name
 
 
-def _over(posterior: Settings, stage: Settings, target: Target, build: Callable[[Target], Method]) -> Method:
-    """Over all weights, or over those whose paths match `posterior.subspace`, in the stages of the posterior."""
+def _over(posterior: Settings, target: Target, build: Callable[[Target], Method]) -> Method:
+    """Over all weights, or over those whose paths match `posterior.subspace`."""
     patterns = list(posterior.get("subspace") or ())
-    if stage["method"] == "point" or not patterns:
+    if not patterns:
         return build(target)
     return posteriors.subspace(target, lambda path: any(fnmatch(path, each) for each in patterns), build)
 
@@ -71,7 +73,7 @@ def _begin(options: dict[str, Any], steps: int) -> int:
 
 
 def _point(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
-    return posteriors.point(target, optimizer)
+    return posteriors.point(target, optimizer, **_options(posterior))
 
 
 def _dropout(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:

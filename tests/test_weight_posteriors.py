@@ -1,0 +1,83 @@
+"""Weight posteriors by the names that configurations give them."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import yaml
+from test_posteriors import DIM, batch, fit, linear, start
+
+from jaxloc.weight_posteriors import AT_THE_END, METHODS, configured, keeps_best
+
+POSTERIORS = Path(__file__).parents[1] / "experiments" / "posterior"
+STAGE = {"method": "posterior", "learning_rate": 1e-2, "physics_rate": 1.0}
+
+
+def settings(name, **changed):
+    """A posterior's configuration; the regression is too small for a warm start."""
+    return yaml.safe_load((POSTERIORS / f"{name}.yaml").read_text()) | changed
+
+
+def members(params, number):
+    return jax.tree.map(lambda x: x[None].repeat(number, 0), params)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in POSTERIORS.glob("*.yaml")))
+def test_every_configured_posterior_can_be_fitted(name):
+    """Eight steps learn something, draws are finite, and those of a posterior differ from one another."""
+    posterior = settings(name)
+    method = configured(posterior, linear(), 8, STAGE)
+    state, info = fit(method, members(start(), posterior["members"]), 8)
+    assert info.negative_log_likelihood[-1] < info.negative_log_likelihood[0]
+    draws = np.asarray(jax.jit(method.sample, static_argnums=2)(jax.random.key(0), state, 4).params["kernel"])
+    assert draws.shape == (4, DIM)
+    assert np.isfinite(draws).all()
+    # One start for all members, and no feature to drop here: these have one set of weights.
+    alike = name in ("point", "dropout", "ensemble")
+    assert (np.ptp(draws, axis=0).max() == 0) == alike
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_stages_that_ask_for_a_point_estimate_get_it(name):
+    posterior = settings("point", method=name, options={"no": "such option"})
+    method = configured(posterior, linear(), 4, STAGE | {"method": "point"})
+    state, _ = fit(method, members(start(), 1), 4)
+    draws = method.sample(jax.random.key(0), state, 2).params["kernel"]
+    np.testing.assert_array_equal(draws[0], draws[1])
+
+
+def test_a_subspace_is_named_by_patterns():
+    posterior = settings("mean_field", subspace=["ker*"])
+    state, _ = fit(configured(posterior, linear(), 4, STAGE), members(start(), 1), 4)
+    assert state.fixed == []
+    with pytest.raises(ValueError, match="no array of weights is selected; there are kernel"):
+        configured(settings("mean_field", subspace=["head*"]), linear(), 4, STAGE)
+
+
+def test_the_best_on_held_out_events_is_not_chosen_before_there_is_a_posterior():
+    for name in METHODS:
+        assert keeps_best(settings("point", method=name), STAGE) == (name not in AT_THE_END)
+        assert keeps_best(settings("point", method=name), STAGE | {"method": "point"})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"method": "magic"}, "no such posterior method: 'magic'; use one of point, dropout"),
+        ({"method": "low_rank", "options": {"ranks": 3}}, "posterior 'low_rank'.*ranks.*experiments/posterior"),
+        ({"method": "swag", "options": {"begin": 1.5}}, "begin must be a share of the steps within 0-1, got 1.5"),
+        ({"method": "point", "options": {"rank": 3}}, "posterior 'point'.*rank"),
+        ({"members": 0}, "at least 1 member, got 0"),
+    ],
+)
+def test_wrong_settings_are_named(changed, message):
+    with pytest.raises(ValueError, match=message):
+        configured(settings("point", **changed), linear(), 4, STAGE)
+
+
+def test_a_batch_trains_as_all_events_do():
+    """The stage's physics rate and learning rate reach the optimiser: a rate of zero moves nothing."""
+    method = configured(settings("point"), linear(), 4, STAGE | {"learning_rate": 0.0})
+    state, _ = fit(method, members(start(), 1), 3, batch())
+    np.testing.assert_array_equal(state.params["kernel"][0], start()["kernel"])
