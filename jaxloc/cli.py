@@ -63,14 +63,22 @@ def parser() -> argparse.ArgumentParser:
     locate.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
     locate.set_defaults(command=_locate)
 
-    evaluate = commands.add_parser("evaluate", help="score card of a trained run on labelled events")
-    evaluate.add_argument("run", type=Path, help="run folder")
-    evaluate.add_argument("dataset", type=Path, help="SeisBench folder")
+    evaluate = commands.add_parser("evaluate", help="score card of a trained run, or of any locator's results")
+    evaluate.add_argument("run", type=Path, nargs="?", help="run folder")
+    evaluate.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
+    evaluate.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="CSV",
+        help="score these locations with stated errors instead (columns: README)",
+    )
     evaluate.add_argument("--split", help="events of this split alone")
     evaluate.add_argument(
         "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
     )
-    evaluate.add_argument("--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT)")
+    evaluate.add_argument(
+        "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or CSV's name)"
+    )
     evaluate.set_defaults(command=_evaluate)
 
     compare = commands.add_parser("compare", help="score cards of several runs side by side")
@@ -144,6 +152,10 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
 
 
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
+    if parsed.predictions is not None:
+        return _judge(parsed, console)
+    if parsed.run is None or parsed.dataset is None:
+        raise ValueError("evaluate needs RUN and DATASET, or --predictions CSV")
     from jaxloc import experiment, reporting
     from jaxloc.application import open_input, trained_for
 
@@ -154,6 +166,24 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     say = lambda line: console.print(line, markup=False)
     experiment.evaluate(fitted, dataset, folder, str(config["name"]), say)
     _show(reporting.read_scores(folder), console)
+    console.print(f"score card and pictures: {folder}", markup=False)
+
+
+def _judge(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import judging, reporting
+
+    if parsed.run is not None or parsed.split is not None or parsed.velocity is not None:
+        raise ValueError("--predictions are scored as they are: leave out RUN, DATASET, --split and --velocity")
+    folder = parsed.output or Path(f"evaluate_{parsed.predictions.stem}")
+    scores = judging.judge(parsed.predictions, folder)
+    about = scores["about"]
+    console.print(
+        reporting.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}")
+    )
+    one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
+    console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
+    if about["sharpened"]:
+        console.print(f"{about['sharpened']} events stated an error of nearly zero: 10 m (1 ms) was taken")
     console.print(f"score card and pictures: {folder}", markup=False)
 
 

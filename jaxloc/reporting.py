@@ -140,13 +140,19 @@ def write_pictures(
     if len(log) > 1:
         plots.training_curve(folder / "training.png", _one_curve(log), f"{name}: training")
     if np.asarray(truth.mask)[:, :2].all(-1).any():
-        plots.error_against_stated(folder / "stated.png", scores["locator"], f"{name}: error against stated error")
-        plots.pit_histograms(folder / "pit.png", scores["locator"], title=f"{name}: calibration")
-        plots.coverage_curve(folder / "coverage.png", {name: scores["locator"]}, f"{name}: coverage")
+        write_calibration(folder, name, scores["locator"])
         error = scores["locator"]["epicentre/error"]
         order = np.argsort(np.where(np.isfinite(error), error, np.inf))
         for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[np.isfinite(error).sum() - 1]))):
             picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
+
+
+def write_calibration(folder: Path, name: str, scores: Mapping[str, np.ndarray]) -> None:
+    """The pictures of a locator's calibration: error against stated error, PIT histograms, coverage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plots.error_against_stated(folder / "stated.png", scores, f"{name}: error against stated error")
+    plots.pit_histograms(folder / "pit.png", scores, title=f"{name}: calibration")
+    plots.coverage_curve(folder / "coverage.png", {name: scores}, f"{name}: coverage")
 
 
 def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
@@ -177,6 +183,7 @@ __all__ = [
     "read_scores",
     "score",
     "table",
+    "write_calibration",
     "write_events",
     "write_pictures",
     "write_scores",

@@ -1,0 +1,128 @@
+"""Other people's locations with their stated errors and the truth, from a CSV: to be scored as one's own are.
+
+Columns that must be there: `id`, `latitude_deg`, `longitude_deg`, `truth_latitude_deg`, `truth_longitude_deg`, and the
+error of the epicentre: `east_sd_km` and `north_sd_km`, or `epicentre_sd_km` (the root of their summed squares).
+Columns that may be: `depth_km`, `depth_sd_km`, `truth_depth_km` (score depth), `origin_s`, `origin_sd_s`,
+`truth_origin_s` (score origin time, all in seconds from the same moment), and `covariance_east_east` and so on as
+`jaxloc run` writes them, which count before the standard errors. An empty cell is unknown.
+"""
+
+import csv
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from pyproj import Geod
+
+from jaxloc.geometry import check_degrees
+
+NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")
+AXES = ("east", "north", "depth", "origin")
+LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s: a stated error of zero is no density
+WGS84 = Geod(ellps="WGS84")
+
+
+class Predictions(NamedTuple):
+    """Located events about their truths: east and north in km from the true epicentre, depth in km, origin time in s.
+
+    What is unknown of the estimate, of its error or of the truth is not in `known`. `sharpened` events stated an error
+    of nearly zero; it is 10 m (1 ms) here.
+    """
+
+    id: list[str]
+    estimate: Float[np.ndarray, "event 4"]
+    covariance: Float[np.ndarray, "event 4 4"]
+    truth: Float[np.ndarray, "event 4"]
+    known: Bool[np.ndarray, "event 4"]
+    sharpened: int
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read a CSV of predictions; its columns are in the module's docstring.
+
+    Raises:
+        ValueError: where the file is missing or empty, a column is missing, or a value is no number or out of range;
+            an event is there twice; names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no such file of predictions: {path}")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        columns = set(rows.fieldnames or ())
+        missing = [name for name in NEEDED if name not in columns]
+        if not ({"east_sd_km", "north_sd_km"} <= columns or "epicentre_sd_km" in columns):
+            missing.append("east_sd_km and north_sd_km (or epicentre_sd_km)")
+        if missing:
+            raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+        events: dict[str, tuple[np.ndarray, ...]] = {}
+        for row in rows:
+            if row["id"] in events:
+                raise ValueError(f"{path} holds event {row['id']!r} twice; an event is scored once")
+            events[row["id"]] = _event(path, row)
+    if not events:
+        raise ValueError(f"{path} holds no event, only a header")
+    estimate, covariance, truth, known = (np.stack(each) for each in zip(*events.values(), strict=True))
+    covariance, narrow = _widened(covariance)
+    return Predictions(list(events), estimate, covariance, truth, known, int(narrow.sum()))
+
+
+def _number(path: Path, row: dict[str, str], name: str) -> float:
+    """NaN where the cell is empty or not there."""
+    text = (row.get(name) or "").strip()
+    try:
+        return float(text) if text else math.nan
+    except ValueError as error:
+        raise ValueError(f"{path}: {name} of event {row['id']} is {text!r}, which is no number") from error
+
+
+def _event(path: Path, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate, covariance, truth and what is known of one event."""
+
+    def number(name: str) -> float:
+        return _number(path, row, name)
+
+    places = [number(name) for name in NEEDED[1:]]
+    if not np.isfinite(places).all():
+        raise ValueError(f"{path}: event {row['id']} lacks one of {', '.join(NEEDED[1:])}")
+    for what, place in (("place", places[:2]), ("true place", places[2:])):
+        latitude_deg, longitude_deg = np.atleast_2d(place).T
+        check_degrees(latitude_deg, longitude_deg, f"{path}: the {what} of event {row['id']}")
+    azimuth, _, distance_m = WGS84.inv(places[3], places[2], places[1], places[0])
+    offset_km = distance_m / 1000 * np.array([np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))])
+    estimate = np.array([*offset_km, number("depth_km"), number("origin_s")])
+    truth = np.array([0.0, 0.0, number("truth_depth_km"), number("truth_origin_s")])
+    covariance = _covariance(path, row)
+    known = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(np.diag(covariance))
+    if not known[:2].all():
+        raise ValueError(f"{path}: event {row['id']} states no error of its epicentre")
+    unknown = ~known
+    covariance[unknown, :], covariance[:, unknown] = 0.0, 0.0
+    covariance[unknown, unknown] = 1.0
+    return np.where(known, estimate, 0.0), covariance, np.where(known, truth, 0.0), known
+
+
+def _covariance(path: Path, row: dict[str, str]) -> np.ndarray:
+    """The stated covariance, else that of the standard errors; NaN on the diagonal where nothing is stated."""
+    stated = np.full((4, 4), math.nan)
+    for i, first in enumerate(AXES):
+        for j, second in enumerate(AXES[i:], i):
+            stated[i, j] = stated[j, i] = _number(path, row, f"covariance_{first}_{second}")
+    if np.isfinite(stated).all():
+        return stated
+    across = _number(path, row, "epicentre_sd_km") / math.sqrt(2)
+    names = ("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s")
+    sd = np.array([_number(path, row, name) for name in names])
+    sd[:2] = np.where(np.isfinite(sd[:2]), sd[:2], across)
+    if (sd < 0).any():
+        raise ValueError(f"{path}: event {row['id']} states a negative standard error, {np.nanmin(sd)}")
+    return np.diag(sd**2)
+
+
+def _widened(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances without stated errors of nearly zero, and which events had them."""
+    least = np.square(LEAST_SD)
+    short = np.maximum(least - np.diagonal(covariance, axis1=1, axis2=2), 0.0)
+    return covariance + short[:, :, None] * np.eye(4), np.asarray((short > 0).any(-1))
