@@ -7,6 +7,7 @@ from jaxloc.posteriors.swag import swag as swag
 from jaxloc.posteriors.target import prior_mean as prior_mean
 from jaxloc.posteriors.target import prior_scale as prior_scale
 from jaxloc.posteriors.target import target as target
+from jaxloc.posteriors.target import with_normal_prior as with_normal_prior
 from jaxloc.posteriors.variational import full_covariance as full_covariance
 from jaxloc.posteriors.variational import low_rank as low_rank
 from jaxloc.posteriors.variational import mean_field as mean_field

@@ -1,6 +1,8 @@
 """What a weight posterior is fitted to: a network's likelihood, event by event, and a prior by layer width."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +61,14 @@ def target(network: Network, head: Head, mean: Params, scale: Params, num_data: 
             return head.log_likelihood(network.apply(weights, event.observations), event.labels)
 
         return jax.vmap(of_event)(batch)
+
+    return with_normal_prior(log_likelihood, mean, scale, num_data)
+
+
+def with_normal_prior(
+    log_likelihood: Callable[[Weights, Any], Float[Array, " event"]], mean: Params, scale: Params, num_data: int
+) -> Target:
+    """The target of any likelihood, one number an event, with a normal prior on every weight."""
 
     def log_prior(params: Params) -> Float[Array, ""]:
         def of_leaf(x: Array, m: Array, s: Array) -> Array:

@@ -1,0 +1,170 @@
+"""Any Flax module with any NumPyro likelihood, fitted by any of the weight posteriors; outside location too.
+
+import flax.linen as nn
+import jax, numpyro.distributions as dist
+from jaxloc import posteriors, regression
+
+module = nn.Sequential([nn.Dense(50), nn.relu, nn.Dense(2)])
+likelihood = lambda raw: dist.Normal(raw[0], jax.nn.softplus(raw[1]) + 1e-3)
+fitted = regression.fit(jax.random.key(0), module, likelihood, features, targets, posteriors.mean_field)
+predictive = regression.predict(fitted, jax.random.key(1), new_features, 100)  # a draw of weights a row
+density = regression.log_density(fitted, jax.random.key(1), new_features, new_targets, 100)
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+from numpyro.distributions.batch_util import promote_batch_shape
+
+from jaxloc import posteriors, training
+from jaxloc.types import Info, Method, Params, State, Target, Weights
+
+Likelihood = Callable[[Array], dist.Distribution]
+"""A module's output for one row, to the distribution of the row's target."""
+MakeMethod = Callable[[Target, optax.GradientTransformation], Method]
+
+
+class Fit(NamedTuple):
+    """A weight posterior with what it is of; `losses` are those of the last stage's steps, in nats a row."""
+
+    module: nn.Module
+    likelihood: Likelihood
+    method: Method
+    state: State
+    losses: Info
+
+
+class Rows(NamedTuple):
+    """Features and targets, row by row: what a batch is here."""
+
+    features: Float[Array, "row ..."]
+    targets: Float[Array, "row ..."]
+
+
+def fit(
+    key: PRNGKeyArray,
+    module: nn.Module,
+    likelihood: Likelihood,
+    features: Float[Array, "row ..."],
+    targets: Float[Array, "row ..."],
+    method: MakeMethod = posteriors.mean_field,
+    *,
+    steps: int = 2000,
+    batch_size: int = 128,
+    learning_rate: float = 1e-2,
+    prior_scale: float = 1.0,
+) -> Fit:
+    """Fit the weights: to their mode first, from which the posterior starts; `steps` each.
+
+    The prior is normal, about zero, as wide as the layers' fan-in asks for (`jaxloc.posteriors.prior_scale`). Features
+    and targets are taken as they are: standardise them first.
+
+    Args:
+        key: of first weights, batches and draws.
+        module: any Flax module of one row of features, without state beside its parameters.
+        likelihood: its output for a row to a NumPyro distribution over the row's target.
+        features: a row an example.
+        targets: a row an example.
+        method: of `jaxloc.posteriors`; `functools.partial` gives it settings.
+        steps: of Adam, in each of the two stages.
+        batch_size: rows a step; all of them where there are fewer.
+        learning_rate: the highest, after a warm-up and before its decay.
+        prior_scale: multiplies the prior's width.
+
+    Raises:
+        ValueError: where rows do not fit together, or values are not finite; tells which.
+    """
+    rows = _checked(features, targets)
+    key_start, key_mode, key_posterior = jax.random.split(key, 3)
+    params = jax.jit(module.init)(key_start, rows.features[0])["params"]
+    centre, scale = posteriors.prior_mean(params), posteriors.prior_scale(params, prior_scale)
+    target = _target(module, likelihood, centre, scale, len(rows.features))
+    optimizer = training.optimizer(learning_rate, steps)
+    mode = posteriors.point(target, optimizer)
+    state, losses = _trained(key_mode, mode, params, rows, steps, batch_size)
+    if method is posteriors.point:
+        return Fit(module, likelihood, mode, state, losses)
+    chosen = method(target, optimizer)
+    state, losses = _trained(key_posterior, chosen, state.params, rows, steps, batch_size)
+    return Fit(module, likelihood, chosen, state, losses)
+
+
+def predict(fitted: Fit, key: PRNGKeyArray, features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:
+    """The likelihood's distributions, [draw, row]: a mixture of equal weights over the draws is the prediction."""
+    raw = _outputs(fitted, key, jnp.asarray(features, jnp.float32), num_draws)
+    # Distributions keep the batch shape of before `vmap`; NumPyro mends it one axis at a time.
+    of_draw = lambda rows: promote_batch_shape(jax.vmap(fitted.likelihood)(rows))
+    return promote_batch_shape(jax.vmap(of_draw)(raw))
+
+
+def log_density(
+    fitted: Fit,
+    key: PRNGKeyArray,
+    features: Float[Array, "row ..."],
+    targets: Float[Array, "row ..."],
+    num_draws: int,
+) -> Float[Array, " row"]:
+    """The log predictive density of each row's target, in nats."""
+    raw = _outputs(fitted, key, jnp.asarray(features, jnp.float32), num_draws)
+    each = jax.vmap(jax.vmap(partial(_log_prob, fitted.likelihood)), (0, None))(raw, jnp.asarray(targets))
+    return jax.scipy.special.logsumexp(each, axis=0) - jnp.log(num_draws)
+
+
+def _checked(features: Array, targets: Array) -> Rows:
+    rows = Rows(jnp.asarray(features, jnp.float32), jnp.asarray(targets))
+    if rows.features.ndim == 0 or rows.targets.ndim == 0 or len(rows.features) != len(rows.targets):
+        raise ValueError(f"features {rows.features.shape} and targets {rows.targets.shape} must have as many rows")
+    for name, values in rows._asdict().items():
+        if not bool(jnp.isfinite(values).all()):
+            raise ValueError(f"{name} hold values that are not finite; leave those rows out, or fill them in")
+    return rows
+
+
+def _apply(module: nn.Module, weights: Weights, row: Array) -> Array:
+    rngs = None if weights.key is None else {"dropout": weights.key}
+    return jnp.asarray(module.apply({"params": weights.params}, row, rngs=rngs))
+
+
+def _log_prob(likelihood: Likelihood, raw: Array, target: Array) -> Float[Array, ""]:
+    return jnp.sum(jnp.asarray(likelihood(raw).log_prob(target)))
+
+
+def _target(module: nn.Module, likelihood: Likelihood, centre: Params, scale: Params, number: int) -> Target:
+    def log_likelihood(weights: Weights, rows: Rows) -> Float[Array, " row"]:
+        return jax.vmap(lambda x, y: _log_prob(likelihood, _apply(module, weights, x), y))(*rows)
+
+    return posteriors.with_normal_prior(log_likelihood, centre, scale, number)
+
+
+def _trained(
+    key: PRNGKeyArray, method: Method, params: Params, rows: Rows, steps: int, batch_size: int
+) -> tuple[State, Info]:
+    number = len(rows.features)
+
+    def step(state: State, key: PRNGKeyArray) -> tuple[State, Info]:
+        key_batch, key_update = jax.random.split(key)
+        index = jax.random.choice(key_batch, number, (min(batch_size, number),), replace=False)
+        return method.update(key_update, state, jax.tree.map(lambda x: x[index], rows))
+
+    @jax.jit
+    def run(key: PRNGKeyArray, params: Params) -> tuple[State, Info]:
+        key_init, key_steps = jax.random.split(key)
+        return jax.lax.scan(step, method.init(key_init, params), jax.random.split(key_steps, steps))
+
+    return run(key, params)
+
+
+def _outputs(fitted: Fit, key: PRNGKeyArray, features: Array, num_draws: int) -> Float[Array, "draw row ..."]:
+    @jax.jit
+    def outputs(key: PRNGKeyArray, state: State, features: Array) -> Array:
+        weights = fitted.method.sample(key, state, num_draws)
+        return jax.lax.map(lambda draw: jax.vmap(lambda row: _apply(fitted.module, draw, row))(features), weights)
+
+    return outputs(key, fitted.state, features)
