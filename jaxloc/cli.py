@@ -121,6 +121,14 @@ def _show(scores: dict, console: "Console") -> None:
     about = scores["about"]
     cards = {about["name"]: scores["locator"], "catalogue": scores["catalogue"]}
     console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
+    _say_recalibration(about, console)
+
+
+def _say_recalibration(about: dict, console: "Console") -> None:
+    from jaxloc import reporting
+
+    if line := reporting.recalibration_line(about.get("recalibrated", {})):
+        console.print(line, markup=False)
 
 
 def _locate(parsed: argparse.Namespace, console: "Console") -> None:
@@ -182,6 +190,7 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
     )
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
     console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
+    _say_recalibration(about, console)
     if about["sharpened"]:
         console.print(f"{about['sharpened']} events stated an error of nearly zero: 10 m (1 ms) was taken")
     console.print(f"score card and pictures: {folder}", markup=False)

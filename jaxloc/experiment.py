@@ -332,6 +332,7 @@ def evaluate(fitted: Fitted, dataset: Dataset, folder: Path, name: str, say: Say
         "events": len(dataset),
         "locating_s": round(seconds, 2),
         "lost": lost,
+        "recalibrated": reporting.recalibrated(scores["locator"]),
     }
     reporting.write_scores(folder, cards, about)
     reporting.write_pictures(folder / "pictures", name, batch, posterior, scores, read_log(folder))
