@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import observations
+from cases import observations, quick_jit
 from test_posteriors import DIM, EVENTS, NOISE, PRIOR, analytic, batch, data, falling, fit, linear, start
 
 from jaxloc import posteriors
@@ -128,15 +128,15 @@ def test_a_subspace_has_the_conditional_posterior_and_leaves_the_rest():
 def test_dropout_draws_differ_by_what_is_dropped():
     network = zhang2020.network((12, 12, 2), dropout=0.5)
     one = observations()
-    params = network.init(jax.random.key(0), one)
+    params = quick_jit(network.init)(jax.random.key(0), one)
     no_likelihood = Target(lambda w, b: jnp.zeros(1), lambda p: jnp.zeros(()), params, params, 1, params)
     method = posteriors.dropout(no_likelihood, optax.sgd(0.0))
     state = method.init(jax.random.key(0), params)
     draws = method.sample(jax.random.key(1), state, 3)
-    out = jax.jit(lambda w: jax.lax.map(lambda draw: network.apply(draw, one), w))(draws)
+    out = quick_jit(lambda w: jax.lax.map(lambda draw: network.apply(draw, one), w))(draws)
     assert np.abs(out[0] - out[1]).max() > 1e-3
-    same = posteriors.point(no_likelihood, optax.sgd(0.0)).sample(jax.random.key(1), state, 2).params
-    still = jax.lax.map(lambda p: network.apply(Weights(p), one), same)
+    same = posteriors.point(no_likelihood, optax.sgd(0.0)).sample(jax.random.key(1), state, 2)
+    still = quick_jit(lambda w: jax.lax.map(lambda draw: network.apply(draw, one), w))(same)
     np.testing.assert_array_equal(still[0], still[1])
 
 
