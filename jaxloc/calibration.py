@@ -10,7 +10,7 @@ least the wanted probability, at most 1 / (n + 1) more.
 import numpy as np
 from jaxtyping import Bool, Float
 
-WANTED = (0.50, 0.68, 0.90, 0.95)
+from jaxloc.metrics import LEVELS
 
 
 def conformal_level(
@@ -37,7 +37,7 @@ def conformal_level(
 
 def cross_fitted(
     levels: Float[np.ndarray, " event"],
-    wanted: Float[np.ndarray, " level"] | tuple[float, ...] = WANTED,
+    wanted: Float[np.ndarray, " level"] | tuple[float, ...] = LEVELS,
     *,
     folds: int = 5,
     seed: int = 0,

@@ -41,7 +41,7 @@ def judge(path: Path, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     reporting.write_scores(folder, cards, about)
     reporting.write_calibration(folder / "pictures", path.stem, scores)
-    return reporting.read_scores(folder)
+    return {"about": about, **cards}
 
 
 def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:

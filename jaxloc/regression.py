@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions.batch_util import promote_batch_shape
 
 from jaxloc import posteriors, training
+from jaxloc.networks.binding import applied, initialised
 from jaxloc.types import Info, Method, Params, State, Target, Weights
 
 Likelihood = Callable[[Array], dist.Distribution]
@@ -79,11 +80,11 @@ def fit(
         prior_scale: multiplies the prior's width.
 
     Raises:
-        ValueError: where rows do not fit together, or values are not finite; tells which.
+        ValueError: where rows do not fit together, values are not finite, or the module keeps state; tells which.
     """
     rows = _checked(features, targets)
     key_start, key_mode, key_posterior = jax.random.split(key, 3)
-    params = jax.jit(module.init)(key_start, rows.features[0])["params"]
+    params = jax.jit(partial(initialised, module))(key_start, rows.features[0])
     centre, scale = posteriors.prior_mean(params), posteriors.prior_scale(params, prior_scale)
     target = _target(module, likelihood, centre, scale, len(rows.features))
     optimizer = training.optimizer(learning_rate, steps)
@@ -127,18 +128,13 @@ def _checked(features: Array, targets: Array) -> Rows:
     return rows
 
 
-def _apply(module: nn.Module, weights: Weights, row: Array) -> Array:
-    rngs = None if weights.key is None else {"dropout": weights.key}
-    return jnp.asarray(module.apply({"params": weights.params}, row, rngs=rngs))
-
-
 def _log_prob(likelihood: Likelihood, raw: Array, target: Array) -> Float[Array, ""]:
     return jnp.sum(jnp.asarray(likelihood(raw).log_prob(target)))
 
 
 def _target(module: nn.Module, likelihood: Likelihood, centre: Params, scale: Params, number: int) -> Target:
     def log_likelihood(weights: Weights, rows: Rows) -> Float[Array, " row"]:
-        return jax.vmap(lambda x, y: _log_prob(likelihood, _apply(module, weights, x), y))(*rows)
+        return jax.vmap(lambda x, y: _log_prob(likelihood, applied(module, weights, x), y))(*rows)
 
     return posteriors.with_normal_prior(log_likelihood, centre, scale, number)
 
@@ -165,6 +161,6 @@ def _outputs(fitted: Fit, key: PRNGKeyArray, features: Array, num_draws: int) ->
     @jax.jit
     def outputs(key: PRNGKeyArray, state: State, features: Array) -> Array:
         weights = fitted.method.sample(key, state, num_draws)
-        return jax.lax.map(lambda draw: jax.vmap(lambda row: _apply(fitted.module, draw, row))(features), weights)
+        return jax.lax.map(lambda draw: jax.vmap(lambda row: applied(fitted.module, draw, row))(features), weights)
 
     return outputs(key, fitted.state, features)

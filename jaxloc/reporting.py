@@ -10,12 +10,12 @@ import numpy as np
 
 from jaxloc import maps, plots
 from jaxloc.blueprint import Blueprint
-from jaxloc.calibration import WANTED, conformal_level, cross_fitted
+from jaxloc.calibration import conformal_level, cross_fitted
 from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions import components, covariance, gaussian_mixture, mean
 from jaxloc.geometry import to_degrees
-from jaxloc.metrics import catalogue_baseline, score_card, score_events, table
+from jaxloc.metrics import LEVELS, catalogue_baseline, score_card, score_events, table
 from jaxloc.types import Batch, Label, Posterior
 
 SCORE_SEED = 20
@@ -42,8 +42,8 @@ def recalibrated(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
         level = level[np.isfinite(level)]
         if len(level) < FOLDS:
             continue
-        share, names = cross_fitted(level, folds=FOLDS).mean(0), [f"{100 * wanted:.0f}" for wanted in WANTED]
-        needed = conformal_level(level, np.array(WANTED))
+        share, names = cross_fitted(level, folds=FOLDS).mean(0), [f"{100 * wanted:.0f}" for wanted in LEVELS]
+        needed = conformal_level(level, np.array(LEVELS))
         found[region] = {
             "needed": dict(zip(names, map(float, needed), strict=True)),
             "coverage": dict(zip(names, map(float, share), strict=True)),

@@ -33,11 +33,14 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings)
         rate *= float(posterior["rate"])
     physics_rate = float(stage["physics_rate"])
     optimizer = training.optimizer(rate, steps, physics_rate=physics_rate, decay=name not in CONSTANT_RATE)
-    try:
-        method = _over(posterior, target, lambda part: METHODS[name](part, optimizer, steps, posterior))
-    except TypeError as error:
-        raise ValueError(f"posterior {name!r}: {error}; its options are in experiments/posterior") from error
-    return posteriors.ensemble(method, int(posterior["members"]))
+
+    def build(part: Target) -> Method:
+        try:
+            return METHODS[name](part, optimizer, steps, posterior)
+        except TypeError as error:
+            raise ValueError(f"posterior {name!r}: {error}; its options are in experiments/posterior") from error
+
+    return posteriors.ensemble(_over(posterior, target, build), int(posterior["members"]))
 
 
 def keeps_best(posterior: Settings, stage: Settings) -> bool:
@@ -72,12 +75,11 @@ def _begin(options: dict[str, Any], steps: int) -> int:
     return int(share * steps)
 
 
-def _point(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
-    return posteriors.point(target, optimizer, **_options(posterior))
+def _plain(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        return method(target, optimizer, **_options(posterior))
 
-
-def _dropout(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
-    return posteriors.dropout(target, optimizer, **_options(posterior))
+    return build
 
 
 def _variational(method: Callable[..., Method]) -> Build:
@@ -97,8 +99,8 @@ def _after_learning(method: Callable[..., Method]) -> Build:
 
 
 METHODS: dict[str, Build] = {
-    "point": _point,
-    "dropout": _dropout,
+    "point": _plain(posteriors.point),
+    "dropout": _plain(posteriors.dropout),
     "mean_field": _variational(posteriors.mean_field),
     "low_rank": _variational(posteriors.low_rank),
     "full_covariance": _variational(posteriors.full_covariance),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxloc.calibration import WANTED, conformal_level, cross_fitted
+from jaxloc.calibration import conformal_level, cross_fitted
+from jaxloc.metrics import LEVELS
 
 
 def test_the_level_is_the_rank_that_the_guarantee_asks_for():
@@ -21,7 +22,7 @@ def test_new_truths_are_inside_as_often_as_promised(power):
     """
     rng = np.random.default_rng(0)
     levels = rng.uniform(size=(2000, 40)) ** power
-    found = np.mean([each[-1] <= conformal_level(each[:-1], np.array(WANTED)) for each in levels], 0)
+    found = np.mean([each[-1] <= conformal_level(each[:-1], np.array(LEVELS)) for each in levels], 0)
     exact = np.array([0.5, 0.7, 0.9, 0.95])
     np.testing.assert_array_less(np.abs(found - exact), 4 * np.sqrt(exact * (1 - exact) / 2000))
 
@@ -30,7 +31,7 @@ def test_cross_fitted_coverage_is_nominal_and_no_event_calibrates_itself():
     """1,000 events, posteriors far too narrow: coverage within four binomial standard errors and 1 / 801."""
     levels = 1 - np.random.default_rng(1).uniform(size=1000) ** 5
     inside = cross_fitted(levels)
-    wanted = np.array(WANTED)
+    wanted = np.array(LEVELS)
     assert np.mean(levels <= 0.9) < 0.5
     np.testing.assert_array_less(np.abs(inside.mean(0) - wanted), 4 * np.sqrt(wanted * (1 - wanted) / 1000) + 1 / 801)
     # The event of the highest level lies outside all regions that the others give.

@@ -239,8 +239,8 @@ def errors_km(h: Hypocentre) -> tuple[float, float, float]:
     return metres / 1000, h.depth_km - h.truth.depth_km, origin_s
 
 
-_PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
-_AXES = ("east", "north", "depth", "origin")
+PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+AXES = ("east", "north", "depth", "origin")
 
 
 def _row(h: Hypocentre) -> dict[str, object]:
@@ -270,7 +270,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "depth_error_km": depth_km,
         "origin_error_s": origin_s,
     }
-    return row | {f"covariance_{_AXES[i]}_{_AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in _PAIRS}
+    return row | {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
 
 
 def _text(value: object) -> str:
@@ -328,8 +328,8 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         return value
 
     covariance = np.zeros((4, 4))
-    for i, j in _PAIRS:
-        covariance[i, j] = covariance[j, i] = needed(f"covariance_{_AXES[i]}_{_AXES[j]}")
+    for i, j in PAIRS:
+        covariance[i, j] = covariance[j, i] = needed(f"covariance_{AXES[i]}_{AXES[j]}")
     truth = None
     if row["truth_latitude_deg"]:
         latitude_deg, longitude_deg, depth_km = (needed(f"truth_{name}") for name in Truth._fields[:3])

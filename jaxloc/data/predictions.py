@@ -14,14 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pyproj import Geod
 
+from jaxloc.data.catalogues import AXES, PAIRS, WGS84
 from jaxloc.geometry import check_degrees
 
 NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")
-AXES = ("east", "north", "depth", "origin")
 LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s: a stated error of zero is no density
-WGS84 = Geod(ellps="WGS84")
 
 
 class Predictions(NamedTuple):
@@ -107,9 +105,8 @@ def _event(path: Path, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.
 def _covariance(path: Path, row: dict[str, str]) -> np.ndarray:
     """The stated covariance, else that of the standard errors; NaN on the diagonal where nothing is stated."""
     stated = np.full((4, 4), math.nan)
-    for i, first in enumerate(AXES):
-        for j, second in enumerate(AXES[i:], i):
-            stated[i, j] = stated[j, i] = _number(path, row, f"covariance_{first}_{second}")
+    for i, j in PAIRS:
+        stated[i, j] = stated[j, i] = _number(path, row, f"covariance_{AXES[i]}_{AXES[j]}")
     if np.isfinite(stated).all():
         return stated
     across = _number(path, row, "epicentre_sd_km") / math.sqrt(2)

@@ -17,16 +17,26 @@ def bind(module: nn.Module) -> Network:
     """
 
     def init(key: PRNGKeyArray, observations: Observations) -> Params:
-        variables = module.init({"params": key}, observations)
-        if other := sorted(set(variables) - {"params"}):
-            raise ValueError(
-                f"{type(module).__name__} keeps {', '.join(other)} beside its parameters; "
-                "use GroupNorm or LayerNorm, so that a forward pass depends on weights and data alone"
-            )
-        return variables.get("params", {})
+        return initialised(module, key, observations)
 
     def apply(weights: Weights, observations: Observations) -> PyTree[Array]:
-        rngs = None if weights.key is None else {"dropout": weights.key}
-        return module.apply({"params": weights.params}, observations, rngs=rngs)
+        return applied(module, weights, observations)
 
     return Network(init, apply)
+
+
+def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
+    """First parameters of any module; raises as `bind`."""
+    variables = module.init({"params": key}, inputs)
+    if other := sorted(set(variables) - {"params"}):
+        raise ValueError(
+            f"{type(module).__name__} keeps {', '.join(other)} beside its parameters; "
+            "use GroupNorm or LayerNorm, so that a forward pass depends on weights and data alone"
+        )
+    return variables.get("params", {})
+
+
+def applied(module: nn.Module, weights: Weights, inputs: PyTree) -> PyTree[Array]:
+    """The output of any module; dropout is active only where the weights carry a key."""
+    rngs = None if weights.key is None else {"dropout": weights.key}
+    return module.apply({"params": weights.params}, inputs, rngs=rngs)
