@@ -115,11 +115,14 @@ def _train(
     label: LabelBatch | None = None
     prior: Params | None = None
     fitted: Fitted | None = None
+    before = ""
     for number, (name, settings) in enumerate(config["stages"].items()):
         if not settings["steps"]:
             continue
         if fitted is not None:
             params = _members(fitted.method, fitted.state, members)
+            if config["posterior"]["prior_from"] == before:
+                prior = jax.tree.map(lambda x: x[0], params)
         simulated = settings["data"] == "simulated"
         if simulated and settings["relabel"]:
             raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
@@ -131,9 +134,7 @@ def _train(
         labels = as_labelled if simulated or label is None else label
         progress = _fit_stage(folder, stage, params, data, labels, dev, seed + number, say, on_step)
         state = training.chosen(progress, stage.plan)
-        fitted = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"]))
-        if config["posterior"]["prior_from"] == name:
-            prior = jax.tree.map(lambda x: x[0], _members(stage.method, state, members))
+        fitted, before = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"])), name
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
