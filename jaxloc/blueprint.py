@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxloc.data.dataset import Dataset, Station
+from jaxloc.data.files import write_whole
 from jaxloc.geometry import Frame
 from jaxloc.lattice import Region
 
@@ -69,7 +70,7 @@ def write_blueprint(path: Path, blueprint: Blueprint) -> None:
         "region": blueprint.region._asdict(),
         "catalogue": {k: v.tolist() for k, v in blueprint.catalogue._asdict().items()},
     }
-    path.write_text(json.dumps(plain, indent=1))
+    write_whole(path, json.dumps(plain, indent=1).encode())
 
 
 def read_blueprint(path: Path) -> Blueprint:

@@ -1,58 +1,230 @@
-"""Recalibration of stated regions, with a guarantee that holds for any locator: split conformal prediction.
+"""The calibration of a trained run: a map of its posteriors, the regions that hold what they say, and the alarm.
 
-A region is made of the densest parts of a posterior. Its level is the mass that the posterior gives it; the level of a
-truth is that of the smallest such region that holds it. Levels of events that nothing was fitted to say which stated
-level holds a wanted share of truths (Vovk and others 2005; Angelopoulos and Bates 2023, arXiv:2107.07511, section 1):
-if calibration events and new ones are alike, the region of that level holds the truth of a new event with at
-least the wanted probability, at most 1 / (n + 1) more.
+Fitted to labelled events that the run has neither learnt from nor been chosen on, and kept beside the run, so that
+every location after it states errors that were true of those events. Split conformal regions hold the truth of a new
+event like them at least as often as they say (`jaxloc.conformal`); where a map is fitted to the same events, levels are
+those of posteriors whose map has not seen them, and the guarantee is that of cross-validation: close, not exact.
 """
 
+from typing import Any, NamedTuple
+
+import jax
 import numpy as np
-from jaxtyping import Bool, Float
+import scipy.stats
+from jaxtyping import Float, PRNGKeyArray
 
-from jaxloc.metrics import LEVELS
+from jaxloc import alarm, recalibration
+from jaxloc.alarm import Watch, watch
+from jaxloc.conformal import conformal_level
+from jaxloc.data.catalogues import azimuthal_gap_deg
+from jaxloc.distributions import covariance, mean
+from jaxloc.metrics import LEVELS, score_card, score_events
+from jaxloc.recalibration import MAPS, Recalibration
+from jaxloc.types import Label, Observations, Posterior
 
-
-def conformal_level(
-    levels: Float[np.ndarray, " event"], wanted: Float[np.ndarray, " level"]
-) -> Float[np.ndarray, " level"]:
-    """The stated levels that hold wanted shares of truths: the ceil((n + 1) wanted)-th smallest level of n truths.
-
-    One, the whole space, where there are too few events for a guarantee: fewer than wanted / (1 - wanted).
-
-    Raises:
-        ValueError: where there is no event, or a level is not within 0-1; names it.
-    """
-    levels, wanted = np.asarray(levels, float), np.asarray(wanted, float)
-    if not levels.size:
-        raise ValueError("no event to calibrate with; give some whose truth is known")
-    for name, values in (("level", levels), ("wanted level", wanted)):
-        wrong = ~((values >= 0) & (values <= 1))
-        if wrong.any():
-            raise ValueError(f"a {name} must be within 0-1, got {values[np.argmax(wrong)]}")
-    # 0.9 * 10 is a little more than nine in binary: rounded before it is counted up.
-    rank = np.ceil(np.round((levels.size + 1) * wanted, 9)).astype(int)
-    return np.append(np.sort(levels), 1.0)[np.clip(rank, 1, levels.size + 1) - 1]
+FEWEST = 40  # events in a group: its 95 % regions need 19, and twice as many make them no wild guess
+MOST_GROUPS = 4
+DENSEST = ("epicentre", "depth", "hypocentre")
+GAUSSIAN = {"ellipse": (0, 1), "interval": (2,), "ellipsoid": (0, 1, 2)}
+"""Regions of the files, by the posterior's mean and covariance, and their coordinates."""
 
 
-def cross_fitted(
-    levels: Float[np.ndarray, " event"],
-    wanted: Float[np.ndarray, " level"] | tuple[float, ...] = LEVELS,
+class Groups(NamedTuple):
+    """Groups by the `edges` between which an event's azimuthal gap or distance lies; `by` is "" for one group."""
+
+    by: str
+    edges: tuple[float, ...]
+
+
+class Calibration(NamedTuple):
+    """A fitted calibration; `levels` are, by region, the stated levels to take for `LEVELS`, [group, level]."""
+
+    dataset: str
+    number: int
+    map: Recalibration
+    groups: Groups
+    levels: dict[str, Float[np.ndarray, "group level"]]
+    ordinary: Watch | None
+
+
+def candidates(
+    key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000
+) -> dict[str, dict[str, Any]]:
+    """Score cards of each of `MAPS`, cross-fitted: no event is judged by a map that has seen it."""
+    cards = {}
+    for kind in MAPS:
+        seen = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+        cards[kind] = score_card(key, score_events(key, seen, truth, num_draws))
+    return cards
+
+
+def best(cards: dict[str, dict[str, Any]]) -> str:
+    """The map of highest cross-fitted likelihood of hypocentres (of epicentres where depths are unknown)."""
+
+    def loss(kind: str) -> float:
+        region = cards[kind].get("hypocentre") or cards[kind]["epicentre"]
+        value = region["nll"]["mean"]["value"] if "nll" in region else None
+        return np.inf if value is None else value
+
+    return min(cards, key=loss)
+
+
+def calibrate(
+    key: PRNGKeyArray,
+    posterior: Posterior,
+    observations: Observations,
+    truth: Label,
+    features: Float[np.ndarray, "event feature"] | None,
     *,
-    folds: int = 5,
-    seed: int = 0,
-) -> Bool[np.ndarray, "event level"]:
-    """Whether each truth is inside its recalibrated regions, by levels of the events of the other folds.
+    kind: str,
+    dataset: str,
+    by: str = "",
+) -> Calibration:
+    """Fit a calibration to a batch of events.
+
+    Args:
+        key: of draws.
+        posterior: as the run states them.
+        observations: of the same events; waveforms are not needed.
+        truth: "hypocentre" labels, [event, 4].
+        features: what the network makes of each event (`Network.features`); None for no alarm.
+        kind: one of `jaxloc.recalibration.MAPS`.
+        dataset: name of the events, for the record.
+        by: "gap" or "distance" for regions that hold in groups of stations' azimuthal gap, or distance of the nearest
+            station; groups have at least `FEWEST` events.
 
     Raises:
-        ValueError: where there are fewer events than folds, or fewer than two folds.
+        ValueError: for an unknown map or grouping, or where truths are unknown or too few; says which.
     """
-    levels = np.asarray(levels, float)
-    if not 2 <= folds <= levels.size:
-        raise ValueError(f"{levels.size} events cannot be parted into {folds} folds; use 2 to {levels.size}")
-    fold = np.random.default_rng(seed).permutation(levels.size) % folds
-    inside = np.zeros((levels.size, len(wanted)), bool)
-    for own in range(folds):
-        limit = conformal_level(levels[fold != own], np.asarray(wanted))
-        inside[fold == own] = levels[fold == own, None] <= limit
-    return inside
+    fitted = recalibration.fit(kind, posterior, truth)
+    apart = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+    groups = _groups(by, posterior, observations)
+    member = group_of(groups, posterior, observations)
+    ordinary = None if features is None else watch(features, epistemic_share(posterior))
+    return Calibration(
+        dataset, len(truth.mask), fitted, groups, _needed(key, apart, truth, member, len(groups.edges) + 1), ordinary
+    )
+
+
+def recalibrated(key: PRNGKeyArray, calibration: Calibration, posterior: Posterior) -> Posterior:
+    """Posteriors through the calibration's map."""
+    return recalibration.recalibrated(key, calibration.map, posterior)
+
+
+def stated_levels(
+    calibration: Calibration, posterior: Posterior, observations: Observations, level: float = 0.9
+) -> dict[str, Float[np.ndarray, " event"]]:
+    """By region: the level to draw each event's region at, for it to hold a share `level` of truths.
+
+    One, and no region is large enough, where calibration events were too few.
+
+    Raises:
+        ValueError: for a level that is none of `LEVELS`.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level {level} was not calibrated; use one of {', '.join(map(str, LEVELS))}")
+    member = group_of(calibration.groups, posterior, observations)
+    return {region: table[member, LEVELS.index(level)] for region, table in calibration.levels.items()}
+
+
+class Stated(NamedTuple):
+    """What is said of a batch of events: posteriors, at which levels to draw ellipse and ellipsoid, and alarms.
+
+    The last two are None where nothing was calibrated; an alarm of "" is none.
+    """
+
+    posterior: Posterior
+    drawn_at: Float[np.ndarray, "event 2"] | None = None
+    alarms: list[str] | None = None
+
+
+def stated_by(
+    calibration: Calibration,
+    posterior: Posterior,
+    observations: Observations,
+    features: Float[np.ndarray, "event feature"] | None,
+) -> Stated:
+    """A batch of events as a calibration corrects what the run states of them."""
+    corrected = recalibrated(jax.random.key(0), calibration, posterior)
+    level = stated_levels(calibration, corrected, observations)
+    drawn_at = None
+    if {"ellipse", "ellipsoid"} <= set(level):
+        pair = np.stack([level["ellipse"], level["ellipsoid"]], -1)
+        # Of too few calibration events there is no region large enough: what is stated stays.
+        drawn_at = np.where(pair < 1, pair, np.nan)
+    alarms = None
+    if calibration.ordinary is not None and features is not None:
+        strange = alarm.scores(calibration.ordinary, features, epistemic_share(posterior))
+        alarms = alarm.reasons(alarm.p_values(calibration.ordinary, strange))
+    return Stated(corrected, drawn_at, alarms)
+
+
+def epistemic_share(posterior: Posterior) -> Float[np.ndarray, " event"]:
+    """The epistemic part of the variance of the position, 0-1."""
+    epistemic, total = (
+        np.trace(np.asarray(x)[:, :3, :3], axis1=1, axis2=2)
+        for x in (posterior.epistemic, posterior.epistemic + posterior.aleatoric)
+    )
+    return epistemic / total
+
+
+def gaussian_levels(
+    posterior: Posterior, truth: Float[np.ndarray, "event 4"]
+) -> dict[str, Float[np.ndarray, " event"]]:
+    """By region of `GAUSSIAN`: the level of the smallest ellipse, interval or ellipsoid that holds the truth."""
+    middle, spread = (np.asarray(of(posterior.hypocentre), float) for of in (mean, covariance))
+    found = {}
+    for region, dims in GAUSSIAN.items():
+        index = list(dims)
+        away = (np.asarray(truth, float) - middle)[:, index]
+        squared = np.einsum("ei,ei->e", away, np.linalg.solve(spread[:, index][:, :, index], away[..., None])[..., 0])
+        found[region] = scipy.stats.chi2.cdf(squared, len(dims))
+    return found
+
+
+def group_of(groups: Groups, posterior: Posterior, observations: Observations) -> np.ndarray:
+    """The number of the group that each event belongs to."""
+    if not groups.by:
+        return np.zeros(len(posterior.epistemic), int)
+    return np.searchsorted(np.asarray(groups.edges), _measure(groups.by, posterior, observations), side="right")
+
+
+def _measure(by: str, posterior: Posterior, observations: Observations) -> Float[np.ndarray, " event"]:
+    """Azimuthal gap in degrees, or distance in km of the nearest living station, as seen from the stated epicentre."""
+    if by not in ("gap", "distance"):
+        raise ValueError(f'groups are by "gap" or by "distance", got {by!r}')
+    middle = np.asarray(mean(posterior.hypocentre))[:, :2]
+    places, alive = np.asarray(observations.station_km), np.asarray(observations.station_mask)
+    events = zip(middle, places, alive, strict=True)
+    if by == "gap":
+        return np.array([azimuthal_gap_deg(m, p[a]) for m, p, a in events])
+    return np.array([np.hypot(*(p[a, :2] - m).T).min(initial=np.inf) for m, p, a in events])
+
+
+def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups:
+    if not by:
+        return Groups("", ())
+    measure = _measure(by, posterior, observations)
+    number = int(np.clip(len(measure) // FEWEST, 1, MOST_GROUPS))
+    edges = np.quantile(measure, np.arange(1, number) / number)
+    return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
+
+
+def _needed(key: PRNGKeyArray, posterior: Posterior, truth: Label, member: np.ndarray, number: int) -> dict[str, Any]:
+    scores = score_events(key, posterior, truth)
+    level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
+    level |= gaussian_levels(posterior, np.asarray(truth.value))
+    dims = {"epicentre": (0, 1), "depth": (2,), "hypocentre": (0, 1, 2)} | GAUSSIAN
+    needed = {}
+    for region, values in level.items():
+        known = np.asarray(truth.mask)[:, list(dims[region])].all(-1)
+        # A posterior that is not finite holds no truth: its event counts as missed by every region.
+        values = np.where(np.isfinite(values), values, 1.0)
+        if known.any():
+            parts = [values[known & (member == group)] for group in range(number)]
+            needed[region] = np.array([_levels_of(part) for part in parts])
+    return needed
+
+
+def _levels_of(values: np.ndarray) -> np.ndarray:
+    return conformal_level(values, np.array(LEVELS)) if len(values) else np.ones(len(LEVELS))

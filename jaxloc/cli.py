@@ -1,4 +1,4 @@
-"""The `jaxloc` program: run, locate, evaluate, compare. Errors are one line that says what to do."""
+"""The `jaxloc` program: run, locate, evaluate, calibrate, compare. Errors are one line that says what to do."""
 
 import argparse
 import sys
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from jaxloc.calibration import Calibration
+
 from jaxloc import __version__
 
 PICTURES = (".png", ".pdf", ".svg")
+MAPS = ("best", "none", "temperature", "temperatures", "quantiles")
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 
 
@@ -61,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
     )
     locate.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
+    locate.add_argument("--raw", action="store_true", help="as the run states it, whatever its calibration says")
     locate.set_defaults(command=_locate)
 
     evaluate = commands.add_parser("evaluate", help="score card of a trained run, or of any locator's results")
@@ -79,7 +83,20 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or CSV's name)"
     )
+    evaluate.add_argument("--raw", action="store_true", help="as the run states it, whatever its calibration says")
     evaluate.set_defaults(command=_evaluate)
+
+    calibrate = commands.add_parser("calibrate", help="correct a run's stated errors by events it has not seen")
+    calibrate.add_argument("run", type=Path, help="run folder; its calibration is kept there")
+    calibrate.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder (none: fresh simulated events)")
+    calibrate.add_argument("--split", help="events of this split alone")
+    calibrate.add_argument("--events", type=int, default=200, help="number of fresh simulated events (default: 200)")
+    calibrate.add_argument(
+        "--map", choices=MAPS, default="best", help="how posteriors are corrected (default: by cross-fitted likelihood)"
+    )
+    calibrate.add_argument("--by", choices=("gap", "distance"), default="", help="regions that hold in groups")
+    calibrate.add_argument("--velocity", type=Path, help="velocity model of another region, as for locate")
+    calibrate.set_defaults(command=_calibrate)
 
     compare = commands.add_parser("compare", help="score cards of several runs side by side")
     compare.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
@@ -119,15 +136,15 @@ def _show(scores: dict, console: "Console") -> None:
     from jaxloc import reporting
 
     about = scores["about"]
-    cards = {about["name"]: scores["locator"], "catalogue": scores["catalogue"]}
+    cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in ("calibrated", "catalogue") if k in scores}
     console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
-    _say_recalibration(about, console)
+    _say_conformal(about, console)
 
 
-def _say_recalibration(about: dict, console: "Console") -> None:
+def _say_conformal(about: dict, console: "Console") -> None:
     from jaxloc import reporting
 
-    if line := reporting.recalibration_line(about.get("recalibrated", {})):
+    if line := reporting.conformal_line(about.get("conformal", {})):
         console.print(line, markup=False)
 
 
@@ -136,12 +153,14 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.application import open_input, trained_for
 
     config, fitted = experiment.load(parsed.run)
+    calibration = _calibration_of(parsed, console)
     dataset = open_input(fitted, config, parsed.input, parsed.stations, parsed.windows, parsed.split)
     fitted = trained_for(fitted, dataset, parsed.velocity)
     parsed.output.mkdir(parents=True, exist_ok=True)
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    batch, posterior = experiment.locate(fitted, dataset)
-    found, lost = reporting.hypocentres_of(dataset, batch, posterior)
+    located = experiment.locate(fitted, dataset, with_features=calibration is not None)
+    batch, stated = located.batch, experiment.as_calibrated(calibration, located)
+    found, lost = reporting.hypocentres_of(dataset, batch, stated)
     for event, reason in lost.items():
         console.print(f"event {event} was not located: {reason}", markup=False)
     if not found:
@@ -151,7 +170,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
         for i, event in enumerate(dataset.events):
             if event.id not in lost:
                 name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
-                reporting.picture_of_event(parsed.output / f"{name}.png", i, batch, posterior, event.id)
+                reporting.picture_of_event(parsed.output / f"{name}.png", i, batch, stated.posterior, event.id)
     for event in found[:20]:
         console.print(reporting.line(event), markup=False)
     console.print(
@@ -172,9 +191,51 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     fitted = trained_for(fitted, dataset, parsed.velocity)
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
-    experiment.evaluate(fitted, dataset, folder, str(config["name"]), say)
+    experiment.evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
     _show(reporting.read_scores(folder), console)
     console.print(f"score card and pictures: {folder}", markup=False)
+
+
+def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibration | None":
+    from jaxloc.calibration_file import read_calibration
+
+    calibration = None if parsed.raw else read_calibration(parsed.run)
+    if calibration is not None:
+        text = f"calibrated by {calibration.number} events of {calibration.dataset} (--raw leaves that out)"
+        console.print(text, markup=False)
+    return calibration
+
+
+def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
+    import jax
+
+    from jaxloc import calibration, experiment, reporting
+    from jaxloc.application import open_input, refuse_training_events, trained_for
+    from jaxloc.calibration_file import write_calibration
+    from jaxloc.experiment_data import fresh_events
+
+    config, fitted = experiment.load(parsed.run)
+    if parsed.dataset is None:
+        dataset = fresh_events(config["data"], int(config["seed"]), parsed.events)
+    else:
+        dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
+    fitted = trained_for(fitted, dataset, parsed.velocity)
+    console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
+    located, key = experiment.locate(fitted, dataset, with_features=True), jax.random.key(reporting.SCORE_SEED)
+    observations, truth = located.batch.observations, located.batch.labels["hypocentre"]
+    refuse_training_events(fitted, located.batch)
+    cards = calibration.candidates(key, located.posterior, truth)
+    kind = calibration.best(cards) if parsed.map == "best" else parsed.map
+    title = f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}"
+    console.print(reporting.table(cards, title))
+    found = calibration.calibrate(
+        key, located.posterior, observations, truth, located.features, kind=kind, dataset=dataset.name, by=parsed.by
+    )
+    path = write_calibration(parsed.run, found)
+    console.print(f"map taken: {kind}", markup=False)
+    for text in reporting.calibration_lines(found):
+        console.print(text, markup=False)
+    console.print(f"calibration: {path}; locate and evaluate use it from now on", markup=False)
 
 
 def _judge(parsed: argparse.Namespace, console: "Console") -> None:
@@ -190,7 +251,7 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
     )
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
     console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
-    _say_recalibration(about, console)
+    _say_conformal(about, console)
     if about["sharpened"]:
         console.print(f"{about['sharpened']} events stated an error of nearly zero: 10 m (1 ms) was taken")
     console.print(f"score card and pictures: {folder}", markup=False)

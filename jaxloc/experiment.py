@@ -11,18 +11,21 @@ import numpy as np
 
 from jaxloc import checkpoints, reporting, training
 from jaxloc.blueprint import Blueprint, read_blueprint, write_blueprint
+from jaxloc.calibration import Calibration, Stated, stated_by
 from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
+from jaxloc.data.files import write_whole
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.locators.neural import batched
 from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
 from jaxloc.training import Plan
-from jaxloc.types import Batch, Locator, Method, Params, Posterior, State, Target
+from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Target
 from jaxloc.weight_posteriors import configured, keeps_best
 
 Say = Callable[[str], None]
 Config = Mapping[str, Any]
+CHUNK = 32  # events whose waveforms are in memory at a time
 
 
 class Fitted(NamedTuple):
@@ -86,9 +89,7 @@ def _claim(folder: Path, config: Config) -> None:
             f"{folder} holds a run of another configuration (other: {', '.join(changed[:5])}); "
             "choose another run_dir=..., or delete the folder"
         )
-    partial = folder / ".config.json.partial"
-    partial.write_text(text)
-    partial.replace(path)
+    write_whole(path, text.encode())
 
 
 def _differences(first: Any, second: Any, at: str = "") -> list[str]:
@@ -304,40 +305,86 @@ def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: No
     )
 
 
-def locate(fitted: Fitted, dataset: Dataset, seed: int = 0) -> tuple[Batch, Posterior]:
+class Located(NamedTuple):
+    """Events without their waveforms, their posteriors, and what the network makes of each (None if not asked for)."""
+
+    batch: Batch
+    posterior: Posterior
+    features: np.ndarray | None
+
+
+def locate(fitted: Fitted, dataset: Dataset, seed: int = 0, *, with_features: bool = False) -> Located:
     """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept."""
-    locator, batches, posteriors = locator_of(fitted), [], []
-    for at in range(0, len(dataset), 32):
-        batch = dataset.take(np.arange(at, min(at + 32, len(dataset))))
-        posteriors.append(locator(jax.random.key(seed), batch.observations))
-        batches.append(batch._replace(observations=batch.observations._replace(waveforms=None)))
-    join = lambda *x: np.concatenate(x)
-    return jax.tree.map(join, *batches), jax.tree.map(join, *posteriors)
+    locator, found = locator_of(fitted), []
+    describe = _features(fitted) if with_features else lambda observations: None
+    for at in range(0, len(dataset), CHUNK):
+        batch = dataset.take(np.arange(at, min(at + CHUNK, len(dataset))))
+        posterior = locator(jax.random.key(seed), batch.observations)
+        bare = batch._replace(observations=batch.observations._replace(waveforms=None))
+        found.append(Located(bare, posterior, describe(batch.observations)))
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
-def evaluate(fitted: Fitted, dataset: Dataset, folder: Path, name: str, say: Say = print) -> dict[str, Any]:
-    """Locate labelled events and write scores, events and pictures into a folder; the score cards."""
+def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
+    """What the network makes of each event of a batch, by one draw of its weights."""
+    of = fitted.system.network.features
+    if of is None:
+        return lambda observations: None
+    weights = jax.tree.map(lambda x: x[0], fitted.method.sample(jax.random.key(0), fitted.state, 1))
+    read = jax.jit(lambda seen: jax.lax.map(lambda one: of(weights, one), seen))
+
+    def describe(observations: Observations) -> np.ndarray:
+        number = observations.station_mask.shape[0]
+        padded = jax.tree.map(lambda x: x[np.arange(CHUNK) % number], observations)  # one shape: compiled once
+        return np.asarray(read(padded))[:number]
+
+    return describe
+
+
+def evaluate(
+    fitted: Fitted,
+    dataset: Dataset,
+    folder: Path,
+    name: str,
+    say: Say = print,
+    calibration: Calibration | None = None,
+) -> dict[str, Any]:
+    """Locate labelled events and write scores, events and pictures into a folder; the score cards.
+
+    With a calibration, events are written as it states them, and its score card stands beside that of the run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    batch, posterior = locate(fitted, dataset)
+    located = locate(fitted, dataset, with_features=calibration is not None)
     seconds = time.monotonic() - began
-    found, lost = reporting.hypocentres_of(dataset, batch, posterior)
+    stated = as_calibrated(calibration, located)
+    found, lost = reporting.hypocentres_of(dataset, located.batch, stated)
     for event, reason in lost.items():
         say(f"event {event} was not located: {reason}")
     reporting.write_events(folder, found)
-    baseline = reporting.baseline_of(fitted.blueprint, len(dataset))
-    cards, scores = reporting.score(posterior, baseline, batch.labels["hypocentre"])
+    truth = located.batch.labels["hypocentre"]
+    locators = {"locator": located.posterior, "catalogue": reporting.baseline_of(fitted.blueprint, len(dataset))}
+    if calibration is not None:
+        locators["calibrated"] = stated.posterior
+    cards, scores = reporting.score(locators, truth)
     about = {
         "name": name,
         "dataset": dataset.name,
         "events": len(dataset),
         "locating_s": round(seconds, 2),
         "lost": lost,
-        "recalibrated": reporting.recalibrated(scores["locator"]),
+        "conformal": reporting.conformal(scores["locator"]),
     }
     reporting.write_scores(folder, cards, about)
-    reporting.write_pictures(folder / "pictures", name, batch, posterior, scores, read_log(folder))
+    reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))
     return cards
+
+
+def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
+    """What is said of located events: as the run states it, or as its calibration corrects it."""
+    if calibration is None:
+        return Stated(located.posterior)
+    return stated_by(calibration, located.posterior, located.batch.observations, located.features)
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -69,21 +69,35 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
 
 
 def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
-    key_network, key_events = jax.random.split(jax.random.key(seed))
-    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
-    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))
-    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
     number, shares = data["num_train"] + data["num_dev"], {"train": data["num_train"], "dev": data["num_dev"]}
-    whole = simulated_dataset(
-        key_events,
-        simulation._replace(recording=recording),
-        stations,
-        DEFAULT_FRAME,
-        number,
-        {name: count / number for name, count in shares.items()},
-    )
+    whole = _at_simulated_network(data, seed, 0, number, {name: count / number for name, count in shares.items()})
     parts = (np.array([i for i, e in enumerate(whole.events) if e.split == split]) for split in shares)
     return Sources(*(held(select(whole, part)) for part in parts))
+
+
+def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
+    """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
+
+    Raises:
+        ValueError: where the experiment's data are not simulated, or no event is asked for.
+    """
+    if data["kind"] != "simulated":
+        raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
+    if number < 1 or round_ < 1:
+        raise ValueError(f"ask for at least 1 event, in round 1 or later, got {number} in round {round_}")
+    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+
+
+def _at_simulated_network(
+    data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
+) -> Dataset:
+    key_network, key_events = jax.random.split(jax.random.key(seed))
+    if round_:
+        key_events = jax.random.fold_in(key_events, round_)
+    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))._replace(recording=recording)
+    return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits)
 
 
 def select(dataset: Dataset, index: np.ndarray) -> Dataset:

@@ -36,7 +36,7 @@ def judge(path: Path, folder: Path) -> dict[str, Any]:
         "sharpened": predictions.sharpened,
         "inside_one_stated": float((error <= stated).mean()),
         "inside_two_stated": float((error <= 2 * stated).mean()),
-        "recalibrated": reporting.recalibrated(scores),
+        "conformal": reporting.conformal(scores),
     }
     folder.mkdir(parents=True, exist_ok=True)
     reporting.write_scores(folder, cards, about)

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxloc import maps, plots
+from jaxloc import alarm, maps, plots
 from jaxloc.blueprint import Blueprint
-from jaxloc.calibration import conformal_level, cross_fitted
+from jaxloc.calibration import Calibration, Stated
+from jaxloc.conformal import conformal_level, cross_fitted
 from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions import components, covariance, gaussian_mixture, mean
@@ -22,16 +23,14 @@ SCORE_SEED = 20
 FOLDS = 5
 
 
-def score(
-    posterior: Posterior, baseline: Posterior, truth: Label
-) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """Score cards of a locator and of the trivial baseline on the same events, and the scores they sum up."""
+def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Score cards of locators, by name, on the same events, and the scores they sum up."""
     key = jax.random.key(SCORE_SEED)
-    scores = {"locator": score_events(key, posterior, truth), "catalogue": score_events(key, baseline, truth)}
+    scores = {name: score_events(key, posterior, truth) for name, posterior in locators.items()}
     return {name: score_card(key, each) for name, each in scores.items()}, scores
 
 
-def recalibrated(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """By region: the stated levels needed to hold wanted shares of truths, and the shares held when cross-fitted.
 
     Empty where fewer than `FOLDS` truths are known.
@@ -51,16 +50,34 @@ def recalibrated(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def recalibration_line(recalibrated: Mapping[str, Any]) -> str:
-    """What `recalibrated` found of 90 % regions, in a line; empty where it found nothing."""
-    if not recalibrated:
+def conformal_line(conformal: Mapping[str, Any]) -> str:
+    """What `conformal` found of 90 % regions, in a line; empty where it found nothing."""
+    if not conformal:
         return ""
-    needed = ", ".join(f"{region} {100 * each['needed']['90']:.1f} %" for region, each in recalibrated.items())
-    held = ", ".join(f"{100 * each['coverage']['90']:.0f}" for each in recalibrated.values())
+    needed = ", ".join(f"{region} {100 * each['needed']['90']:.1f} %" for region, each in conformal.items())
+    held = ", ".join(f"{100 * each['coverage']['90']:.0f}" for each in conformal.values())
     share = f"{FOLDS - 1} of {FOLDS} parts of the events"
     return (
         f"to hold 90 % of truths take the stated region of: {needed}; found on {share}, such hold {held} % of the rest"
     )
+
+
+def calibration_lines(calibration: Calibration) -> list[str]:
+    """What a calibration says of 90 % regions, in each group, and of the alarm, in lines."""
+    by, edges = calibration.groups
+    unit = {"gap": "deg", "distance": "km"}.get(by, "")
+    bounds = ["", *(f"{edge:.0f} {unit}" for edge in edges), ""]
+    lines = []
+    for group in range(len(edges) + 1):
+        low, high = bounds[group], bounds[group + 1]
+        span = f"{by} {f'from {low} ' if low else ''}{f'to {high}' if high else ''}".strip() + ": " if by else ""
+        needed = [(region, table[group, LEVELS.index(0.9)]) for region, table in calibration.levels.items()]
+        shown = ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} none" for region, x in needed)
+        lines.append(f"{span}for 90 % of truths take the stated region of: {shown}")
+    if calibration.ordinary is not None and calibration.number < alarm.smallest_number():
+        few = f"{calibration.number} events are too few for an alarm"
+        lines.append(f"{few}: {alarm.smallest_number()} are needed for any event to be unlike them")
+    return lines
 
 
 def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
@@ -76,9 +93,10 @@ def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
 
 
 def hypocentres_of(
-    dataset: Dataset, batch: Batch, posterior: Posterior, level: float = 0.9
+    dataset: Dataset, batch: Batch, stated: Stated, level: float = 0.9
 ) -> tuple[list[Hypocentre], dict[str, str]]:
     """Located events for the files, and the reason for each event that could not be located."""
+    posterior = stated.posterior
     middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
     latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
     epistemic, aleatoric = (np.trace(x[:, :3, :3], axis1=1, axis2=2) for x in posterior[1:3])
@@ -107,18 +125,27 @@ def hypocentres_of(
                 azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
                 event.magnitude,
                 truth=_truth(dataset, batch, i),
+                drawn_at=_drawn_at(stated, i, level),
+                alarm=None if stated.alarms is None else stated.alarms[i],
             )
         )
     return found, lost
 
 
+def _drawn_at(stated: Stated, i: int, level: float) -> tuple[float, float] | None:
+    if stated.drawn_at is None:
+        return None
+    ellipse, ellipsoid = np.where(np.isfinite(stated.drawn_at[i]), stated.drawn_at[i], level)
+    return float(ellipse), float(ellipsoid)
+
+
 def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
-    sd = np.sqrt(np.diag(event.covariance))
+    sd, alarmed = np.sqrt(np.diag(event.covariance)), f"; ALARM: {event.alarm}" if event.alarm else ""
     return (
         f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
-        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg"
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{alarmed}"
     )
 
 
@@ -174,19 +201,22 @@ def write_pictures(
     if len(log) > 1:
         plots.training_curve(folder / "training.png", _one_curve(log), f"{name}: training")
     if np.asarray(truth.mask)[:, :2].all(-1).any():
-        write_calibration(folder, name, scores["locator"])
+        write_calibration(folder, name, scores["locator"], scores.get("calibrated"))
         error = scores["locator"]["epicentre/error"]
         order = np.argsort(np.where(np.isfinite(error), error, np.inf))
         for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[np.isfinite(error).sum() - 1]))):
             picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
 
 
-def write_calibration(folder: Path, name: str, scores: Mapping[str, np.ndarray]) -> None:
+def write_calibration(
+    folder: Path, name: str, scores: Mapping[str, np.ndarray], calibrated: Mapping[str, np.ndarray] | None = None
+) -> None:
     """The pictures of a locator's calibration: error against stated error, PIT histograms, coverage."""
     folder.mkdir(parents=True, exist_ok=True)
     plots.error_against_stated(folder / "stated.png", scores, f"{name}: error against stated error")
     plots.pit_histograms(folder / "pit.png", scores, title=f"{name}: calibration")
-    plots.coverage_curve(folder / "coverage.png", {name: scores}, f"{name}: coverage")
+    both = {name: scores} | ({} if calibrated is None else {"calibrated": calibrated})
+    plots.coverage_curve(folder / "coverage.png", both, f"{name}: coverage")
 
 
 def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
@@ -211,12 +241,13 @@ def picture_of_event(path: Path, i: int, batch: Batch, posterior: Posterior, tit
 
 __all__ = [
     "baseline_of",
+    "calibration_lines",
+    "conformal",
+    "conformal_line",
     "hypocentres_of",
     "line",
     "picture_of_event",
     "read_scores",
-    "recalibrated",
-    "recalibration_line",
     "score",
     "table",
     "write_calibration",

@@ -66,11 +66,13 @@ class Weights(NamedTuple):
 class Network(NamedTuple):
     """A network bound to pure functions: `init(key, observations)` and `apply(weights, observations)`.
 
-    Both see the observations of one event. `apply` returns the raw output that a head reads.
+    Both see the observations of one event. `apply` returns the raw output that a head reads, `features` what the
+    layers before it make of the event, as one vector; None where a network does not tell.
     """
 
     init: Callable[[PRNGKeyArray, Observations], Params]
     apply: Callable[[Weights, Observations], PyTree[Array]]
+    features: Callable[[Weights, Observations], Float[Array, " feature"]] | None = None
 
 
 class Head(NamedTuple):

@@ -122,7 +122,7 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
     fitted = fitted._replace(blueprint=fitted.blueprint._replace(bandpass_hz=None))
     stored = open_input(fitted, config, [labelled], None, None, None)
     made = open_sources(config["data"], 0).dev
-    first, second = (experiment.locate(fitted, d)[1].hypocentre.mean for d in (made, stored))
+    first, second = (experiment.locate(fitted, d).posterior.hypocentre.mean for d in (made, stored))
     order = [[e.id for e in stored.events].index(e.id) for e in made.events]
     # Waveforms are stored in float32 and lose their mean once more when read: far below the noise.
     np.testing.assert_allclose(first[:, :3], second[np.array(order), :3], atol=0.5)
@@ -197,7 +197,7 @@ def test_an_event_without_living_stations_is_told_not_dropped(finished):
         return batch._replace(observations=batch.observations._replace(waveforms=waveforms, station_mask=mask))
 
     silent = Dataset(*tuple(made)[:6], take)
-    batch, posterior = experiment.locate(fitted, silent)
-    found, lost = reporting.hypocentres_of(silent, batch, posterior)
+    located = experiment.locate(fitted, silent)
+    found, lost = reporting.hypocentres_of(silent, located.batch, experiment.as_calibrated(None, located))
     assert len(found) == 5
     assert lost == {made.events[0].id: "no station has a living trace"}

@@ -133,10 +133,10 @@ def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
         assert scores["locator"][region]["coverage"]["90"]["value"] == pytest.approx(0.9, abs=0.053)
     assert scores["about"]["inside_one_stated"] == pytest.approx(1 - np.exp(-1), abs=0.085)
     for region in ("epicentre", "depth", "hypocentre"):
-        recalibrated = scores["about"]["recalibrated"][region]
+        conformal = scores["about"]["conformal"][region]
         # Cross-fitted over 400 events; 3.5 standard errors, and what the calibration of 320 adds.
-        assert recalibrated["coverage"]["90"] == pytest.approx(0.9, abs=0.058)
-        assert recalibrated["needed"]["90"] == pytest.approx(0.9, abs=0.053)
+        assert conformal["coverage"]["90"] == pytest.approx(0.9, abs=0.058)
+        assert conformal["needed"]["90"] == pytest.approx(0.9, abs=0.053)
     assert {p.name for p in (folder / "pictures").iterdir()} == {"stated.png", "pit.png", "coverage.png"}
 
 

@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +29,7 @@ from pyproj import Geod
 
 from jaxloc import __version__
 from jaxloc.data.ellipsoids import confidence_ellipsoid, horizontal_ellipse
+from jaxloc.data.files import write_whole
 from jaxloc.geometry import check_degrees
 from jaxloc.types import COORDINATES
 
@@ -54,6 +53,8 @@ class Hypocentre(NamedTuple):
     `start` is the UTC time of sample zero (ISO 8601, None where unknown), `origin_s` counts from it.
     `covariance` is over (east_km, north_km, depth_km, origin_s), `level` the confidence level of ellipse and
     ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
+    `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they hold a
+    share `level` of truths, where that was calibrated. `alarm` says why the errors may not hold ("": no reason seen).
     """
 
     id: str
@@ -70,6 +71,8 @@ class Hypocentre(NamedTuple):
     magnitude: float | None = None
     magnitude_sd: float | None = None
     truth: Truth | None = None
+    drawn_at: tuple[float, float] | None = None
+    alarm: str | None = None
 
 
 def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np.ndarray, "station 3"]) -> float:
@@ -89,22 +92,6 @@ def _check(hypocentres: list[Hypocentre]) -> None:
             raise ValueError(f"event {h.id}: depth_km and origin_s must be finite, got {h.depth_km}, {h.origin_s}")
         if np.shape(h.covariance) != (4, 4):
             raise ValueError(f"event {h.id}: covariance must be [4, 4], got shape {np.shape(h.covariance)}")
-
-
-def _write_text(path: str | Path, text: bytes) -> None:
-    """Write under a temporary name beside the file, then rename."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"no such folder: {path.parent}")
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def km_per_degree(latitude_deg: float) -> tuple[float, float]:
@@ -134,7 +121,7 @@ def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     catalog.creation_info = _author()
     text = io.BytesIO()
     catalog.write(text, format="QUAKEML", validate=True)
-    _write_text(path, text.getvalue())
+    write_whole(path, text.getvalue())
 
 
 def _author() -> CreationInfo:
@@ -198,8 +185,9 @@ def _origin(name: str, h: Hypocentre) -> Origin:
 
 
 def _uncertainty(h: Hypocentre) -> OriginUncertainty:
-    ellipse = horizontal_ellipse(h.covariance, h.level)
-    ellipsoid = confidence_ellipsoid(h.covariance, h.level)
+    of_ellipse, of_ellipsoid = h.drawn_at or (h.level, h.level)
+    ellipse = horizontal_ellipse(h.covariance, of_ellipse)
+    ellipsoid = confidence_ellipsoid(h.covariance, of_ellipsoid)
     return OriginUncertainty(
         max_horizontal_uncertainty=ellipse.semi_major_km * 1000,
         min_horizontal_uncertainty=ellipse.semi_minor_km * 1000,
@@ -224,6 +212,11 @@ def _comments(h: Hypocentre) -> list[str]:
     if h.epistemic_share is not None:
         epistemic = 100 * h.epistemic_share
         comments.append(f"variance of the position: epistemic {epistemic:.1f} %, aleatoric {100 - epistemic:.1f} %")
+    if h.drawn_at is not None:
+        normal = " and ".join(f"{100 * level:.1f} %" for level in h.drawn_at)
+        comments.append(f"ellipse and ellipsoid calibrated: those of a normal distribution at {normal}")
+    if h.alarm:
+        comments.append(f"stated errors may not hold: {h.alarm}")
     if h.truth is not None:
         epicentre_km, depth_km, _ = errors_km(h)
         comments.append(f"distance from the catalogue: epicentre {epicentre_km:.3f} km, depth {depth_km:+.3f} km")
@@ -244,7 +237,7 @@ AXES = ("east", "north", "depth", "origin")
 
 
 def _row(h: Hypocentre) -> dict[str, object]:
-    ellipse = horizontal_ellipse(h.covariance, h.level)
+    ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
     sd = np.sqrt(np.diag(h.covariance))
     epicentre_km, depth_km, origin_s = errors_km(h)
     row = {
@@ -260,6 +253,9 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "ellipse_minor_km": ellipse.semi_minor_km,
         "ellipse_azimuth_deg": ellipse.azimuth_deg,
         "confidence_level": h.level,
+        "ellipse_drawn_at": h.drawn_at and h.drawn_at[0],
+        "ellipsoid_drawn_at": h.drawn_at and h.drawn_at[1],
+        "alarm": h.alarm,
         "gap_deg": h.gap_deg,
         "stations": h.num_stations,
         "epistemic_share": h.epistemic_share,
@@ -294,7 +290,7 @@ def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     writer = csv.DictWriter(text, list(_row(nothing)), lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _text(value) for name, value in _row(h).items()} for h in hypocentres)
-    _write_text(path, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode())
 
 
 def read_csv(path: str | Path) -> list[Hypocentre]:
@@ -334,7 +330,7 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
     if row["truth_latitude_deg"]:
         latitude_deg, longitude_deg, depth_km = (needed(f"truth_{name}") for name in Truth._fields[:3])
         truth = Truth(latitude_deg, longitude_deg, depth_km, number("truth_origin_s"))
-    stations = number("stations")
+    stations, drawn_at = number("stations"), (number("ellipse_drawn_at"), number("ellipsoid_drawn_at"))
     return Hypocentre(
         row["id"],
         row["start"] or None,
@@ -350,4 +346,6 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         number("magnitude"),
         number("magnitude_sd"),
         truth,
+        None if drawn_at[0] is None or drawn_at[1] is None else (drawn_at[0], drawn_at[1]),
+        row["alarm"] or None,
     )

@@ -1,7 +1,9 @@
 """The one place that binds Flax modules to pure functions."""
 
 import flax.linen as nn
-from jaxtyping import Array, PRNGKeyArray, PyTree
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from jaxloc.types import Network, Observations, Params, Weights
 
@@ -22,7 +24,10 @@ def bind(module: nn.Module) -> Network:
     def apply(weights: Weights, observations: Observations) -> PyTree[Array]:
         return applied(module, weights, observations)
 
-    return Network(init, apply)
+    def features(weights: Weights, observations: Observations) -> Float[Array, " feature"]:
+        return hidden_features(module, weights, observations)
+
+    return Network(init, apply, features)
 
 
 def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
@@ -40,3 +45,19 @@ def applied(module: nn.Module, weights: Weights, inputs: PyTree) -> PyTree[Array
     """The output of any module; dropout is active only where the weights carry a key."""
     rngs = None if weights.key is None else {"dropout": weights.key}
     return module.apply({"params": weights.params}, inputs, rngs=rngs)
+
+
+def hidden_features(module: nn.Module, weights: Weights, inputs: PyTree) -> Float[Array, " feature"]:
+    """What the layers of any module make of its inputs: mean and spread of each feature of each layer's output.
+
+    Layers are the modules that hold parameters of their own and return an array whose last axis is features; the mean
+    goes over all other axes (stations, time). Physical parameters say nothing of the inputs and are left out.
+    """
+
+    def is_layer(layer: nn.Module, method: str) -> bool:
+        return method == "__call__" and "kernel" in layer.variables.get("params", {})
+
+    variables = {"params": weights.params}
+    _, kept = module.apply(variables, inputs, capture_intermediates=is_layer, mutable=["intermediates"])
+    outputs = [leaf.reshape(-1, leaf.shape[-1]) for leaf in jax.tree.leaves(kept.get("intermediates", {}))]
+    return jnp.concatenate([value for x in outputs for value in (x.mean(0), x.std(0))])

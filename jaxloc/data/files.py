@@ -1,0 +1,25 @@
+"""Files that are there whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: str | Path, text: bytes) -> None:
+    """Write under a temporary name beside the file, then rename: nothing half-written is ever found.
+
+    Raises:
+        ValueError: where the folder is missing.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"no such folder: {path.parent}")
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text)
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
