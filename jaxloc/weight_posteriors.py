@@ -98,6 +98,22 @@ def _after_learning(method: Callable[..., Method]) -> Build:
     return build
 
 
+def _cycles(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        return method(target, steps=steps, temperature=float(posterior["temperature"]), **_options(posterior))
+
+    return build
+
+
+def _chain(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        options = _options(posterior)
+        begin, temperature = _begin(options, steps), float(posterior["temperature"])
+        return method(target, start=begin, temperature=temperature, **options)
+
+    return build
+
+
 METHODS: dict[str, Build] = {
     "point": _plain(posteriors.point),
     "dropout": _plain(posteriors.dropout),
@@ -106,6 +122,10 @@ METHODS: dict[str, Build] = {
     "full_covariance": _variational(posteriors.full_covariance),
     "laplace": _after_learning(posteriors.laplace),
     "swag": _after_learning(posteriors.swag),
+    "stein": _variational(posteriors.stein),
+    "sgld": _cycles(posteriors.sgld),
+    "sghmc": _cycles(posteriors.sghmc),
+    "nuts": _chain(posteriors.nuts),
 }
 CONSTANT_RATE = ("swag",)
-AT_THE_END = ("laplace", "swag")
+AT_THE_END = ("laplace", "swag", "sgld", "sghmc", "nuts")
