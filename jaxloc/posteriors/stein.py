@@ -30,8 +30,9 @@ def stein(
     """Stein variational gradient descent with one bandwidth by the median (Liu and Wang 2016, algorithm 1).
 
     Exact in the limit of many particles. With fewer particles than weights the spread comes out too small, the more so
-    the more weights there are (Ba and others 2022): a better ensemble rather than a posterior. `sample` goes round the
-    particles.
+    the more weights there are (Ba and others 2022): of a standard normal, 20 particles have 0.6 of the variance in 3
+    dimensions, 0.15 in 20 and 0.05 in 60. For a network they are an ensemble, in a small subspace a posterior. `sample`
+    goes round the particles.
 
     Args:
         target: likelihood and prior.

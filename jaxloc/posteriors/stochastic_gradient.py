@@ -3,7 +3,8 @@
 Diffusions are Blackjax's. Steps are in units of the prior: the largest that is stable follows from the sharpest
 direction of the posterior alone. With `s` its standard deviation there, in those of the prior, Langevin steps must stay
 below 2 s^2, those with momentum below 2 s; at a tenth of that, the variance in that direction comes out 11 per cent too
-wide (Langevin), or one (momentum). Gradients of batches add noise of their own, more so the larger the steps.
+wide (Langevin), or one (momentum). Gradients of batches add noise of their own, more so the larger the steps. Where
+nothing is known of `s`: a chain that is not stable overflows within a few steps.
 """
 
 import math
@@ -77,7 +78,7 @@ def sgld(
     target: Target,
     *,
     steps: int,
-    step_size: float = 1e-4,
+    step_size: float = 1e-5,
     cycles: int = 4,
     exploration: float = 0.5,
     keep: int = 20,
@@ -112,7 +113,7 @@ def sghmc(
     target: Target,
     *,
     steps: int,
-    step_size: float = 1e-2,
+    step_size: float = 2e-3,
     friction: float = 10.0,
     cycles: int = 4,
     exploration: float = 0.5,
