@@ -9,11 +9,11 @@ nothing is known of `s`: a chain that is not stable overflows within a few steps
 
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from blackjax.sgmcmc import diffusions
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxloc.posteriors.displacement import displacement
@@ -99,11 +99,11 @@ def sgld(
     Raises:
         ValueError: where a setting is outside its range; tells which.
     """
-    diffuse = diffusions.overdamped_langevin()
+    diffuse = _diffusions().overdamped_langevin()
 
     def move(key: PRNGKeyArray, z: Array, momentum: None, slope: Slope, step: Array, heat: Array) -> tuple:
         upwards, info = slope(z)
-        return diffuse(key, z, upwards, step, heat), None, info  # pyright: ignore[reportArgumentType]
+        return diffuse(key, z, upwards, step, heat), None, info
 
     when = cycles_of(steps, cycles, exploration, keep)
     return _chain(target, move, False, when, step_size, keep, temperature)
@@ -142,16 +142,23 @@ def sghmc(
             f"friction * step_size must be within 0-1, got {friction} * {step_size}; it is the share of momentum "
             "that a step loses"
         )
-    diffuse = diffusions.sghmc(friction)
+    diffuse = _diffusions().sghmc(friction)
 
     def move(key: PRNGKeyArray, z: Array, momentum: Array, slope: Slope, step: Array, heat: Array) -> tuple:
         # The diffusion goes along the old momentum first; with the slope from there (Chen and others, algorithm 2) it
         # is stable wherever steps are below 2 s, with the slope from here only under strong friction.
         upwards, info = slope(z + step * momentum)
-        return *diffuse(key, z, momentum, upwards, step, heat), info  # pyright: ignore[reportArgumentType]
+        return *diffuse(key, z, momentum, upwards, step, heat), info
 
     when = cycles_of(steps, cycles, exploration, keep)
     return _chain(target, move, True, when, step_size, keep, temperature)
+
+
+def _diffusions() -> ModuleType:
+    """Blackjax makes arrays when it is imported: not before a sampler is asked for, and none that belong to a trace."""
+    with jax.ensure_compile_time_eval():
+        from blackjax.sgmcmc import diffusions
+    return diffusions
 
 
 def _chain(
