@@ -182,7 +182,10 @@ def _check_finite(plan: Plan, steps: np.ndarray, loss: np.ndarray, batches: Batc
             "the training batch holds values that are not finite: check the data set's labels and station coordinates"
         )
     else:
-        cause = "the likelihood or its gradient overflowed: lower the learning rate, or clip more"
+        cause = (
+            "the likelihood or its gradient overflowed: lower the learning rate (of a sampler, "
+            "posterior.options.step_size), or clip more"
+        )
     raise FloatingPointError(
         f"stage {plan.name!r}: the loss is {loss[step - steps[0]]} at step {step} "
         f"(of steps {steps[0]}-{steps[-1]}); {cause}"

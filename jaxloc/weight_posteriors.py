@@ -67,11 +67,11 @@ def _options(posterior: Settings) -> dict[str, Any]:
     return dict(posterior.get("options") or {})
 
 
-def _begin(options: dict[str, Any], steps: int) -> int:
-    """The step at which weights are there, from the share of the steps that `begin` gives."""
-    share = float(options.pop("begin", 0.5))
+def _steps(options: dict[str, Any], name: str, otherwise: float, steps: int) -> int:
+    """The number of steps that an option gives as a share of all of them."""
+    share = float(options.pop(name, otherwise))
     if not 0 <= share < 1:
-        raise ValueError(f"posterior.options.begin must be a share of the steps within 0-1, got {share}")
+        raise ValueError(f"posterior.options.{name} must be a share of the steps within 0-1, got {share}")
     return int(share * steps)
 
 
@@ -82,7 +82,7 @@ def _plain(method: Callable[..., Method]) -> Build:
     return build
 
 
-def _variational(method: Callable[..., Method]) -> Build:
+def _around_start(method: Callable[..., Method]) -> Build:
     def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
         scale, temperature = float(posterior["initial_scale"]), float(posterior["temperature"])
         return method(target, optimizer, initial_scale=scale, temperature=temperature, **_options(posterior))
@@ -90,10 +90,35 @@ def _variational(method: Callable[..., Method]) -> Build:
     return build
 
 
+def _variational(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        options = _options(posterior)
+        options["warm_up"] = _steps(options, "warm_up", 0.0, steps)
+        return _around_start(method)(target, optimizer, steps, {**posterior, "options": options})
+
+    return build
+
+
 def _after_learning(method: Callable[..., Method]) -> Build:
     def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
         options = _options(posterior)
-        return method(target, optimizer, start=_begin(options, steps), **options)
+        return method(target, optimizer, start=_steps(options, "begin", 0.5, steps), **options)
+
+    return build
+
+
+def _cycles(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        return method(target, steps=steps, temperature=float(posterior["temperature"]), **_options(posterior))
+
+    return build
+
+
+def _chain(method: Callable[..., Method]) -> Build:
+    def build(target: Target, optimizer: optax.GradientTransformation, steps: int, posterior: Settings) -> Method:
+        options = _options(posterior)
+        begin, temperature = _steps(options, "begin", 0.5, steps), float(posterior["temperature"])
+        return method(target, start=begin, temperature=temperature, **options)
 
     return build
 
@@ -106,6 +131,10 @@ METHODS: dict[str, Build] = {
     "full_covariance": _variational(posteriors.full_covariance),
     "laplace": _after_learning(posteriors.laplace),
     "swag": _after_learning(posteriors.swag),
+    "stein": _around_start(posteriors.stein),
+    "sgld": _cycles(posteriors.sgld),
+    "sghmc": _cycles(posteriors.sghmc),
+    "nuts": _chain(posteriors.nuts),
 }
 CONSTANT_RATE = ("swag",)
-AT_THE_END = ("laplace", "swag")
+AT_THE_END = ("laplace", "swag", "sgld", "sghmc", "nuts")

@@ -90,13 +90,18 @@ METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
     "laplace": partial(posteriors.laplace, start=2),
     "low_rank": partial(posteriors.low_rank, rank=2),
     "mean_field": posteriors.mean_field,
+    "nuts": lambda target, optimizer: posteriors.nuts(target, start=2, keep=4),
     "point": posteriors.point,
+    "sghmc": lambda target, optimizer: posteriors.sghmc(target, steps=8, step_size=1e-2, keep=4),
+    "sgld": lambda target, optimizer: posteriors.sgld(target, steps=8, step_size=1e-4, keep=4),
+    "stein": partial(posteriors.stein, particles=3),
     "subspace": lambda target, optimizer: posteriors.subspace(
         target, lambda name: name == "kernel", lambda part: posteriors.full_covariance(part, optimizer)
     ),
     "swag": partial(posteriors.swag, start=1),
 }
 ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
+WHOLE_BATCHES = ("nuts",)  # all events a step, or none
 
 LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
     "arrivals": lambda: arrivals_locator.arrivals(

@@ -131,7 +131,10 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
 WRONG = [
     (["run", "no_such"], "no such experiment: 'no_such'; the experiments are"),
     (["run", "quickstart", "stages.arrivals.stepz=1"], "stepz"),
-    (["run", "quickstart", "posterior=nuts"], "dropout ensemble laplace low_rank mean_field point swag"),
+    (
+        ["run", "quickstart", "posterior=magic"],
+        "dropout ensemble laplace low_rank mean_field nuts point sghmc sgld stein swag",
+    ),
     (["run", "quickstart", "seed"], "key=value"),
     (["run", "quickstart", "network.name=unet"], "no such network: 'unet'"),
     (["run", "oklahoma_arrivals", "data.folder={tmp}/nothing"], "nothing"),

@@ -1,8 +1,12 @@
 """Posteriors over the weights of any network, one a file, all of them a `jaxloc.types.Method`."""
 
 from jaxloc.posteriors.laplace import laplace as laplace
+from jaxloc.posteriors.nuts import nuts as nuts
 from jaxloc.posteriors.point import dropout as dropout
 from jaxloc.posteriors.point import point as point
+from jaxloc.posteriors.stein import stein as stein
+from jaxloc.posteriors.stochastic_gradient import sghmc as sghmc
+from jaxloc.posteriors.stochastic_gradient import sgld as sgld
 from jaxloc.posteriors.swag import swag as swag
 from jaxloc.posteriors.target import prior_mean as prior_mean
 from jaxloc.posteriors.target import prior_scale as prior_scale
@@ -21,7 +25,11 @@ __all__ = [
     "laplace",
     "low_rank",
     "mean_field",
+    "nuts",
     "point",
+    "sghmc",
+    "sgld",
+    "stein",
     "subspace",
     "swag",
 ]

@@ -9,35 +9,20 @@ first, random numbers are drawn elsewhere (`DrawnApart`), and for all, the diver
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro
 import numpyro.distributions as dist
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PRNGKeyArray
-from numpyro import handlers
 from numpyro.distributions import constraints
-from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
-from numpyro.infer.svi import SVIState
-from numpyro.optim import optax_to_numpyro
 
-from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+from jaxloc.posteriors.evidence_bound import MIDDLE, SITE, Family, variational
+from jaxloc.types import Method, Target
 
-SITE = "displacement"
-MIDDLE, SPREAD, FACTOR = f"{SITE}_loc", f"{SITE}_scale", f"{SITE}_factor"
+SPREAD, FACTOR = f"{SITE}_scale", f"{SITE}_factor"
 PIECES = 4
 MAX_FULL = 5000  # weights whose full covariance is fitted: 25 million numbers, and as many twice in Adam
-
-
-class Family(NamedTuple):
-    """Distributions of all weights (in units of their prior), by parameters with their first values and constraints."""
-
-    parameters: dict[str, tuple[Array, constraints.Constraint]]
-    distribution: Callable[[dict[str, Array]], dist.Distribution]
 
 
 class DrawnApart(dist.Normal):
@@ -64,6 +49,8 @@ def mean_field(
     *,
     initial_scale: float = 0.05,
     temperature: float = 1.0,
+    warm_up: int = 0,
+    learn_prior: bool = False,
 ) -> Method:
     """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
 
@@ -72,6 +59,8 @@ def mean_field(
         optimizer: an optax optimiser.
         initial_scale: first standard deviation of every weight, in standard deviations of its prior.
         temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
+        warm_up: steps over which the divergence's weight rises to the temperature (Sønderby and others 2016).
+        learn_prior: whether the prior's width is fitted too, a factor for each array of weights but those of physics.
     """
     size = _size(target)
     first = {
@@ -79,7 +68,7 @@ def mean_field(
         SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
     }
     family = Family(first, lambda fitted: DrawnApart(fitted[MIDDLE], fitted[SPREAD]).to_event(1))
-    return variational(target, optimizer, family, temperature)
+    return variational(target, optimizer, family, temperature, warm_up, learn_prior)
 
 
 def low_rank(
@@ -89,6 +78,8 @@ def low_rank(
     rank: int = 10,
     initial_scale: float = 0.05,
     temperature: float = 1.0,
+    warm_up: int = 0,
+    learn_prior: bool = False,
 ) -> Method:
     """Variational inference with a covariance of a diagonal and `rank` directions (Ong and others 2018).
 
@@ -110,7 +101,7 @@ def low_rank(
         spread = fitted[SPREAD]
         return dist.LowRankMultivariateNormal(fitted[MIDDLE], fitted[FACTOR] * spread[:, None], spread**2)
 
-    return variational(target, optimizer, Family(first, distribution), temperature)
+    return variational(target, optimizer, Family(first, distribution), temperature, warm_up, learn_prior)
 
 
 def full_covariance(
@@ -119,6 +110,8 @@ def full_covariance(
     *,
     initial_scale: float = 0.05,
     temperature: float = 1.0,
+    warm_up: int = 0,
+    learn_prior: bool = False,
 ) -> Method:
     """Variational inference with one multivariate normal over all weights; for small networks, or inside `subspace`.
 
@@ -141,67 +134,7 @@ def full_covariance(
     def distribution(fitted: dict[str, Array]) -> dist.Distribution:
         return dist.MultivariateNormal(fitted[MIDDLE], scale_tril=fitted[FACTOR])
 
-    return variational(target, optimizer, Family(first, distribution), temperature)
-
-
-def variational(
-    target: Target, optimizer: optax.GradientTransformation, family: Family, temperature: float = 1.0
-) -> Method:
-    """Variational inference with any family of distributions.
-
-    The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
-    prior once. Losses are divided by `num_data`: nats an event.
-    """
-    centre, unravel = ravel_pytree(target.prior_mean)
-    scale, _ = ravel_pytree(target.prior_scale)
-
-    def weights_of(z: Array) -> Weights:
-        return Weights(unravel(centre + scale * z))
-
-    def model(batch: Batch | None) -> None:
-        with handlers.scale(scale=temperature):
-            z: Any = numpyro.sample(SITE, dist.Normal(0, 1).expand(centre.shape).to_event(1))
-        if batch is None:  # the guide asks only for the site
-            return
-        log_likelihood = target.log_likelihood(weights_of(z), batch)
-        with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
-            numpyro.factor("log_likelihood", log_likelihood)
-
-    def guide(batch: Batch | None) -> None:
-        fitted: Any = {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
-        with handlers.scale(scale=temperature):
-            numpyro.sample(SITE, family.distribution(fitted))
-
-    per_event = 1 / target.num_data
-    svi = SVI(
-        handlers.scale(model, per_event),
-        handlers.scale(guide, per_event),
-        optax_to_numpyro(optimizer),
-        TraceMeanField_ELBO(),
-    )
-    # NumPyro keeps the transforms of parameters on the object: set up once, by shapes, so that nothing is computed.
-    jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
-
-    def init(key: PRNGKeyArray, params: Params) -> SVIState:
-        start = svi.optim.get_params(svi.init(key, None).optim_state)
-        start[MIDDLE] = (ravel_pytree(params)[0] - centre) / scale
-        return SVIState(svi.optim.init(start), None, None)
-
-    def divergence(state: SVIState) -> Array:
-        fitted = family.distribution(svi.get_params(state))
-        in_prior = 0.5 * (fitted.variance + fitted.mean**2 + math.log(2 * math.pi)).sum()
-        return (in_prior - fitted.entropy()) / target.num_data
-
-    def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
-        kl = temperature * divergence(state)
-        new, loss = svi.update(state._replace(rng_key=key), batch)
-        return new._replace(rng_key=None), Info(loss, loss - kl, kl)
-
-    def sample(key: PRNGKeyArray, state: SVIState, n: int) -> Weights:
-        draws = Predictive(guide, params=svi.get_params(state), num_samples=n, parallel=True)(key, None)
-        return jax.vmap(weights_of)(draws[SITE])
-
-    return Method(init, update, sample)
+    return variational(target, optimizer, Family(first, distribution), temperature, warm_up, learn_prior)
 
 
 def _size(target: Target) -> int:

@@ -1,0 +1,42 @@
+"""Weights that a sampler passed through and kept: a ring of fixed size, so that states have one shape."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+
+class Kept(NamedTuple):
+    """The last weights that were kept (in units of their prior), and how many were in all."""
+
+    weights: Float[Array, "keep weight"]
+    number: Int[Array, ""]
+
+
+def nothing(keep: int, size: int) -> Kept:
+    """Room for `keep` draws of `size` weights.
+
+    Raises:
+        ValueError: where `keep` is below one.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1 draw, got {keep}")
+    return Kept(jnp.zeros((keep, size)), jnp.zeros((), jnp.int32))
+
+
+def keep_if(due: Bool[Array, ""], z: Float[Array, " weight"], kept: Kept) -> Kept:
+    """`z` in place of the oldest, where it is due."""
+    slot = kept.number % len(kept.weights)
+    # Only one row is chosen over: a choice between whole rings would copy them at every step.
+    weights = kept.weights.at[slot].set(jnp.where(due, z, kept.weights[slot]))
+    return Kept(weights, kept.number + due)
+
+
+def drawn(key: PRNGKeyArray, kept: Kept, current: Float[Array, " weight"], n: int) -> Float[Array, "draw weight"]:
+    """`n` of what was kept, evenly spaced from a random one on, going round; `current` before anything is kept."""
+    there = jnp.minimum(kept.number, len(kept.weights))
+    among = jnp.maximum(there, 1)
+    first = jax.random.randint(key, (), 0, among)
+    index = (first + jnp.maximum(among // n, 1) * jnp.arange(n)) % among
+    return jnp.where(there > 0, kept.weights[index], current)
