@@ -25,6 +25,18 @@ def experiment_names() -> list[str]:
     return sorted(path.stem for path in experiments_folder().glob("*.yaml"))
 
 
+def study_names() -> list[str]:
+    """Names that `jaxloc study` takes."""
+    return sorted(path.stem for path in (experiments_folder() / "studies").glob("*.yaml"))
+
+
+def load_study(study: str, overrides: list[str]) -> dict[str, Any]:
+    """The resolved configuration of a study; raises as `load`."""
+    if study not in study_names():
+        raise ValueError(f"no such study: {study!r}; the studies are {', '.join(study_names())}")
+    return _composed(f"studies/{study}", overrides)
+
+
 def load(experiment: str, overrides: list[str]) -> dict[str, Any]:
     """The resolved configuration of an experiment after overrides, as plain values.
 
@@ -34,6 +46,10 @@ def load(experiment: str, overrides: list[str]) -> dict[str, Any]:
     names = experiment_names()
     if experiment not in names:
         raise ValueError(f"no such experiment: {experiment!r}; the experiments are {', '.join(names)}")
+    return _composed(experiment, overrides)
+
+
+def _composed(experiment: str, overrides: list[str]) -> dict[str, Any]:
     for override in overrides:
         if "=" not in override:
             raise ValueError(f"an override must read key=value, got {override!r}")

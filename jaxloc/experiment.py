@@ -20,7 +20,7 @@ from jaxloc.locators.neural import batched
 from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
 from jaxloc.training import Plan
-from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Target
+from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Target, Weights
 from jaxloc.weight_posteriors import configured, keeps_best
 
 Say = Callable[[str], None]
@@ -325,12 +325,18 @@ def locate(fitted: Fitted, dataset: Dataset, seed: int = 0, *, with_features: bo
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
+def draw_of(fitted: Fitted) -> Params:
+    """One draw of the network's parameters."""
+    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(jax.random.key(0))
+    return jax.tree.map(lambda x: x[0], draw)
+
+
 def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
     """What the network makes of each event of a batch, by one draw of its weights."""
     of = fitted.system.network.features
     if of is None:
         return lambda observations: None
-    weights = jax.tree.map(lambda x: x[0], fitted.method.sample(jax.random.key(0), fitted.state, 1))
+    weights = Weights(draw_of(fitted))
     read = jax.jit(lambda seen: jax.lax.map(lambda one: of(weights, one), seen))
 
     def describe(observations: Observations) -> np.ndarray:

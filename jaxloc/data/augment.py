@@ -105,11 +105,15 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
     """More noise of the trace's own kind, and an event made smaller by up to `quieter` decades under it."""
     key_level, key_noise, key_size = jax.random.split(key, 3)
     waveforms = _waveforms_of(event)
-    level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0)[:, None, None] * largest
-    factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else 1.0
+    level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0) * largest
+    factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else jnp.ones(())
     # What a smaller event leaves of its own noise is made up for, so that the background stays.
-    level = jnp.sqrt(level**2 + (1 - factor**2))
-    waveforms = factor * waveforms + level * _own_noise(key_noise, event)
+    return noisier(key_noise, event, jnp.sqrt(level**2 + (1 - factor**2)), factor)
+
+
+def noisier(key: PRNGKeyArray, event: Batch, level: Float[Array, " station"], factor: Array | float = 1.0) -> Batch:
+    """An event `factor` times as large under `level` times as much noise of each trace's own kind again."""
+    waveforms = factor * _waveforms_of(event) + level[:, None, None] * _own_noise(key, event)
     return event._replace(observations=event.observations._replace(waveforms=waveforms))
 
 
@@ -133,6 +137,13 @@ def drop_stations(key: PRNGKeyArray, event: Batch, largest_share: float) -> Batc
     key_share, key_which = jax.random.split(key)
     share = jax.random.uniform(key_share, (), maxval=largest_share)
     return _keep(event, ~jax.random.bernoulli(key_which, share, event.observations.station_mask.shape))
+
+
+def silence_stations(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
+    """That many stations gone, masked and zero, drawn among the living."""
+    seen = event.observations
+    rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask))
+    return _keep(event, rank >= number)
 
 
 def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:

@@ -1,0 +1,1 @@
+"""Studies: many runs, judged alike, in one table."""

@@ -1,0 +1,66 @@
+"""The conditions under which a study judges: events like those of training, and events that are not."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from jaxloc.data.augment import noisier, silence_stations
+from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.experiment_data import fresh_events, select
+from jaxloc.types import Batch
+
+CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
+OTHER_NETWORK = 1000  # added to the seed: another network of stations
+
+
+def conditions(
+    data: Mapping[str, Any], seed: int, judged: Mapping[str, Any], any_station: bool
+) -> Iterator[tuple[str, Dataset]]:
+    """Names and events of every condition, "as trained" first."""
+    ordinary = fresh_events(data, seed, int(judged["events"]), TEST)
+    yield "as trained", ordinary
+    few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
+    for number in judged["drop_stations"]:
+        yield f"{number} stations silent", _altered(few, partial(silence_stations, number=int(number)))
+    for level in judged["noise"]:
+        yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
+    if judged["elsewhere"] and any_station:
+        yield "another network", _elsewhere(data, seed, len(few))
+
+
+def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
+    """Events to calibrate by, which are none of those that are judged."""
+    return fresh_events(data, seed, int(judged["calibration"]), CALIBRATION)
+
+
+def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
+    return noisier(key, event, jnp.full(event.observations.station_mask.shape, level))
+
+
+def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -> Dataset:
+    """Each event after a keyed change, which is the same whenever the event is taken."""
+    changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(jax.random.key(7), i), event)))
+    inner = dataset.take
+    return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
+
+
+def _elsewhere(data: Mapping[str, Any], seed: int, number: int) -> Dataset:
+    """Events of the same kind at stations that no run knows, neither by name nor by index."""
+    dataset = fresh_events(data, seed + OTHER_NETWORK, number, ELSEWHERE)
+    stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in dataset.stations)
+    inner = dataset.take
+
+    def take(index: np.ndarray) -> Batch:
+        batch = inner(index)
+        unknown = np.full_like(batch.observations.station_index, -1)
+        return batch._replace(observations=batch.observations._replace(station_index=unknown))
+
+    renamed = retaken(dataset, take)
+    return Dataset(
+        "another network", renamed.frame, stations, renamed.events, renamed.rate_hz, renamed.num_samples, take
+    )

@@ -1,0 +1,78 @@
+"""What a study runs: each combination of network, method, seed and size, as the configuration of an experiment."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxloc import configuration
+
+
+class Cell(NamedTuple):
+    """One run of a study; `size` is its number of training events, None where its data have but one."""
+
+    network: str
+    method: str
+    seed: int
+    size: int | None
+
+
+class Planned(NamedTuple):
+    """A cell with its whole configuration; its run folder is named by what it is made of."""
+
+    cell: Cell
+    config: dict[str, Any]
+
+
+def plan(study: Mapping[str, Any]) -> list[Planned]:
+    """Every cell of a study, those of few training events first.
+
+    Raises:
+        ValueError: for an experiment, key or value that does not exist, or a study without cells; says which.
+    """
+    cells = [
+        Cell(network, method, int(seed), None if size is None else int(size))
+        for network, settings in study["networks"].items()
+        for method in study["methods"]
+        for seed in study["seeds"]
+        for size in settings.get("sizes") or [None]
+    ]
+    if not cells:
+        raise ValueError("the study has no run: give it networks, methods and seeds")
+    return [Planned(cell, _configured(study, cell)) for cell in sorted(cells, key=lambda c: (c.size or 0, c.seed))]
+
+
+def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    network = study["networks"][cell.network]
+    overrides = [*network["overrides"], *study["methods"][cell.method], f"seed={cell.seed}"]
+    if cell.size is not None:
+        overrides.append(f"{study['size_key']}={cell.size}")
+    config = configuration.load(network["experiment"], overrides)
+    # Named by its content, so that a run is found again whatever study asks for it, and never taken for another.
+    content = {key: value for key, value in config.items() if key not in ("name", "run_dir")}
+    folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{_digest(content)}"
+    return config | {"name": f"{cell.network} {cell.method}", "run_dir": str(folder)}
+
+
+def stages_in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """The stages, from the first on, that two configurations train alike: what one has learnt the other need not."""
+    if _before_stages(first) != _before_stages(second):
+        return []
+    alike = []
+    pairs = zip(first["stages"].items(), second["stages"].items(), strict=False)
+    for (name, settings), (other, others) in pairs:
+        if (name, settings) != (other, others) or settings["method"] != "point":
+            break
+        alike.append(name)
+    return alike
+
+
+def _before_stages(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a stage of point estimates depends on, apart from its own settings."""
+    kept = ("data", "network", "simulation", "seed")
+    return {key: config[key] for key in kept} | {"members": config["posterior"]["members"]}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
