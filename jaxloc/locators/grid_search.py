@@ -27,6 +27,8 @@ from jaxloc.types import Observations, Posterior, Weights
 MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
 FEW_PICKS = 10  # from here on the blur grows, since more picks are sharper together
+# Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
+SIZES = Search(num_middle=6, last=(21, 21, 19, 1))
 
 TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
 """Stations to a function from points to travel times of P and S in s, [point, station, phase]."""
@@ -71,7 +73,7 @@ def grid_search(
     region: Region,
     log_prior: LogDensity,
     errors: PickErrors = PickErrors(),
-    sizes: Search = Search(),
+    sizes: Search = SIZES,
 ) -> LocateEvent:
     """Locate one event by its picks, from coarse to fine; weights are not looked at.
 
@@ -80,7 +82,7 @@ def grid_search(
         region: where hypocentres and origin times are looked for.
         log_prior: prior density of hypocentres (`jaxloc.arrival_physics.log_prior_of`).
         errors: likelihood of picks.
-        sizes: points of the lattices.
+        sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
 
     Raises:
         ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
