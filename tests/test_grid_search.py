@@ -183,7 +183,7 @@ def test_one_wrong_pick_spoils_least_squares_and_not_the_others():
     picks_s[2, 0] += 5.0
 
     def error_km(errors):
-        found = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors))(NOTHING, seen(picks_s, 0.1))
+        found = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors, SIZES))(NOTHING, seen(picks_s, 0.1))
         return float(np.linalg.norm(np.asarray(mean(found.hypocentre))[:3] - true[:3]))
 
     assert error_km(PickErrors("l2")) > 5.0
