@@ -73,15 +73,23 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--predictions",
         type=Path,
-        metavar="CSV",
-        help="score these locations with stated errors instead (columns: README)",
+        metavar="FILE",
+        help="score these locations with stated errors instead: CSV (columns: README), QuakeML, or NonLinLoc .hyp "
+        "(file, folder or quoted glob; scatter beside it is used)",
+    )
+    evaluate.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="true hypocentres of QuakeML (by id) or NonLinLoc (by origin time, within 3 s) predictions: QuakeML, or "
+        "CSV with id,latitude_deg,longitude_deg,depth_km,origin_time",
     )
     evaluate.add_argument("--split", help="events of this split alone")
     evaluate.add_argument(
         "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
     )
     evaluate.add_argument(
-        "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or CSV's name)"
+        "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or the name of FILE)"
     )
     evaluate.add_argument("--raw", action="store_true", help="as the run states it, whatever its calibration says")
     evaluate.set_defaults(command=_evaluate)
@@ -182,7 +190,9 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.predictions is not None:
         return _judge(parsed, console)
     if parsed.run is None or parsed.dataset is None:
-        raise ValueError("evaluate needs RUN and DATASET, or --predictions CSV")
+        raise ValueError("evaluate needs RUN and DATASET, or --predictions FILE")
+    if parsed.truth is not None:
+        raise ValueError("--truth goes with --predictions; a DATASET has its own labels")
     from jaxloc import experiment, reporting
     from jaxloc.application import open_input, trained_for
 
@@ -243,8 +253,8 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
 
     if parsed.run is not None or parsed.split is not None or parsed.velocity is not None:
         raise ValueError("--predictions are scored as they are: leave out RUN, DATASET, --split and --velocity")
-    folder = parsed.output or Path(f"evaluate_{parsed.predictions.stem}")
-    scores = judging.judge(parsed.predictions, folder)
+    folder = parsed.output or Path(f"evaluate_{parsed.predictions.stem.replace('*', '_')}")
+    scores = judging.judge(parsed.predictions, folder, parsed.truth)
     about = scores["about"]
     console.print(
         reporting.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}")
@@ -252,6 +262,10 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
     console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
     _say_conformal(about, console)
+    if without := about["without_truth"]:
+        console.print(
+            f"{len(without)} located events have no truth and are not scored: {', '.join(without)}", markup=False
+        )
     if about["sharpened"]:
         console.print(f"{about['sharpened']} events stated an error of nearly zero: 10 m (1 ms) was taken")
     console.print(f"score card and pictures: {folder}", markup=False)

@@ -17,7 +17,7 @@ from jaxloc import arrival_head, heads, posteriors
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import neural
+from jaxloc.locators import grid_search, neural
 from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
@@ -38,7 +38,18 @@ def observations(key: int = 0, stations: int = STATIONS, samples: int = SAMPLES)
     names = dict(zip(("waveforms", "places", "heights"), jax.random.split(jax.random.key(key), 3), strict=True))
     waveforms = 1e-6 * jax.random.normal(names["waveforms"], (stations, 3, samples))
     station_km = jax.random.uniform(jax.random.key(7), (stations, 3), minval=-20.0, maxval=20.0).at[:, 2].set(-0.5)
-    return Observations(waveforms, station_km, jnp.ones(stations, bool), jnp.arange(stations), jnp.array(RATE_HZ))
+    apart_km = jnp.linalg.norm(station_km - jnp.array(CENTRE[:3]), axis=-1)
+    picks_s = CENTRE[3] + apart_km[:, None] / jnp.array([6.0, 3.5])
+    return Observations(
+        waveforms,
+        station_km,
+        jnp.ones(stations, bool),
+        jnp.arange(stations),
+        jnp.array(RATE_HZ),
+        picks_s,
+        jnp.full(picks_s.shape, 0.2),
+        jnp.ones(picks_s.shape, bool),
+    )
 
 
 def batch(number: int = 3) -> Batch:
@@ -107,6 +118,7 @@ LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
     "arrivals": lambda: arrivals_locator.arrivals(
         _arrivals_network(), REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), SIZES
     ),
+    "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
 }
-LOCATOR_NETWORKS = {"arrivals": "arrivals", "neural": "kriegerowski2019"}
+LOCATOR_NETWORKS = {"arrivals": "arrivals", "grid_search": "kriegerowski2019", "neural": "kriegerowski2019"}

@@ -164,7 +164,7 @@ def test_locators_give_a_posterior_for_each_event(name):
     assert np.isfinite(posterior.hypocentre.log_prob(jnp.broadcast_to(jnp.array(cases.CENTRE), (3, 4)))).all()
     for part in (posterior.epistemic, posterior.aleatoric):
         np.testing.assert_allclose(part, np.swapaxes(part, 1, 2), rtol=1e-3, atol=1e-3)
-        assert (np.linalg.eigvalsh(np.asarray(part, float)) > -1e-3 * np.trace(part, axis1=1, axis2=2)[:, None]).all()
+        assert (np.linalg.eigvalsh(np.asarray(part, float)) >= -1e-3 * np.trace(part, axis1=1, axis2=2)[:, None]).all()
     whole = covariance(posterior.hypocentre)
     np.testing.assert_allclose(posterior.epistemic + posterior.aleatoric, whole, rtol=1e-3, atol=1e-3)
     # One event alone is located as in company.

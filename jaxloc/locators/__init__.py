@@ -1,6 +1,7 @@
 """Locators: anything that maps observations to a posterior over hypocentres. `__all__` is the registry."""
 
 from jaxloc.locators import arrivals as arrivals
+from jaxloc.locators import grid_search as grid_search
 from jaxloc.locators import neural as neural
 
-__all__ = ["arrivals", "neural"]
+__all__ = ["arrivals", "grid_search", "neural"]

@@ -1,0 +1,210 @@
+"""Locating by picks alone: the posterior of the hypocentre on a grid, no network and no weights.
+
+`dense_grid` evaluates every cell of a region (Tarantola & Valette 1982; Moser, van Eck & Nolet 1992, JGR 97): slow, and
+right by construction, so that other locators can be held against it. `grid_search` finds its way from coarse to fine
+(after Sambridge & Kennett 1986, GJRAS 87; the lattice of `jaxloc.lattice` follows the posterior's axes) and is what to
+use on many events. Both answer one question: where the event was if picks err as `PickErrors` say, each on its own,
+about travel times that hold. Errors that stations have in common make their posteriors too narrow.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxloc import lattice
+from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
+from jaxloc.distributions import covariance, gaussian_mixture
+from jaxloc.geometry import distance_km
+from jaxloc.lattice import LogDensity, Region, Search
+from jaxloc.locators.neural import LocateEvent
+from jaxloc.pick_likelihoods import NODES, OriginTime, PickErrors, Residuals, check, joint, over_origin, residuals
+from jaxloc.traveltime import TravelTimeTable, for_stations, look_up_s
+from jaxloc.types import Observations, Posterior, Weights
+
+MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
+BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
+FEW_PICKS = 10  # from here on the blur grows, since more picks are sharper together
+# Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
+SIZES = Search(num_middle=6, last=(21, 21, 19, 1))
+
+TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
+"""Stations to a function from points to travel times of P and S in s, [point, station, phase]."""
+
+
+class Picks(NamedTuple):
+    """The picks of one event, stations and phases in one axis."""
+
+    time_s: Float[Array, " pick"]
+    sd_s: Float[Array, " pick"]
+    mask: Bool[Array, " pick"]
+
+
+def uniform_times(vp_km_s: float, vp_vs: float = 1.73) -> TravelTimes:
+    """Straight rays at one speed.
+
+    Raises:
+        ValueError: where the speed is not positive or S not slower than P.
+    """
+    if not (vp_km_s > 0 and vp_vs > 1):
+        raise ValueError(f"vp_km_s must be positive and vp_vs above 1, got {vp_km_s} and {vp_vs}")
+    speed = jnp.array([vp_km_s, vp_km_s / vp_vs])
+
+    def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
+        return lambda place: jnp.linalg.norm(place[:, None] - station_km, axis=-1)[..., None] / speed
+
+    return of_stations
+
+
+def table_times(table: TravelTimeTable) -> TravelTimes:
+    """First arrivals of a layered model, by its table (`jaxloc.traveltime.tabulate`)."""
+
+    def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
+        ready = for_stations(table, station_km[:, 2])
+        return lambda place: look_up_s(ready, distance_km(place[:, None], station_km), place[:, None, 2])
+
+    return of_stations
+
+
+def grid_search(
+    times: TravelTimes,
+    region: Region,
+    log_prior: LogDensity,
+    errors: PickErrors = PickErrors(),
+    sizes: Search = SIZES,
+) -> LocateEvent:
+    """Locate one event by its picks, from coarse to fine; weights are not looked at.
+
+    Args:
+        times: travel times.
+        region: where hypocentres and origin times are looked for.
+        log_prior: prior density of hypocentres (`jaxloc.arrival_physics.log_prior_of`).
+        errors: likelihood of picks.
+        sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
+
+    Raises:
+        ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
+    """
+    check(errors)
+
+    question = Question(times, region, log_prior, errors)
+
+    def locate(weights: Weights, observations: Observations) -> Posterior:
+        picks, travel_s = _picks(observations), times(observations.station_km)
+        more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
+
+        def log_density(points: Array, origin_s: Array, spacing_km: Array) -> Float[Array, "point time"]:
+            blur_s = BLUR * spacing_km / SMOOTHING_SPEED_KM_S * more
+            seen = _residuals(errors, picks, travel_s, points, blur_s)
+            return joint(errors, seen, origin_s) + log_prior(points, origin_s, spacing_km)
+
+        centre, scale_tril = lattice.search(log_density, region, sizes)
+        axes = [jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last[:3]]
+        steps = jnp.array([axis[1] - axis[0] for axis in axes])
+        axes_km = scale_tril[:3, :3]
+        return _posterior(
+            question, observations, Cells(centre[:3] + _grid(axes) @ axes_km.T, axes_km * steps, sizes.last[:3])
+        )
+
+    return locate
+
+
+def dense_grid(
+    times: TravelTimes,
+    region: Region,
+    log_prior: LogDensity,
+    errors: PickErrors = PickErrors(),
+    cells: tuple[int, int, int] = (60, 60, 30),
+) -> LocateEvent:
+    """Locate one event by its picks on all cells of the region, east x north x depth; origin time is integrated out.
+
+    The prior of origin time is flat; `log_prior` is asked at each cell's mean of it. The posterior has a component a
+    cell: choose cells of at most half the posterior's standard deviation, since each is half its own size wide.
+
+    Raises:
+        ValueError: as `grid_search`; where there are less than two cells along an axis.
+    """
+    check(errors)
+    if min(cells) < 2:
+        raise ValueError(f"a grid needs two cells along each axis at least, got {cells}")
+    question = Question(times, region, log_prior, errors)
+
+    def locate(weights: Weights, observations: Observations) -> Posterior:
+        steps_km = [(high - low) / n for (low, high), n in zip(region[:3], cells, strict=True)]
+        middles = [
+            low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)
+        ]
+        return _posterior(question, observations, Cells(_grid(middles), jnp.diag(jnp.array(steps_km)), cells))
+
+    return locate
+
+
+class Question(NamedTuple):
+    """What is asked of every event."""
+
+    times: TravelTimes
+    region: Region
+    log_prior: LogDensity
+    errors: PickErrors
+
+
+class Cells(NamedTuple):
+    """Middles of the cells of a grid, the steps to the next ones along its axes as columns, and how many there are."""
+
+    middle_km: Float[Array, "cell 3"]
+    step_km: Float[Array, "3 3"]
+    number: tuple[int, int, int]
+
+
+def _grid(axes: list[Array]) -> Float[Array, "point 3"]:
+    return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _posterior(question: Question, observations: Observations, cells: Cells) -> Posterior:
+    """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part."""
+    picks, travel_s = _picks(observations), question.times(observations.station_km)
+
+    def at(point: Float[Array, " 3"]) -> OriginTime:
+        seen = _residuals(question.errors, picks, travel_s, point[None], 0.0)
+        return jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
+
+    number = picks.time_s.shape[0]
+    chunk = max(1, MAX_ELEMENTS // (number * max(number, NODES)))
+    origin = _within(jax.lax.map(at, cells.middle_km, batch_size=chunk), question.region.origin_s)
+    prior = question.log_prior(cells.middle_km, origin.mean_s[:, None], jnp.zeros(()))[:, 0]
+    mean = jnp.concatenate([cells.middle_km, origin.mean_s[:, None]], -1)
+    mixture = gaussian_mixture(origin.log_evidence + prior, mean, _cell_tril(origin, cells))
+    whole = covariance(mixture)
+    return Posterior(mixture, jnp.zeros_like(whole), whole)
+
+
+def _picks(observations: Observations) -> Picks:
+    time_s, sd_s, mask = observations.picks_s, observations.pick_sigma_s, observations.pick_mask
+    if time_s is None or sd_s is None or mask is None:
+        raise ValueError("observations hold no picks (picks_s, pick_sigma_s, pick_mask); a grid search needs them")
+    mask = mask & observations.station_mask[:, None]
+    return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
+
+
+def _residuals(errors: PickErrors, picks: Picks, travel_s: Callable, points: Array, blur_s: Array | float) -> Residuals:
+    return residuals(errors, *picks, travel_s(points).reshape(len(points), -1), blur_s)
+
+
+def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:
+    """Origin times no less certain than the region: without a pick, anywhere in it."""
+    low, high = range_s
+    widest = (high - low) ** 2 / 12
+    mean = jnp.where(jnp.isfinite(origin.variance_s2), origin.mean_s, (low + high) / 2)
+    return origin._replace(mean_s=mean, variance_s2=jnp.minimum(origin.variance_s2, widest))
+
+
+def _cell_tril(origin: OriginTime, cells: Cells) -> Float[Array, "cell 4 4"]:
+    """Spread of each cell: half its size in space, which leaves a ripple of one per cent in the density.
+
+    Within a cell, too, the mean of origin time goes with place: the last row holds its slopes.
+    """
+    change_s = jnp.stack(jnp.gradient(origin.mean_s.reshape(cells.number)), -1).reshape(-1, 3)
+    tril = jnp.zeros((len(change_s), 4, 4)).at[:, :3, :3].set(cells.step_km / 2)
+    return tril.at[:, 3, :3].set(change_s / 2).at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
