@@ -12,7 +12,7 @@ import pytest
 from jaxloc import networks
 from jaxloc.networks import kriegerowski2019, zhang2020
 from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, in_order, max_pool, station_traces
+from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, in_order, largest, max_pool, station_traces
 from jaxloc.types import Network, Observations, Weights
 
 # Compiling takes nearly all of the time here; without optimisation it takes an eighth.
@@ -224,6 +224,17 @@ def test_kernels_are_he_normal():
     """Standard deviation sqrt(2 / fan-in); 3e4 values, so its error is 0.4 %: five of them."""
     kernel = Conv1D(100, 10).init(jax.random.key(0), jnp.ones((4, 30)))["params"]["kernel"]
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 300), rtol=0.02)
+
+
+def test_gradients_of_maxima_go_to_largest_elements_and_nowhere_else():
+    """Ties too: all of the gradient arrives, whatever its way, and what is not largest gets none."""
+    x = jnp.array([[1.0, 3.0], [3.0, 2.0], [3.0, 3.0]])
+    found = jax.grad(lambda x: (largest(x, 0) * jnp.array([1.0, 2.0])).sum())(x)
+    np.testing.assert_array_equal(found.sum(0), [1.0, 2.0])
+    np.testing.assert_array_equal(jnp.where(x < 3, found, 0), 0)
+    image = jnp.round(3 * jax.random.normal(jax.random.key(0), (5, 9, 2)))
+    pooled, back = jax.vjp(lambda x: max_pool(x, (2, 4)), image)
+    assert float(back(jnp.ones_like(pooled))[0].sum()) == pytest.approx(pooled.size)
 
 
 def test_max_pool_is_flax_pooling_with_short_ends():

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxloc.arrival_physics import Arrivals, Physics
 from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, waveforms_of
+from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, largest, waveforms_of
 from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
@@ -101,7 +101,7 @@ class TraceModel(nn.Module):
             skips.append(x)
             x = self._block(self._block(x, features, self.stride), features)
         x = Dropout(self.dropout)(x)
-        pooled = jnp.concatenate([x.mean(1), x.max(1)], -1)
+        pooled = jnp.concatenate([x.mean(1), largest(x, 1)], -1)
         none = nn.Dense(len(PHASES), name="none")(nn.gelu(nn.Dense(self.channels[-1])(pooled)))
         x = x + nn.Dense(self.channels[-1])(pooled)[:, None, :]
         for features, skip in zip(self.channels[-2::-1], skips[::-1], strict=True):

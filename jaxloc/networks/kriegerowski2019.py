@@ -47,6 +47,7 @@ from jaxloc.networks.layers import (
     Norm,
     Traces,
     in_order,
+    largest,
     max_pool,
     station_traces,
     waveforms_of,
@@ -86,7 +87,7 @@ class Model(nn.Module):
         traces = station_traces(observations, *self.log_amplitude)
         steps = self._shared_layers(traces)
         moveout, mean_times = self._times(steps, traces.mask, observations.rate_hz)
-        pooled = jnp.concatenate([steps.mean(1), steps.max(1)], -1)
+        pooled = jnp.concatenate([steps.mean(1), largest(steps, 1)], -1)
         pooled = nn.leaky_relu(nn.Dense(self.width)(pooled), 0.2)
         amplitude = jnp.stack([traces.log_amplitude, _centred(traces.log_amplitude, traces.mask)[0]], -1)
         stations = jnp.concatenate([moveout, pooled, amplitude, jnp.ones_like(amplitude[:, :1])], -1)

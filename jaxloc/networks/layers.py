@@ -14,6 +14,7 @@ So in a Python loop `lax.conv` is up to five times faster and smaller, in a scan
 faster. Training scans, hence `by_slices` follows the backend; set it to choose for yourself.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -181,11 +182,23 @@ def max_pool(
     inputs: Float[Array, "row column channel"], window: tuple[int, int]
 ) -> Float[Array, "row_out column_out channel"]:
     """Largest of each window of rows x columns, windows side by side; the last ones may be cut short."""
-    rows, columns, channels = inputs.shape
+    rows, columns, _ = inputs.shape
     out = [-(-n // w) for n, w in zip((rows, columns), window, strict=True)]
     short = [o * w - n for o, w, n in zip(out, window, (rows, columns), strict=True)]
     padded = jnp.pad(inputs, [(0, short[0]), (0, short[1]), (0, 0)], constant_values=-jnp.inf)
-    return padded.reshape(out[0], window[0], out[1], window[1], channels).max((1, 3))
+    places = itertools.product(*map(range, window))
+    # Not one maximum over an axis: see `largest`.
+    return functools.reduce(jnp.maximum, [padded[row :: window[0], column :: window[1]] for row, column in places])
+
+
+def largest(inputs: Float[Array, "*shape"], axis: int) -> Float[Array, "*rest"]:
+    """The maximum along an axis, with a gradient that is always finite.
+
+    JAX shares the gradient of a maximum out among all elements that equal it, and divides by their number. Where XLA
+    computes the elements anew for that, with other roundings, none may equal it, and the gradient is not a number.
+    """
+    place = jnp.argmax(lax.stop_gradient(inputs), axis, keepdims=True)
+    return jnp.take_along_axis(inputs, place, axis).squeeze(axis)
 
 
 class Traces(NamedTuple):
