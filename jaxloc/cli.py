@@ -1,4 +1,4 @@
-"""The `jaxloc` program: run, locate, evaluate, calibrate, compare. Errors are one line that says what to do."""
+"""The `jaxloc` program: run, locate, evaluate, calibrate, study, compare. Errors are one line that says what to do."""
 
 import argparse
 import sys
@@ -106,6 +106,11 @@ def parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--velocity", type=Path, help="velocity model of another region, as for locate")
     calibrate.set_defaults(command=_calibrate)
 
+    study = commands.add_parser("study", help="many runs, judged alike, in one table and pictures")
+    study.add_argument("study", help="name of a study (a wrong one lists them all)")
+    study.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
+    study.set_defaults(command=_study)
+
     compare = commands.add_parser("compare", help="score cards of several runs side by side")
     compare.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
     compare.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
@@ -138,6 +143,17 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
         experiment.run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
     _show(reporting.read_scores(folder), console)
     console.print(f"run folder: {folder}", markup=False)
+
+
+def _study(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import configuration
+    from jaxloc.studies.study import run_study
+
+    folder = run_study(
+        configuration.load_study(parsed.study, parsed.overrides), lambda line: console.print(line, markup=False)
+    )
+    console.print((folder / "table.md").read_text(), markup=False)
+    console.print(f"table and pictures: {folder}", markup=False)
 
 
 def _show(scores: dict, console: "Console") -> None:

@@ -33,14 +33,22 @@ def plan(study: Mapping[str, Any]) -> list[Planned]:
     """
     cells = [
         Cell(network, method, int(seed), None if size is None else int(size))
-        for network, settings in study["networks"].items()
-        for method in study["methods"]
+        for network, settings in _only(study, "networks").items()
+        for method in _only(study, "methods")
         for seed in study["seeds"]
         for size in settings.get("sizes") or [None]
     ]
     if not cells:
         raise ValueError("the study has no run: give it networks, methods and seeds")
     return [Planned(cell, _configured(study, cell)) for cell in sorted(cells, key=lambda c: (c.size or 0, c.seed))]
+
+
+def _only(study: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Those of the networks or methods that `only` names; all where it names none."""
+    wanted, there = list(study["only"][part]), study[part]
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(there)}")
+    return {name: settings for name, settings in there.items() if name in wanted or not wanted}
 
 
 def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:

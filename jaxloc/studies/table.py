@@ -1,0 +1,124 @@
+"""The table of a study: a row for each cell and condition, and their means over seeds."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxloc.data.files import write_whole
+from jaxloc.metrics import LEVELS, lookup
+
+KEY = ("network", "method", "size", "condition", "as")
+SCORES = {
+    "epicentre_median_km": "epicentre/error/median",
+    "epicentre_mean_km": "epicentre/error/mean",
+    "depth_mae_km": "depth/error/mae",
+    "origin_mae_s": "origin/error/mae",
+    "crps_east_km": "east/crps/mean",
+    "crps_north_km": "north/crps/mean",
+    "crps_depth_km": "depth/crps/mean",
+    "energy_km": "hypocentre/energy/mean",
+    "nll_nats": "hypocentre/nll/mean",
+    "area90_km2": "epicentre/width90/median",
+    "epistemic_share": "epicentre/epistemic_share/mean",
+    **{f"hypocentre_{100 * level:.0f}": f"hypocentre/coverage/{100 * level:.0f}" for level in LEVELS},
+    "epicentre_90": "epicentre/coverage/90",
+    "depth_90": "depth/coverage/90",
+}
+COSTS = ("training_s", "locating_s", "parameters", "auroc_features", "auroc_epistemic", "events")
+SHOWN = (
+    "epicentre_median_km",
+    "depth_mae_km",
+    "energy_km",
+    "nll_nats",
+    "hypocentre_50",
+    "hypocentre_90",
+    "hypocentre_95",
+    "area90_km2",
+    "epistemic_share",
+    "training_s",
+)
+WAYS = ("stated", "calibrated", "catalogue")
+Row = dict[str, Any]
+
+
+def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """A row for each cell, condition and way of stating: as the run states it, as calibrated, and the catalogue's."""
+    rows = []
+    for record in records:
+        for condition, found in record["conditions"].items():
+            own = record["cell"] | {"condition": condition, "locating_s": found["locating_s"]}
+            own |= {name: record[name] for name in ("training_s", "parameters")}
+            own |= {f"auroc_{name}": value for name, value in found["auroc"].items()}
+            for way in WAYS:
+                card = found[way]["card"]
+                scores = {name: _value(card, path) for name, path in SCORES.items()}
+                rows.append(own | {"as": way, "events": card["number"]} | scores)
+    return rows
+
+
+def _value(card: Mapping[str, Any], path: str) -> float:
+    found = lookup(dict(card), path)
+    return np.nan if found is None or found["value"] is None else float(found["value"])
+
+
+def over_seeds(rows: Sequence[Row]) -> list[Row]:
+    """Means over seeds, and the half range between them as `NAME_spread`; `seeds` says of how many."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in KEY), []).append(row)
+    merged = []
+    for key, members in groups.items():
+        row: Row = dict(zip(KEY, key, strict=True)) | {"seeds": len(members)}
+        for name in (*SCORES, *COSTS):
+            values = np.array([member.get(name, np.nan) for member in members], float)
+            row[name] = float(values.mean())
+            row[f"{name}_spread"] = float(np.ptp(values) / 2)
+        merged.append(row)
+    return merged
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """All rows, one a cell, condition and way of stating; an unknown value is an empty field."""
+    text = io.StringIO()
+    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *COSTS[:-1]]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _plain(row.get(name)) for name in names})
+    write_whole(path, text.getvalue().encode())
+
+
+def _plain(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
+    """One condition as a table in Markdown, means over seeds, stated and calibrated coverage side by side."""
+    merged = [row for row in over_seeds(rows) if row["condition"] == condition]
+    calibrated = {tuple(r[n] for n in KEY[:4]): r for r in merged if r["as"] == "calibrated"}
+    header = ["network", "method", "events", *(_title(name) for name in SHOWN), "calibrated 50 / 90 / 95"]
+    lines = [header, ["---"] * len(header)]
+    for row in merged:
+        if row["as"] != "stated":
+            continue
+        other = calibrated.get(tuple(row[name] for name in KEY[:4]), {})
+        after = " / ".join(f"{other.get(f'hypocentre_{level}', np.nan):.3f}" for level in (50, 90, 95))
+        size = "" if row["size"] is None else str(row["size"])
+        lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), after])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _title(name: str) -> str:
+    return name.replace("_km2", " (km²)").replace("_km", " (km)").replace("_nats", " (nats)").replace("_", " ")
+
+
+def _shown(value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,159 @@
+"""Pictures of a study: cost, sharpness, learning curves, and what happens where events are not those of training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from jaxloc.plots import CYCLE, INK, MUTED, coverage_curve, dress, figure, legend, log_ticks, save
+
+Row = Mapping[str, Any]
+ORDINARY = "as trained"
+LEVELS = (50, 68, 90, 95)
+
+
+def write_pictures(folder: Path, rows: Sequence[Row], levels: Mapping[str, Mapping[str, Mapping]]) -> list[Path]:
+    """All pictures of a study into a folder.
+
+    Args:
+        folder: where to.
+        rows: means over seeds (`studies.table.over_seeds`).
+        levels: by network and method, "REGION/level" of every event judged.
+    """
+    written = []
+    for network, methods in levels.items():
+        written.append(folder / f"coverage_{network}.png")
+        coverage_curve(written[-1], methods, f"{network}: coverage as stated")
+    pictures = {"sharpness": sharpness, "cost": cost, "learning": learning_curves, "shifts": shifts}
+    for name, draw in pictures.items():
+        written.append(folder / f"{name}.png")
+        draw(written[-1], rows)
+    return written
+
+
+def miscoverage(row: Row) -> float:
+    """How far coverage of the hypocentre is from nominal, in the mean over 50, 68, 90 and 95 %."""
+    return float(np.mean([abs(row[f"hypocentre_{level}"] - level / 100) for level in LEVELS]))
+
+
+def sharpness(path: Path, rows: Sequence[Row]) -> None:
+    """Size of regions against error of their coverage, stated and calibrated: best is lower left."""
+    _by_network(
+        path,
+        "Sharpness against calibration",
+        _largest(_select(rows, ORDINARY)),
+        ("coverage: mean distance from nominal", miscoverage),
+        ("90 % area, median (km²)", lambda row: row["area90_km2"]),
+    )
+
+
+def cost(path: Path, rows: Sequence[Row]) -> None:
+    """Energy score against time of training."""
+    _by_network(
+        path,
+        "Error against cost",
+        [row for row in _largest(_select(rows, ORDINARY)) if row["as"] == "stated"],
+        ("training (s)", lambda row: row["training_s"]),
+        ("energy score of the hypocentre (km)", lambda row: row["energy_km"]),
+    )
+
+
+def learning_curves(path: Path, rows: Sequence[Row]) -> None:
+    """Energy score against the number of training events."""
+    _lines(
+        path,
+        "Learning curves",
+        [row for row in _select(rows, ORDINARY) if row["as"] == "stated" and row["size"] is not None],
+        ("training events", lambda row: row["size"]),
+        [("energy score of the hypocentre (km)", lambda row: row["energy_km"], None)],
+    )
+
+
+def shifts(path: Path, rows: Sequence[Row]) -> None:
+    """Error and coverage where stations are silent, noise is higher, or the network is another."""
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    _lines(
+        path,
+        "Events unlike those of training, as calibrated on ordinary ones",
+        [row for row in _largest(rows) if row["as"] == "calibrated"],
+        ("", lambda row: conditions.index(row["condition"])),
+        [
+            ("energy score of the hypocentre (km)", lambda row: row["energy_km"], None),
+            ("truths in the 90 % region", lambda row: row["hypocentre_90"], 0.9),
+        ],
+        conditions,
+    )
+
+
+def _select(rows: Sequence[Row], condition: str) -> list[Row]:
+    return [row for row in rows if row["condition"] == condition and row["as"] != "catalogue"]
+
+
+def _largest(rows: Sequence[Row]) -> list[Row]:
+    """Of each network the cells with most training events."""
+    most: dict[str, int] = {}
+    for row in rows:
+        most[row["network"]] = max(most.get(row["network"], 0), row["size"] or 0)
+    return [row for row in rows if (row["size"] or 0) == most[row["network"]]]
+
+
+def _names(rows: Sequence[Row], name: str) -> list[str]:
+    return list(dict.fromkeys(row[name] for row in rows))
+
+
+def _positive(axes: Axes, values: Sequence[float], axis: str) -> None:
+    """Logarithmic where values differ by more than five times, else from zero."""
+    known = [value for value in values if np.isfinite(value) and value > 0]
+    if known and max(known) > 5 * min(known):
+        getattr(axes, f"set_{axis}scale")("log")
+        log_ticks(getattr(axes, f"{axis}axis"), min(known), max(known))
+    elif known:
+        getattr(axes, f"set_{axis}lim")(0, 1.1 * max(known))
+
+
+def _by_network(path: Path, title: str, rows: Sequence[Row], across: tuple, up: tuple) -> None:
+    """A panel a network, a dot a method; an open dot is calibrated."""
+    networks, methods = _names(rows, "network"), _names(rows, "method")
+    new = figure(3.6 * max(1, len(networks)), 3.7, title)
+    for axes, network in zip(np.atleast_1d(new.subplots(1, max(1, len(networks)))), networks, strict=False):
+        own = [row for row in rows if row["network"] == network]
+        dress(axes, across[0], up[0] if network == networks[0] else "", network)
+        for row in own:
+            colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["as"] == "stated"
+            look = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
+            axes.plot(across[1](row), up[1](row), "o", label=row["method"] if filled else None, **look)
+        _positive(axes, [across[1](row) for row in own], "x")
+        _positive(axes, [up[1](row) for row in own], "y")
+    if networks:
+        legend(new.axes[0])
+    save(path, new)
+
+
+def _lines(
+    path: Path, title: str, rows: Sequence[Row], across: tuple, panels: Sequence[tuple], ticks: Sequence[str] = ()
+) -> None:
+    """A column of panels a network, a line a method."""
+    networks, methods = _names(rows, "network"), _names(rows, "method")
+    size = (3.6 * max(1, len(networks)), 0.6 + 3.1 * len(panels))
+    new = figure(*size, title)
+    grid = new.subplots(len(panels), max(1, len(networks)), squeeze=False)
+    for column, network in enumerate(networks):
+        for axes, (label, value, target) in zip(grid[:, column], panels, strict=True):
+            dress(axes, across[0], label if column == 0 else "", network)
+            for method in methods:
+                own = [row for row in rows if (row["network"], row["method"]) == (network, method)]
+                points = sorted((across[1](row), value(row)) for row in own)
+                colour = CYCLE[methods.index(method) % len(CYCLE)]
+                axes.plot(
+                    *zip(*points, strict=True), "o-", color=colour, linewidth=1.5, markersize=4, label=method
+                ) if points else None
+            if target is not None:
+                axes.axhline(target, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+                axes.set_ylim(0, 1.02)
+            if ticks:
+                axes.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", fontsize=7, color=MUTED)
+    if networks:
+        legend(grid[0, 0])
+    save(path, new)
