@@ -4,6 +4,7 @@ from jaxloc.posteriors.laplace import laplace as laplace
 from jaxloc.posteriors.point import dropout as dropout
 from jaxloc.posteriors.point import point as point
 from jaxloc.posteriors.swag import swag as swag
+from jaxloc.posteriors.target import by_event as by_event
 from jaxloc.posteriors.target import prior_mean as prior_mean
 from jaxloc.posteriors.target import prior_scale as prior_scale
 from jaxloc.posteriors.target import target as target

@@ -10,7 +10,7 @@ first, random numbers are drawn elsewhere (`DrawnApart`), and for all, the diver
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,12 @@ from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
-from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+from jaxloc.random_numbers import drawn_apart
+from jaxloc.types import Batch, Info, Method, Params, Target, Variation, Weights
 
+ESTIMATORS = ("plain", "flipout", "local")
 SITE = "displacement"
 MIDDLE, SPREAD, FACTOR = f"{SITE}_loc", f"{SITE}_scale", f"{SITE}_factor"
-PIECES = 4
 MAX_FULL = 5000  # weights whose full covariance is fitted: 25 million numbers, and as many twice in Adam
 
 
@@ -41,21 +42,17 @@ class Family(NamedTuple):
 
 
 class DrawnApart(dist.Normal):
-    """A normal distribution whose random numbers are drawn in a loop of their own.
+    """A normal distribution whose random numbers are drawn in a loop of their own (`random_numbers.drawn_apart`).
 
-    XLA fuses the drawing into whatever takes a slice of the numbers, here each layer, forward and backward, and draws
-    anew in each: a training step took two to four times as long. It does not fuse across loops. (A site for every array
-    of weights is as fast, but takes two to three times as long to compile.)
+    (A site for every array of weights is as fast, but takes two to three times as long to compile.)
     """
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
     ) -> Array:
         """Draws of shape `sample_shape + batch_shape`."""
-        shape = self.shape(sample_shape)
-        size = math.prod(shape)
-        pieces = jax.lax.map(lambda k: jax.random.normal(k, (-(-size // PIECES),)), jax.random.split(key, PIECES))
-        return self.loc + self.scale * pieces.ravel()[:size].reshape(shape)
+        numbers: Any = drawn_apart(jax.random.normal, key, self.shape(sample_shape))
+        return self.loc + self.scale * numbers
 
 
 def mean_field(
@@ -64,22 +61,39 @@ def mean_field(
     *,
     initial_scale: float = 0.05,
     temperature: float = 1.0,
+    estimator: str = "plain",
 ) -> Method:
     """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
+
+    The bound is the same for every estimator of its gradient, and so is the posterior; the noise of steps is not:
+
+    * `plain`: one draw of weights a step, the same for all events of a batch. The cheapest.
+    * `flipout` (Wen and others 2018): every event flips the signs of that draw, by channel, in linear layers.
+    * `local` (Kingma and others 2015): in dense layers that see an event once, every event draws outputs in place of
+      weights; flipout elsewhere, for outputs that share weights depend on one another: those of a convolution are no
+      independent draws.
+
+    Networks decide what differs by event (`networks/event_weights.py`); one that knows nothing of it has `plain`.
 
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser.
         initial_scale: first standard deviation of every weight, in standard deviations of its prior.
         temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
+        estimator: "plain", "flipout" or "local".
+
+    Raises:
+        ValueError: for another estimator; names it.
     """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     size = _size(target)
     first = {
         MIDDLE: (jnp.zeros(size), constraints.real),
         SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
     }
     family = Family(first, lambda fitted: DrawnApart(fitted[MIDDLE], fitted[SPREAD]).to_event(1))
-    return variational(target, optimizer, family, temperature)
+    return variational(target, optimizer, family, temperature, estimator)
 
 
 def low_rank(
@@ -145,12 +159,17 @@ def full_covariance(
 
 
 def variational(
-    target: Target, optimizer: optax.GradientTransformation, family: Family, temperature: float = 1.0
+    target: Target,
+    optimizer: optax.GradientTransformation,
+    family: Family,
+    temperature: float = 1.0,
+    estimator: str = "plain",
 ) -> Method:
     """Variational inference with any family of distributions.
 
     The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
-    prior once. Losses are divided by `num_data`: nats an event.
+    prior once. Losses are divided by `num_data`: nats an event. Estimators other than `plain` are for
+    independent normals.
     """
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
@@ -158,19 +177,28 @@ def variational(
     def weights_of(z: Array) -> Weights:
         return Weights(unravel(centre + scale * z))
 
+    def varied(z: Array) -> Weights:
+        if estimator == "plain":
+            return weights_of(z)
+        fitted, key = parameters(), cast(PRNGKeyArray, numpyro.prng_key())
+        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * fitted[SPREAD])
+        return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
+
+    def parameters() -> Any:
+        return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
+
     def model(batch: Batch | None) -> None:
         with handlers.scale(scale=temperature):
             z: Any = numpyro.sample(SITE, dist.Normal(0, 1).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site
             return
-        log_likelihood = target.log_likelihood(weights_of(z), batch)
+        log_likelihood = target.log_likelihood(varied(z), batch)
         with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
             numpyro.factor("log_likelihood", log_likelihood)
 
     def guide(batch: Batch | None) -> None:
-        fitted: Any = {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
         with handlers.scale(scale=temperature):
-            numpyro.sample(SITE, family.distribution(fitted))
+            numpyro.sample(SITE, family.distribution(parameters()))
 
     per_event = 1 / target.num_data
     svi = SVI(
