@@ -12,13 +12,14 @@ import optax
 import pytest
 from cases import quick_jit
 from jax.flatten_util import ravel_pytree
+from test_event_weights import varied
 from test_posteriors import DIM, NOISE, PRIOR, analytic, data, falling, fit, linear, start
 from test_weight_posteriors import settings
 
 from jaxloc import posteriors, regression
 from jaxloc.networks.binding import applied, bind, initialised
 from jaxloc.networks.layers import Conv1D, Conv2D
-from jaxloc.types import Head, Variation, Weights
+from jaxloc.types import Head, Weights
 from jaxloc.weight_posteriors import configured
 
 ESTIMATORS = ("plain", "flipout", "local")
@@ -152,26 +153,6 @@ def test_every_network_has_flipout(name):
     assert update._cache_size() == 1
 
 
-def varied(params, key, sd=0.3):
-    """Weights that vary by event, about a middle of a third of the draw; by flipout where there is no `sd`."""
-    change = jax.tree.map(lambda x: 2 / 3 * x, params)
-    widths = None if sd is None else jax.tree.map(lambda x: jnp.full_like(x, sd), params)
-    return Weights(params, None, Variation(key, change, widths))
-
-
-class Common(nn.Module):
-    """A dense layer that all rows go through, under a transformation or call by call."""
-
-    lifted: bool
-
-    @nn.compact
-    def __call__(self, x):
-        if not self.lifted:
-            layer = nn.Dense(3)
-            return jnp.stack([layer(row) for row in x])
-        return nn.vmap(nn.Dense, variable_axes={"params": None}, split_rngs={"params": False})(3)(x)
-
-
 def test_events_that_are_alike_have_other_weights():
     params, target = goal(Dense())
     alike = jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), rows())
@@ -182,32 +163,7 @@ def test_events_that_are_alike_have_other_weights():
     assert one == pytest.approx(float(other), rel=1e-5)
 
 
-def test_layers_that_are_met_again_have_the_same_weights():
-    x = jnp.ones((2, 4))
-    for module in (Common(lifted=True), Common(lifted=False), nn.Dense(3)):
-        params = initialised(module, jax.random.key(0), x)
-        flipped = [varied(params, jax.random.key(k), sd=None) for k in range(3)]
-        draws = jnp.stack([applied(module, weights, x) for weights in flipped])
-        np.testing.assert_allclose(draws[:, 0], draws[:, 1], rtol=1e-6)
-        assert np.abs(draws[0] - draws[1]).max() > 1e-3
-    for module in (Common(lifted=True), nn.Dense(3)):
-        params = initialised(module, jax.random.key(0), x)
-        np.testing.assert_allclose(*applied(module, varied(params, jax.random.key(1)), x), rtol=1e-6)
-
-
-def test_local_reparameterisation_refuses_a_layer_that_is_called_again():
-    x, module = jnp.ones((2, 4)), Common(lifted=False)
-    params = initialised(module, jax.random.key(0), x)
-    with pytest.raises(ValueError, match="layer 'Dense_0' is called more than once an event"):
-        applied(module, varied(params, jax.random.key(1)), x)
-
-
-def test_what_is_not_seen_through_has_the_draw_itself():
-    """A checkpointed layer, and a network that is no Flax module."""
-    x, module = jnp.ones((2, 4)), nn.remat(nn.Dense)(3)
-    params = initialised(module, jax.random.key(0), x)
-    own = applied(module, Weights(params), x)
-    np.testing.assert_array_equal(applied(module, varied(params, jax.random.key(1)), x), own)
+def test_a_network_that_is_no_flax_module_has_the_draw_itself():
     steps = [fit(posteriors.mean_field(linear(), falling(3), estimator=e), start(), 3)[1].loss for e in ESTIMATORS]
     np.testing.assert_array_equal(steps[0], steps[1])
     np.testing.assert_array_equal(steps[0], steps[2])
