@@ -133,10 +133,10 @@ def _log_prob(likelihood: Likelihood, raw: Array, target: Array) -> Float[Array,
 
 
 def _target(module: nn.Module, likelihood: Likelihood, centre: Params, scale: Params, number: int) -> Target:
-    def log_likelihood(weights: Weights, rows: Rows) -> Float[Array, " row"]:
-        return jax.vmap(lambda x, y: _log_prob(likelihood, applied(module, weights, x), y))(*rows)
+    def of_row(weights: Weights, row: Rows) -> Float[Array, ""]:
+        return _log_prob(likelihood, applied(module, weights, row.features), row.targets)
 
-    return posteriors.with_normal_prior(log_likelihood, centre, scale, number)
+    return posteriors.with_normal_prior(posteriors.by_event(of_row), centre, scale, number)
 
 
 def _trained(

@@ -56,11 +56,28 @@ class Batch(NamedTuple):
     labels: Labels
 
 
+class Variation(NamedTuple):
+    """How weights that are independent normals may differ from event to event, while a posterior is fitted.
+
+    `change` is what a draw adds to the middle: params = middle + change. `sd`, where it is given, holds the normals'
+    standard deviations. Both are trees like the parameters, with None for arrays that are the same in every draw.
+    """
+
+    key: PRNGKeyArray
+    change: Params
+    sd: Params | None = None
+
+
 class Weights(NamedTuple):
-    """One draw of a network: parameters, and a key only where the forward pass is random."""
+    """One draw of a network: parameters, and a key only where the forward pass is random.
+
+    Where there is a `variation`, a network may use for every event another draw than `params`, of the same
+    distribution; to use `params` for all of them is right as well, only noisier.
+    """
 
     params: Params
     key: PRNGKeyArray | None = None
+    variation: Variation | None = None
 
 
 class Network(NamedTuple):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from jaxloc.networks.event_weights import of_event
 from jaxloc.types import Network, Observations, Params, Weights
 
 
@@ -42,9 +43,16 @@ def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
 
 
 def applied(module: nn.Module, weights: Weights, inputs: PyTree) -> PyTree[Array]:
-    """The output of any module; dropout is active only where the weights carry a key."""
+    """The output of any module; dropout is active only where the weights carry a key.
+
+    Weights with a variation differ from call to call with its key (`event_weights`).
+    """
     rngs = None if weights.key is None else {"dropout": weights.key}
-    return module.apply({"params": weights.params}, inputs, rngs=rngs)
+    run = lambda: module.apply({"params": weights.params}, inputs, rngs=rngs)
+    if weights.variation is None:
+        return run()
+    with nn.intercept_methods(of_event(weights.params, weights.variation)):
+        return run()
 
 
 def hidden_features(module: nn.Module, weights: Weights, inputs: PyTree) -> Float[Array, " feature"]:

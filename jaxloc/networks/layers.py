@@ -94,13 +94,17 @@ def _he_normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
     return nn.initializers.he_normal()(key, (math.prod(shape[:-1]), shape[-1])).reshape(shape)
 
 
+def goes_by_slices(module: "Conv1D | Conv2D") -> bool:
+    """Whether a layer is a matrix product of shifted slices: as it was told, else on the CPU only."""
+    return jax.default_backend() == "cpu" if module.by_slices is None else module.by_slices
+
+
 def _convolution(
     module: "Conv1D | Conv2D", inputs: Array, window: tuple[int, ...], strides: tuple, dilation: tuple
 ) -> Array:
     shape = (*window, inputs.shape[-1], module.features)
     kernel = module.param("kernel", _he_normal, shape)
-    by_slices = jax.default_backend() == "cpu" if module.by_slices is None else module.by_slices
-    outputs = convolve(inputs, kernel, strides, dilation, module.padding, by_slices)
+    outputs = convolve(inputs, kernel, strides, dilation, module.padding, goes_by_slices(module))
     if not module.use_bias:
         return outputs
     return outputs + module.param("bias", nn.initializers.zeros, (module.features,))

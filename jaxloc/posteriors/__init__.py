@@ -8,6 +8,7 @@ from jaxloc.posteriors.stein import stein as stein
 from jaxloc.posteriors.stochastic_gradient import sghmc as sghmc
 from jaxloc.posteriors.stochastic_gradient import sgld as sgld
 from jaxloc.posteriors.swag import swag as swag
+from jaxloc.posteriors.target import by_event as by_event
 from jaxloc.posteriors.target import prior_mean as prior_mean
 from jaxloc.posteriors.target import prior_scale as prior_scale
 from jaxloc.posteriors.target import target as target

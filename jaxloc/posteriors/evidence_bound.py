@@ -7,7 +7,7 @@ over it stands for the evidence. Arrays under "physics" keep theirs, which is th
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,11 @@ from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
-from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+from jaxloc.types import Batch, Info, Method, Params, Target, Variation, Weights
 
 SITE = "displacement"
-MIDDLE = f"{SITE}_loc"
+MIDDLE, SPREAD = f"{SITE}_loc", f"{SITE}_scale"
+ESTIMATORS = ("plain", "flipout", "local")
 LOG_WIDTH = "log_prior_width"
 
 
@@ -44,12 +45,14 @@ def variational(
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
+    estimator: str = "plain",
 ) -> Method:
     """Variational inference with any family of distributions.
 
     The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
     prior once. Losses are divided by `num_data`: nats an event. They tell the whole divergence, also while it counts
-    for less, so that those of different steps can be compared.
+    for less, so that those of different steps can be compared. Estimators other than `plain` are for families of
+    independent normals, which have `SPREAD` among their parameters.
 
     Raises:
         ValueError: where the number of steps of the warm-up is negative.
@@ -63,6 +66,16 @@ def variational(
     def weights_of(z: Array) -> Weights:
         return Weights(unravel(centre + scale * z))
 
+    def varied(z: Array) -> Weights:
+        if estimator == "plain":
+            return weights_of(z)
+        fitted, key = parameters(), cast(PRNGKeyArray, numpyro.prng_key())
+        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * fitted[SPREAD])
+        return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
+
+    def parameters() -> Any:
+        return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
+
     def width(log_width: Array | None) -> Array | float:
         """Of the prior of displacements: one, or what was learnt."""
         return 1.0 if log_width is None else jnp.exp(learnt * log_width)[array_of]
@@ -73,14 +86,13 @@ def variational(
             z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site
             return
-        log_likelihood = target.log_likelihood(weights_of(z), batch)
+        log_likelihood = target.log_likelihood(varied(z), batch)
         with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
             numpyro.factor("log_likelihood", log_likelihood)
 
     def guide(batch: Batch | None, weight: Array | float = temperature) -> None:
-        fitted: Any = {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
         with handlers.scale(scale=weight):
-            numpyro.sample(SITE, family.distribution(fitted))
+            numpyro.sample(SITE, family.distribution(parameters()))
 
     per_event = 1 / target.num_data
     svi = SVI(

@@ -56,13 +56,31 @@ def target(network: Network, head: Head, mean: Params, scale: Params, num_data: 
     if num_data < 1:
         raise ValueError(f"num_data must be the number of training events, at least 1, got {num_data}")
 
-    def log_likelihood(weights: Weights, batch: Batch) -> Float[Array, " event"]:
-        def of_event(event: Batch) -> Float[Array, ""]:
-            return head.log_likelihood(network.apply(weights, event.observations), event.labels)
+    def of_event(weights: Weights, event: Batch) -> Float[Array, ""]:
+        return head.log_likelihood(network.apply(weights, event.observations), event.labels)
 
-        return jax.vmap(of_event)(batch)
+    return with_normal_prior(by_event(of_event), mean, scale, num_data)
 
-    return with_normal_prior(log_likelihood, mean, scale, num_data)
+
+def by_event(
+    of_event: Callable[[Weights, Any], Float[Array, ""]],
+) -> Callable[[Weights, Any], Float[Array, " event"]]:
+    """A log-likelihood of one event to that of a batch; what varies by event has a key of its own in each."""
+
+    def of_batch(weights: Weights, batch: Any) -> Float[Array, " event"]:
+        def one(number: Array, event: Any) -> Float[Array, ""]:
+            return of_event(_of_event(weights, number), event)
+
+        return jax.vmap(one)(jnp.arange(len(jax.tree.leaves(batch)[0])), batch)
+
+    return of_batch
+
+
+def _of_event(weights: Weights, number: Array) -> Weights:
+    if weights.variation is None:
+        return weights
+    key = jax.random.fold_in(weights.variation.key, number)
+    return weights._replace(variation=weights.variation._replace(key=key))
 
 
 def with_normal_prior(

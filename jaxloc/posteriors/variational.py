@@ -8,7 +8,7 @@ Guides are those of NumPyro's AutoNormal, AutoLowRankMultivariateNormal and Auto
 first, random numbers are drawn elsewhere (`DrawnApart`), and for all, the divergence from the prior is told apart.
 """
 
-import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,30 +17,26 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 from numpyro.distributions import constraints
 
-from jaxloc.posteriors.evidence_bound import MIDDLE, SITE, Family, variational
+from jaxloc.posteriors.evidence_bound import ESTIMATORS, MIDDLE, SITE, SPREAD, Family, variational
+from jaxloc.random_numbers import drawn_apart
 from jaxloc.types import Method, Target
 
-SPREAD, FACTOR = f"{SITE}_scale", f"{SITE}_factor"
-PIECES = 4
+FACTOR = f"{SITE}_factor"
 MAX_FULL = 5000  # weights whose full covariance is fitted: 25 million numbers, and as many twice in Adam
 
 
 class DrawnApart(dist.Normal):
-    """A normal distribution whose random numbers are drawn in a loop of their own.
+    """A normal distribution whose random numbers are drawn in a loop of their own (`random_numbers.drawn_apart`).
 
-    XLA fuses the drawing into whatever takes a slice of the numbers, here each layer, forward and backward, and draws
-    anew in each: a training step took two to four times as long. It does not fuse across loops. (A site for every array
-    of weights is as fast, but takes two to three times as long to compile.)
+    (A site for every array of weights is as fast, but takes two to three times as long to compile.)
     """
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
     ) -> Array:
         """Draws of shape `sample_shape + batch_shape`."""
-        shape = self.shape(sample_shape)
-        size = math.prod(shape)
-        pieces = jax.lax.map(lambda k: jax.random.normal(k, (-(-size // PIECES),)), jax.random.split(key, PIECES))
-        return self.loc + self.scale * pieces.ravel()[:size].reshape(shape)
+        numbers: Any = drawn_apart(jax.random.normal, key, self.shape(sample_shape))
+        return self.loc + self.scale * numbers
 
 
 def mean_field(
@@ -51,8 +47,19 @@ def mean_field(
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
+    estimator: str = "plain",
 ) -> Method:
     """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
+
+    The bound is the same for every estimator of its gradient, and so is the posterior; the noise of steps is not:
+
+    * `plain`: one draw of weights a step, the same for all events of a batch. The cheapest.
+    * `flipout` (Wen and others 2018): every event flips the signs of that draw, by channel, in linear layers.
+    * `local` (Kingma and others 2015): in dense layers that see an event once, every event draws outputs in place of
+      weights; flipout elsewhere, for outputs that share weights depend on one another: those of a convolution are no
+      independent draws.
+
+    Networks decide what differs by event (`networks/event_weights.py`); one that knows nothing of it has `plain`.
 
     Args:
         target: likelihood and prior.
@@ -61,14 +68,20 @@ def mean_field(
         temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
         warm_up: steps over which the divergence's weight rises to the temperature (Sønderby and others 2016).
         learn_prior: whether the prior's width is fitted too, a factor for each array of weights but those of physics.
+        estimator: "plain", "flipout" or "local".
+
+    Raises:
+        ValueError: for another estimator; names it.
     """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     size = _size(target)
     first = {
         MIDDLE: (jnp.zeros(size), constraints.real),
         SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
     }
     family = Family(first, lambda fitted: DrawnApart(fitted[MIDDLE], fitted[SPREAD]).to_event(1))
-    return variational(target, optimizer, family, temperature, warm_up, learn_prior)
+    return variational(target, optimizer, family, temperature, warm_up, learn_prior, estimator)
 
 
 def low_rank(

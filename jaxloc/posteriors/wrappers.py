@@ -1,7 +1,7 @@
 """Wrappers: a method made into another one."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,9 +76,18 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
         parts = {True: iter(free), False: iter(fixed)}
         return tree.unflatten([next(parts[yes]) for yes in chosen])
 
+    def of_all(weights: Weights, fixed: list[Array]) -> Weights:
+        """All weights of a draw; those that stay vary in no event."""
+        still: list[Any] = [None] * len(fixed)
+        variation = weights.variation
+        if variation is not None:
+            sd = variation.sd and whole(variation.sd, still)
+            variation = variation._replace(change=whole(variation.change, still), sd=sd)
+        return Weights(whole(weights.params, fixed), weights.key, variation)
+
     def inside(fixed: list[Array]) -> Method:
         own = Target(
-            lambda weights, batch: target.log_likelihood(Weights(whole(weights.params, fixed), weights.key), batch),
+            lambda weights, batch: target.log_likelihood(of_all(weights, fixed), batch),
             lambda free: target.log_prior(whole(free, fixed)),
             part(target.prior_mean, True),
             part(target.prior_scale, True),
