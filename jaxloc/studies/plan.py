@@ -35,6 +35,7 @@ def plan(study: Mapping[str, Any]) -> list[Planned]:
         Cell(network, method, int(seed), None if size is None else int(size))
         for network, settings in _only(study, "networks").items()
         for method in _only(study, "methods")
+        if method in (settings.get("methods") or [method])
         for seed in study["seeds"]
         for size in settings.get("sizes") or [None]
     ]
