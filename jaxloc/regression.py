@@ -61,6 +61,7 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 1e-2,
     prior_scale: float = 1.0,
+    members: int = 1,
 ) -> Fit:
     """Fit the weights: to their mode first, from which the posterior starts; `steps` each.
 
@@ -78,21 +79,24 @@ def fit(
         batch_size: rows a step; all of them where there are fewer.
         learning_rate: the highest, after a warm-up and before its decay.
         prior_scale: multiplies the prior's width.
+        members: of an ensemble of such posteriors, which differ by their first weights.
 
     Raises:
         ValueError: where rows do not fit together, values are not finite, or the module keeps state; tells which.
     """
     rows = _checked(features, targets)
     key_start, key_mode, key_posterior = jax.random.split(key, 3)
-    params = jax.jit(partial(initialised, module))(key_start, rows.features[0])
-    centre, scale = posteriors.prior_mean(params), posteriors.prior_scale(params, prior_scale)
+    first = jax.jit(jax.vmap(partial(initialised, module), (0, None)))
+    params = first(jax.random.split(key_start, members), rows.features[0])
+    one = jax.tree.map(lambda x: x[0], params)
+    centre, scale = posteriors.prior_mean(one), posteriors.prior_scale(one, prior_scale)
     target = _target(module, likelihood, centre, scale, len(rows.features))
     optimizer = training.optimizer(learning_rate, steps)
-    mode = posteriors.point(target, optimizer)
+    mode = posteriors.ensemble(posteriors.point(target, optimizer), members)
     state, losses = _trained(key_mode, mode, params, rows, steps, batch_size)
     if method is posteriors.point:
         return Fit(module, likelihood, mode, state, losses)
-    chosen = method(target, optimizer)
+    chosen = posteriors.ensemble(method(target, optimizer), members)
     state, losses = _trained(key_posterior, chosen, state.params, rows, steps, batch_size)
     return Fit(module, likelihood, chosen, state, losses)
 
