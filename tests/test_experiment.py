@@ -11,6 +11,9 @@ import pytest
 from obspy import read_events
 
 from jaxloc import cli, configuration, experiment
+from jaxloc.application import refuse_training_events
+from jaxloc.calibration_file import read_calibration
+from jaxloc.data.catalogues import read_csv
 from jaxloc.data.seisbench import write_seisbench
 from jaxloc.experiment_data import open_sources
 
@@ -113,6 +116,37 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     assert picture.stat().st_size > 10_000
 
 
+def test_a_calibrated_run_states_calibrated_errors(finished, labelled, tmp_path, capsys):
+    folder = tmp_path / "calibrated"
+    shutil.copytree(finished, folder)
+    assert cli.main(["calibrate", str(folder), "--events", "12", "--map", "temperature"]) == 0
+    told = capsys.readouterr().out
+    assert "cross-fitted on 12 events" in told
+    assert "12 events are too few for an alarm: 39 are needed" in told
+    calibration = read_calibration(folder)
+    assert (calibration.number, calibration.map.kind) == (12, "temperature")
+    card = tmp_path / "card"
+    assert cli.main(["evaluate", str(folder), str(labelled), "--output", str(card)]) == 0
+    assert "calibrated by 12 events" in capsys.readouterr().out
+    scores = json.loads((card / "scores.json").read_text())
+    ratio = [scores[name]["depth"]["stated"]["mean"]["value"] for name in ("calibrated", "locator")]
+    assert ratio[0] / ratio[1] == pytest.approx(np.sqrt(calibration.map.values[0]), rel=1e-3)
+    widths = []
+    for extra in ([], ["--raw"]):
+        out = tmp_path / f"out{len(extra)}"
+        assert cli.main(["locate", str(folder), str(labelled), "--output", str(out), *extra]) == 0
+        widths.append(read_csv(out / "events.csv")[0].covariance[2, 2])
+    assert widths[0] / widths[1] == pytest.approx(calibration.map.values[0], rel=1e-3)
+
+
+def test_events_of_training_calibrate_nothing(finished):
+    _, fitted = experiment.load(finished)
+    sources = open_sources(tiny(finished)["data"], 0)
+    refuse_training_events(fitted, sources.dev.take(np.arange(3)))
+    with pytest.raises(ValueError, match="3 of 3 events are training events of this run"):
+        refuse_training_events(fitted, sources.train.take(np.arange(3)))
+
+
 def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, labelled):
     _, fitted = experiment.load(finished)
     from jaxloc.application import open_input
@@ -143,6 +177,9 @@ WRONG = [
     (["locate", "{run}", "{tmp}/missing"], "no such file or folder"),
     (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
     (["compare", "{tmp}"], "has no scores.json"),
+    (["calibrate", "{run}", "{labelled}", "--split", "test"], "test"),
+    (["study", "everything"], "no such study: 'everything'; the studies are uncertainty"),
+    (["study", "uncertainty", "seedz=[1]"], "seedz"),
     (["compare", "{run}", "--output", "{tmp}/cards"], "must end in one of .png, .pdf, .svg"),
 ]
 

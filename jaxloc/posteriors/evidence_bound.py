@@ -49,10 +49,10 @@ def variational(
 ) -> Method:
     """Variational inference with any family of distributions.
 
-    The likelihood of a batch counts for all `num_data` events (a NumPyro plate), the divergence from the
-    prior once. Losses are divided by `num_data`: nats an event. They tell the whole divergence, also while it counts
-    for less, so that those of different steps can be compared. Estimators other than `plain` are for families of
-    independent normals, which have `SPREAD` among their parameters.
+    The likelihood of a batch counts for all `num_data` events, the divergence from the prior once. Losses are divided
+    by `num_data`: nats an event. They tell the whole divergence, also while it counts for less, so that those of
+    different steps can be compared. Estimators other than `plain` are for families of independent normals, which have
+    `SPREAD` among their parameters.
 
     Raises:
         ValueError: where the number of steps of the warm-up is negative.
@@ -87,7 +87,8 @@ def variational(
         if batch is None:  # the guide asks only for the site
             return
         log_likelihood = target.log_likelihood(varied(z), batch)
-        with numpyro.plate("events", target.num_data, subsample_size=log_likelihood.shape[0]):
+        # No plate: it refuses a batch that goes through few events more than once.
+        with handlers.scale(scale=target.num_data / log_likelihood.shape[0]):
             numpyro.factor("log_likelihood", log_likelihood)
 
     def guide(batch: Batch | None, weight: Array | float = temperature) -> None:

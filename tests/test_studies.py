@@ -1,0 +1,120 @@
+"""Studies: which runs there are, what they share, under which conditions they are judged, and their table."""
+
+import csv
+
+import jax
+import numpy as np
+import pytest
+
+from jaxloc import cli, configuration
+from jaxloc.studies import table
+from jaxloc.studies.conditions import conditions
+from jaxloc.studies.plan import plan, stages_in_common
+
+TINY = [
+    "processes=1",
+    "only.networks=[kriegerowski2019]",
+    "only.methods=[point,mean_field]",
+    "networks.kriegerowski2019.sizes=[12]",
+    "networks.kriegerowski2019.overrides=['stages.learn.steps=10','stages.weights.steps=10','network.width=2',"
+    "'data.num_dev=6','data.num_stations=5','posterior.draws=2']",
+    "judged.events=8",
+    "judged.calibration=10",
+    "judged.shifted=8",
+    "judged.drop_stations=[2]",
+    "judged.noise=[3.0]",
+]
+
+
+def planned(tmp_path, *overrides):
+    return plan(configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", *overrides]))
+
+
+def test_a_study_is_every_combination(tmp_path):
+    cells = [each.cell for each in planned(tmp_path, "seeds=[0,1]")]
+    assert len(cells) == len(set(cells)) == 4
+    assert {cell.method for cell in cells} == {"point", "mean_field"}
+    assert {cell.size for cell in cells} == {12}
+    folders = {each.config["run_dir"] for each in planned(tmp_path, "seeds=[0,1]")}
+    assert len(folders) == 4
+    # The same run has the same folder, whatever else the study holds.
+    assert {each.config["run_dir"] for each in planned(tmp_path)} < folders
+
+
+def test_runs_share_the_stages_that_are_alike(tmp_path):
+    point, mean_field = (each.config for each in planned(tmp_path))
+    assert stages_in_common(point, mean_field) == ["learn"]
+    assert stages_in_common(point, mean_field | {"seed": 1}) == []
+    ensemble = {**point, "posterior": {**point["posterior"], "members": 2}}
+    assert stages_in_common(point, ensemble) == []
+
+
+def test_what_a_study_does_not_have_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"only\.methods names 'magic'; the study has point, mean_field"):
+        planned(tmp_path, "only.methods=[magic]")
+    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are uncertainty"):
+        configuration.load_study("everything", [])
+
+
+def test_conditions_alter_what_they_say_and_nothing_else(tmp_path):
+    config = planned(tmp_path)[0].config
+    judged = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0], "elsewhere": True}
+    found = dict(conditions(config["data"], 0, judged, any_station=True))
+    assert list(found) == ["as trained", "2 stations silent", "noise 3", "another network"]
+    batches = {name: dataset.take(np.arange(3)) for name, dataset in found.items()}
+    ordinary, silent, noisy, other = (batches[name] for name in found)
+    assert (ordinary.observations.station_mask.sum(1) - silent.observations.station_mask.sum(1) == 2).all()
+    alive = silent.observations.station_mask
+    same = np.where(alive[:, :, None, None], ordinary.observations.waveforms, 0)
+    np.testing.assert_allclose(silent.observations.waveforms, same)
+    np.testing.assert_array_equal(ordinary.labels["hypocentre"].value, noisy.labels["hypocentre"].value)
+    early = [np.asarray(b.observations.waveforms)[..., :30].std() for b in (ordinary, noisy)]
+    # Three times the noise on top of it: sqrt(10) times as much, by the luck of 15 traces of 30 samples.
+    assert early[1] / early[0] == pytest.approx(np.sqrt(10), rel=0.35)
+    assert (other.observations.station_index == -1).all()
+    assert not {s.code for s in found["another network"].stations} & {s.code for s in found["as trained"].stations}
+    assert "another network" not in dict(conditions(config["data"], 0, judged, any_station=False))
+
+
+def rows(energy):
+    own = {"network": "a", "method": "b", "size": 10, "condition": "as trained", "as": "stated"}
+    scores = dict.fromkeys(table.SCORES, 0.5) | dict.fromkeys(table.COSTS, 1.0)
+    return [own | scores | {"seed": seed, "energy_km": value} for seed, value in enumerate(energy)]
+
+
+def test_seeds_are_averaged_and_their_spread_is_told():
+    (row,) = table.over_seeds(rows([1.0, 2.0, 4.0]))
+    assert (row["seeds"], row["energy_km"], row["energy_km_spread"]) == (3, pytest.approx(7 / 3), 1.5)
+    text = table.markdown(rows([1.0, 3.0]))
+    assert len({line.count("|") for line in text.splitlines()}) == 1
+    assert "| a | b | 10 |" in text
+
+
+@pytest.mark.slow
+def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkeypatch):
+    # In this process: a new one would only compile it all again.
+    from jaxloc.studies import cell, study
+
+    def here(waiting, planned, judged, processes):
+        for each in waiting:
+            yield each, cell.run_cell(each, planned, judged)
+
+    monkeypatch.setattr(study, "_side_by_side", here)
+    jax.config.update("jax_disable_most_optimizations", True)
+    few = ["only.methods=[mean_field]", "judged.noise=[]"]
+    arguments = ["study", "uncertainty", f"folder={tmp_path}/study", *TINY, *few]
+    try:
+        assert cli.main(arguments) == 0
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+    assert "1 runs, 0 of them there already" in capsys.readouterr().out
+    with (tmp_path / "study" / "table.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert {row["condition"] for row in found} == {"as trained", "2 stations silent"}
+    assert {row["as"] for row in found} == {"stated", "calibrated", "catalogue"}
+    assert all(float(row["energy_km"]) > 0 for row in found)
+    assert all(0 <= float(row["auroc_features"]) <= 1 for row in found)
+    pictures = {path.name for path in (tmp_path / "study").glob("*.png")}
+    assert pictures == {"coverage_kriegerowski2019.png", "sharpness.png", "cost.png", "learning.png", "shifts.png"}
+    assert cli.main(arguments) == 0
+    assert "1 runs, 1 of them there already" in capsys.readouterr().out
