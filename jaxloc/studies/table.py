@@ -28,6 +28,8 @@ SCORES = {
     "epicentre_90": "epicentre/coverage/90",
     "depth_90": "depth/coverage/90",
 }
+UNIFORM = {f"sbc_p_{region}": f"{region}/pit_uniformity" for region in ("east", "north", "depth", "origin")}
+"""Simulation-based calibration (Talts and others 2018): p-values of uniform ranks of truths, by Cramér and von Mises."""
 COSTS = ("training_s", "locating_s", "parameters", "auroc_features", "auroc_epistemic", "events")
 SHOWN = (
     "epicentre_median_km",
@@ -56,13 +58,14 @@ def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
             for way in WAYS:
                 card = found[way]["card"]
                 scores = {name: _value(card, path) for name, path in SCORES.items()}
+                scores |= {name: _value(card, path, "p_value") for name, path in UNIFORM.items()}
                 rows.append(own | {"as": way, "events": card["number"]} | scores)
     return rows
 
 
-def _value(card: Mapping[str, Any], path: str) -> float:
+def _value(card: Mapping[str, Any], path: str, name: str = "value") -> float:
     found = lookup(dict(card), path)
-    return np.nan if found is None or found["value"] is None else float(found["value"])
+    return np.nan if found is None or found[name] is None else float(found[name])
 
 
 def over_seeds(rows: Sequence[Row]) -> list[Row]:
@@ -84,7 +87,7 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """All rows, one a cell, condition and way of stating; an unknown value is an empty field."""
     text = io.StringIO()
-    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *COSTS[:-1]]
+    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *UNIFORM, *COSTS[:-1]]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
