@@ -29,7 +29,7 @@ SCORES = {
     "depth_90": "depth/coverage/90",
 }
 UNIFORM = {f"sbc_p_{region}": f"{region}/pit_uniformity" for region in ("east", "north", "depth", "origin")}
-"""Simulation-based calibration (Talts and others 2018): p-values of uniform ranks of truths, by Cramér and von Mises."""
+"""Simulation-based calibration (Talts and others 2018): p-values of uniform ranks of truths (Cramér and von Mises)."""
 COSTS = ("training_s", "locating_s", "parameters", "auroc_features", "auroc_epistemic", "events")
 SHOWN = (
     "epicentre_median_km",
