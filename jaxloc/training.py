@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from jaxloc.data.augment import Augmentation, augment
 from jaxloc.data.dataset import Dataset
+from jaxloc.devices import on_all, shared_out
 from jaxloc.types import Batch, Method, State, Target
 
 DEV_CHUNK = 10
@@ -92,7 +93,8 @@ def fit(
         steps = np.arange(progress.step, progress.step + number)
         batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
         keys = jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.asarray(steps))
-        state, info = advance(keys, progress.state, batches)
+        at = on_all((keys, progress.state), plan.batch_size)
+        state, info = advance(*at, shared_out(batches, plan.batch_size, axis=1))
         _check_finite(plan, steps, np.asarray(info.loss), batches, state)
         losses.append(info)
         progress = progress._replace(step=int(steps[-1]) + 1, state=state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from jaxloc.devices import event_by_event, on_all
 from jaxloc.distributions import HypocentreMixture, components, mixture_of_draws, split_covariance
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
 
@@ -65,13 +66,14 @@ def batched(
     Raises:
         ValueError: from the locator, where there is no event.
     """
-    compiled = jax.jit(lambda weights, observations: jax.lax.map(lambda one: locate(weights, one), observations))
+    chunk = -(-chunk // jax.device_count()) * jax.device_count()
+    compiled = jax.jit(event_by_event(locate, chunk))
 
     def locator(key: PRNGKeyArray, observations: Observations) -> Posterior:
         number = observations.station_mask.shape[0]
         if number == 0:
             raise ValueError("there is no event to locate; give observations of at least one")
-        weights = sample(key)
+        weights = on_all(sample(key), chunk)
         index = np.arange(-(-number // chunk) * chunk) % number
         parts = []
         for rows in index.reshape(-1, chunk):
