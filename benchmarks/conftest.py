@@ -20,6 +20,11 @@ def figures(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
 
 COLUMNS = {
     "VI step / point step": ("mean_field step s", "point step s"),
+    "plain VI step / point step": ("plain step s", "point step s"),
+    "flipout step / point step": ("flipout step s", "point step s"),
+    "local step / point step": ("local step s", "point step s"),
+    "five members / one, step": ("five members step s", "point step s"),
+    "1,000 draws / 50 draws, memory": ("1000 draws of moments MB", "50 draws of moments MB"),
     "100 draws / 1 draw, time": ("100 draws s", "1 draw s"),
     "100 draws / 8 draws, memory": ("100 draws MB", "8 draws MB"),
     "100 draws in eights / at once, memory": ("100 draws MB", "100 draws at once MB"),
