@@ -232,6 +232,17 @@ def test_same_index_same_bits_whatever_is_taken_with_it(dataset):
     np.testing.assert_array_equal(many.observations.waveforms[[3, 5]], first.observations.waveforms)
 
 
+def test_later_events_are_on_the_same_ground(dataset):
+    """The sixth event of a data set is the first of one that begins with it, to the last bit."""
+    later = simulated_dataset(
+        KEY, quick_start()._replace(recording=RECORDING), stations(), DEFAULT_FRAME, 4, {"fresh": 1.0}, first=5
+    )
+    one, other = dataset.take(np.array([5, 7])), later.take(np.array([0, 2]))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [e.id for e in later.events[:3]] == [e.id for e in dataset.events[5:8]]
+
+
 def test_dataset_tells_of_its_events(dataset):
     batch = dataset.take(np.arange(4))
     assert batch.observations.waveforms.shape == (4, 8, 3, 2000)

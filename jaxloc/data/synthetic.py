@@ -197,11 +197,12 @@ def simulated_dataset(
     frame: Frame,
     num_events: int,
     splits: dict[str, float] | None = None,
+    first: int = 0,
 ) -> Dataset:
-    """A data set that is never stored: event `i` is made of `fold_in(key, i)` whenever it is taken.
+    """A data set that is never stored: event `i` is made of `fold_in(key, first + i)` whenever it is taken.
 
-    The ground is the same for all events. `splits` gives the share of each split, in order; None
-    is 80 % train, 10 % dev, 10 % test.
+    The ground is the same for all events of a key: `first` gives other events on the same ground. `splits` gives
+    the share of each split, in order; None is 80 % train, 10 % dev, 10 % test.
 
     Raises:
         ValueError: where there are no events or stations, shares do not add up to 1, or the recording is bad.
@@ -215,13 +216,13 @@ def simulated_dataset(
     earth_key, event_key = random.split(key)
     station_km = jnp.asarray(positions_km(frame, stations))
     earth = draw_earth(earth_key, simulation.path, len(stations), simulation.noise.station_sd)
-    one = partial(_numbered, event_key, simulation, station_km, earth)
+    one = partial(_numbered, event_key, simulation, station_km, earth, first)
     chunk = jax.jit(jax.vmap(one))
     return Dataset(
         name="simulated",
         frame=frame,
         stations=stations,
-        events=_events(event_key, simulation, station_km, earth, num_events, splits),
+        events=_events(event_key, simulation, station_km, earth, num_events, splits, first),
         rate_hz=simulation.recording.rate_hz,
         num_samples=simulation.recording.num_samples,
         take=partial(_take, chunk, num_events),
@@ -229,9 +230,9 @@ def simulated_dataset(
 
 
 def _numbered(
-    key: PRNGKeyArray, simulation: Simulation, station_km: Array, earth: Earth, index: Int[Array, ""]
+    key: PRNGKeyArray, simulation: Simulation, station_km: Array, earth: Earth, first: int, index: Int[Array, ""]
 ) -> Batch:
-    return simulate_event(random.fold_in(key, index), simulation, station_km, earth)
+    return simulate_event(random.fold_in(key, first + index), simulation, station_km, earth)
 
 
 def _take(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
@@ -260,16 +261,17 @@ def _events(
     earth: Earth,
     num_events: int,
     splits: dict[str, float],
+    first: int,
 ) -> tuple[Event, ...]:
     def told(index: Int[Array, ""]) -> tuple[Array, Array]:
-        truth = draw_truth(random.fold_in(key, index), simulation, station_km, earth)
+        truth = draw_truth(random.fold_in(key, first + index), simulation, station_km, earth)
         return truth.magnitude, truth.hypocentre[3]
 
     batched = jax.jit(lambda index: jax.lax.map(told, index, batch_size=min(256, num_events)))
     magnitude, origin_s = (np.asarray(x) for x in batched(jnp.arange(num_events)))
     ends = np.round(np.cumsum(list(splits.values())) * num_events)
     split = np.array(list(splits))[np.searchsorted(ends, np.arange(num_events), side="right")]
-    return tuple(_event(i, split[i], magnitude[i], origin_s[i]) for i in range(num_events))
+    return tuple(_event(first + i, split[i], magnitude[i], origin_s[i]) for i in range(num_events))
 
 
 def _event(index: int, split: str, magnitude: float, origin_s: float) -> Event:
