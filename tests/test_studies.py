@@ -60,7 +60,7 @@ def test_conditions_alter_what_they_say_and_nothing_else(tmp_path):
     config = planned(tmp_path)[0].config
     judged = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0], "elsewhere": True}
     found = dict(conditions(config["data"], 0, judged, any_station=True))
-    assert list(found) == ["as trained", "2 stations silent", "noise 3", "another network"]
+    assert list(found) == ["as trained", "2 silent stations", "noise 3", "another network"]
     batches = {name: dataset.take(np.arange(3)) for name, dataset in found.items()}
     ordinary, silent, noisy, other = (batches[name] for name in found)
     assert (ordinary.observations.station_mask.sum(1) - silent.observations.station_mask.sum(1) == 2).all()
@@ -110,7 +110,7 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
     assert "1 runs, 0 of them there already" in capsys.readouterr().out
     with (tmp_path / "study" / "table.csv").open() as file:
         found = list(csv.DictReader(file))
-    assert {row["condition"] for row in found} == {"as trained", "2 stations silent"}
+    assert {row["condition"] for row in found} == {"as trained", "2 silent stations"}
     assert {row["as"] for row in found} == {"stated", "calibrated", "catalogue"}
     assert all(float(row["energy_km"]) > 0 for row in found)
     assert all(0 <= float(row["auroc_features"]) <= 1 for row in found)

@@ -26,7 +26,10 @@ def conditions(
     yield "as trained", ordinary
     few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
     for number in judged["drop_stations"]:
-        yield f"{number} stations silent", _altered(few, partial(silence_stations, number=int(number)))
+        yield (
+            f"{number} silent station{'s' * (int(number) > 1)}",
+            _altered(few, partial(silence_stations, number=int(number))),
+        )
     for level in judged["noise"]:
         yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
     if judged["elsewhere"] and any_station:
