@@ -1,6 +1,8 @@
 """What all tests share: one CPU backend, and the way to real data."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,17 @@ import pytest
 # Compiling takes most of the time of tests; without LLVM's optimisation it takes two thirds. To be set before JAX is.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+# What one test has compiled is there for the next one, and for the other process of a run in two.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache of this run alone: what an earlier version has compiled is no concern of it."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxloc-compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("JAX_COMPILATION_CACHE_DIR"), ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
