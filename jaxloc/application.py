@@ -141,19 +141,3 @@ def _elsewhere(blueprint: Blueprint, dataset: Dataset) -> Blueprint:
         (-20.0, duration_s),
     )
     return elsewhere(blueprint, dataset.frame, region, places)
-
-
-def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
-    """See that events are not those that the run has learnt from: of them its errors say nothing.
-
-    Raises:
-        ValueError: where events have the very hypocentres of the training catalogue; says how many.
-    """
-    value, mask = (np.asarray(x) for x in batch.labels["hypocentre"])
-    learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.blueprint.catalogue.hypocentres, np.float32)}
-    again = sum(tuple(np.round(row[:3], 3)) in learnt for row in value[mask[:, :3].all(-1)])
-    if again:
-        raise ValueError(
-            f"{again} of {len(value)} events are training events of this run, on which its errors look smaller than "
-            "they are; calibrate with events that it has not seen (--split chooses them)"
-        )

@@ -233,10 +233,9 @@ def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibrat
 
 
 def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
-    import jax
-
-    from jaxloc import calibration, experiment, reporting
-    from jaxloc.application import open_input, refuse_training_events, trained_for
+    from jaxloc import experiment, reporting
+    from jaxloc.application import open_input, trained_for
+    from jaxloc.calibrating import calibrate_run
     from jaxloc.calibration_file import write_calibration
     from jaxloc.experiment_data import fresh_events
 
@@ -247,19 +246,13 @@ def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
         dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
     fitted = trained_for(fitted, dataset, parsed.velocity)
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    located, key = experiment.locate(fitted, dataset, with_features=True), jax.random.key(reporting.SCORE_SEED)
-    observations, truth = located.batch.observations, located.batch.labels["hypocentre"]
-    refuse_training_events(fitted, located.batch)
-    cards = calibration.candidates(key, located.posterior, truth)
-    kind = calibration.best(cards) if parsed.map == "best" else parsed.map
-    title = f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}"
-    console.print(reporting.table(cards, title))
-    found = calibration.calibrate(
-        key, located.posterior, observations, truth, located.features, kind=kind, dataset=dataset.name, by=parsed.by
+    cards, calibration = calibrate_run(fitted, dataset, parsed.map, parsed.by)
+    console.print(
+        reporting.table(cards, f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}")
     )
-    path = write_calibration(parsed.run, found)
-    console.print(f"map taken: {kind}", markup=False)
-    for text in reporting.calibration_lines(found):
+    path = write_calibration(parsed.run, calibration)
+    console.print(f"map taken: {calibration.map.kind}", markup=False)
+    for text in reporting.calibration_lines(calibration):
         console.print(text, markup=False)
     console.print(f"calibration: {path}; locate and evaluate use it from now on", markup=False)
 

@@ -11,7 +11,7 @@ import pytest
 from obspy import read_events
 
 from jaxloc import cli, configuration, experiment
-from jaxloc.application import refuse_training_events
+from jaxloc.calibrating import refuse_training_events
 from jaxloc.calibration_file import read_calibration
 from jaxloc.data.catalogues import read_csv
 from jaxloc.data.seisbench import write_seisbench

@@ -12,8 +12,8 @@ import numpy as np
 
 from jaxloc import alarm, calibration, experiment, reporting
 from jaxloc.application import trained_for
+from jaxloc.calibrating import calibrate_run
 from jaxloc.calibration import Calibration
-from jaxloc.data.dataset import Dataset
 from jaxloc.data.files import write_whole
 from jaxloc.distributions import mean
 from jaxloc.experiment import Fitted, Located
@@ -90,7 +90,7 @@ def _time_of(folder: Path) -> float:
 def _judged(planned: Planned, judged: Mapping[str, Any]) -> dict[str, Any]:
     config, fitted = experiment.load(Path(planned.config["run_dir"]))
     data, seed = config["data"], int(config["seed"])
-    learnt = _calibrated(fitted, calibration_events(data, seed, judged))
+    _, learnt = calibrate_run(fitted, calibration_events(data, seed, judged))
     found: dict[str, Any] = {}
     ordinary: dict[str, np.ndarray] = {}
     for name, dataset in conditions(data, seed, judged, fitted.system.any_station):
@@ -106,21 +106,6 @@ def _judged(planned: Planned, judged: Mapping[str, Any]) -> dict[str, Any]:
         }
     size = sum(x.size for x in jax.tree.leaves(experiment.draw_of(fitted)))
     return {"parameters": int(size), "map": learnt.map.kind, "conditions": found}
-
-
-def _calibrated(fitted: Fitted, dataset: Dataset) -> Calibration:
-    located, key = experiment.locate(fitted, dataset, with_features=True), jax.random.key(reporting.SCORE_SEED)
-    truth = located.batch.labels["hypocentre"]
-    kind = calibration.best(calibration.candidates(key, located.posterior, truth))
-    return calibration.calibrate(
-        key,
-        located.posterior,
-        located.batch.observations,
-        truth,
-        located.features,
-        kind=kind,
-        dataset=dataset.name,
-    )
 
 
 def _strangeness(learnt: Calibration, located: Located) -> dict[str, np.ndarray]:
