@@ -23,7 +23,8 @@ def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: 
     def step() -> float:
         return float(jax.block_until_ready(update(jax.random.key(4), state, batch))[1].loss)
 
-    loss = benchmark.pedantic(step, rounds=7, warmup_rounds=2)
+    loss = benchmark.pedantic(step, rounds=41, warmup_rounds=3)
     assert loss == loss, "a step whose loss is not a number measures nothing"
     benchmark.extra_info.update(stations=cases.STATIONS, samples=cases.SAMPLES, events=cases.EVENTS, loss=loss)
-    figures[network][f"{method} step s"] = benchmark.stats.stats.median
+    # The least disturbed round: medians of so short a step say more of what else the machine did.
+    figures[network][f"{method} step s"] = benchmark.stats.stats.min
