@@ -18,7 +18,7 @@ from jaxloc.alarm import Watch, watch
 from jaxloc.conformal import conformal_level
 from jaxloc.data.catalogues import azimuthal_gap_deg
 from jaxloc.distributions import covariance, mean
-from jaxloc.metrics import LEVELS, score_card, score_events
+from jaxloc.metrics import LEVELS, REGIONS, score_card, score_events
 from jaxloc.recalibration import MAPS, Recalibration
 from jaxloc.types import Label, Observations, Posterior
 
@@ -214,7 +214,7 @@ def _needed(key: PRNGKeyArray, posterior: Posterior, truth: Label, member: np.nd
     scores = score_events(key, posterior, truth)
     level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
     level |= gaussian_levels(posterior, np.asarray(truth.value))
-    dims = {"epicentre": (0, 1), "depth": (2,), "hypocentre": (0, 1, 2)} | GAUSSIAN
+    dims = REGIONS | GAUSSIAN
     needed = {}
     for region, values in level.items():
         known = np.asarray(truth.mask)[:, list(dims[region])].all(-1)

@@ -8,7 +8,7 @@ least the wanted probability, at most 1 / (n + 1) more.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from jaxloc.metrics import LEVELS
 
@@ -48,11 +48,20 @@ def cross_fitted(
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     levels = np.asarray(levels, float)
-    if not 2 <= folds <= levels.size:
-        raise ValueError(f"{levels.size} events cannot be parted into {folds} folds; use 2 to {levels.size}")
-    fold = np.random.default_rng(seed).permutation(levels.size) % folds
+    fold = fold_of(levels.size, folds, seed)
     inside = np.zeros((levels.size, len(wanted)), bool)
     for own in range(folds):
         limit = conformal_level(levels[fold != own], np.asarray(wanted))
         inside[fold == own] = levels[fold == own, None] <= limit
     return inside
+
+
+def fold_of(number: int, folds: int, seed: int) -> Int[np.ndarray, " event"]:
+    """Which fold each of so many events is in, drawn at random and as even as can be.
+
+    Raises:
+        ValueError: where there are fewer events than folds, or fewer than two folds.
+    """
+    if not 2 <= folds <= number:
+        raise ValueError(f"{number} events cannot be parted into {folds} folds; use 2 to {number}")
+    return np.random.default_rng(seed).permutation(number) % folds

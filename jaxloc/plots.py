@@ -5,8 +5,7 @@ are built on their own canvas, so nothing depends on a display or on the state o
 those of Okabe and Ito (2008), which colour-blind readers tell apart.
 """
 
-import os
-import tempfile
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+
+from jaxloc.data.files import write_whole
 
 INK, MUTED, FAINT, PAPER = "#1f2933", "#6b7785", "#e4e8ec", "#ffffff"
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = (
@@ -83,18 +84,11 @@ def legend(axes: Axes, **settings: object) -> None:
 
 
 def save(path: str | Path, new: Figure) -> None:
-    """Write a PNG under a temporary name beside its own, then rename it."""
-    path = Path(path)
+    """Write a PNG, whole or not at all; its folder is made where it is missing."""
+    path, picture = Path(path), io.BytesIO()
+    new.savefig(picture, format="png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=".png", prefix=f".{path.stem}-", dir=path.parent)
-    os.close(handle)
-    try:
-        new.savefig(temporary, format="png")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, picture.getvalue())
 
 
 def error_against_stated(path: str | Path, scores: Scores, title: str = "Error against stated error") -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from jaxloc.conformal import fold_of
 from jaxloc.distributions import Components, HypocentreMixture, components, covariance, gaussian_mixture, marginal, mean
 from jaxloc.types import COORDINATES, Label, Posterior
 
@@ -72,9 +73,7 @@ def cross_fitted(
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     number = len(truth.mask)
-    if not 2 <= folds <= number:
-        raise ValueError(f"{number} events cannot be parted into {folds} folds; use 2 to {number}")
-    fold = np.random.default_rng(seed).permutation(number) % folds
+    fold = fold_of(number, folds, seed)
     parts = [recalibrated(key, fit(kind, posterior, truth, fold != own), posterior) for own in range(folds)]
     # The n-th event of the result is that of the map which has not seen it.
     return jax.tree.map(lambda *x: np.stack([np.asarray(a) for a in x])[fold, np.arange(number)], *parts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxloc import alarm, maps, plots
 from jaxloc.blueprint import Blueprint
-from jaxloc.calibration import Calibration, Stated
+from jaxloc.calibration import DENSEST, Calibration, Stated, epistemic_share
 from jaxloc.conformal import conformal_level, cross_fitted
 from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
 from jaxloc.data.dataset import Dataset
@@ -36,7 +36,7 @@ def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
     Empty where fewer than `FOLDS` truths are known.
     """
     found: dict[str, Any] = {}
-    for region in ("epicentre", "depth", "hypocentre"):
+    for region in DENSEST:
         level = np.asarray(scores[f"{region}/level"])[np.asarray(scores[f"{region}/known"]) > 0]
         level = level[np.isfinite(level)]
         if len(level) < FOLDS:
@@ -99,7 +99,7 @@ def hypocentres_of(
     posterior = stated.posterior
     middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
     latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
-    epistemic, aleatoric = (np.trace(x[:, :3, :3], axis1=1, axis2=2) for x in posterior[1:3])
+    share = epistemic_share(posterior)
     found, lost = [], {}
     for i, event in enumerate(dataset.events):
         alive = np.asarray(batch.observations.station_mask[i])
@@ -120,7 +120,7 @@ def hypocentres_of(
                 float(middle[i, 3]),
                 spread[i].astype(float),
                 level,
-                float(epistemic[i] / (epistemic[i] + aleatoric[i])),
+                float(share[i]),
                 int(alive.sum()),
                 azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
                 event.magnitude,

@@ -23,7 +23,6 @@ from jaxloc.studies.plan import Planned, stages_in_common
 from jaxloc.types import Label, Posterior
 
 FILE = "judged.json"
-REGIONS = ("epicentre", "depth", "hypocentre")
 
 
 def finished(planned: Planned, judged: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -127,5 +126,5 @@ def _cards(fitted: Fitted, learnt: Calibration, located: Located) -> dict[str, A
 def _card(posterior: Posterior, truth: Label) -> dict[str, Any]:
     key = jax.random.key(reporting.SCORE_SEED)
     scores = score_events(key, posterior, truth)
-    levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in REGIONS}
+    levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSEST}
     return {"card": score_card(key, scores), "levels": levels}
