@@ -43,7 +43,8 @@ def arrivals(
     small = sizes._replace(last=learning_sizes)
 
     def mixture(raw: Arrivals, sizes: Search, prior: LogDensity = log_prior) -> HypocentreMixture:
-        return posterior_of(hypocentre_lattice(raw, prior, region, sizes), raw.physics.floor_km)
+        grid = hypocentre_lattice(raw, prior, region, sizes)
+        return posterior_of(grid, raw.physics.floor_km, raw.physics.surprises)
 
     def log_likelihood(raw: Arrivals, labels: Labels) -> Float[Array, ""]:
         total = jnp.zeros(())

@@ -5,8 +5,9 @@ the product over stations is the likelihood (the network's density over a flat p
 things keep it honest: each density is smoothed by the error of travel times, mixed with an outlier level, and the
 product is tempered, since neighbouring stations share the model's error: n stations with errors of correlation r tell
 as much as n / (1 + r (n - 1)). The density of the hypocentre is then as wide again as the error of position that is
-common to all stations, and one hypocentre in ten may err by three times what is stated: catalogues and models are
-now and then worse than usual, and widths that had to cover these by themselves would be too wide for all others.
+common to all stations, and a share of hypocentres, which is learnt, may err by three times what is stated: catalogues
+and models are now and then worse than usual, and widths that had to cover these by themselves would be too wide for all
+others.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from jaxloc.geometry import distance_km
 from jaxloc.lattice import LogDensity
 from jaxloc.traveltime import StationTable, look_up_s
 
-SURPRISES, SURPRISE_SCALE = 0.1, 3.0  # share of hypocentres that err more than stated, and by how much
+SURPRISE_SCALE = 3.0  # how much more than stated the hypocentres err that are surprises
 SAME_KM = 1e-3  # hypocentres closer than this are one
 SMOOTHING_SPEED_KM_S = 6.0  # turns a lattice's spacing in km into the smoothing in s that it needs
 
@@ -38,6 +39,7 @@ class Physics(NamedTuple):
     outlier: Float[Array, ""]
     correlation: Float[Array, ""]
     floor_km: Float[Array, " 2"]
+    surprises: Float[Array, ""]
 
 
 class Arrivals(NamedTuple):
@@ -114,9 +116,9 @@ def hypocentre_lattice(
     return lattice.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
 
 
-def posterior_of(grid: lattice.Lattice, floor_km: Float[Array, " 2"]) -> HypocentreMixture:
+def posterior_of(grid: lattice.Lattice, floor_km: Float[Array, " 2"], surprises: Float[Array, ""]) -> HypocentreMixture:
     """The posterior that a lattice stands for, with the error of position and the tails that no arrival tells of."""
-    return gaussian_mixture(*contaminated(lattice.components(grid, floor_km), SURPRISES, SURPRISE_SCALE))
+    return gaussian_mixture(*contaminated(lattice.components(grid, floor_km), surprises, SURPRISE_SCALE))
 
 
 DepthPrior = Callable[

@@ -126,25 +126,44 @@ def _moments(lattice: Lattice) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]
 def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
     """A lattice as a Gaussian mixture: one component for each point of space, origin time summed over.
 
-    Components are as wide as half the lattice's spacing, which leaves a ripple of one per cent in the density and
-    adds a few per cent to the variance, and wider by `floor_km`, the error of horizontal position and of depth that
-    no arrival time tells of.
+    Components are as wide as half the lattice's spacing, which leaves a ripple of one per cent in the density, and are
+    drawn together about the mean by as much as they would widen it (West 1993, JRSS B 55). They are wider by
+    `floor_km`, the error of horizontal position and of depth that no arrival time tells of.
     """
-    mass = jnp.exp(lattice.log_mass)
-    space = mass.sum(-1)
+    space = jnp.exp(logsumexp(lattice.log_mass, -1)).reshape(-1)
     time = lattice.axes[3]
     given_place = jax.nn.softmax(lattice.log_mass, -1)  # safe, with its derivatives, where there is no mass
     mean_u = given_place @ time
-    variance_u = given_place @ time**2 - mean_u**2
-    grid = jnp.stack(jnp.meshgrid(*lattice.axes[:3], indexing="ij"), -1)
-    points = jnp.concatenate([grid, mean_u[..., None]], -1).reshape(-1, 4)
+    variance_u = (given_place @ time**2 - mean_u**2).reshape(-1)
     steps = jnp.array([a[1] - a[0] for a in lattice.axes])
-    width = jnp.concatenate([steps[:3] / 2, jnp.sqrt((space * variance_u).sum() + (steps[3] / 2) ** 2)[None]])
-    kernel = lattice.scale_tril * width
+    grid = jnp.stack(jnp.meshgrid(*lattice.axes[:3], indexing="ij"), -1).reshape(-1, 3)
+    points, slope = _drawn_together(grid, mean_u.reshape(-1), space, steps[:3] / 2)
+    within = jnp.diag(steps / 2).at[3, :3].set(slope * steps[:3] / 2)
+    within = within.at[3, 3].set(jnp.sqrt(space @ variance_u + (steps[3] / 2) ** 2))
+    kernel = lattice.scale_tril @ within
     floor = jnp.array([floor_km[0], floor_km[0], floor_km[1], 1e-3])
     tril = jnp.linalg.cholesky(kernel @ kernel.T + jnp.diag(floor**2))
     log_weight = logsumexp(lattice.log_mass, -1).reshape(-1)
     return Components(log_weight, lattice.centre + points @ lattice.scale_tril.T, tril[None])
+
+
+def _drawn_together(
+    grid: Float[Array, "point 3"], time: Float[Array, " point"], mass: Float[Array, " point"], width: Float[Array, " 3"]
+) -> tuple[Float[Array, "point 4"], Float[Array, " 3"]]:
+    """Points so near to their mean that kernels of `width` at them have the grid's covariance; the slope of time.
+
+    Time follows place by its regression on it, at points and within kernels alike.
+    """
+    mean, mean_time = mass @ grid, mass @ time
+    apart = grid - mean
+    spread = (apart * mass[:, None]).T @ apart + 1e-6 * jnp.eye(3)
+    slope = jnp.linalg.solve(spread, apart.T @ (mass * (time - mean_time)))
+    # A posterior that is narrower than a kernel has no room left to give: it is widened.
+    narrowest = jnp.linalg.eigvalsh(spread / width / width[:, None])[0]
+    room = jax.lax.stop_gradient(jnp.minimum(1.0, 0.75 * narrowest))
+    before, after = jnp.linalg.cholesky(spread), jnp.linalg.cholesky(spread - room * jnp.diag(width**2))
+    nearer = jax.scipy.linalg.solve_triangular(before, apart.T, lower=True).T @ after.T
+    return jnp.concatenate([mean + nearer, (time + (nearer - apart) @ slope)[:, None]], -1), slope
 
 
 def region_around(

@@ -216,8 +216,9 @@ def simulated_dataset(
     earth_key, event_key = random.split(key)
     station_km = jnp.asarray(positions_km(frame, stations))
     earth = draw_earth(earth_key, simulation.path, len(stations), simulation.noise.station_sd)
-    one = partial(_numbered, event_key, simulation, station_km, earth, first)
-    chunk = jax.jit(jax.vmap(one))
+    # Keys and ground come as arguments, not as constants: what is compiled for one network then serves for all of its size.
+    numbered = jax.jit(jax.vmap(partial(_numbered, simulation), (None, None, None, 0)))
+    chunk = lambda index: numbered(event_key, station_km, earth, first + index)
     return Dataset(
         name="simulated",
         frame=frame,
@@ -230,9 +231,9 @@ def simulated_dataset(
 
 
 def _numbered(
-    key: PRNGKeyArray, simulation: Simulation, station_km: Array, earth: Earth, first: int, index: Int[Array, ""]
+    simulation: Simulation, key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]
 ) -> Batch:
-    return simulate_event(random.fold_in(key, first + index), simulation, station_km, earth)
+    return simulate_event(random.fold_in(key, number), simulation, station_km, earth)
 
 
 def _take(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
@@ -263,12 +264,13 @@ def _events(
     splits: dict[str, float],
     first: int,
 ) -> tuple[Event, ...]:
-    def told(index: Int[Array, ""]) -> tuple[Array, Array]:
-        truth = draw_truth(random.fold_in(key, first + index), simulation, station_km, earth)
+    def told(key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]) -> tuple[Array, Array]:
+        truth = draw_truth(random.fold_in(key, number), simulation, station_km, earth)
         return truth.magnitude, truth.hypocentre[3]
 
-    batched = jax.jit(lambda index: jax.lax.map(told, index, batch_size=min(256, num_events)))
-    magnitude, origin_s = (np.asarray(x) for x in batched(jnp.arange(num_events)))
+    chunk = jax.jit(jax.vmap(told, (None, None, None, 0)))
+    parts = [_padded(partial(chunk, key, station_km, earth), part) for part in _parts(first + np.arange(num_events))]
+    magnitude, origin_s = (np.concatenate(each) for each in zip(*parts, strict=True))
     ends = np.round(np.cumsum(list(splits.values())) * num_events)
     split = np.array(list(splits))[np.searchsorted(ends, np.arange(num_events), side="right")]
     return tuple(_event(first + i, split[i], magnitude[i], origin_s[i]) for i in range(num_events))

@@ -33,7 +33,7 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
         total = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(log_mass.shape[0])
         axes = tuple(jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last)
         grid = lattice.Lattice(centre, scale_tril, axes, total)
-        mixture = posterior_of(grid, draws.physics.floor_km.mean(0))
+        mixture = posterior_of(grid, draws.physics.floor_km.mean(0), draws.physics.surprises.mean())
         epistemic = covariance_of_means(means)
         return Posterior(mixture, epistemic, covariance(mixture) - epistemic)
 

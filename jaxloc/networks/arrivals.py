@@ -40,6 +40,8 @@ class Prior(NamedTuple):
     correlation_log_sd: float = 1.0
     floor_km: tuple[float, float] = (0.15, 0.4)
     floor_log_sd: float = 0.7
+    surprises: float = 0.05
+    surprises_log_sd: float = 1.0
 
 
 class PhysicsModel(nn.Module):
@@ -74,6 +76,7 @@ class PhysicsModel(nn.Module):
             jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
             prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
             jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),
+            jnp.minimum(prior.surprises * jnp.exp(prior.surprises_log_sd * standard("surprises")), 0.5),
         )
 
 

@@ -15,14 +15,16 @@ from jaxloc.application import trained_for
 from jaxloc.calibrating import calibrate_run
 from jaxloc.calibration import Calibration
 from jaxloc.data.files import write_whole
-from jaxloc.distributions import mean
 from jaxloc.experiment import Fitted, Located
 from jaxloc.metrics import score_card, score_events
 from jaxloc.studies.conditions import calibration_events, conditions
 from jaxloc.studies.plan import Planned, stages_in_common
+from jaxloc.study_plots import ORDINARY
 from jaxloc.types import Label, Posterior
 
 FILE = "judged.json"
+RESAMPLES = 200  # of events, for intervals that the table does not show
+FEW = 500  # events that the catalogue is judged by
 
 
 def finished(planned: Planned, judged: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -101,8 +103,10 @@ def _judged(planned: Planned, judged: Mapping[str, Any]) -> dict[str, Any]:
         found[name] = {
             "locating_s": seconds,
             "auroc": {score: alarm.auroc(ordinary[score], values) for score, values in strange.items()},
-            **_cards(fitted, learnt, located),
+            **_cards(learnt, located, int(judged["draws"])),
         }
+        if name == ORDINARY:
+            found[name] |= {"catalogue": _catalogue(fitted, located, int(judged["draws"]))}
     size = sum(x.size for x in jax.tree.leaves(experiment.draw_of(fitted)))
     return {"parameters": int(size), "map": learnt.map.kind, "conditions": found}
 
@@ -113,18 +117,21 @@ def _strangeness(learnt: Calibration, located: Located) -> dict[str, np.ndarray]
     return alarm.scores(learnt.ordinary, located.features, calibration.epistemic_share(located.posterior))
 
 
-def _cards(fitted: Fitted, learnt: Calibration, located: Located) -> dict[str, Any]:
-    """Score cards as stated, as calibrated and of the training catalogue, and levels for curves of coverage."""
+def _cards(learnt: Calibration, located: Located, num_draws: int) -> dict[str, Any]:
+    """Score cards as stated and as calibrated, and levels for curves of coverage."""
     truth = located.batch.labels["hypocentre"]
-    stated = experiment.as_calibrated(learnt, located).posterior
-    of = {"stated": located.posterior, "calibrated": stated}
-    found = {name: _card(posterior, truth) for name, posterior in of.items()}
-    baseline = reporting.baseline_of(fitted.blueprint, len(np.asarray(mean(located.posterior.hypocentre))))
-    return found | {"catalogue": {"card": _card(baseline, truth)["card"]}}
+    of = {"stated": located.posterior, "calibrated": experiment.as_calibrated(learnt, located).posterior}
+    return {name: _card(posterior, truth, num_draws) for name, posterior in of.items()}
 
 
-def _card(posterior: Posterior, truth: Label) -> dict[str, Any]:
+def _catalogue(fitted: Fitted, located: Located, num_draws: int) -> dict[str, Any]:
+    """The score card of one who knows the training catalogue alone; of few events, for all have the same posterior."""
+    truth = jax.tree.map(lambda x: x[:FEW], located.batch.labels["hypocentre"])
+    return {"card": _card(reporting.baseline_of(fitted.blueprint, len(truth.mask)), truth, num_draws)["card"]}
+
+
+def _card(posterior: Posterior, truth: Label, num_draws: int) -> dict[str, Any]:
     key = jax.random.key(reporting.SCORE_SEED)
-    scores = score_events(key, posterior, truth)
+    scores = score_events(key, posterior, truth, num_draws)
     levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSEST}
-    return {"card": score_card(key, scores), "levels": levels}
+    return {"card": score_card(key, scores, RESAMPLES), "levels": levels}

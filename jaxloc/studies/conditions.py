@@ -1,7 +1,8 @@
 """The conditions under which a study judges: events like those of training, and events that are not."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -12,18 +13,20 @@ from jaxtyping import PRNGKeyArray
 from jaxloc.data.augment import noisier, silence_stations
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.experiment_data import fresh_events, select
+from jaxloc.study_plots import ORDINARY
 from jaxloc.types import Batch
 
 CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
+KEPT = 8  # sets of events that a process keeps: its next run is most often judged by the same
 
 
 def conditions(
     data: Mapping[str, Any], seed: int, judged: Mapping[str, Any], any_station: bool
 ) -> Iterator[tuple[str, Dataset]]:
-    """Names and events of every condition, "as trained" first."""
-    ordinary = fresh_events(data, seed, int(judged["events"]), TEST)
-    yield "as trained", ordinary
+    """Names and events of every condition, `ORDINARY` first."""
+    ordinary = _fresh(data, seed, int(judged["events"]), TEST)
+    yield ORDINARY, ordinary
     few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
     for number in judged["drop_stations"]:
         yield (
@@ -38,7 +41,17 @@ def conditions(
 
 def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
     """Events to calibrate by, which are none of those that are judged."""
-    return fresh_events(data, seed, int(judged["calibration"]), CALIBRATION)
+    return _fresh(data, seed, int(judged["calibration"]), CALIBRATION)
+
+
+def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
+    # How many events a run learns from says nothing of the others.
+    return _kept(json.dumps({**data, "num_train": 1, "num_dev": 1}), seed, number, round_)
+
+
+@lru_cache(KEPT)
+def _kept(data: str, seed: int, number: int, round_: int) -> Dataset:
+    return fresh_events(json.loads(data), seed, number, round_)
 
 
 def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
@@ -54,7 +67,7 @@ def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -
 
 def _elsewhere(data: Mapping[str, Any], seed: int, number: int) -> Dataset:
     """Events of the same kind at stations that no run knows, neither by name nor by index."""
-    dataset = fresh_events(data, seed + OTHER_NETWORK, number, ELSEWHERE)
+    dataset = _fresh(data, seed + OTHER_NETWORK, number, ELSEWHERE)
     stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in dataset.stations)
     inner = dataset.take
 

@@ -55,7 +55,7 @@ def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
             own = record["cell"] | {"condition": condition, "locating_s": found["locating_s"]}
             own |= {name: record[name] for name in ("training_s", "parameters")}
             own |= {f"auroc_{name}": value for name, value in found["auroc"].items()}
-            for way in WAYS:
+            for way in (way for way in WAYS if way in found):
                 card = found[way]["card"]
                 scores = {name: _value(card, path) for name, path in SCORES.items()}
                 scores |= {name: _value(card, path, "p_value") for name, path in UNIFORM.items()}
