@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from jaxloc.distributions import Components
 
 SPREAD = 3.5
+STILL = 0.2  # a level that narrows the lattice by less than a twentieth along each axis is the last
 LEAST_KM = 0.02  # a lattice keeps a size, however sharp the density is
 
 
@@ -32,7 +33,7 @@ class Region(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Points along east, north, depth and origin time, for the first level, those between, and the last.
+    """Points along east, north, depth and origin time of the first level, of at most `num_middle` more, and of the last.
 
     A level with k points along an axis narrows a sharp density by 4 / (k - 1) at best, since smoothing and the width
     of a cell come to 0.57 of the spacing; the axis with the fewest points holds up the others, and five would never
@@ -41,7 +42,7 @@ class Search(NamedTuple):
 
     first: tuple[int, int, int, int] = (15, 15, 3, 40)
     middle: tuple[int, int, int, int] = (8, 8, 8, 7)
-    num_middle: int = 5
+    num_middle: int = 12
     last: tuple[int, int, int, int] = (15, 15, 13, 9)
 
 
@@ -72,10 +73,20 @@ def search(log_density: LogDensity, region: Region, sizes: Search) -> tuple[Floa
     centre, scale = (low + high) / 2, jnp.diag((high - low) / 2)
     centre, scale = _refine(log_density, centre, scale, sizes.first, 1.0)
 
-    def middle(_: int, place: tuple[Array, Array]) -> tuple[Array, Array]:
-        return _refine(log_density, *place, sizes.middle, SPREAD)
+    def narrower(at: tuple[Array, ...]) -> tuple[Array, ...]:
+        level, centre, scale, _ = at
+        new = _refine(log_density, centre, scale, sizes.middle, SPREAD)
+        return level + 1, *new, _log_volume(new[1]) < _log_volume(scale) - STILL
 
-    return jax.lax.stop_gradient(jax.lax.fori_loop(0, sizes.num_middle, middle, (centre, scale)))
+    def wanted(at: tuple[Array, ...]) -> Array:
+        return (at[0] < sizes.num_middle) & at[-1]
+
+    start = (jnp.zeros((), jnp.int32), centre, scale, jnp.ones((), bool))
+    return jax.lax.stop_gradient(jax.lax.while_loop(wanted, narrower, start)[1:3])
+
+
+def _log_volume(scale_tril: Float[Array, "4 4"]) -> Float[Array, ""]:
+    return jnp.log(jnp.diagonal(scale_tril)).sum()
 
 
 def evaluate(

@@ -94,6 +94,7 @@ def _arrivals(
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
     catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
+    label_sd_s: float = 0.05,
     fit_steps: int = 200,
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
@@ -131,6 +132,7 @@ def _arrivals(
             sizes=sizes,
             arrival_weight=arrival_weight,
             hypocentre_weight=hypocentre_weight,
+            label_sd_s=label_sd_s,
         )
 
     def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

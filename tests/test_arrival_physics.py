@@ -30,6 +30,7 @@ REGION = Region((-40.0, 40.0), (-40.0, 40.0), (0.0, 20.0), (-2.0, 12.0))
 DEPTH_PRIOR = (8.0, 6.0)
 TRUTH = np.array([3.0, -4.0, 9.0, 4.0])
 SMOOTHING_S, OUTLIER, PICK_SD_S = (0.12, 0.2), 0.03, 0.06
+SURPRISES = 0.1  # share of hypocentres that err more than stated
 ROWS = 12  # of every event, so that one compilation serves all
 GRID = TableGrid(150.0, (0.0, 25.0), (-3.0, 1.0), 3, 3, 2)  # slowness is the same everywhere: exact
 SIZES = Search()
@@ -51,7 +52,14 @@ def physics_of(station_km, correlation, delay_s):
     table = for_stations(tabulate(uniform(VP), GRID), station_km[:, 2])
     delay_s = jnp.broadcast_to(delay_s, (ROWS, 2))
     return Physics(
-        table, station_km, delay_s, jnp.array(SMOOTHING_S), jnp.array(OUTLIER), correlation, jnp.full(2, 1e-3)
+        table,
+        station_km,
+        delay_s,
+        jnp.array(SMOOTHING_S),
+        jnp.array(OUTLIER),
+        correlation,
+        jnp.full(2, 1e-3),
+        jnp.array(SURPRISES),
     )
 
 

@@ -87,7 +87,7 @@ def widened_of(grid, cov, floor_km):
 
 @pytest.mark.parametrize("name", GAUSSIANS)
 def test_components_are_the_density_with_a_known_widening(name):
-    """Half a spacing squared is added to the variance of origin time, and the floor; nothing else is; see `components`."""
+    """Half a spacing squared is added to the variance of origin time, and the floor, but nothing in space."""
     centre, cov, mean_off, sd_off = GAUSSIANS[name]
     grid = found(jnp.array(centre), jnp.array(cov))
     floor = np.array([0.1, 0.3])

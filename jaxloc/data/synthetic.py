@@ -216,7 +216,7 @@ def simulated_dataset(
     earth_key, event_key = random.split(key)
     station_km = jnp.asarray(positions_km(frame, stations))
     earth = draw_earth(earth_key, simulation.path, len(stations), simulation.noise.station_sd)
-    # Keys and ground come as arguments, not as constants: what is compiled for one network then serves for all of its size.
+    # Keys and ground come as arguments, not as constants: what is compiled for one network serves for all of its size.
     numbered = jax.jit(jax.vmap(partial(_numbered, simulation), (None, None, None, 0)))
     chunk = lambda index: numbered(event_key, station_km, earth, first + index)
     return Dataset(

@@ -28,7 +28,7 @@ MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the den
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
 FEW_PICKS = 10  # from here on the blur grows, since more picks are sharper together
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
-SIZES = Search(num_middle=6, last=(21, 21, 19, 1))
+SIZES = Search(last=(21, 21, 19, 1))
 
 TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
 """Stations to a function from points to travel times of P and S in s, [point, station, phase]."""
