@@ -162,9 +162,12 @@ def _trained(
 
 
 def _outputs(fitted: Fit, key: PRNGKeyArray, features: Array, num_draws: int) -> Float[Array, "draw row ..."]:
-    @jax.jit
-    def outputs(key: PRNGKeyArray, state: State, features: Array) -> Array:
-        weights = fitted.method.sample(key, state, num_draws)
-        return jax.lax.map(lambda draw: jax.vmap(lambda row: applied(fitted.module, draw, row))(features), weights)
+    return _outputs_of(fitted.module, fitted.method, num_draws, key, fitted.state, features)
 
-    return outputs(key, fitted.state, features)
+
+@partial(jax.jit, static_argnums=(0, 1, 2))  # out here, so that a fit that predicts again is not compiled again
+def _outputs_of(
+    module: nn.Module, method: Method, num_draws: int, key: PRNGKeyArray, state: State, features: Array
+) -> Float[Array, "draw row ..."]:
+    weights = method.sample(key, state, num_draws)
+    return jax.lax.map(lambda draw: jax.vmap(lambda row: applied(module, draw, row))(features), weights)
