@@ -97,7 +97,7 @@ def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> Non
     params, windows = convolutions.first_params(), _windows()
     method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
     state = convolutions.started(method, params)
-    fitted = regression.Fit(convolutions.Layers(), convolutions.likelihood, method, state, None)
+    fitted = regression.Fit(convolutions.Layers(), convolutions.likelihood, method, state, None, convolutions.AT_ONCE)
     run = lambda: jax.block_until_ready(regression.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
     assert run().shape == (DRAWS, WINDOWS, OUTPUTS)
     figures[NAME]["jaxloc prediction s"] = _least_s(benchmark, run, rounds=9)
