@@ -1,4 +1,4 @@
-"""Speed against PyTorch, in one run: variational inference by bayesian-torch's layers, and dropout (Gal and Ghahramani 2016).
+"""Speed against PyTorch, in one run: variational inference by bayesian-torch's layers, and Monte Carlo dropout.
 
 The same network, batches and numbers of draws, on as many cores for both. The least disturbed of many rounds counts.
 
@@ -41,7 +41,7 @@ def _windows() -> np.ndarray:
 
 
 def _stack(convolution: Callable, dense: Callable, *after: Callable) -> "torch.nn.Sequential":
-    """The network of `convolutions`, by PyTorch's layers or those of bayesian-torch; `after` each convolution's ReLU."""
+    """The network of `convolutions`, by PyTorch's layers or bayesian-torch's; `after` each convolution's ReLU."""
     parts = []
     for number in range(LAYERS):
         parts += [convolution(CHANNELS if number else COMPONENTS, CHANNELS, 3, stride=2, padding=1), torch.nn.ReLU()]

@@ -1,6 +1,6 @@
 """What Bayesian weights cost a network of the size of ConvNetQuake: steps, ensembles, memory.
 
-    pytest benchmarks/test_estimators.py
+pytest benchmarks/test_estimators.py
 """
 
 from functools import partial

@@ -35,7 +35,8 @@ MakeMethod = Callable[[Target, optax.GradientTransformation], Method]
 class Fit(NamedTuple):
     """A weight posterior with what it is of.
 
-    `losses` are those of the last stage's steps, in nats a row. `at_once` rows go through the module at a time, None: all.
+    `losses` are those of the last stage's steps, in nats a row. `at_once` rows go through the module at a time; None:
+    all of them.
     """
 
     module: nn.Module

@@ -152,7 +152,7 @@ class Posterior(NamedTuple):
     `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions`), `epistemic` and
     `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
     and the rest: the mean of the covariances and what a locator adds to them.
-    `others` holds the distributions of other labels by name.
+    `others` holds what is known of other labels, by name, with its two parts (`jaxloc.label_posteriors`).
     """
 
     hypocentre: dist.Distribution
