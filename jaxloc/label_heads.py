@@ -43,7 +43,7 @@ def categorical(
     log_ratio = np.log(_by_class("prior_ratio", prior_ratio, num_classes))
 
     def distribution(raw: Float[Array, " class"]) -> dict[str, dist.Distribution]:
-        return {name: dist.Categorical(logits=raw + log_ratio)}
+        return {name: dist.CategoricalLogits(raw + log_ratio)}
 
     def log_likelihood(raw: Float[Array, " class"], labels: Labels) -> Float[Array, ""]:
         if name not in labels:

@@ -244,7 +244,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
     ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
     sd = np.sqrt(np.diag(h.covariance))
     epicentre_km, depth_km, origin_s = errors_km(h)
-    row = {
+    row: dict[str, object] = {
         "id": h.id,
         "origin_time": None if h.start is None else str(UTCDateTime(h.start) + h.origin_s),
         "latitude_deg": h.latitude_deg,
@@ -270,8 +270,8 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "depth_error_km": depth_km,
         "origin_error_s": origin_s,
     }
-    row |= {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
-    return row | dict(h.others)
+    covariance = {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
+    return row | covariance | dict(h.others)
 
 
 def _columns() -> list[str]:
