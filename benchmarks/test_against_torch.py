@@ -8,6 +8,7 @@ The same network, batches and numbers of draws, on as many cores for both. The l
 
 import os
 from collections.abc import Callable
+from functools import partial
 
 import convolutions
 import jax
@@ -17,6 +18,7 @@ from convolutions import BATCH, CHANNELS, COMPONENTS, LAYERS, NAME, OUTPUTS, SAM
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from jaxloc import posteriors, regression
+from jaxloc.networks.binding import applied
 
 torch = pytest.importorskip("torch", reason="PyTorch is not there; pip install -e '.[torch]'")
 layers = pytest.importorskip("bayesian_torch.layers", reason="no bayesian-torch; pip install -e '.[torch]'")
@@ -97,7 +99,9 @@ def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> Non
     params, windows = convolutions.first_params(), _windows()
     method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
     state = convolutions.started(method, params)
-    fitted = regression.Fit(convolutions.Layers(), convolutions.likelihood, method, state, None, convolutions.AT_ONCE)
+    fitted = regression.Fit(
+        partial(applied, convolutions.Layers()), convolutions.likelihood, method, state, None, convolutions.AT_ONCE
+    )
     run = lambda: jax.block_until_ready(regression.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
     assert run().shape == (DRAWS, WINDOWS, OUTPUTS)
     figures[NAME]["jaxloc prediction s"] = _least_s(benchmark, run, rounds=9)
