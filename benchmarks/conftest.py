@@ -28,6 +28,14 @@ COLUMNS = {
     "100 draws / 1 draw, time": ("100 draws s", "1 draw s"),
     "100 draws / 8 draws, memory": ("100 draws MB", "8 draws MB"),
     "100 draws in eights / at once, memory": ("100 draws MB", "100 draws at once MB"),
+    "bayesian-torch / jaxloc, step": ("bayesian-torch step s", "jaxloc step s"),
+    "bayesian-torch / jaxloc, prediction": ("bayesian-torch prediction s", "jaxloc prediction s"),
+    "MC dropout in torch / jaxloc, prediction": ("MC dropout prediction s", "jaxloc prediction s"),
+}
+GOALS = {
+    "bayesian-torch / jaxloc, step": 1.7,
+    "bayesian-torch / jaxloc, prediction": 1.3,
+    "MC dropout in torch / jaxloc, prediction": 8.0,
 }
 
 
@@ -42,4 +50,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for title, (above, below) in COLUMNS.items():
             if above in known and below in known:
                 parts = f"{above} {known[above]:.3g}, {below} {known[below]:.3g}"
+                parts += f"; goal {GOALS[title]}" if title in GOALS else ""
                 terminalreporter.line(f"    {title:<40}{known[above] / known[below]:>8.2f}   ({parts})")

@@ -188,6 +188,7 @@ def _stage(
     scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
     in_loop = plan.per_call > 1 or int(posterior["members"]) > 1
     goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
+    goal = goal._replace(at_once=settings.get("at_once"))
     judged = target(system.network, head, centre, scale, number)
     return Stage(plan, configured(posterior, goal, plan.steps, settings), judged)
 

@@ -16,6 +16,7 @@ from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_c
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions import components, covariance, gaussian_mixture, mean
 from jaxloc.geometry import to_degrees
+from jaxloc.label_posteriors import named
 from jaxloc.metrics import LEVELS, catalogue_baseline, score_card, score_events, table
 from jaxloc.types import Batch, Label, Posterior
 
@@ -100,6 +101,7 @@ def hypocentres_of(
     middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
     latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
     share = epistemic_share(posterior)
+    catalogued = lambda event: {} if event.magnitude is None else {"magnitude": event.magnitude}
     found, lost = [], {}
     for i, event in enumerate(dataset.events):
         alive = np.asarray(batch.observations.station_mask[i])
@@ -110,6 +112,7 @@ def hypocentres_of(
             lost[event.id] = "the posterior is not finite; check the waveforms"
             continue
         stations_km = np.asarray(batch.observations.station_km[i])[alive]
+        others = catalogued(event) | named(posterior.others, i)
         found.append(
             Hypocentre(
                 event.id,
@@ -123,10 +126,12 @@ def hypocentres_of(
                 float(share[i]),
                 int(alive.sum()),
                 azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
-                event.magnitude,
+                others.pop("magnitude", None),
+                others.pop("magnitude_sd", None),
                 truth=_truth(dataset, batch, i),
                 drawn_at=_drawn_at(stated, i, level),
                 alarm=None if stated.alarms is None else stated.alarms[i],
+                others=others,
             )
         )
     return found, lost

@@ -1,6 +1,6 @@
 """Systems: a network, its head and its way of locating, put together from a blueprint; one function each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from jaxloc.blueprint import Blueprint, Catalogue, spread_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
 from jaxloc.geometry import Frame
+from jaxloc.label_heads import joint, number
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.neural import LocateEvent, neural
 from jaxloc.networks import arrivals as arrivals_network
@@ -246,9 +247,15 @@ def _zhang2020(
     return System(network, in_steps, lambda *_: head, neural(network, head, average), _not_prepared, False)
 
 
-def _kriegerowski2019(blueprint: Blueprint, *, components: int = 1, **settings: Any) -> System:
+def _kriegerowski2019(
+    blueprint: Blueprint, *, components: int = 1, labels: Sequence[str] = (), **settings: Any
+) -> System:
     middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
     head = heads.mixture(middle, spread, components)
+    if unknown := sorted(set(labels) - set(LABELS)):
+        raise ValueError(f"network.labels has {unknown}, beside the hypocentre there may be: {', '.join(LABELS)}")
+    if labels:
+        head = joint(head, *(LABELS[name]() for name in labels))
     if not isinstance(head.size, int):
         raise ValueError(f"a coordinate network wants a flat head, got size {head.size}")
     for name in ("kernels", "strides", "dense"):
@@ -257,6 +264,9 @@ def _kriegerowski2019(blueprint: Blueprint, *, components: int = 1, **settings: 
     network = kriegerowski2019.network(head.size, num_stations=len(blueprint.stations), **settings)
     return System(network, network, lambda *_: head, neural(network, head), _not_prepared, False)
 
+
+LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0.05)}
+"""Heads of labels that data sets have beside the hypocentre."""
 
 SYSTEMS: dict[str, Callable[..., System]] = {
     "arrivals": _arrivals,

@@ -110,7 +110,8 @@ class Target(NamedTuple):
 
     `log_likelihood(weights, batch)` is one number an event, `log_prior(params)` one number,
     `prior_mean` and `prior_scale` trees like the parameters (the prior is normal), `num_data` the number of
-    training events, and `template` holds the parameters' shapes.
+    training events, and `template` holds the parameters' shapes. Where `at_once` is given, training takes so many
+    events of a batch through the network at a time.
     """
 
     log_likelihood: Callable[[Weights, Batch], Float[Array, " event"]]
@@ -119,6 +120,7 @@ class Target(NamedTuple):
     prior_scale: Params
     num_data: int
     template: Params
+    at_once: int | None = None
 
 
 State: TypeAlias = PyTree[Array]
@@ -150,7 +152,7 @@ class Posterior(NamedTuple):
     `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions`), `epistemic` and
     `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
     and the rest: the mean of the covariances and what a locator adds to them.
-    `others` holds the distributions of other labels by name.
+    `others` holds what is known of other labels, by name, with its two parts (`jaxloc.label_posteriors`).
     """
 
     hypocentre: dist.Distribution

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import arrival_head, heads, posteriors
+from jaxloc import arrival_head, heads, label_heads, posteriors
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
@@ -85,6 +85,14 @@ HEADS: dict[str, Callable[[], Head]] = {
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+}
+
+LABEL_HEADS: dict[str, Callable[[], Head]] = {
+    "categorical": lambda: label_heads.categorical(3, "polarity"),
+    "number": lambda: label_heads.number(2.0, 1.5, 0.05),
+    "joint": lambda: label_heads.joint(
+        HEADS["gaussian"](), label_heads.number(2.0, 1.5, 0.05), label_heads.categorical()
+    ),
 }
 
 # Which head reads which network's output, where this is not any head at all.

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_jit
+from cases import HEADS, LABEL_HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_jit
 from test_posteriors import linear
 
 import jaxloc
-from jaxloc import heads, locators, networks, posteriors
+from jaxloc import heads, label_heads, locators, networks, posteriors
 from jaxloc.distributions import HypocentreMixture, covariance
 from jaxloc.locators.neural import batched
 from jaxloc.types import Head, Method, Network, Weights
@@ -71,14 +71,18 @@ def test_the_table_of_networks_is_complete():
 
 def test_the_table_of_heads_is_complete():
     """Every public function of `jaxloc.heads` that gives a head, and that of the arrivals network."""
-    public = {
-        name
-        for name, f in inspect.getmembers(heads, inspect.isfunction)
-        if f.__module__ == heads.__name__
-        and not name.startswith("_")
-        and inspect.signature(f).return_annotation is Head
-    }
-    assert set(HEADS) == public | {"arrivals"}
+
+    def public(module):
+        return {
+            name
+            for name, f in inspect.getmembers(module, inspect.isfunction)
+            if f.__module__ == module.__name__
+            and not name.startswith("_")
+            and inspect.signature(f).return_annotation is Head
+        }
+
+    assert set(HEADS) == public(heads) | {"arrivals"}
+    assert set(LABEL_HEADS) == public(label_heads)
 
 
 def test_the_table_of_weight_posteriors_is_complete():

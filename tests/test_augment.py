@@ -110,7 +110,9 @@ def test_added_noise_has_the_level_of_the_beginning_times_a_uniform_factor():
 
 def test_a_quieter_event_keeps_its_background():
     one = event(noise=1.0)
+    one.labels["magnitude"] = Label(jnp.array(3.0), jnp.array(True))
     many = over_keys(Augmentation(quieter=1.5), one, 200)
+    assert set(many.labels) == set(one.labels) - {"magnitude"}  # no longer that of what is seen
     waveforms = np.asarray(many.observations.waveforms)
     decades = -np.log10(waveforms[:, 0, 0, round(ONSET_S[0] * RATE_HZ)] / 1000)
     assert decades.min() > -0.05

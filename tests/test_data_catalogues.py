@@ -115,6 +115,7 @@ def located() -> list[Hypocentre]:
         Hypocentre(
             "ok 249:a$", "2015-07-26T09:15:00Z", 35.95, -96.7803, 5.1, 4.25, random_covariance(3), 0.9, 0.31,
             27, 81.5, 3.2, 0.15, Truth(35.96, -96.78, 6.0, 4.0),
+            others={"is_event_probability": 0.975, "is_event_mutual_information_nats": 0.012},
         ),
         Hypocentre("b", None, -12.5, 179.99, 0.4, 7.5, np.diag([4.0, 1.0, 9.0, 0.04]), 0.68),
     ]  # fmt: skip
@@ -127,6 +128,9 @@ def test_csv_round_trip(tmp_path) -> None:
         assert before._replace(covariance=None) == after._replace(covariance=None)
     assert [path.name for path in tmp_path.iterdir()] == ["events.csv"]
     header, first, second = (tmp_path / "events.csv").read_text().splitlines()
+    assert header.endswith(",is_event_probability,is_event_mutual_information_nats")
+    assert first.endswith(",0.975,0.012")
+    assert second.endswith(",,")
     assert header.startswith("id,origin_time,latitude_deg,longitude_deg,depth_km")
     assert first.startswith("ok 249:a$,2015-07-26T09:15:04.250000Z,35.95,-96.7803,5.1")
     assert second.startswith("b,,")
@@ -181,6 +185,8 @@ def test_quakeml(tmp_path) -> None:
         np.testing.assert_allclose(ellipsoid_covariance(ellipsoid, h.level), h.covariance[:3, :3], atol=1e-6)
     first, second = ([c.text for c in event.preferred_origin().comments] for event in catalog)
     assert any("epistemic 31.0 %" in text for text in first)
+    assert "is_event_mutual_information_nats: 0.012" in first
+    assert not any("is_event" in text for text in second)
     assert any("1970-01-01" in text for text in second)
     assert catalog[0].preferred_magnitude().mag == 3.2
     assert catalog[0].origins[0].quality.azimuthal_gap == 81.5

@@ -223,6 +223,25 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     assert "No space left on device" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
+    """A label beside the hypocentre goes from the data set through training into both files."""
+    sizes = ["data.num_train=20", "data.num_dev=5", "posterior.draws=3", "network.labels=[magnitude]"]
+    sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=1")]
+    config = configuration.load("small_kriegerowski", [*sizes, f"run_dir={tmp_path / 'run'}"])
+    folder = experiment.run(config, tmp_path / "run", say=lambda line: None)
+    events = read_csv(folder / "events.csv")
+    assert len(events) == 5
+    for event in events:
+        parts = [event.others[f"magnitude_{part}_sd"] for part in ("epistemic", "aleatoric")]
+        assert event.magnitude_sd == pytest.approx(np.hypot(*parts), rel=1e-5)
+        assert min(parts) > 0
+    comments = [comment.text for comment in read_events(str(folder / "events.xml"))[0].origins[0].comments]
+    assert f"magnitude_epistemic_sd: {events[0].others['magnitude_epistemic_sd']:.6g}" in comments
+    with pytest.raises(ValueError, match=r"network.labels has \['polarity'\]"):
+        experiment.run(config | {"network": config["network"] | {"labels": ["polarity"]}}, tmp_path / "other")
+
+
 def test_an_event_without_living_stations_is_told_not_dropped(finished):
     from jaxloc import reporting
     from jaxloc.data.dataset import Dataset

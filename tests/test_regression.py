@@ -37,6 +37,8 @@ def test_a_linear_regression_has_its_exact_predictive_density():
     centres = regression.predict(fitted, jax.random.key(2), new, 2000).mean
     assert centres.shape == (2000, 3)
     np.testing.assert_allclose(centres.mean(0), mean, atol=0.02)
+    in_parts = regression.predict(fitted._replace(at_once=2), jax.random.key(2), new, 2000).mean
+    np.testing.assert_allclose(in_parts, centres, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", [posteriors.mean_field, posteriors.point])

@@ -107,6 +107,8 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
     waveforms = _waveforms_of(event)
     level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0) * largest
     factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else jnp.ones(())
+    if quieter:  # its magnitude is no longer the labelled one
+        event = event._replace(labels={name: label for name, label in event.labels.items() if name != "magnitude"})
     # What a smaller event leaves of its own noise is made up for, so that the background stays.
     return noisier(key_noise, event, jnp.sqrt(level**2 + (1 - factor**2)), factor)
 

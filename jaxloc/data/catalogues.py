@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ class Hypocentre(NamedTuple):
     ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
     `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they hold a
     share `level` of truths, where that was calibrated. `alarm` says why the errors may not hold ("": no reason seen).
+    `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
     """
 
     id: str
@@ -73,6 +75,7 @@ class Hypocentre(NamedTuple):
     truth: Truth | None = None
     drawn_at: tuple[float, float] | None = None
     alarm: str | None = None
+    others: Mapping[str, float] = {}  # never written to
 
 
 def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np.ndarray, "station 3"]) -> float:
@@ -215,6 +218,7 @@ def _comments(h: Hypocentre) -> list[str]:
     if h.drawn_at is not None:
         normal = " and ".join(f"{100 * level:.1f} %" for level in h.drawn_at)
         comments.append(f"ellipse and ellipsoid calibrated: those of a normal distribution at {normal}")
+    comments += [f"{name}: {value:.6g}" for name, value in h.others.items()]
     if h.alarm:
         comments.append(f"stated errors may not hold: {h.alarm}")
     if h.truth is not None:
@@ -240,7 +244,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
     ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
     sd = np.sqrt(np.diag(h.covariance))
     epicentre_km, depth_km, origin_s = errors_km(h)
-    row = {
+    row: dict[str, object] = {
         "id": h.id,
         "origin_time": None if h.start is None else str(UTCDateTime(h.start) + h.origin_s),
         "latitude_deg": h.latitude_deg,
@@ -266,7 +270,13 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "depth_error_km": depth_km,
         "origin_error_s": origin_s,
     }
-    return row | {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
+    covariance = {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
+    return row | covariance | dict(h.others)
+
+
+def _columns() -> list[str]:
+    """Those that every file has."""
+    return list(_row(Hypocentre("", None, 0.0, 0.0, 0.0, 0.0, np.eye(4))))
 
 
 def _text(value: object) -> str:
@@ -279,15 +289,15 @@ def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     """Write one line an event: location, standard errors, ellipse, covariance, errors where truth is known.
 
     Units are in the column names; a field that is unknown is empty. `origin_time` is empty where the start of
-    the record is unknown, `origin_s` never is.
+    the record is unknown, `origin_s` never is. Figures of other labels are the last columns.
 
     Raises:
         ValueError: as `write_quakeml`.
     """
     _check(hypocentres)
     text = io.StringIO()
-    nothing = Hypocentre("", None, 0.0, 0.0, 0.0, 0.0, np.eye(4))
-    writer = csv.DictWriter(text, list(_row(nothing)), lineterminator="\n")
+    others = dict.fromkeys(name for h in hypocentres for name in h.others)
+    writer = csv.DictWriter(text, [*_columns(), *others], lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _text(value) for name, value in _row(h).items()} for h in hypocentres)
     write_whole(path, text.getvalue().encode())
@@ -304,7 +314,7 @@ def read_csv(path: str | Path) -> list[Hypocentre]:
         raise ValueError(f"no such file of events: {path}")
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        missing = set(_row(Hypocentre("", None, 0.0, 0.0, 0.0, 0.0, np.eye(4)))) - set(rows.fieldnames or ())
+        missing = set(_columns()) - set(rows.fieldnames or ())
         if missing:
             raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
         return [_from_row(path, row) for row in rows]
@@ -330,6 +340,7 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
     if row["truth_latitude_deg"]:
         latitude_deg, longitude_deg, depth_km = (needed(f"truth_{name}") for name in Truth._fields[:3])
         truth = Truth(latitude_deg, longitude_deg, depth_km, number("truth_origin_s"))
+    others = {name: needed(name) for name in set(row) - set(_columns()) if row[name]}
     stations, drawn_at = number("stations"), (number("ellipse_drawn_at"), number("ellipsoid_drawn_at"))
     return Hypocentre(
         row["id"],
@@ -348,4 +359,5 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         truth,
         None if drawn_at[0] is None or drawn_at[1] is None else (drawn_at[0], drawn_at[1]),
         row["alarm"] or None,
+        others,
     )

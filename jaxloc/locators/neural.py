@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from jaxloc.devices import event_by_event, on_all
 from jaxloc.distributions import HypocentreMixture, components, mixture_of_draws, split_covariance
+from jaxloc.label_posteriors import LabelPosterior, averaged, of_draw
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
 
 LocateEvent = Callable[[Weights, Observations], Posterior]
@@ -23,27 +24,30 @@ def neural(
 
     Args:
         network: raw outputs of an event.
-        head: raw outputs to a mixture over hypocentres.
+        head: raw outputs to a mixture over hypocentres, and to other labels if it has any.
         average: raw outputs with a leading draw axis to those of the mean density, where a head has such a thing; it
             keeps the number of components from growing with that of draws.
         draw_chunk: draws held in memory at a time.
     """
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
-        def one(draw: Weights) -> tuple[Any, Array, Array]:
+        def one(draw: Weights) -> tuple[Any, Array, Array, dict[str, LabelPosterior]]:
             raw = network.apply(draw, observations)
-            parts = components(head.distribution(raw)["hypocentre"])
+            labels = head.distribution(raw)
+            parts = components(labels.pop("hypocentre"))
+            others = {name: of_draw(label) for name, label in labels.items()}
             single = jax.tree.map(lambda x: x[None], parts)
             _, covariance = split_covariance(*single)
             mean = (jax.nn.softmax(parts.log_weight)[:, None] * parts.mean).sum(0)
-            return (raw, mean, covariance) if average else (parts, mean, covariance)
+            return raw if average else parts, mean, covariance, others
 
-        outputs, means, covariances = jax.lax.map(one, weights, batch_size=draw_chunk)
+        outputs, means, covariances, others = jax.lax.map(one, weights, batch_size=draw_chunk)
         if average:
             mixture = head.distribution(average(outputs))["hypocentre"]
         else:
             mixture = mixture_of_draws(HypocentreMixture(outputs))
-        return Posterior(mixture, covariance_of_means(means), covariances.mean(0))
+        others = {name: averaged(draws) for name, draws in others.items()}
+        return Posterior(mixture, covariance_of_means(means), covariances.mean(0), others)
 
     return locate
 

@@ -23,6 +23,7 @@ from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
+from jaxloc.posteriors.batch_total import size_of, total_log_likelihood
 from jaxloc.types import Batch, Info, Method, Params, Target, Variation, Weights
 
 SITE = "displacement"
@@ -86,10 +87,9 @@ def variational(
             z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site
             return
-        log_likelihood = target.log_likelihood(varied(z), batch)
         # No plate: it refuses a batch that goes through few events more than once.
-        with handlers.scale(scale=target.num_data / log_likelihood.shape[0]):
-            numpyro.factor("log_likelihood", log_likelihood)
+        with handlers.scale(scale=target.num_data / size_of(batch)):
+            numpyro.factor("log_likelihood", total_log_likelihood(target, varied(z), batch))
 
     def guide(batch: Batch | None, weight: Array | float = temperature) -> None:
         with handlers.scale(scale=weight):

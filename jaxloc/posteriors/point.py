@@ -6,6 +6,7 @@ import jax
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from jaxloc.posteriors.batch_total import size_of, total_log_likelihood
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 
@@ -35,7 +36,7 @@ def _point(target: Target, optimizer: optax.GradientTransformation, random: bool
         return PointState(params, optimizer.init(params))
 
     def loss(params: Params, key: PRNGKeyArray, batch: Batch) -> tuple[Array, Array]:
-        negative = -target.log_likelihood(Weights(params, key if random else None), batch).mean()
+        negative = -total_log_likelihood(target, Weights(params, key if random else None), batch) / size_of(batch)
         return negative - target.log_prior(params) / target.num_data, negative
 
     def update(key: PRNGKeyArray, state: PointState, batch: Batch) -> tuple[PointState, Info]:

@@ -93,6 +93,7 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
             part(target.prior_scale, True),
             target.num_data,
             part(target.template, True),
+            target.at_once,
         )
         return method(own)
 

@@ -1,0 +1,81 @@
+"""A network of the size of ConvNetQuake (Perol and others 2018), and steps of its training taken in a loop.
+
+Eight convolutions of 32 channels over 1,000 samples of three components, batches of 128.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import optax
+
+from jaxloc import posteriors
+from jaxloc.networks.binding import applied, initialised
+from jaxloc.networks.layers import Conv1D
+from jaxloc.types import Batch, Method, Target, Weights
+
+SAMPLES, COMPONENTS, CHANNELS, LAYERS, OUTPUTS = 1000, 3, 32, 8, 3
+BATCH, STEPS, NUM_DATA = 128, 5, 2048
+AT_ONCE = 8  # events whose arrays fit a core's cache
+NAME = "eight convolutions"
+
+
+class Layers(nn.Module):
+    """Waveforms of one event to three numbers."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolutions of stride two, and a dense layer."""
+        for _ in range(LAYERS):
+            x = nn.relu(Conv1D(CHANNELS, 3, 2)(x))
+        return nn.Dense(OUTPUTS)(x.ravel())
+
+
+def likelihood(raw: jax.Array) -> dist.Distribution:
+    """Of three targets, by the network's output."""
+    return dist.Normal(raw, 1.0)
+
+
+def batches(number: int = STEPS) -> Batch:
+    """Noise and targets of zero, a batch a step: what a step costs does not depend on them."""
+    waveforms = jax.random.normal(jax.random.key(0), (number, BATCH, SAMPLES, COMPONENTS))
+    return waveforms, jnp.zeros((number, BATCH, OUTPUTS))  # type: ignore[return-value]
+
+
+def first_params() -> dict:
+    """Parameters of a random start."""
+    return jax.jit(partial(initialised, Layers()))(jax.random.key(1), jnp.zeros((SAMPLES, COMPONENTS)))
+
+
+def target(params: dict) -> Target:
+    """Likelihood and prior, as every weight posterior wants them."""
+
+    def of_event(weights: Weights, event: tuple) -> jax.Array:
+        return likelihood(applied(Layers(), weights, event[0])).log_prob(event[1]).sum()
+
+    scale = posteriors.prior_scale(params)
+    whole = posteriors.by_event(of_event)
+    goal = posteriors.with_normal_prior(whole, posteriors.prior_mean(params), scale, NUM_DATA)
+    return goal._replace(at_once=AT_ONCE)
+
+
+def optimizer() -> optax.GradientTransformation:
+    """Adam, nothing else."""
+    return optax.adam(1e-3)
+
+
+def started(method: Method, params: dict) -> object:
+    """The first state of a weight posterior."""
+    return jax.jit(method.init)(jax.random.key(2), params)
+
+
+def steps(method: Method, state: object) -> jax.stages.Compiled:
+    """State and batches to state and losses: updates in a loop, as training takes them, compiled."""
+
+    def run(state: object, batches: Batch) -> object:
+        keys = jax.random.split(jax.random.key(3), STEPS)
+        return jax.lax.scan(lambda s, each: method.update(each[0], s, each[1]), state, (keys, batches))
+
+    return jax.jit(run).lower(state, batches()).compile()

@@ -1,0 +1,126 @@
+"""Speed against PyTorch, in one run: variational inference by bayesian-torch's layers, and Monte Carlo dropout.
+
+The same network, batches and numbers of draws, on as many cores for both. The least disturbed of many rounds counts.
+
+    pip install -e '.[torch]'
+    pytest benchmarks/test_against_torch.py
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+import convolutions
+import jax
+import numpy as np
+import pytest
+from convolutions import BATCH, CHANNELS, COMPONENTS, LAYERS, NAME, OUTPUTS, SAMPLES, STEPS
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from jaxloc import posteriors, regression
+from jaxloc.networks.binding import applied
+
+torch = pytest.importorskip("torch", reason="PyTorch is not there; pip install -e '.[torch]'")
+layers = pytest.importorskip("bayesian_torch.layers", reason="no bayesian-torch; pip install -e '.[torch]'")
+
+DRAWS, WINDOWS, DROPOUT = 100, 256, 0.1
+LEFT = 4  # samples after the convolutions
+
+
+@pytest.fixture(autouse=True)
+def _cores() -> None:
+    """As many threads as JAX has: one a core that this process may use."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def _least_s(benchmark: BenchmarkFixture, run: Callable[[], object], rounds: int) -> float:
+    benchmark.pedantic(run, rounds=rounds, warmup_rounds=1)
+    return benchmark.stats.stats.min
+
+
+def _predicts_s(benchmark: BenchmarkFixture, run: Callable[[], object]) -> float:
+    seconds = _least_s(benchmark, run, rounds=7)
+    assert np.shape(run()) == (DRAWS, WINDOWS, OUTPUTS)
+    return seconds
+
+
+def _windows() -> np.ndarray:
+    return np.asarray(convolutions.batches(WINDOWS // BATCH)[0]).reshape(WINDOWS, SAMPLES, COMPONENTS)
+
+
+def _stack(convolution: Callable, dense: Callable, *after: Callable) -> "torch.nn.Sequential":
+    """The network of `convolutions`, by PyTorch's layers or bayesian-torch's; `after` each convolution's ReLU."""
+    parts = []
+    for number in range(LAYERS):
+        parts += [convolution(CHANNELS if number else COMPONENTS, CHANNELS, 3, stride=2, padding=1), torch.nn.ReLU()]
+        parts += [make() for make in after]
+    return torch.nn.Sequential(*parts, torch.nn.Flatten(), dense(LEFT * CHANNELS, OUTPUTS))
+
+
+def _bayesian() -> "torch.nn.Sequential":
+    return _stack(layers.Conv1dReparameterization, layers.LinearReparameterization)
+
+
+def _forward(network: "torch.nn.Sequential", x: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Output and divergence: layers of bayesian-torch return the two."""
+    divergence = torch.zeros(())
+    for layer in network:
+        if hasattr(layer, "kl_loss"):
+            x, own = layer(x)
+            divergence = divergence + own
+        else:
+            x = layer(x)
+    return x, divergence
+
+
+def test_step_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
+    """Mean-field inference, five updates in a loop."""
+    params, batches = convolutions.first_params(), convolutions.batches()
+    method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
+    state = convolutions.started(method, params)
+    run = convolutions.steps(method, state)
+    seconds = _least_s(benchmark, lambda: jax.block_until_ready(run(state, batches)), rounds=21)
+    figures[NAME]["jaxloc step s"] = seconds / STEPS
+
+
+def test_step_of_bayesian_torch(benchmark: BenchmarkFixture, figures: dict) -> None:
+    """Five updates by the same bound."""
+    network = _bayesian()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    inputs, targets = (torch.tensor(np.asarray(x)) for x in convolutions.batches())
+
+    def run() -> None:
+        for x, target in zip(inputs.swapaxes(2, 3).contiguous(), targets, strict=True):
+            optimizer.zero_grad()
+            outputs, divergence = _forward(network, x)
+            squares = 0.5 * ((outputs - target) ** 2).sum() / BATCH
+            (squares + divergence / convolutions.NUM_DATA).backward()
+            optimizer.step()
+
+    figures[NAME]["bayesian-torch step s"] = _least_s(benchmark, run, rounds=21) / STEPS
+
+
+def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
+    """All windows by every draw, the draws included."""
+    params, windows = convolutions.first_params(), _windows()
+    method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
+    state = convolutions.started(method, params)
+    fitted = regression.Fit(
+        partial(applied, convolutions.Layers()), convolutions.likelihood, method, state, None, convolutions.AT_ONCE
+    )
+    run = lambda: jax.block_until_ready(regression.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
+    figures[NAME]["jaxloc prediction s"] = _predicts_s(benchmark, run)
+
+
+@pytest.mark.parametrize("name", ["bayesian-torch", "MC dropout"])
+def test_prediction_of_torch(benchmark: BenchmarkFixture, figures: dict, name: str) -> None:
+    """The same, a draw a pass; dropout stays on."""
+    dropout = lambda: torch.nn.Dropout(DROPOUT)
+    network = _bayesian() if name == "bayesian-torch" else _stack(torch.nn.Conv1d, torch.nn.Linear, dropout)
+    windows = torch.tensor(_windows()).swapaxes(1, 2).contiguous()
+
+    def run() -> "torch.Tensor":
+        with torch.no_grad():
+            return torch.stack([_forward(network, windows)[0] for _ in range(DRAWS)])
+
+    figures[NAME][f"{name} prediction s"] = _predicts_s(benchmark, run)
