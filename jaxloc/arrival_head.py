@@ -5,7 +5,6 @@ It learns from arrival times, from hypocentres alone, or from both; what is not 
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jax.scipy.stats import norm

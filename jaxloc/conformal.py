@@ -39,20 +39,24 @@ def cross_fitted(
     levels: Float[np.ndarray, " event"],
     wanted: Float[np.ndarray, " level"] | tuple[float, ...] = LEVELS,
     *,
+    altered: Float[np.ndarray, " event"] | None = None,
     folds: int = 5,
     seed: int = 0,
 ) -> Bool[np.ndarray, "event level"]:
     """Whether each truth is inside its recalibrated regions, by levels of the events of the other folds.
+
+    `altered` are levels of the same events under other conditions, to be tried in place of their own.
 
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     levels = np.asarray(levels, float)
     fold = fold_of(levels.size, folds, seed)
+    tried = levels if altered is None else np.asarray(altered, float)
     inside = np.zeros((levels.size, len(wanted)), bool)
     for own in range(folds):
         limit = conformal_level(levels[fold != own], np.asarray(wanted))
-        inside[fold == own] = levels[fold == own, None] <= limit
+        inside[fold == own] = tried[fold == own, None] <= limit
     return inside
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 import scipy.stats
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions import constraints
 
 MAX_ELEMENTS = 2**23  # densities of draw x event x component held at once by `log_prob` (32 MiB in float32)
@@ -211,7 +211,7 @@ def split_covariance(
     return epistemic, _covariance(parts).mean(0)
 
 
-def contaminated(parts: Components, share: ArrayLike, scale: float) -> Components:
+def contaminated(parts: Components, share: float | Array, scale: float) -> Components:
     """A mixture with heavier tails (Tukey 1960): a share becomes one Gaussian, `scale` times as wide as it all."""
     whole = gaussian_mixture(*parts)
     wide = scale * jnp.linalg.cholesky(covariance(whole))[..., None, :, :]

@@ -45,8 +45,10 @@ def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "seisbench":
         train = _read(data, data["train_split"])
         if data["dev_split"] is None:
-            return _held_out(train, int(data["held_out"]))
-        return Sources(train, _read(data, data["dev_split"]))
+            train, dev = _held_out(train, int(data["held_out"]))
+        else:
+            dev = _read(data, data["dev_split"])
+        return Sources(_latest(train, data["num_train"]), dev)
     raise ValueError(f'data.kind must be "seisbench" or "simulated", got {data["kind"]!r}')
 
 
@@ -54,8 +56,21 @@ def _held_out(whole: Dataset, number: int) -> Sources:
     """The last events by time are held out, where a data set has no split of its own for that."""
     if not 0 < number < len(whole):
         raise ValueError(f"data.held_out must be within 1-{len(whole) - 1} where data.dev_split is null, got {number}")
-    order = np.argsort([event.origin or event.start or event.id for event in whole.events], kind="stable")
+    order = _by_time(whole)
     return Sources(select(whole, order[:-number]), select(whole, order[-number:]))
+
+
+def _latest(train: Dataset, number: int | None) -> Dataset:
+    """The last events before those that are located: who has few labelled events has those of the last weeks."""
+    if number is None:
+        return train
+    if not 0 < number <= len(train):
+        raise ValueError(f"data.num_train must be within 1-{len(train)}, or null for all, got {number}")
+    return select(train, np.sort(_by_time(train)[-number:]))
+
+
+def _by_time(dataset: Dataset) -> np.ndarray:
+    return np.argsort([event.origin or event.start or event.id for event in dataset.events], kind="stable")
 
 
 def _read(data: Mapping[str, Any], split: str) -> Dataset:

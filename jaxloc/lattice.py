@@ -33,7 +33,7 @@ class Region(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Points along east, north, depth and origin time of the first level, of at most `num_middle` more, and of the last.
+    """Points along east, north, depth and origin time of the first level, at most `num_middle` more, and the last.
 
     A level with k points along an axis narrows a sharp density by 4 / (k - 1) at best, since smoothing and the width
     of a cell come to 0.57 of the spacing; the axis with the fewest points holds up the others, and five would never
@@ -82,7 +82,8 @@ def search(log_density: LogDensity, region: Region, sizes: Search) -> tuple[Floa
         return (at[0] < sizes.num_middle) & at[-1]
 
     start = (jnp.zeros((), jnp.int32), centre, scale, jnp.ones((), bool))
-    return jax.lax.stop_gradient(jax.lax.while_loop(wanted, narrower, start)[1:3])
+    _, centre, scale, _ = jax.lax.stop_gradient(jax.lax.while_loop(wanted, narrower, start))
+    return centre, scale
 
 
 def _log_volume(scale_tril: Float[Array, "4 4"]) -> Float[Array, ""]:

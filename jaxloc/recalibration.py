@@ -65,16 +65,26 @@ def recalibrated(key: PRNGKeyArray, recalibration: Recalibration, posterior: Pos
 
 
 def cross_fitted(
-    key: PRNGKeyArray, kind: str, posterior: Posterior, truth: Label, *, folds: int = 5, seed: int = 0
+    key: PRNGKeyArray,
+    kind: str,
+    posterior: Posterior,
+    truth: Label,
+    *,
+    altered: Posterior | None = None,
+    folds: int = 5,
+    seed: int = 0,
 ) -> Posterior:
     """Posteriors of events, each through a map fitted to the events of the other folds alone.
+
+    `altered` are posteriors of the same events under other conditions, to be mapped in place of their own.
 
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     number = len(truth.mask)
     fold = fold_of(number, folds, seed)
-    parts = [recalibrated(key, fit(kind, posterior, truth, fold != own), posterior) for own in range(folds)]
+    mapped = posterior if altered is None else altered
+    parts = [recalibrated(key, fit(kind, posterior, truth, fold != own), mapped) for own in range(folds)]
     # The n-th event of the result is that of the map which has not seen it.
     return jax.tree.map(lambda *x: np.stack([np.asarray(a) for a in x])[fold, np.arange(number)], *parts)
 

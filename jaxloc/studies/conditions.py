@@ -13,7 +13,6 @@ from jaxtyping import PRNGKeyArray
 from jaxloc.data.augment import noisier, silence_stations
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.experiment_data import fresh_events, select
-from jaxloc.study_plots import ORDINARY
 from jaxloc.types import Batch
 
 CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
@@ -21,12 +20,8 @@ OTHER_NETWORK = 1000  # added to the seed: another network of stations
 KEPT = 8  # sets of events that a process keeps: its next run is most often judged by the same
 
 
-def conditions(
-    data: Mapping[str, Any], seed: int, judged: Mapping[str, Any], any_station: bool
-) -> Iterator[tuple[str, Dataset]]:
-    """Names and events of every condition, `ORDINARY` first."""
-    ordinary = _fresh(data, seed, int(judged["events"]), TEST)
-    yield ORDINARY, ordinary
+def conditions(ordinary: Dataset, judged: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
+    """Names and events of every condition that changes given events, the first of them."""
     few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
     for number in judged["drop_stations"]:
         yield (
@@ -35,8 +30,11 @@ def conditions(
         )
     for level in judged["noise"]:
         yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
-    if judged["elsewhere"] and any_station:
-        yield "another network", _elsewhere(data, seed, len(few))
+
+
+def events_to_judge(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
+    """Events like those of training, never seen."""
+    return _fresh(data, seed, int(judged["events"]), TEST)
 
 
 def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
@@ -65,9 +63,9 @@ def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -
     return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
 
 
-def _elsewhere(data: Mapping[str, Any], seed: int, number: int) -> Dataset:
+def elsewhere(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> tuple[str, Dataset]:
     """Events of the same kind at stations that no run knows, neither by name nor by index."""
-    dataset = _fresh(data, seed + OTHER_NETWORK, number, ELSEWHERE)
+    dataset = _fresh(data, seed + OTHER_NETWORK, int(judged["shifted"]), ELSEWHERE)
     stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in dataset.stations)
     inner = dataset.take
 
@@ -76,7 +74,5 @@ def _elsewhere(data: Mapping[str, Any], seed: int, number: int) -> Dataset:
         unknown = np.full_like(batch.observations.station_index, -1)
         return batch._replace(observations=batch.observations._replace(station_index=unknown))
 
-    renamed = retaken(dataset, take)
-    return Dataset(
-        "another network", renamed.frame, stations, renamed.events, renamed.rate_hz, renamed.num_samples, take
-    )
+    name, renamed = "another network", retaken(dataset, take)
+    return name, Dataset(name, renamed.frame, stations, renamed.events, renamed.rate_hz, renamed.num_samples, take)

@@ -12,6 +12,7 @@ from jaxloc.data.files import write_whole
 from jaxloc.metrics import LEVELS, lookup
 
 KEY = ("network", "method", "size", "condition", "as")
+COVERAGE = tuple(f"hypocentre_{100 * level:.0f}" for level in LEVELS)
 SCORES = {
     "epicentre_median_km": "epicentre/error/median",
     "epicentre_mean_km": "epicentre/error/mean",
@@ -24,10 +25,12 @@ SCORES = {
     "nll_nats": "hypocentre/nll/mean",
     "area90_km2": "epicentre/width90/median",
     "epistemic_share": "epicentre/epistemic_share/mean",
-    **{f"hypocentre_{100 * level:.0f}": f"hypocentre/coverage/{100 * level:.0f}" for level in LEVELS},
+    **dict(zip(COVERAGE, (f"hypocentre/coverage/{100 * level:.0f}" for level in LEVELS), strict=True)),
     "epicentre_90": "epicentre/coverage/90",
     "depth_90": "depth/coverage/90",
 }
+HELD = {f"held_{100 * level:.0f}": f"{100 * level:.0f}" for level in LEVELS}
+"""Shares of truths inside the conformal regions of the hypocentre, drawn on calibrated posteriors."""
 UNIFORM = {f"sbc_p_{region}": f"{region}/pit_uniformity" for region in ("east", "north", "depth", "origin")}
 """Simulation-based calibration (Talts and others 2018): p-values of uniform ranks of truths (Cramér and von Mises)."""
 COSTS = ("training_s", "locating_s", "parameters", "auroc_features", "auroc_epistemic", "events")
@@ -36,9 +39,7 @@ SHOWN = (
     "depth_mae_km",
     "energy_km",
     "nll_nats",
-    "hypocentre_50",
-    "hypocentre_90",
-    "hypocentre_95",
+    *COVERAGE,
     "area90_km2",
     "epistemic_share",
     "training_s",
@@ -59,6 +60,7 @@ def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
                 card = found[way]["card"]
                 scores = {name: _value(card, path) for name, path in SCORES.items()}
                 scores |= {name: _value(card, path, "p_value") for name, path in UNIFORM.items()}
+                scores |= {name: found[way].get("held", {}).get(level, np.nan) for name, level in HELD.items()}
                 rows.append(own | {"as": way, "events": card["number"]} | scores)
     return rows
 
@@ -76,7 +78,7 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
     merged = []
     for key, members in groups.items():
         row: Row = dict(zip(KEY, key, strict=True)) | {"seeds": len(members)}
-        for name in (*SCORES, *COSTS):
+        for name in (*SCORES, *HELD, *COSTS):
             values = np.array([member.get(name, np.nan) for member in members], float)
             row[name] = float(values.mean())
             row[f"{name}_spread"] = float(np.ptp(values) / 2)
@@ -87,7 +89,7 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """All rows, one a cell, condition and way of stating; an unknown value is an empty field."""
     text = io.StringIO()
-    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *UNIFORM, *COSTS[:-1]]
+    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *HELD, *UNIFORM, *COSTS[:-1]]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
@@ -102,18 +104,22 @@ def _plain(value: Any) -> Any:
 
 
 def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
-    """One condition as a table in Markdown, means over seeds, stated and calibrated coverage side by side."""
+    """One condition as a table in Markdown, means over seeds.
+
+    Coverage of the hypocentre's 50 / 68 / 90 / 95 % regions stands last, in per cent: as calibrated, and of conformal
+    regions.
+    """
     merged = [row for row in over_seeds(rows) if row["condition"] == condition]
     calibrated = {tuple(r[n] for n in KEY[:4]): r for r in merged if r["as"] == "calibrated"}
-    header = ["network", "method", "events", *(_title(name) for name in SHOWN), "calibrated 50 / 90 / 95"]
+    header = ["network", "method", "events", *(_title(name) for name in SHOWN), "calibrated", "conformal"]
     lines = [header, ["---"] * len(header)]
     for row in merged:
         if row["as"] != "stated":
             continue
         other = calibrated.get(tuple(row[name] for name in KEY[:4]), {})
-        after = " / ".join(f"{other.get(f'hypocentre_{level}', np.nan):.3f}" for level in (50, 90, 95))
+        after = [" / ".join(f"{100 * other.get(name, np.nan):.1f}" for name in names) for names in (COVERAGE, HELD)]
         size = "" if row["size"] is None else str(row["size"])
-        lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), after])
+        lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), *after])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

@@ -1,0 +1,128 @@
+"""How a study judges a run: as it states its locations and as it is calibrated, under every condition.
+
+Runs on simulated data are calibrated and judged by fresh events, as many as are asked for. Runs on real data are judged
+by the events that they were chosen on, since there are no others to be had, and calibrated by the same events
+cross-fitted: each by what the events of the other folds say.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc import alarm, calibration, conformal, experiment, recalibration, reporting
+from jaxloc.application import trained_for
+from jaxloc.calibrating import calibrate_run
+from jaxloc.calibration import Calibration
+from jaxloc.data.dataset import Dataset
+from jaxloc.experiment import Fitted, Located
+from jaxloc.experiment_data import open_sources
+from jaxloc.metrics import LEVELS, score_card, score_events
+from jaxloc.studies.conditions import calibration_events, conditions, elsewhere, events_to_judge
+from jaxloc.study_plots import ORDINARY
+from jaxloc.types import Label, Posterior
+
+RESAMPLES = 200  # of events, for intervals that the table does not show
+FEW = 500  # events that the catalogue is judged by
+Judged = Mapping[str, Any]
+Record = dict[str, Any]
+
+
+def judge(config: Mapping[str, Any], judged: Judged) -> Record:
+    """Number of parameters, kind of map, and by condition: time, alarm, and score cards as stated and as calibrated.
+
+    Args:
+        config: of a run that is trained.
+        judged: how it is judged (`judged` of a study's configuration).
+
+    Raises:
+        ValueError: as `experiment.load`.
+    """
+    config, fitted = experiment.load(Path(config["run_dir"]))
+    of = _by_fresh_events if config["data"]["kind"] == "simulated" else _by_held_out_events
+    size = sum(x.size for x in jax.tree.leaves(experiment.draw_of(fitted)))
+    return {"parameters": int(size), **of(config["data"], int(config["seed"]), fitted, judged)}
+
+
+def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
+    _, learnt = calibrate_run(fitted, calibration_events(data, seed, judged))
+    draws, test = int(judged["draws"]), events_to_judge(data, seed, judged)
+    ordinary, seconds = _located(fitted, test, with_features=True)
+    usual = _strangeness(learnt, ordinary)
+
+    def record(located: Located, seconds: float) -> Record:
+        auroc = {score: alarm.auroc(usual[score], values) for score, values in _strangeness(learnt, located).items()}
+        stated, seen = experiment.as_calibrated(learnt, located).posterior, located.batch.observations
+        limit = np.stack([calibration.stated_levels(learnt, stated, seen, p)["hypocentre"] for p in LEVELS], -1)
+        return {
+            "locating_s": seconds,
+            "auroc": auroc,
+            **_cards(located, stated, lambda level: level[:, None] <= limit, draws),
+        }
+
+    found = {ORDINARY: record(ordinary, seconds) | _catalogue(fitted, ordinary, draws)}
+    others = dict(conditions(test, judged))
+    if judged["elsewhere"] and fitted.system.any_station:
+        others |= dict([elsewhere(data, seed, judged)])
+    for name, dataset in others.items():
+        found[name] = record(*_located(fitted, dataset, with_features=True))
+    return {"map": learnt.map.kind, "conditions": found}
+
+
+def _by_held_out_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
+    key, draws, dev = jax.random.key(reporting.SCORE_SEED), int(judged["draws"]), open_sources(data, seed).dev
+    ordinary, seconds = _located(fitted, dev)
+    own, truth = ordinary.posterior, ordinary.batch.labels["hypocentre"]
+    kind = calibration.best(calibration.candidates(key, own, truth))
+    apart = score_events(key, recalibration.cross_fitted(key, kind, own, truth), truth, draws)["hypocentre/level"]
+
+    def record(located: Located, seconds: float) -> Record:
+        calibrated = recalibration.cross_fitted(key, kind, own, truth, altered=located.posterior)
+        inside = lambda level: conformal.cross_fitted(apart, altered=level)
+        return {"locating_s": seconds, "auroc": {}, **_cards(located, calibrated, inside, draws)}
+
+    found = {ORDINARY: record(ordinary, seconds) | _catalogue(fitted, ordinary, draws)}
+    # Each event altered is judged by the folds that it is not in: all of them, in their order.
+    for name, dataset in conditions(dev, {**judged, "shifted": len(dev)}):
+        found[name] = record(*_located(fitted, dataset))
+    return {"map": kind, "conditions": found}
+
+
+def _located(fitted: Fitted, dataset: Dataset, *, with_features: bool = False) -> tuple[Located, float]:
+    """Events as a run locates them, and the seconds an event that it took."""
+    began = time.monotonic()
+    located = experiment.locate(trained_for(fitted, dataset, None), dataset, with_features=with_features)
+    return located, (time.monotonic() - began) / len(dataset)
+
+
+def _strangeness(learnt: Calibration, located: Located) -> dict[str, np.ndarray]:
+    if learnt.ordinary is None or located.features is None:
+        return {}
+    return alarm.scores(learnt.ordinary, located.features, calibration.epistemic_share(located.posterior))
+
+
+def _cards(located: Located, calibrated: Posterior, inside: Callable, num_draws: int) -> Record:
+    """Score cards as stated and as calibrated; of the latter also the share of truths inside its conformal regions."""
+    truth = located.batch.labels["hypocentre"]
+    of = {"stated": located.posterior, "calibrated": calibrated}
+    cards = {name: _card(posterior, truth, num_draws) for name, posterior in of.items()}
+    held = inside(np.array(cards["calibrated"]["levels"]["hypocentre/level"])).mean(0)
+    cards["calibrated"]["held"] = dict(zip((f"{100 * p:.0f}" for p in LEVELS), held.tolist(), strict=True))
+    return cards
+
+
+def _catalogue(fitted: Fitted, located: Located, num_draws: int) -> Record:
+    """The score card of one who knows the training catalogue alone; of few events, for all have the same posterior."""
+    truth = jax.tree.map(lambda x: x[:FEW], located.batch.labels["hypocentre"])
+    card = _card(reporting.baseline_of(fitted.blueprint, len(truth.mask)), truth, num_draws)["card"]
+    return {"catalogue": {"card": card}}
+
+
+def _card(posterior: Posterior, truth: Label, num_draws: int) -> Record:
+    key = jax.random.key(reporting.SCORE_SEED)
+    scores = score_events(key, posterior, truth, num_draws)
+    levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSEST}
+    return {"card": score_card(key, scores, RESAMPLES), "levels": levels}
