@@ -33,7 +33,8 @@ from jaxloc.networks.layers import Dropout, Norm
 from jaxloc.types import Network, Observations
 
 LEAST_SD_S, FAR_KM, DEEP_KM = 1e-3, 20.0, 10.0
-PLACE = 4 + 10  # numbers of a place: east, north, depth in km, origin time in s, and the triangle of their errors
+ALONG = (0.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # where the misfit is looked at, in standard deviations of depth
+PLACE = 4 + 16  # numbers of a place: east, north, depth in km, origin time in s, and what makes errors of units
 
 
 class Picks(NamedTuple):
@@ -70,10 +71,10 @@ def picks_of(observations: Observations) -> Picks:
 
 
 class Rays(NamedTuple):
-    """Travel times from a place to the station of each pick, and how they change with the place, in s/km."""
+    """Travel times from places to the station of each pick, and how they change with the place, in s/km."""
 
-    time_s: Float[Array, " pick"]
-    slope_s_km: Float[Array, "pick 3"]
+    time_s: Float[Array, "*place pick"]
+    slope_s_km: Float[Array, "*place pick 3"]
 
 
 class TravelTimes(nn.Module):
@@ -87,27 +88,32 @@ class TravelTimes(nn.Module):
     speed_km_s: tuple[float, float]
 
     @nn.compact
-    def __call__(self, picks: Picks, place_km: Float[Array, " 3"]) -> Rays:
-        """Rays of one event."""
-        apart = place_km - picks.station_km
+    def __call__(self, picks: Picks, place_km: Float[Array, "*place 3"]) -> Rays:
+        """Rays of one event from one or more places."""
+        apart = place_km[..., None, :] - picks.station_km
         distance = jnp.sqrt((apart**2).sum(-1) + 1e-2)
-        depths = [jnp.full_like(distance, place_km[2]), picks.station_km[:, 2]]
-        numbers = [distance / FAR_KM, jnp.log(distance), *(z / DEEP_KM for z in depths)]
-        hidden = jnp.concatenate([jnp.stack(numbers, -1), picks.phase], -1)
+        depths = [place_km[..., None, 2], picks.station_km[:, 2]]
+        numbers = [distance / FAR_KM, jnp.log(distance), *(z / DEEP_KM for z in depths), *picks.phase.T]
+        hidden = jnp.stack([jnp.broadcast_to(x, distance.shape) for x in numbers], -1)
         for _ in range(2):
             hidden = nn.tanh(nn.Dense(self.width)(hidden))
         time, across, down = jnp.moveaxis(nn.Dense(3, kernel_init=nn.initializers.normal(1e-2))(hidden), -1, 0)
         slowness = picks.phase @ (1 / jnp.array(self.speed_km_s))
-        unit = apart / distance[:, None] * slowness[:, None]
-        slope = jnp.concatenate([unit[:, :2] * jnp.exp(across)[:, None], (unit[:, 2] + slowness * down)[:, None]], -1)
+        unit = apart / distance[..., None] * slowness[:, None]
+        vertical = unit[..., 2:] + (slowness * down)[..., None]
+        slope = jnp.concatenate([unit[..., :2] * jnp.exp(across)[..., None], vertical], -1)
         return Rays(distance * slowness * jnp.exp(time), slope)
 
 
 class Located(NamedTuple):
-    """An event after a step: its place and origin time, the triangle of their errors, and what each pick says there."""
+    """An event after a step: its place, a square root of its covariance, and what each pick says there.
+
+    The first column of `errors` is all that depth goes with: limits of depth cut a posterior, and in these units they
+    cut it straight across its first axis.
+    """
 
     place: Float[Array, " 4"]
-    scale_tril: Float[Array, "4 4"]
+    errors: Float[Array, "4 4"]
     late: Float[Array, " pick"]
     influence: Float[Array, "pick 3"]
 
@@ -126,12 +132,21 @@ def step(picks: Picks, rays: Rays, from_km: Array, middle_km: Array, spread_km: 
     late_s, apart = apparent_s - origin_s, rays.slope_s_km - slope
     precision = (weight[:, None] * apart).T @ apart + jnp.diag(1 / spread_km**2)
     pull = (weight * late_s) @ apart + (middle_km - from_km) / spread_km**2
-    errors = jnp.linalg.cholesky(jnp.linalg.inv(precision))
+    depth_first = jnp.linalg.inv(precision)[jnp.ix_(jnp.array([2, 0, 1]), jnp.array([2, 0, 1]))]
+    errors = jnp.linalg.cholesky(depth_first)[jnp.array([1, 2, 0])]
     move = errors @ (errors.T @ pull)
     place = jnp.append(from_km + move, origin_s - slope @ move)
-    tril = jnp.zeros((4, 4)).at[:3, :3].set(errors).at[3, :3].set(-slope @ errors).at[3, 3].set(1 / jnp.sqrt(total))
+    whole = jnp.zeros((4, 4)).at[:3, :3].set(errors).at[3, :3].set(-slope @ errors).at[3, 3].set(1 / jnp.sqrt(total))
     root = jnp.sqrt(weight)
-    return Located(place, tril, root * late_s, root[:, None] * apart @ errors)
+    return Located(place, whole, root * late_s, root[:, None] * apart @ errors)
+
+
+def misfit(picks: Picks, rays: Rays) -> Float[Array, " place"]:
+    """Half the weighted sum of squares of residuals at places, origin time at its best."""
+    weight = picks.mask / picks.sd_s**2
+    apparent_s = picks.time_s - rays.time_s
+    origin_s = (apparent_s @ weight) / jnp.maximum(weight.sum(), 1e-6)
+    return 0.5 * (apparent_s - origin_s[:, None]) ** 2 @ weight
 
 
 class Attention(nn.Module):
@@ -180,7 +195,7 @@ class Pool(nn.Module):
 
 
 class Model(nn.Module):
-    """The picks of one event to `size` raw outputs with a place behind them, [size + 14].
+    """The picks of one event to `size` raw outputs with a place behind them, [size + 20].
 
     `low_km` and `high_km` bound where events may be. `rounds` steps look for the place, `blocks` of attention at it.
     """
@@ -198,29 +213,32 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, " size_and_place"]:
-        """Raw outputs, linear in the last layer; east, north, depth and origin time; and their errors' triangle."""
+        """Raw outputs, linear in the last layer; east, north, depth and origin time; and their errors."""
         picks, low, high = picks_of(observations), jnp.array(self.low_km), jnp.array(self.high_km)
-        found = self._locate(picks, low, high)
-        place_km, errors = found.place[:3], found.scale_tril[:3, :3]
+        travel = TravelTimes(self.width, self.speed_km_s)
+        found = self._locate(travel, picks, low, high)
+        place_km, errors = found.place[:3], found.errors[:3, :3]
         tokens = nn.Dense(self.width)(nn.gelu(nn.Dense(2 * self.width)(_features(picks, found))))
         for _ in range(self.blocks):
             tokens = Block(self.heads, self.dropout)(tokens, picks.mask)
         sd = jnp.sqrt((errors**2).sum(-1))
         edges = jnp.concatenate([(place_km - low) / sd, (high - place_km) / sd])
         where = [jnp.arcsinh(edges), 2 * (place_km - low) / (high - low) - 1, jnp.log(sd)]
-        slants = errors[jnp.tril_indices(3, -1)] / sd[jnp.array([1, 2, 2])]
+        slants = (errors / sd[:, None]).ravel()
+        # Along the axis of depth, where a change of layer bends it most, how the misfit differs from a normal's.
+        along = misfit(picks, travel(picks, place_km + jnp.array(ALONG)[:, None] * errors[:, 0]))
+        bent = jnp.arcsinh(along - along[0] - 0.5 * jnp.array(ALONG) ** 2)[1:]
         number = jnp.log1p(picks.mask.sum())[None]
-        hidden = jnp.concatenate([Pool(self.seeds)(tokens, picks.mask), *where, slants, number])
+        hidden = jnp.concatenate([Pool(self.seeds)(tokens, picks.mask), *where, slants, bent, number])
         for _ in range(2):
             hidden = nn.gelu(nn.Dense(2 * self.width)(hidden))
         raw = nn.Dense(self.size, kernel_init=nn.initializers.normal(1e-2))(hidden)
-        return jnp.concatenate([raw, found.place, found.scale_tril[jnp.tril_indices(4)]])
+        return jnp.concatenate([raw, found.place, found.errors.ravel()])
 
-    def _locate(self, picks: Picks, low: Float[Array, " 3"], high: Float[Array, " 3"]) -> Located:
+    def _locate(self, travel: TravelTimes, picks: Picks, low: Float[Array, " 3"], high: Float[Array, " 3"]) -> Located:
         """Steps from the middle; only the last has derivatives, since where it starts from hardly matters."""
         if self.rounds < 1:
             raise ValueError(f"rounds must be 1 or more, got {self.rounds}")
-        travel = TravelTimes(self.width, self.speed_km_s)
         middle, spread = (low + high) / 2, (high - low) / math.sqrt(12)
         take = lambda at: step(picks, travel(picks, at), at, middle, spread)
         at = middle
