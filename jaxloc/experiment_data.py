@@ -49,10 +49,8 @@ def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
             return _held_out(train, int(data["held_out"]))
         return Sources(train, _read(data, data["dev_split"]))
     if data["kind"] == "simulated_picks":
-        number = int(data["num_train"])
-        return Sources(
-            _at_picked_network(data, seed, number), _at_picked_network(data, seed, data["num_dev"], number, "dev")
-        )
+        train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
     raise ValueError(f'data.kind must be "seisbench", "simulated" or "simulated_picks", got {data["kind"]!r}')
 
 
@@ -94,15 +92,12 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
     if data["kind"] == "simulated_picks":
-        return _at_picked_network(
-            data, seed, number, data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND, "fresh"
-        )
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_picked_network(data, seed, number, first, "fresh")
     return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
 
 
-def _at_picked_network(
-    data: Mapping[str, Any], seed: int, number: int, first: int = 0, split: str = "train"
-) -> Dataset:
+def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
     key_network, key_events = jax.random.split(jax.random.key(seed))
     stations = random_network(key_network, data["num_stations"], data["aperture_km"])
     model = velocity_model(data["velocity"])

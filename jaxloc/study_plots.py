@@ -172,7 +172,7 @@ class Sight(NamedTuple):
 def amortised(path: Path, sights: Sequence[Sight], ranks: Mapping[str, np.ndarray], title: str) -> None:
     """A posterior that a network draws over the exact density, and ranks of truths, [event, coordinate] by locator."""
     new = figure(9.6, 6.6, title)
-    above, below = new.subfigures(2, 1, height_ratios=(1.5, 1))
+    above, below = np.asarray(new.subfigures(2, 1, height_ratios=(1.5, 1)))
     for axes, sight in zip(np.atleast_1d(above.subplots(1, len(sights))), sights, strict=True):
         _sight(dress(axes, *sight.names, grid=False), sight)
     legend(above.axes[0], loc="upper left")
@@ -203,5 +203,5 @@ def _ranks(axes: Axes, ranks: Mapping[str, np.ndarray], bins: int = 20) -> None:
     expected, sd = number / bins, np.sqrt(number * (1 / bins) * (1 - 1 / bins))
     axes.axhspan(expected - 1.96 * sd, expected + 1.96 * sd, color=MUTED, alpha=0.2, linewidth=0)
     for (name, rank), colour in zip(ranks.items(), (VERMILION, BLUE), strict=False):
-        axes.hist(rank, np.linspace(0, 1, bins + 1), histtype="step", color=colour, linewidth=1.3, label=name)
+        axes.hist(rank, bins=bins, range=(0.0, 1.0), histtype="step", color=colour, linewidth=1.3, label=name)
     axes.set_ylim(0, 1.6 * expected)

@@ -6,6 +6,7 @@ against it. Which picks there are, and what errors they state, does not depend o
 """
 
 import datetime
+import math
 from typing import NamedTuple
 
 import jax
@@ -53,9 +54,8 @@ def simulate_picks(
     hypocentre = random.uniform(keys["place"], (4,), minval=low, maxval=high)
     away_km = distance_km(hypocentre[:3], station_km)
     arrival_s = hypocentre[3] + look_up_s(for_stations(table, station_km[:, 2]), away_km, hypocentre[2])
-    sd_s = jnp.exp(
-        random.uniform(keys["sd"], arrival_s.shape, minval=np.log(picking.sd_s[0]), maxval=np.log(picking.sd_s[1]))
-    )
+    narrow, wide = map(math.log, picking.sd_s)
+    sd_s = jnp.exp(random.uniform(keys["sd"], arrival_s.shape, minval=narrow, maxval=wide))
     luck = random.uniform(keys["lost"], (arrival_s.size,))
     share = random.uniform(keys["share"], (), maxval=picking.lost)
     mask = ((luck > share) | (jnp.argsort(jnp.argsort(-luck)) < picking.least)).reshape(arrival_s.shape)
@@ -111,6 +111,5 @@ def _check(picking: Picking, num_events: int, num_stations: int) -> None:
 
 def _event(index: int, split: str, origin_s: float) -> Event:
     start = FIRST_START + datetime.timedelta(hours=index)
-    return Event(
-        f"pick{index:07d}", split, start.isoformat(), (start + datetime.timedelta(seconds=origin_s)).isoformat()
-    )
+    origin = start + datetime.timedelta(seconds=origin_s)
+    return Event(f"pick{index:07d}", split, start.isoformat(), origin.isoformat())

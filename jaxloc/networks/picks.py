@@ -8,11 +8,11 @@ there may be any number of them, and a pick that is not there has no influence.
 Differs from the papers:
 
 * A token is a pick (its time, stated error and phase, and where its station is), not a station's waveforms.
-* Before attention the event is located, by a few steps of least squares (Geiger 1912) whose travel times and slownesses
-  are a dense network's, learnt with the rest as a correction to straight rays. What attention sees are residuals at that
-  place, and the raw outputs are in units of its errors: all zero they are Geiger's normal posterior, and what is
-  learnt is how the true one differs from it. A posterior is a hundred times narrower than where events may be, and
-  attention alone, which has to carry that precision through all layers, learns it slowly.
+* Before attention the event is located, by a few steps of least squares (Geiger 1912) whose travel times and
+  slownesses are a dense network's, learnt with the rest as a correction to straight rays. What attention sees are
+  residuals at that place, and the raw outputs are in units of its errors: all zero they are Geiger's normal posterior,
+  and what is learnt is how the true one differs from it. A posterior is a hundred times narrower than where events may
+  be, and attention alone, which has to carry that precision through all layers, learns it slowly.
 * Times count from the mean of picks less travel times (weighted by stated errors), so that the raw outputs do not
   change when all picks are later; place, time and errors are put behind them for a head to use (`jaxloc.heads.moved`).
 * Pooling is by scores that are linear in the tokens, the seeds of attention's pooling multiplied out; a mean over
