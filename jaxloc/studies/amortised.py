@@ -44,7 +44,7 @@ from jaxloc.types import COORDINATES, Batch, Observations, Weights
 ANY_TIME_S = (-20.0, 30.0)  # picks alone tell no event's origin time from another's: the prior of it is flat
 FINE = Search(num_middle=6, last=(31, 31, 27, 1))  # steps of 0.23 standard deviations: 2 % wider at most
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
-DRAWS = 200
+DRAWS = 100
 NOTHING = Weights({})
 ROUND = 9  # of fresh events: none that a calibration uses
 
