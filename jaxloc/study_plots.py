@@ -174,8 +174,8 @@ def amortised(path: Path, sights: Sequence[Sight], ranks: Mapping[str, np.ndarra
     new = figure(9.6, 6.6, title)
     above, below = np.asarray(new.subfigures(2, 1, height_ratios=(1.5, 1)))
     for axes, sight in zip(np.atleast_1d(above.subplots(1, len(sights))), sights, strict=True):
-        _sight(dress(axes, *sight.names, grid=False), sight)
-    legend(above.axes[0], loc="upper left")
+        _sight(dress(axes, *sight.names, "50, 90 and 99 % of the exact mass", grid=False), sight)
+    legend(above.axes[0], loc="upper left", bbox_to_anchor=(1.0, 1.0))
     names = ("east", "north", "depth", "origin time")
     for i, (axes, name) in enumerate(zip(below.subplots(1, len(names), sharey=True), names, strict=True)):
         dress(axes, "rank of the truth", "events" if i == 0 else "", name)

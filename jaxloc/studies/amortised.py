@@ -166,9 +166,10 @@ def sights_of(
     centre, sd = np.asarray(mean(grid)), np.sqrt(np.diagonal(covariance(grid)))
     sights = []
     for dims in (MAP, SECTION):
-        axes = [np.linspace(centre[i] - 4 * sd[i], centre[i] + 4 * sd[i], 81) for i in dims]
+        reach = 4 * sd[list(dims)].max()
+        axes = [np.linspace(centre[i] - reach, centre[i] + reach, 121) for i in dims]
         mesh = jnp.stack(jnp.meshgrid(*map(jnp.asarray, axes), indexing="ij"), -1).reshape(-1, 2)
-        density = np.exp(np.asarray(marginal(grid, dims).log_prob(mesh))).reshape(81, 81)
+        density = np.exp(np.asarray(marginal(grid, dims).log_prob(mesh))).reshape(121, 121)
         across, down = (COORDINATES[i].replace("_km", " (km)") for i in dims)
         sights.append(Sight((across, down), (axes[0], axes[1]), density, draws[:, list(dims)], truth[list(dims)]))
     return sights
