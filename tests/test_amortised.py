@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,16 +13,15 @@ from jaxloc.data.synthetic import positions_km
 from jaxloc.distributions import gaussian_mixture
 from jaxloc.experiment_data import fresh_events
 from jaxloc.studies.amortised import (
-    NOTHING,
     ROUND,
     Judged,
     against_exact,
     calibrated,
     compare,
-    exact_locator,
-    judge,
+    judge_exact,
     rank_of,
     table,
+    truth_of,
 )
 
 SMALL = [
@@ -63,9 +61,8 @@ def test_the_exact_posterior_is_calibrated():
     """Simulation-based calibration: 500 events of the prior; four tests at 1 %, Bonferroni's quarter of it each."""
     config = configuration.load("simulated_picks", SMALL)
     dataset = fresh_events(config["data"], 0, 500, ROUND)
-    locate = exact_locator(config["data"], positions_km(dataset.frame, dataset.stations))
-    batch = dataset.take(np.arange(500))
-    row = calibrated(judge(jax.random.key(0), locate, NOTHING, batch))
+    truth = truth_of(config["data"], positions_km(dataset.frame, dataset.stations))
+    row = calibrated(judge_exact(truth, dataset.take(np.arange(500))))
     assert min(row["sbc_p"].values()) > 0.01 / 4, row
     for level, share in row["coverage"].items():
         nominal = int(level) / 100

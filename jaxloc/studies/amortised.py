@@ -35,14 +35,16 @@ from jaxloc.distributions import (
 )
 from jaxloc.experiment_data import fresh_events, picking_of, velocity_model
 from jaxloc.lattice import Search
-from jaxloc.locators.grid_search import grid_search, table_times
+from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times
 from jaxloc.locators.neural import LocateEvent
 from jaxloc.metrics import LEVELS
+from jaxloc.pick_likelihoods import OriginTime, PickErrors, over_origin, residuals
 from jaxloc.study_plots import Sight, amortised
 from jaxloc.types import COORDINATES, Batch, Observations, Weights
 
 ANY_TIME_S = (-20.0, 30.0)  # picks alone tell no event's origin time from another's: the prior of it is flat
-FINE = Search(num_middle=6, last=(31, 31, 27, 1))  # steps of 0.23 standard deviations: 2 % wider at most
+FLAT_KM = 1e4  # of a depth prior as good as flat
+FINE = Search(num_middle=6, last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100
 NOTHING = Weights({})
@@ -59,15 +61,56 @@ class Judged(NamedTuple):
     sd: Float[Array | np.ndarray, "*event 4"]
 
 
-def exact_locator(
-    data: Mapping[str, Any], station_km: Float[np.ndarray, "station 3"], sizes: Search = FINE
-) -> LocateEvent:
-    """The locator that knows how the events of an experiment with simulated picks were made."""
+class Truth(NamedTuple):
+    """How the events of an experiment with simulated picks were made."""
+
+    times: TravelTimes
+    locate: LocateEvent
+
+
+def truth_of(data: Mapping[str, Any], station_km: Float[np.ndarray, "station 3"], sizes: Search = FINE) -> Truth:
+    """Travel times of an experiment's simulated picks, and the grid search that knows them and the prior."""
     region, model = picking_of(data).region, velocity_model(data["velocity"])
-    table = table_around(model, region, station_km)
+    times = table_times(table_around(model, region, station_km))
     anywhen = region._replace(origin_s=ANY_TIME_S)
-    flat = log_prior_of(anywhen, same_everywhere(float(np.mean(region.depth_km)), 1e4))
-    return grid_search(table_times(table), anywhen, flat, sizes=sizes)
+    flat = log_prior_of(anywhen, same_everywhere(float(np.mean(region.depth_km)), FLAT_KM))
+    return Truth(times, grid_search(times, anywhen, flat, sizes=sizes))
+
+
+def judge_exact(truth: Truth, batch: Batch) -> Judged:
+    """The exact posterior against the labelled hypocentres.
+
+    A grid search states a Gaussian for each cell, which is wider than what is in it. Here a cell counts for the
+    likelihood at its middle, the sum over all for the integral, and the likelihood at the labelled place for itself.
+    """
+
+    def one(event: tuple[Observations, Array]) -> Judged:
+        observations, label = event
+        cells = components(truth.locate(NOTHING, observations).hypocentre)
+        heaviest = cells.mean[jnp.argmax(cells.log_weight), :3]
+        origin = evidence(truth.times, observations, jnp.stack([label[:3], heaviest]))
+        steps = 2 * jnp.diagonal(cells.scale_tril[0])[:3]
+        # Of a cell less the likelihood in it: the same for all, since the prior is flat.
+        constant = cells.log_weight.max() - jnp.log(steps).sum() - origin.log_evidence[1]
+        density = origin.log_evidence[0] + constant
+        late = norm.logpdf(label[3], origin.mean_s[0], jnp.sqrt(origin.variance_s2[0]))
+        denser = cells.log_weight - jnp.log(steps).sum() > density
+        # A uniform cell has a third of the variance of its Gaussian.
+        found = gaussian_mixture(cells.log_weight, cells.mean, cells.scale_tril.at[:, :, :3].divide(3**0.5))
+        level = jnp.where(denser, jnp.exp(cells.log_weight), 0.0).sum()
+        sd = jnp.sqrt(jnp.diagonal(covariance(found)))
+        return Judged(-density - late, rank_of(found, label), level, mean(found), sd)
+
+    events = (batch.observations, batch.labels["hypocentre"].value)
+    return jax.tree.map(np.asarray, jax.jit(lambda each: jax.lax.map(one, each))(events))
+
+
+def evidence(times: TravelTimes, observations: Observations, place_km: Float[Array, "point 3"]) -> OriginTime:
+    """The likelihood of an event's picks at places, origin time integrated out."""
+    picked = (observations.picks_s, observations.pick_sigma_s, observations.pick_mask)
+    time_s, sd_s, mask = (jnp.ravel(jnp.asarray(x)) for x in picked)
+    travel_s = times(observations.station_km)(place_km).reshape(len(place_km), -1)
+    return over_origin(PickErrors(), residuals(PickErrors(), time_s, sd_s, mask, travel_s))
 
 
 def judge(key: PRNGKeyArray, locate: LocateEvent, weights: Weights, batch: Batch) -> Judged:
@@ -136,14 +179,15 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     dataset = fresh_events(config["data"], int(config["seed"]), number, ROUND)
     batch, key = dataset.take(np.arange(number)), jax.random.key(0)
     locators = {name: (one.system.locate, draws_of(one)) for name, (_, one) in loaded.items()}
-    locators["exact"] = (exact_locator(config["data"], positions_km(dataset.frame, dataset.stations)), NOTHING)
+    truth = truth_of(config["data"], positions_km(dataset.frame, dataset.stations))
     judged = {name: judge(key, *locator, batch) for name, locator in locators.items()}
+    judged["exact"] = judge_exact(truth, batch)
     rows = {name: calibrated(own) | against_exact(own, judged["exact"]) for name, own in judged.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "amortised.json", json.dumps({"events": number, **rows}, indent=1).encode())
     first, gap = runs[0].name, judged[runs[0].name].nll - judged["exact"].nll
     typical = int(np.argsort(gap)[number // 2])
-    sights = sights_of(key, locators[first], locators["exact"], jax.tree.map(lambda x: x[typical], batch))
+    sights = sights_of(key, locators[first], (truth.locate, NOTHING), jax.tree.map(lambda x: x[typical], batch))
     ranks = {name: np.asarray(judged[name].rank) for name in (first, "exact")}
     amortised(folder / "ownpicks.png", sights, ranks, f"{first}: an amortised posterior against the exact one")
     return rows
