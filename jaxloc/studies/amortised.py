@@ -95,8 +95,9 @@ def judge_exact(truth: Truth, batch: Batch) -> Judged:
         density = origin.log_evidence[0] + constant
         late = norm.logpdf(label[3], origin.mean_s[0], jnp.sqrt(origin.variance_s2[0]))
         denser = cells.log_weight - jnp.log(steps).sum() > density
-        # A uniform cell has a third of the variance of its Gaussian.
-        found = gaussian_mixture(cells.log_weight, cells.mean, cells.scale_tril.at[:, :, :3].divide(3**0.5))
+        # A uniform cell has a third of the variance of its Gaussian; the last column is the origin time's own.
+        narrower = jnp.array([3**-0.5, 3**-0.5, 3**-0.5, 1.0])
+        found = gaussian_mixture(cells.log_weight, cells.mean, cells.scale_tril * narrower)
         level = jnp.where(denser, jnp.exp(cells.log_weight), 0.0).sum()
         sd = jnp.sqrt(jnp.diagonal(covariance(found)))
         return Judged(-density - late, rank_of(found, label), level, mean(found), sd)
