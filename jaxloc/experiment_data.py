@@ -10,6 +10,7 @@ import numpy as np
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
 from jaxloc.data.synthetic import (
     DEFAULT_FRAME,
@@ -49,7 +50,10 @@ def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
         else:
             dev = _read(data, data["dev_split"])
         return Sources(_latest(train, data["num_train"]), dev)
-    raise ValueError(f'data.kind must be "seisbench" or "simulated", got {data["kind"]!r}')
+    if data["kind"] == "simulated_picks":
+        train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
+    raise ValueError(f'data.kind must be "seisbench", "simulated" or "simulated_picks", got {data["kind"]!r}')
 
 
 def _held_out(whole: Dataset, number: int) -> Sources:
@@ -98,11 +102,28 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
     """
-    if data["kind"] != "simulated":
+    if data["kind"] not in ("simulated", "simulated_picks"):
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
+    if data["kind"] == "simulated_picks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_picked_network(data, seed, number, first, "fresh")
     return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+
+
+def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    key_network, key_events = jax.random.split(jax.random.key(seed))
+    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    model = velocity_model(data["velocity"])
+    return simulated_picks(key_events, picking_of(data), model, stations, DEFAULT_FRAME, number, split, first)
+
+
+def picking_of(data: Mapping[str, Any]) -> Picking:
+    """Where the events of an experiment with simulated picks are, and how their picks err."""
+    across = (-float(data["half_width_km"]), float(data["half_width_km"]))
+    region = Region(across, across, tuple(data["depth_km"]), tuple(data["origin_s"]))
+    return Picking(region, tuple(data["pick_sd_s"]), data["lost_picks"], data["least_picks"])
 
 
 def _at_simulated_network(
@@ -185,7 +206,7 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
     shallow, deep = (max(0.1, limit) for limit in blueprint.region.depth_km)
     simulation = simulation._replace(
         recording=recording,
-        model=_model(blueprint.velocity),
+        model=velocity_model(blueprint.velocity),
         hypocentre=around(places, spread, (shallow, deep)),
     )
     key = jax.random.key(seed)
@@ -194,8 +215,8 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
     )
 
 
-def _model(velocity: Mapping[str, Any]) -> VelocityModel:
-    """The run's velocity model: what is learnt from simulated moveout should hold on the real one."""
+def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:
+    """A run's velocity model: what is learnt from simulated moveout should hold on the real one."""
     vp = list(velocity["vp_km_s"])
     return layered(list(velocity["top_km"]), vp, [v / velocity["vp_vs"] for v in vp])
 

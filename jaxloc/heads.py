@@ -23,6 +23,7 @@ FLOOR = (0.05, 0.05, 0.05, 0.01)  # least standard deviation given the other coo
 LOWER = np.tril_indices(SIZE, -1)
 RAW_SIZE = 2 * SIZE + len(LOWER[0])
 MEAN_LIMIT, DIAGONAL_LIMIT, OFF_DIAGONAL_LIMIT = 30.0, 20.0, 10.0  # in units of `scale`
+PLACE_LIMIT, ERROR_LIMIT, LEAST_ERROR = 1e5, 1e3, 1e-3  # in km and s
 SMOOTHING = 0.5  # standard deviation of a voxel's Gaussian, in cells
 MAX_VOXELS = 4096
 
@@ -78,6 +79,37 @@ def mixture(
         return marginal_log_prob(components(distribution(raw)["hypocentre"]), labels["hypocentre"])
 
     return Head(per * num_components, distribution, log_likelihood)
+
+
+def moved(head: Head) -> Head:
+    """A head in units of the network's own: about a place, and seen through a matrix of its errors.
+
+    Raw numbers are those of `head`, then the place (east, north, depth and origin time in km and s) and a matrix by
+    rows: a hypocentre x of `head` becomes place + matrix x. So `head` is best one about zero of scale one. A
+    network whose numbers do not change when all times are later puts the time in here. Places and errors are held
+    within `PLACE_LIMIT` and `ERROR_LIMIT`; `LEAST_ERROR` is added to errors, in squares.
+
+    Raises:
+        ValueError: where the head is not one of flat raw numbers.
+    """
+    if not isinstance(head.size, int):
+        raise ValueError(f"a head to be moved must take flat raw numbers, got the size {head.size}")
+    own = head.size
+
+    def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
+        place = jnp.clip(raw[own : own + SIZE], -PLACE_LIMIT, PLACE_LIMIT)
+        errors = jnp.clip(raw[own + SIZE :].reshape(SIZE, SIZE), -ERROR_LIMIT, ERROR_LIMIT)
+        log_weight, mean, scale_tril = components(head.distribution(raw[:own])["hypocentre"])
+        least = jnp.broadcast_to(LEAST_ERROR * jnp.eye(SIZE, dtype=raw.dtype), scale_tril.shape)
+        rows = jnp.concatenate([errors @ scale_tril, least], -1)
+        return {"hypocentre": gaussian_mixture(log_weight, place + mean @ errors.T, triangular(rows))}
+
+    def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
+        if "hypocentre" not in labels:
+            return jnp.zeros((), raw.dtype)
+        return marginal_log_prob(components(distribution(raw)["hypocentre"]), labels["hypocentre"])
+
+    return Head(own + SIZE + SIZE**2, distribution, log_likelihood)
 
 
 def marginal_log_prob(parts: Components, label: Label) -> Float[Array, ""]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxloc.plots import CYCLE, INK, MUTED, coverage_curve, dress, figure, legend, log_ticks, save
+from jaxloc.plots import BLUE, CYCLE, INK, MUTED, VERMILION, coverage_curve, dress, figure, legend, log_ticks, save
 
 Row = Mapping[str, Any]
 ORDINARY = "as trained"
@@ -157,3 +157,51 @@ def _lines(
     if networks:
         legend(grid[0, 0])
     save(path, new)
+
+
+class Sight(NamedTuple):
+    """An event's posterior over two coordinates: a density on a mesh, draws of another posterior, and the truth."""
+
+    names: tuple[str, str]
+    axes: tuple[np.ndarray, np.ndarray]
+    density: np.ndarray
+    draws: np.ndarray
+    truth: np.ndarray
+
+
+def amortised(path: Path, sights: Sequence[Sight], ranks: Mapping[str, np.ndarray], title: str) -> None:
+    """A posterior that a network draws over the exact density, and ranks of truths, [event, coordinate] by locator."""
+    new = figure(9.6, 6.6, title)
+    above, below = np.asarray(new.subfigures(2, 1, height_ratios=(1.5, 1)))
+    for axes, sight in zip(np.atleast_1d(above.subplots(1, len(sights))), sights, strict=True):
+        _sight(dress(axes, *sight.names, "50, 90 and 99 % of the exact mass", grid=False), sight)
+    legend(above.axes[0], loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    names = ("east", "north", "depth", "origin time")
+    for i, (axes, name) in enumerate(zip(below.subplots(1, len(names), sharey=True), names, strict=True)):
+        dress(axes, "rank of the truth", "events" if i == 0 else "", name)
+        _ranks(axes, {locator: rank[:, i] for locator, rank in ranks.items()})
+    legend(below.axes[0], loc="lower center")
+    save(path, new)
+
+
+def _sight(axes: Axes, sight: Sight) -> None:
+    """Filled contours hold 99, 90 and 50 per cent of the exact mass."""
+    ordered = np.sort(sight.density.ravel())[::-1]
+    mass = np.cumsum(ordered) / ordered.sum()
+    edges = [ordered[np.searchsorted(mass, level)] for level in (0.99, 0.9, 0.5)]
+    axes.contourf(*sight.axes, sight.density.T, [*edges, ordered[0] * 1.01], colors=["#dbe9f4", "#a9cbe6", "#6ba6d3"])
+    axes.plot(*sight.draws.T, ".", color=VERMILION, markersize=2.5, alpha=0.6, label="draws of the network")
+    axes.plot(*sight.truth, "*", color=INK, markersize=11, label="truth")
+    axes.set_aspect("equal")
+    if sight.names[1].startswith("depth"):
+        axes.invert_yaxis()
+
+
+def _ranks(axes: Axes, ranks: Mapping[str, np.ndarray], bins: int = 20) -> None:
+    """Histograms; the band holds 95 per cent of a uniform one's bars."""
+    number = len(next(iter(ranks.values())))
+    expected, sd = number / bins, np.sqrt(number * (1 / bins) * (1 - 1 / bins))
+    axes.axhspan(expected - 1.96 * sd, expected + 1.96 * sd, color=MUTED, alpha=0.2, linewidth=0)
+    for (name, rank), colour in zip(ranks.items(), (VERMILION, BLUE), strict=False):
+        axes.hist(rank, bins=bins, range=(0.0, 1.0), histtype="step", color=colour, linewidth=1.3, label=name)
+    axes.set_ylim(0, 1.6 * expected)

@@ -21,6 +21,7 @@ from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.neural import LocateEvent, neural
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.networks import kriegerowski2019, zhang2020
+from jaxloc.networks import picks as picks_network
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Network, Observations, Params, Weights
 
@@ -78,6 +79,9 @@ def example(blueprint: Blueprint, num_stations: int | None = None) -> Observatio
         jnp.ones(number, bool),
         jnp.arange(number, dtype=jnp.int32),
         jnp.asarray(blueprint.rate_hz, jnp.float32),
+        jnp.zeros((number, 2)),
+        jnp.ones((number, 2)),
+        jnp.ones((number, 2), bool),
     )
 
 
@@ -268,10 +272,23 @@ def _kriegerowski2019(
 LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0.05)}
 """Heads of labels that data sets have beside the hypocentre."""
 
+
+def _picks(blueprint: Blueprint, *, components: int = 8, floor: float = 0.02, **settings: Any) -> System:
+    head = heads.moved(heads.mixture(np.zeros(4), np.ones(4), components, (floor,) * 4))
+    if not isinstance(head.size, int):
+        raise ValueError(f"a network over picks wants a flat head, got size {head.size}")
+    if "speed_km_s" in settings:
+        settings["speed_km_s"] = tuple(settings["speed_km_s"])
+    low, high = zip(*blueprint.region[:3], strict=True)
+    network = picks_network.network(head.size - picks_network.PLACE, low_km=low, high_km=high, **settings)
+    return System(network, network, lambda *_: head, neural(network, head), _not_prepared, False)
+
+
 SYSTEMS: dict[str, Callable[..., System]] = {
     "arrivals": _arrivals,
     "zhang2020": _zhang2020,
     "kriegerowski2019": _kriegerowski2019,
+    "picks": _picks,
 }
 
 

@@ -18,7 +18,7 @@ from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
+from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -76,6 +76,7 @@ def _arrivals_network() -> Network:
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
+    "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
 }
 
@@ -83,6 +84,7 @@ HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
+    "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
 }
@@ -99,6 +101,7 @@ LABEL_HEADS: dict[str, Callable[[], Head]] = {
 PAIRS = {
     "arrivals": ("arrivals",),
     "kriegerowski2019": ("gaussian",),
+    "picks": ("moved",),
     "zhang2020": ("volume", "published_volume"),
 }
 

@@ -28,13 +28,14 @@ ELSEWHERE = (np.array([0.0, 0, 10]), np.array([60.0, 60, 10]))
 HEADS = {
     "gaussian": heads.gaussian(CENTRE, SCALE),
     "mixture": heads.mixture(CENTRE, SCALE, 3),
+    "moved": heads.moved(heads.mixture(np.zeros(4), np.ones(4), 3)),
     "volume": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0),
     "volume, cut": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, max_voxels=20),
     "volume, null class": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, elsewhere=ELSEWHERE),
     "volume, smoothed": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=(1.0, 1.0, 1.0)),
     "published volume": heads.published_volume(EAST, NORTH, DEPTH, 12.0, 2.0),
 }
-EXACT = ["gaussian", "mixture", "volume", "volume, null class"]
+EXACT = ["gaussian", "mixture", "moved", "volume", "volume, null class"]
 MASKS = list(itertools.product([False, True], repeat=4))
 VALUE = np.array([5.0, 2.0, 6.0, 11.0], np.float32)
 

@@ -23,6 +23,7 @@ class Augmentation(NamedTuple):
     noise: float = 0.0  # largest standard deviation of added noise, in those of the trace's beginning
     quieter: float = 0.0  # decades by which an event is made smaller at most, under noise that stays as it is
     gain_log10_sd: float = 0.0  # error of each station's gain
+    repick: bool = False  # errors of simulated picks drawn anew about the labelled arrivals
     few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
 
 
@@ -47,6 +48,8 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
         event = drop_stations(keys["stations"], event, settings.drop_stations)
     if settings.few_stations:
         event = keep_few(keys["few"], event, settings.few_stations)
+    if settings.repick:
+        event = picked_again(jax.random.fold_in(key, 1), event)
     return event
 
 
@@ -167,6 +170,20 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
     if "arrivals" in labels:
         labels["arrivals"] = Label(*(x[rows] for x in labels["arrivals"]))
     return Batch(seen._replace(**taken), labels)
+
+
+def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:
+    """The same event with other errors of its picks, normal with the standard deviations that they state.
+
+    Raises:
+        ValueError: where the event has no picks.
+    """
+    seen, (arrival_s, known) = event.observations, event.labels["arrivals"]
+    if seen.picks_s is None or seen.pick_sigma_s is None or seen.pick_mask is None:
+        raise ValueError("picks cannot be drawn again where observations hold none: use simulated picks")
+    mask = seen.pick_mask & known
+    again_s = arrival_s + seen.pick_sigma_s * jax.random.normal(key, arrival_s.shape)
+    return event._replace(observations=seen._replace(picks_s=jnp.where(mask, again_s, 0.0), pick_mask=mask))
 
 
 def _keep(event: Batch, keep: Array) -> Batch:
