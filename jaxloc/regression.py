@@ -33,6 +33,8 @@ from jaxloc.types import Info, Method, Params, State, Target, Weights
 Likelihood = Callable[[Array], dist.Distribution]
 """A module's output for one row, to the distribution of the row's target."""
 
+JUDGES, LOOKS = 10, 50  # draws of weights that rows held out are judged by, and how often
+
 
 class Rows(NamedTuple):
     """Features and targets, row by row: what a batch is here."""
@@ -150,18 +152,22 @@ def _checked(features: Array, targets: Array) -> Rows:
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) -> tuple[Units, State, Info]:
-    key_start, key_mode, key_method = jax.random.split(key, 3)
-    plan, seen = recipe.plan, Rows(*(x[: recipe.plan.num_fitted] for x in rows))
+    key_rows, key_start, key_mode, key_method = jax.random.split(key, 4)
+    plan, number = recipe.plan, len(rows.features)
     units = _units(recipe, rows) if standardise else regression_units.as_they_are(_output_shape(recipe, rows.features))
+    target = _target(recipe, units, rows.features)
+    method, judge = _method(plan, target), None
+    if plan.num_fitted < number:
+        order = jax.random.permutation(key_rows, number)
+        rows, dev = (Rows(*(x[index] for x in rows)) for index in jnp.split(order, [plan.num_fitted]))
+        judge = lambda state: -_density_of(method, recipe, JUDGES, key_rows, units, state, dev).mean()
     first = jax.vmap(partial(initialised, recipe.model.module), (0, None))
     params = first(jax.random.split(key_start, plan.members), rows.features[0])
-    target = _target(recipe, units, rows.features)
     if plan.mode_steps:
         rate = training.optimizer(plan.learning_rate, plan.mode_steps)
         mode = posteriors.ensemble(posteriors.point(target, rate), plan.members)
-        params = _trained(key_mode, mode, params, seen, plan.mode_steps, plan.batch_size)[0].params
-    method = _method(plan, target)
-    state, losses = _trained(key_method, method, params, seen, plan.steps, plan.batch_size)
+        params = _trained(key_mode, mode, params, rows, plan.mode_steps, plan.batch_size)[0].params
+    state, losses = _trained(key_method, method, params, rows, plan.steps, plan.batch_size, judge)
     return units, state, losses
 
 
@@ -170,17 +176,28 @@ def _outputs(
     recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, features: Array
 ) -> PyTree[Float[Array, "draw row ..."]]:
     weights = _method(recipe.plan, _target(recipe, units, features)).sample(key, state, num_draws)
-    of_row = lambda draw, row: regression_units.read(units, applied(recipe.model.module, draw, row))
-    return jax.lax.map(lambda draw: jax.vmap(partial(of_row, draw))(features), weights)
+    return _read(recipe, units, weights, features)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _log_density(
     recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, rows: Rows
 ) -> Float[Array, " row"]:
-    raw = _outputs(recipe, num_draws, key, units, state, rows.features)
+    method = _method(recipe.plan, _target(recipe, units, rows.features))
+    return _density_of(method, recipe, num_draws, key, units, state, rows)
+
+
+def _density_of(
+    method: Method, recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, rows: Rows
+) -> Float[Array, " row"]:
+    raw = _read(recipe, units, method.sample(key, state, num_draws), rows.features)
     each = jax.vmap(jax.vmap(partial(_log_prob, recipe.likelihood)), (0, None))(raw, rows.targets)
     return jax.scipy.special.logsumexp(each, axis=0) - jnp.log(num_draws)
+
+
+def _read(recipe: Recipe, units: Units, weights: Weights, features: Array) -> PyTree[Float[Array, "draw row ..."]]:
+    of_row = lambda draw, row: regression_units.read(units, applied(recipe.model.module, draw, row))
+    return jax.lax.map(lambda draw: jax.vmap(partial(of_row, draw))(features), weights)
 
 
 def _log_prob(likelihood: Likelihood, raw: Array, target: Array) -> Float[Array, ""]:
@@ -218,8 +235,15 @@ def _method(plan: Plan, target: Target) -> Method:
 
 
 def _trained(
-    key: PRNGKeyArray, method: Method, params: Params, rows: Rows, steps: int, batch_size: int
+    key: PRNGKeyArray,
+    method: Method,
+    params: Params,
+    rows: Rows,
+    steps: int,
+    batch_size: int,
+    judge: Callable[[State], Float[Array, ""]] | None = None,
 ) -> tuple[State, Info]:
+    """The state after all steps; with a judge, that of the lowest loss among those it looks at."""
     number, key_init, key_steps = len(rows.features), *jax.random.split(key)
 
     def step(state: State, key: PRNGKeyArray) -> tuple[State, Info]:
@@ -230,4 +254,20 @@ def _trained(
         index = jax.random.randint(key_batch, (batch_size,), 0, number)
         return method.update(key_update, state, jax.tree.map(lambda x: x[index], rows))
 
-    return jax.lax.scan(step, method.init(key_init, params), jax.random.split(key_steps, steps))
+    first, keys = method.init(key_init, params), jax.random.split(key_steps, steps)
+    return jax.lax.scan(step, first, keys) if judge is None else _best(step, judge, first, keys)
+
+
+def _best(step: Callable, judge: Callable[[State], Array], first: State, keys: PRNGKeyArray) -> tuple[State, Info]:
+    every = max(1, len(keys) // LOOKS)
+
+    def span(carry: tuple, keys: PRNGKeyArray) -> tuple[tuple, Info]:
+        state, best, lowest = carry
+        state, losses = jax.lax.scan(step, state, keys)
+        loss = judge(state)
+        best = jax.tree.map(lambda new, old: jnp.where(loss < lowest, new, old), state, best)
+        return (state, best, jnp.minimum(loss, lowest)), losses
+
+    spans = keys[: len(keys) // every * every].reshape(-1, every)
+    (_, best, _), losses = jax.lax.scan(span, (first, first, jnp.inf), spans)
+    return best, jax.tree.map(jnp.ravel, losses)

@@ -1,7 +1,9 @@
 """What `jaxloc.regression.fit` does where it is not told: steps, batches, members, where each posterior starts from.
 
-Samplers start from the first weights, and not from a mode, which heavy training has by heart. NUTS takes all rows a step,
-and few steps: each goes through up to a thousand gradients.
+Optimisers go through the rows some forty times, and at least through 2,000 batches. Point estimates would learn few rows by
+heart, so some are held out to choose when to stop. Samplers start on the way to a mode: from it they would first have
+to forget what it has by heart, from first weights they may not find small noise. NUTS takes all rows a step, and few
+steps: each goes through up to a thousand gradients.
 """
 
 import inspect
@@ -19,21 +21,24 @@ MakeMethod = Callable[..., Method]
 
 
 class Usual(NamedTuple):
-    """What is usual for a method."""
+    """What is usual for a method; steps are those asked for and at least so many epochs, batches of None hold all rows."""
 
     steps: int = 2000
+    epochs: int = 40
+    mode_steps: int | None = None  # as many as `steps`
     batch_size: int | None = 128
     members: int = 1
-    to_mode: bool = True
     held_out: float = 0.0
 
 
+CHAINS = Usual(steps=20_000, mode_steps=2000, batch_size=512, members=4)
+POINTS = Usual(mode_steps=0, held_out=0.1)
 USUAL: dict[MakeMethod, Usual] = {
-    posteriors.nuts: Usual(steps=400, batch_size=None, to_mode=False),
-    posteriors.sghmc: Usual(steps=20_000, batch_size=512, members=4, to_mode=False),
-    posteriors.sgld: Usual(steps=20_000, batch_size=512, members=4, to_mode=False),
-    posteriors.point: Usual(to_mode=False),
-    posteriors.dropout: Usual(to_mode=False),
+    posteriors.nuts: Usual(steps=400, epochs=0, mode_steps=2000, batch_size=None),
+    posteriors.sghmc: CHAINS,
+    posteriors.sgld: CHAINS,
+    posteriors.point: POINTS,
+    posteriors.dropout: POINTS,
 }
 
 
@@ -58,13 +63,21 @@ def planned(
     members: int | None,
     held_out: float | None,
 ) -> Plan:
-    """The plan of a fit, by what is asked for, and by what is usual for the method where nothing is."""
+    """The plan of a fit: what is asked for, and what is usual for the method where nothing is.
+
+    Raises:
+        ValueError: where the share of rows that is held out is not below one.
+    """
     usual = USUAL.get(_bare(method), Usual())
     given = lambda value, otherwise: otherwise if value is None else value
-    steps = given(steps, usual.steps)
-    batch_size = min(given(given(batch_size, usual.batch_size), num_rows), num_rows)
-    to_mode = steps if usual.to_mode else 0
-    return Plan(method, num_rows, to_mode, steps, batch_size, learning_rate, given(members, usual.members))
+    share = given(held_out, usual.held_out)
+    if not 0 <= share < 1:
+        raise ValueError(f"held_out must be a share of the rows within 0-1, got {share}")
+    num_fitted = num_rows - int(share * num_rows)
+    batch_size = min(given(batch_size, usual.batch_size or num_fitted), num_fitted)
+    steps = given(steps, max(usual.steps, usual.epochs * num_fitted // batch_size))
+    mode_steps = steps if usual.mode_steps is None else min(steps, usual.mode_steps)
+    return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, given(members, usual.members))
 
 
 def made(make: MakeMethod, target: Target, optimizer: optax.GradientTransformation, steps: int) -> Method:

@@ -1,10 +1,10 @@
 """Sampling by noisy gradients of batches, with cyclical steps: Langevin dynamics, without and with momentum.
 
 Diffusions are Blackjax's. Each weight moves in units of its own width, which the first steps find (`adaptation`): one
-over the root of the mean square of its gradient (Springenberg and others 2016). In equilibrium that mean is the mean
-curvature, so these are the widths of the weights, each given the others; where batches make gradients noisy, or before
-the chain has found its place, they are smaller, and steps with them. The same settings then serve any data. Without
-adaptation units are those of the prior.
+over the standard deviation of its gradient (after Springenberg and others 2016, who do not take the mean away, by which
+a chain that is still far from the data goes slowly). In equilibrium the variance of gradients is the mean curvature, so
+these are the widths of the weights, each given the others; where batches make gradients noisy they are smaller, and
+steps with them. The same settings then serve any data. Without adaptation units are those of the prior.
 
 The largest step that is stable follows from the sharpest direction of the posterior alone. With `s` its standard
 deviation there, in these units, Langevin steps must stay below 2 s^2, those with momentum below 2 s; at a tenth of
@@ -27,37 +27,46 @@ from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 Move = Callable[..., tuple[Array, Array | None]]
 """Key, place, momentum, slope of the log-posterior, step and heat, to where the chain is then and its momentum."""
-MEMORY = 0.2  # share of the adaptation that the mean square of gradients goes back: the first ones are far from any mode
+MEMORY = 0.2  # share of the adaptation that moments of gradients go back: the first ones are far from any mode
 
-STRONGEST = 10.0  # force on a weight in adapted units, whose mean square is one: where it is sharper than it was met
+STRONGEST = 10.0  # force on a weight in adapted units, whose variance is one: where it is sharper than it was met
+
+
+class Moments(NamedTuple):
+    """Mean and variance of each weight's gradient, over the last steps."""
+
+    mean: Float[Array, " weight"]
+    variance: Float[Array, " weight"]
 
 
 class ChainState(NamedTuple):
-    """Where the chain is, in units of the prior, the mean square of its gradients, and the draws that were kept."""
+    """Where the chain is, in units of the prior, the moments of its gradients, and the draws that were kept."""
 
     z: Float[Array, " weight"]
     momentum: Float[Array, " weight"] | None
-    square: Float[Array, " weight"] | None
+    moments: Moments | None
     step: Int[Array, ""]
     kept: Kept
 
 
 class Adaptation(NamedTuple):
-    """The first `steps`, in which the width of each weight is found; None of them: all have the prior's, which is one."""
+    """The first `steps`, in which the width of each weight is found; without any, all have the prior's, which is one."""
 
     steps: int
 
-    def square(self, state: ChainState, slope: Float[Array, " weight"]) -> Float[Array, " weight"] | None:
-        """The mean square of gradients with this one; that of the last of the steps stays."""
-        if state.square is None:
+    def moments(self, state: ChainState, slope: Float[Array, " weight"]) -> Moments | None:
+        """Those of gradients with this one; those after the last of the steps stay."""
+        if state.moments is None:
             return None
-        back = jnp.clip(MEMORY * self.steps, 1, state.step + 1)
-        return jnp.where(state.step < self.steps, state.square + (slope**2 - state.square) / back, state.square)
+        share = jnp.where(state.step < self.steps, 1 / jnp.clip(MEMORY * self.steps, 1, state.step + 1), 0.0)
+        away = slope - state.moments.mean
+        variance = (1 - share) * (state.moments.variance + share * away**2)
+        return Moments(state.moments.mean + share * away, variance)
 
 
-def width(square: Float[Array, " weight"] | None) -> Float[Array, " weight"] | float:
+def width(moments: Moments | None) -> Float[Array, " weight"] | float:
     """Of each weight in units of its prior, which is as wide as it gets."""
-    return 1.0 if square is None else jax.lax.rsqrt(1 + square)
+    return 1.0 if moments is None else jax.lax.rsqrt(1 + moments.variance)
 
 
 class Cycles(NamedTuple):
@@ -142,7 +151,7 @@ def sghmc(
     *,
     steps: int,
     step_size: float = 0.05,
-    friction: float = 1.0,
+    friction: float = 0.3,
     adaptation: float = 0.25,
     cycles: int = 4,
     exploration: float = 0.0,
@@ -208,8 +217,8 @@ def _chain(
     def init(key: PRNGKeyArray, params: Params) -> ChainState:
         z = units.of_params(params)
         momentum = jnp.zeros_like(z) if with_momentum else None
-        square = jnp.zeros_like(z) if adapt.steps else None
-        return ChainState(z, momentum, square, jnp.zeros((), jnp.int32), nothing(keep, units.size))
+        moments = Moments(jnp.zeros_like(z), jnp.zeros_like(z)) if adapt.steps else None
+        return ChainState(z, momentum, moments, jnp.zeros((), jnp.int32), nothing(keep, units.size))
 
     def update(key: PRNGKeyArray, state: ChainState, batch: Batch) -> tuple[ChainState, Info]:
         adapting, step = state.step < adapt.steps, state.step - adapt.steps
@@ -217,15 +226,15 @@ def _chain(
         heat = jnp.where(adapting | when.samples(step), 1.0, 0.0)
         # The diffusion goes along the old momentum first; with the slope from there (Chen and others, algorithm 2) it
         # is stable wherever steps are below 2 s, with the slope from here only under strong friction.
-        ahead = 0.0 if state.momentum is None else size * width(state.square) * state.momentum
+        ahead = 0.0 if state.momentum is None else size * width(state.moments) * state.momentum
         slope, info = units.slope(state.z + ahead, batch)
-        square = adapt.square(state, slope)
-        unit = width(square)
-        force = unit * slope if square is None else jnp.clip(unit * slope, -STRONGEST, STRONGEST)
+        moments = adapt.moments(state, slope)
+        unit = width(moments)
+        force = unit * slope if moments is None else jnp.clip(unit * slope, -STRONGEST, STRONGEST)
         place, momentum = move(key, state.z / unit, state.momentum, force, size, heat)
         z = unit * place
         kept = keep_if(~adapting & when.due(step), z, state.kept)
-        return ChainState(z, momentum, square, state.step + 1, kept), info
+        return ChainState(z, momentum, moments, state.step + 1, kept), info
 
     def sample(key: PRNGKeyArray, state: ChainState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.z, n)))
