@@ -1,9 +1,9 @@
 """What `jaxloc.regression.fit` does where it is not told: steps, batches, members, where each posterior starts from.
 
-Optimisers go through the rows some forty times, and at least through 2,000 batches. Point estimates would learn few rows by
-heart, so some are held out to choose when to stop. Samplers start on the way to a mode: from it they would first have
-to forget what it has by heart, from first weights they may not find small noise. NUTS takes all rows a step, and few
-steps: each goes through up to a thousand gradients.
+Optimisers go through the rows some forty times, and at least through 2,000 batches. Point estimates would learn few
+rows by heart, so some are held out to choose when to stop. Samplers start on the way to a mode: from it they would
+first have to forget what it has by heart, from first weights they may not find small noise. NUTS takes all rows a step,
+and few steps: each goes through up to a thousand gradients.
 """
 
 import inspect
@@ -21,7 +21,7 @@ MakeMethod = Callable[..., Method]
 
 
 class Usual(NamedTuple):
-    """What is usual for a method; steps are those asked for and at least so many epochs, batches of None hold all rows."""
+    """What is usual for a method: `steps`, but no less than `epochs`; batches of None hold all rows."""
 
     steps: int = 2000
     epochs: int = 40
@@ -43,7 +43,7 @@ USUAL: dict[MakeMethod, Usual] = {
 
 
 class Plan(NamedTuple):
-    """What a fit does: `mode_steps` of Adam to the posterior's mode, then `steps` of the method, on `num_fitted` rows."""
+    """What a fit does: `mode_steps` of Adam towards the mode, then `steps` of the method, on `num_fitted` rows."""
 
     method: MakeMethod
     num_fitted: int

@@ -1,10 +1,10 @@
 """Units of a module's outputs: those in which the targets, as a whole and before features are seen, are standard.
 
-A normal prior over weights, as wide as fan-in asks for, gives outputs about zero of a spread of about one. What an output
-means is the likelihood's choice: a mean in the targets' units, the logarithm of a rate, a width before a softplus. So
-outputs are read as `centre + scale * output`, where `centre` is the one output that is likeliest for all targets, and
-`scale` the spread of where single targets would have it (one step of Newton's from the centre). For a normal's mean that
-is the mean and the standard deviation of the targets: standardised targets and raw ones then give the same fit.
+A normal prior over weights, as wide as fan-in asks for, gives outputs about zero of a spread of about one. What an
+output means is the likelihood's choice: a mean in the targets' units, the logarithm of a rate, a width before a
+softplus. So outputs are read as `centre + scale * output`: `centre` is the one output that is likeliest for all targets,
+and `scale` the spread of where single targets would have it (one step of Newton's from the centre). For a normal's mean
+they are mean and standard deviation of the targets: standardised targets and raw ones then give the same fit.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,9 @@ def as_they_are(output: PyTree[Any]) -> Units:
 
 
 def of_targets(
-    log_likelihood: Callable[[PyTree[Array], Array], Float[Array, ""]], output: PyTree[Any], targets: Float[Array, "row ..."]
+    log_likelihood: Callable[[PyTree[Array], Array], Float[Array, ""]],
+    output: PyTree[Any],
+    targets: Float[Array, "row ..."],
 ) -> Units:
     """Units for outputs of these shapes, by the targets alone; one that no target depends on stays as it is."""
     flat, unravel = ravel_pytree(as_they_are(output).centre)

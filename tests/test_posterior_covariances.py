@@ -64,7 +64,7 @@ def evidence_of(scale):
 
 
 def test_laplace_finds_the_prior_of_the_highest_evidence():
-    """From a prior four times too narrow: the best of widths two per cent apart, and the posterior that goes with it."""
+    """From a prior four times too narrow: the best of widths two per cent apart, and the posterior under it."""
     x, y = data()
     narrow = with_normal_prior(linear().log_likelihood, linear().prior_mean, {"kernel": jnp.full(DIM, 0.2)}, EVENTS)
     method = posteriors.laplace(narrow, falling(400), start=400, learn_prior=True)

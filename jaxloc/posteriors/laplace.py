@@ -49,8 +49,8 @@ def laplace(
         optimizer: an optax optimiser.
         start: step from which weights stay and curvature is taken.
         diagonal: no correlations, for networks of any size.
-        learn_prior: whether the prior's width is that of the highest evidence (`best_width`). The posterior's middle moves
-            with it.
+        learn_prior: whether the prior's width is that of the highest evidence (`best_width`); the posterior's middle
+            moves with it.
 
     Raises:
         ValueError: where full curvature is asked of more than `MAX_FULL` weights, or physical parameters would have
@@ -65,7 +65,8 @@ def laplace(
             "or full curvature of a subspace"
         )
 
-    if learn_prior and any("physics" in jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(target.prior_mean)):
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(target.prior_mean)]
+    if learn_prior and any("physics" in path for path in paths):
         raise ValueError(
             "learn_prior would change the prior of physical parameters as well; choose other weights by "
             "posterior.subspace"

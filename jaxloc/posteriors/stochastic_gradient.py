@@ -50,7 +50,7 @@ class ChainState(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """The first `steps`, in which the width of each weight is found; without any, all have the prior's, which is one."""
+    """The first `steps`, in which the width of each weight is found; without any, all have that of the prior, one."""
 
     steps: int
 
