@@ -15,7 +15,7 @@ Another posterior is another argument: `posteriors.mean_field`, `partial(posteri
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -238,7 +238,7 @@ def _trained(
     key: PRNGKeyArray,
     method: Method,
     params: Params,
-    rows: Rows,
+    rows: Any,
     steps: int,
     batch_size: int,
     judge: Callable[[State], Float[Array, ""]] | None = None,

@@ -69,15 +69,15 @@ def planned(
         ValueError: where the share of rows that is held out is not below one.
     """
     usual = USUAL.get(_bare(method), Usual())
-    given = lambda value, otherwise: otherwise if value is None else value
-    share = given(held_out, usual.held_out)
+    share = usual.held_out if held_out is None else held_out
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share of the rows within 0-1, got {share}")
     num_fitted = num_rows - int(share * num_rows)
-    batch_size = min(given(batch_size, usual.batch_size or num_fitted), num_fitted)
-    steps = given(steps, max(usual.steps, usual.epochs * num_fitted // batch_size))
+    batch_size = min(batch_size or usual.batch_size or num_fitted, num_fitted)
+    steps = max(usual.steps, usual.epochs * num_fitted // batch_size) if steps is None else steps
     mode_steps = steps if usual.mode_steps is None else min(steps, usual.mode_steps)
-    return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, given(members, usual.members))
+    members = usual.members if members is None else members
+    return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, members)
 
 
 def made(make: MakeMethod, target: Target, optimizer: optax.GradientTransformation, steps: int) -> Method:

@@ -2,9 +2,10 @@
 
 A normal prior over weights, as wide as fan-in asks for, gives outputs about zero of a spread of about one. What an
 output means is the likelihood's choice: a mean in the targets' units, the logarithm of a rate, a width before a
-softplus. So outputs are read as `centre + scale * output`: `centre` is the one output that is likeliest for all targets,
-and `scale` the spread of where single targets would have it (one step of Newton's from the centre). For a normal's mean
-they are mean and standard deviation of the targets: standardised targets and raw ones then give the same fit.
+softplus. So outputs are read as `centre + scale * output`: `centre` is the one output that is likeliest for all
+targets, and `scale` the spread of where single targets would have it (one step of Newton's from the centre). For a
+normal's mean they are mean and standard deviation of the targets: standardised targets and raw ones then give the same
+fit.
 """
 
 from collections.abc import Callable
