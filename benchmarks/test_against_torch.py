@@ -8,7 +8,6 @@ The same network, batches and numbers of draws, on as many cores for both. The l
 
 import os
 from collections.abc import Callable
-from functools import partial
 
 import convolutions
 import jax
@@ -18,7 +17,6 @@ from convolutions import BATCH, CHANNELS, COMPONENTS, LAYERS, NAME, OUTPUTS, SAM
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from jaxloc import posteriors, regression
-from jaxloc.networks.binding import applied
 
 torch = pytest.importorskip("torch", reason="PyTorch is not there; pip install -e '.[torch]'")
 layers = pytest.importorskip("bayesian_torch.layers", reason="no bayesian-torch; pip install -e '.[torch]'")
@@ -102,12 +100,11 @@ def test_step_of_bayesian_torch(benchmark: BenchmarkFixture, figures: dict) -> N
 
 def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
     """All windows by every draw, the draws included."""
-    params, windows = convolutions.first_params(), _windows()
-    method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
-    state = convolutions.started(method, params)
-    fitted = regression.Fit(
-        partial(applied, convolutions.Layers()), convolutions.likelihood, method, state, None, convolutions.AT_ONCE
-    )
+    windows = _windows()
+    targets = np.zeros((len(windows), convolutions.OUTPUTS), np.float32)
+    settings: Any = {"steps": 1, "standardise": False, "at_once": convolutions.AT_ONCE}
+    module, likelihood = convolutions.Layers(), convolutions.likelihood
+    fitted = regression.fit(jax.random.key(0), module, likelihood, windows, targets, posteriors.mean_field, **settings)
     run = lambda: jax.block_until_ready(regression.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
     figures[NAME]["jaxloc prediction s"] = _predicts_s(benchmark, run)
 

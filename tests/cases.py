@@ -114,8 +114,8 @@ METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
     "mean_field": posteriors.mean_field,
     "nuts": lambda target, optimizer: posteriors.nuts(target, start=2, keep=4),
     "point": posteriors.point,
-    "sghmc": lambda target, optimizer: posteriors.sghmc(target, steps=8, step_size=1e-2, keep=4),
-    "sgld": lambda target, optimizer: posteriors.sgld(target, steps=8, step_size=1e-4, keep=4),
+    "sghmc": lambda target, optimizer: posteriors.sghmc(target, steps=8, keep=4),
+    "sgld": lambda target, optimizer: posteriors.sgld(target, steps=8, keep=4),
     "stein": partial(posteriors.stein, particles=3),
     "subspace": lambda target, optimizer: posteriors.subspace(
         target, lambda name: name == "kernel", lambda part: posteriors.full_covariance(part, optimizer)

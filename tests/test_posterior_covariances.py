@@ -12,7 +12,8 @@ from test_posteriors import DIM, EVENTS, NOISE, PRIOR, analytic, batch, data, fa
 
 from jaxloc import posteriors
 from jaxloc.networks import zhang2020
-from jaxloc.posteriors.laplace import log_evidence
+from jaxloc.posteriors.laplace import best_width, log_evidence
+from jaxloc.posteriors.target import with_normal_prior
 from jaxloc.types import Target, Weights
 
 DRAWS = 40000
@@ -53,6 +54,38 @@ def test_laplace_is_exact_where_the_posterior_is_normal():
     state, info = fit(method, start(), 402)
     log_likelihood = -info.negative_log_likelihood[-1] * EVENTS
     assert log_evidence(linear(), state, log_likelihood) == pytest.approx(evidence, abs=0.01)
+
+
+def evidence_of(scale):
+    """The log-evidence of the regression, with prior standard deviations `scale`."""
+    x, y = data()
+    cov = NOISE**2 * np.eye(EVENTS) + scale**2 * x @ x.T
+    return -0.5 * (y @ np.linalg.solve(cov, y) + np.linalg.slogdet(cov)[1] + EVENTS * np.log(2 * np.pi))
+
+
+def test_laplace_finds_the_prior_of_the_highest_evidence():
+    """From a prior four times too narrow: the best of widths two per cent apart, and the posterior under it."""
+    x, y = data()
+    narrow = with_normal_prior(linear().log_likelihood, linear().prior_mean, {"kernel": jnp.full(DIM, 0.2)}, EVENTS)
+    method = posteriors.laplace(narrow, falling(400), start=400, learn_prior=True)
+    state, info = fit(method, start(), 402)
+    log_likelihood = -info.negative_log_likelihood[-1] * EVENTS
+    for width in (0.5, 1.0, 3.0):
+        assert log_evidence(narrow, state, log_likelihood, width) == pytest.approx(evidence_of(0.2 * width), abs=0.02)
+    scales = np.exp(np.linspace(-3, 3, 3001))
+    best = scales[np.argmax([evidence_of(scale) for scale in scales])]
+    assert np.log(0.2 * best_width(narrow, state)) == pytest.approx(np.log(best), abs=0.02)
+    precision = x.T @ x / NOISE**2 + np.eye(DIM) / best**2
+    mean = np.linalg.solve(precision, x.T @ y / NOISE**2)
+    draws = np.asarray(method.sample(jax.random.key(2), state, DRAWS).params["kernel"])
+    assert_is_the_posterior(draws, mean, np.linalg.inv(precision), 0.03, 0.03)
+
+
+def test_laplace_leaves_the_prior_of_physics():
+    one = linear()
+    aim = one._replace(prior_mean={"physics": one.prior_mean}, prior_scale={"physics": one.prior_scale})
+    with pytest.raises(ValueError, match="learn_prior would change the prior of physical parameters"):
+        posteriors.laplace(aim, optax.sgd(0.1), start=1, learn_prior=True)
 
 
 def test_diagonal_laplace_has_the_diagonal_of_the_precision():

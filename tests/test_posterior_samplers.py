@@ -24,6 +24,7 @@ SAMPLERS = ("nuts", "sghmc", "sgld", "stein")
 CHAINS, STEPS, KEEP, FRICTION = 1000, 4000, 20, 10.0
 CYCLES = {"cycles": 4, "exploration": 0.2, "keep": KEEP}
 SIZES = {"sgld": 1e-3, "sghmc": 2e-2}
+OWN = {"sgld": {}, "sghmc": {"friction": FRICTION}}
 
 
 def in_prior_units():
@@ -32,9 +33,9 @@ def in_prior_units():
     return mean / PRIOR, precision * PRIOR**2
 
 
-def chains(name):
+def chains(name, **settings):
     """The kept draws of many chains from one start, [chain, kept, weight], in units of the prior."""
-    method = getattr(posteriors, name)(linear(), steps=STEPS, step_size=SIZES[name], **CYCLES)
+    method = getattr(posteriors, name)(linear(), steps=STEPS, **CYCLES, **settings)
     events = batch()
 
     def run(key):
@@ -73,7 +74,7 @@ def by_hand(name):
 @pytest.mark.parametrize("name", SIZES)
 def test_stochastic_gradient_chains_are_those_worked_out_by_hand(name):
     """Each kept draw over 1,000 chains: four standard errors of means (one over the root of 1,000) and covariances."""
-    draws = chains(name)
+    draws = chains(name, step_size=SIZES[name], adaptation=0.0, **OWN[name])
     means, covs = by_hand(name)
     assert len(means) == KEEP
     for kept, (mean, cov) in enumerate(zip(means, covs, strict=True)):
@@ -96,6 +97,21 @@ def test_stochastic_gradient_draws_are_nearly_the_posterior(name, bias):
     root = np.linalg.cholesky(precision)
     np.testing.assert_allclose(np.linalg.eigvalsh(root.T @ together @ root), 1, atol=bias)
     np.testing.assert_allclose(root.T @ (means.mean(0) - mean), 0, atol=0.01)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("sghmc", {}), ("sgld", {"step_size": 0.05})])
+def test_chains_find_their_own_widths(name, settings):
+    """The posterior, whitened, within three standard errors of 1,000 chains, and the few per cent of finite steps."""
+    mean, precision = in_prior_units()
+    away = (chains(name, **settings) - mean) @ np.linalg.cholesky(precision)
+    together = away.reshape(-1, DIM)
+    np.testing.assert_allclose(together.mean(0), 0, atol=3 / np.sqrt(CHAINS))
+    np.testing.assert_allclose(np.cov(together.T), np.eye(DIM), atol=3 * np.sqrt(2 / CHAINS) + 0.05)
+
+
+def test_adaptation_is_a_share_of_the_steps():
+    with pytest.raises(ValueError, match=r"adaptation must be a share of the steps within 0-1, got 1.5"):
+        posteriors.sghmc(linear(), steps=10, adaptation=1.5)
 
 
 def standard_errors(draws, truth):
@@ -246,10 +262,10 @@ def test_cycles_explore_then_sample_and_keep_evenly():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (partial(posteriors.sgld, steps=0), "at least 1, got 0, 4 and 20"),
+        (partial(posteriors.sgld, steps=0), "at least 1, got 0, 4 and 100"),
         (partial(posteriors.sgld, steps=9, exploration=1.0), "within 0-1, got 1.0"),
         (partial(posteriors.sgld, steps=9, step_size=0.0), "step_size must be above zero, got 0.0"),
-        (partial(posteriors.sghmc, steps=9, friction=600.0), r"within 0-1, got 600.0 \* 0.002"),
+        (partial(posteriors.sghmc, steps=9, friction=600.0), r"within 0-1, got 600.0 \* 0.05"),
         (partial(posteriors.sgld, steps=9, temperature=0.0), "temperature must be above zero, got 0.0"),
         (partial(posteriors.nuts, start=0, keep=0), "keep must be at least 1 draw, got 0"),
         (partial(posteriors.nuts, start=-1), "start must be at least 0 and every at least 1, got -1 and 1"),
