@@ -15,7 +15,7 @@ BEST = "best"
 
 
 def calibrate_run(
-    fitted: Fitted, dataset: Dataset, kind: str = BEST, by: str = ""
+    fitted: Fitted, dataset: Dataset, kind: str = BEST, by: str = "", num_draws: int = 1000
 ) -> tuple[dict[str, Any], Calibration]:
     """Score cards of every map of posteriors, cross-fitted, and the calibration by one of them.
 
@@ -24,6 +24,7 @@ def calibrate_run(
         dataset: labelled events.
         kind: one of `jaxloc.recalibration.MAPS`; `BEST` takes the one of highest cross-fitted likelihood.
         by: "gap" or "distance" for regions that hold in groups.
+        num_draws: of each posterior, to score it by.
 
     Raises:
         ValueError: for training events, and as `calibration.calibrate`.
@@ -31,7 +32,7 @@ def calibrate_run(
     located, key = locate(fitted, dataset, with_features=True), jax.random.key(reporting.SCORE_SEED)
     refuse_training_events(fitted, located.batch)
     truth = located.batch.labels["hypocentre"]
-    cards = calibration.candidates(key, located.posterior, truth)
+    cards = calibration.candidates(key, located.posterior, truth, num_draws)
     found = calibration.calibrate(
         key,
         located.posterior,
@@ -41,6 +42,7 @@ def calibrate_run(
         kind=calibration.best(cards) if kind == BEST else kind,
         dataset=dataset.name,
         by=by,
+        num_draws=num_draws,
     )
     return cards, found
 

@@ -79,6 +79,7 @@ def calibrate(
     kind: str,
     dataset: str,
     by: str = "",
+    num_draws: int = 1000,
 ) -> Calibration:
     """Fit a calibration to a batch of events.
 
@@ -92,6 +93,7 @@ def calibrate(
         dataset: name of the events, for the record.
         by: "gap" or "distance" for regions that hold in groups of stations' azimuthal gap, or distance of the nearest
             station; groups have at least `FEWEST` events.
+        num_draws: of each posterior, for the levels of truths.
 
     Raises:
         ValueError: for an unknown map or grouping, or where truths are unknown or too few; says which.
@@ -101,9 +103,9 @@ def calibrate(
     groups = _groups(by, posterior, observations)
     member = group_of(groups, posterior, observations)
     ordinary = None if features is None else watch(features, epistemic_share(posterior))
-    return Calibration(
-        dataset, len(truth.mask), fitted, groups, _needed(key, apart, truth, member, len(groups.edges) + 1), ordinary
-    )
+    levels = _truth_levels(key, apart, truth, num_draws)
+    needed = _needed(levels, truth, member, len(groups.edges) + 1)
+    return Calibration(dataset, len(truth.mask), fitted, groups, needed, ordinary)
 
 
 def recalibrated(key: PRNGKeyArray, calibration: Calibration, posterior: Posterior) -> Posterior:
@@ -210,10 +212,14 @@ def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups
     return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
 
 
-def _needed(key: PRNGKeyArray, posterior: Posterior, truth: Label, member: np.ndarray, number: int) -> dict[str, Any]:
-    scores = score_events(key, posterior, truth)
+def _truth_levels(key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
+    """By region: the level of the smallest region that holds the truth."""
+    scores = score_events(key, posterior, truth, num_draws)
     level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
-    level |= gaussian_levels(posterior, np.asarray(truth.value))
+    return level | gaussian_levels(posterior, np.asarray(truth.value))
+
+
+def _needed(level: dict[str, np.ndarray], truth: Label, member: np.ndarray, number: int) -> dict[str, Any]:
     dims = REGIONS | GAUSSIAN
     needed = {}
     for region, values in level.items():

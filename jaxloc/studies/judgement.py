@@ -48,8 +48,8 @@ def judge(config: Mapping[str, Any], judged: Judged) -> Record:
 
 
 def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
-    _, learnt = calibrate_run(fitted, calibration_events(data, seed, judged))
     draws, test = int(judged["draws"]), events_to_judge(data, seed, judged)
+    _, learnt = calibrate_run(fitted, calibration_events(data, seed, judged), num_draws=draws)
     ordinary, seconds = _located(fitted, test, with_features=True)
     usual = _strangeness(learnt, ordinary)
 

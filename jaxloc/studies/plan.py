@@ -36,7 +36,7 @@ def plan(study: Mapping[str, Any]) -> list[Planned]:
         for network, settings in _only(study, "networks").items()
         for method in _only(study, "methods")
         if method in (settings.get("methods") or [method])
-        for seed in study["seeds"]
+        for seed in settings.get("seeds") or study["seeds"]
         for size in settings.get("sizes") or [None]
     ]
     if not cells:
