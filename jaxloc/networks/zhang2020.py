@@ -71,7 +71,6 @@ class Model(nn.Module):
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
     by_slices: bool | None = None
-    gain: float = 1.0
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, "east north depth"]:
@@ -82,7 +81,7 @@ class Model(nn.Module):
         else:
             image = _station_image(observations, *self.log_amplitude)
         volume = self._decode(self._encode(image))
-        return self.gain * jnp.swapaxes(volume, 0, 1)
+        return jnp.swapaxes(volume, 0, 1)
 
     def _layer(
         self,
