@@ -1,6 +1,6 @@
 """Pictures of a study: cost, sharpness, learning curves, and what happens where events are not those of training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,18 +44,21 @@ def sharpness(path: Path, rows: Sequence[Row]) -> None:
         path,
         "Sharpness against calibration",
         _largest(_select(rows, ORDINARY)),
-        ("coverage: mean distance from nominal", miscoverage),
+        [("coverage: mean distance from nominal", miscoverage)],
         ("90 % area, median (km²)", lambda row: row["area90_km2"]),
     )
 
 
 def cost(path: Path, rows: Sequence[Row]) -> None:
-    """Energy score against time of training."""
+    """Energy score against time of training, and of locating an event."""
     _by_network(
         path,
         "Error against cost",
         [row for row in _largest(_select(rows, ORDINARY)) if row["as"] == "stated"],
-        ("training (s)", lambda row: row["training_s"]),
+        [
+            ("training (s)", lambda row: row["training_s"]),
+            ("locating an event (ms)", lambda row: 1000 * row["locating_s"]),
+        ],
         ("energy score of the hypocentre (km)", lambda row: row["energy_km"]),
     )
 
@@ -113,22 +116,29 @@ def _positive(axes: Axes, values: Sequence[float], axis: str) -> None:
         getattr(axes, f"set_{axis}lim")(0, 1.1 * max(known))
 
 
-def _by_network(path: Path, title: str, rows: Sequence[Row], across: tuple, up: tuple) -> None:
-    """A panel a network, a dot a method; an open dot is calibrated."""
+def _by_network(path: Path, title: str, rows: Sequence[Row], panels: Sequence[tuple], up: tuple) -> None:
+    """A column a network, a panel each thing that goes across, a dot a method; an open dot is calibrated."""
     networks, methods = _names(rows, "network"), _names(rows, "method")
-    new = figure(3.6 * max(1, len(networks)), 3.7, title)
-    for axes, network in zip(np.atleast_1d(new.subplots(1, max(1, len(networks)))), networks, strict=False):
+    wide = max(1, len(networks))
+    new = figure(3.6 * wide, 0.6 + 3.1 * len(panels), title)
+    grid = new.subplots(len(panels), wide, squeeze=False)
+    for column, network in enumerate(networks):
         own = [row for row in rows if row["network"] == network]
-        dress(axes, across[0], up[0] if network == networks[0] else "", network)
-        for row in own:
-            colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["as"] == "stated"
-            look = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
-            axes.plot(across[1](row), up[1](row), "o", label=row["method"] if filled else None, **look)
-        _positive(axes, [across[1](row) for row in own], "x")
-        _positive(axes, [up[1](row) for row in own], "y")
+        for axes, (name, across) in zip(grid[:, column], panels, strict=True):
+            dress(axes, name, up[0] if column == 0 else "", network)
+            _dots(axes, own, methods, across, up[1])
     if networks:
-        legend(new.axes[0])
+        legend(grid[0, 0])
     save(path, new)
+
+
+def _dots(axes: Axes, rows: Sequence[Row], methods: Sequence[str], across: Callable, up: Callable) -> None:
+    for row in rows:
+        colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["as"] == "stated"
+        look = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
+        axes.plot(across(row), up(row), "o", label=row["method"] if filled else None, **look)
+    _positive(axes, [across(row) for row in rows], "x")
+    _positive(axes, [up(row) for row in rows], "y")
 
 
 def _lines(

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from jaxloc import lattice
+from jaxloc.arrival_head import _interpolated
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import (
     Arrivals,
@@ -17,6 +18,7 @@ from jaxloc.arrival_physics import (
     hypocentre_lattice,
     log_density,
     log_prior_of,
+    posterior_of,
     predicted_s,
     same_everywhere,
 )
@@ -268,3 +270,27 @@ def test_a_labelled_event_is_judged_by_a_prior_that_does_not_know_it():
     learning = likelihood(usual, lambda known_km: known_not)
     assert learning == pytest.approx(likelihood(known_not), abs=1e-4)
     assert learning < likelihood(usual) - 0.1
+
+
+@pytest.mark.parametrize("sd", [0.01, 0.5, 2.0])
+def test_a_labelled_time_is_shared_by_samples_as_interpolation_reads_them(sd):
+    """Shares add up to one about the time; a sharp one lies between its two neighbours, by how near it is to each."""
+    place = jnp.arange(40.0)
+    share = np.asarray(_interpolated(place - 20.3, jnp.array(sd)), float)
+    assert share.sum() == pytest.approx(1, abs=1e-4)
+    assert share @ np.arange(40) == pytest.approx(20.3, abs=1e-3)
+    if sd == 0.01:
+        np.testing.assert_allclose(share[20:22], [0.7, 0.3], atol=1e-3)
+    # What a hat adds: a sixth of a sample squared in the mean over places between samples, at most a quarter.
+    assert sd**2 <= share @ (np.arange(40) - 20.3) ** 2 <= sd**2 + 0.25
+
+
+def test_more_surprises_are_heavier_tails_about_the_same_middle():
+    station_km = stations(6)
+    seen = arrivals(station_km, times_s(station_km, TRUTH))
+    grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
+    few, many = (posterior_of(grid, jnp.full(2, 1e-3), jnp.array(share)) for share in (0.01, 0.3))
+    np.testing.assert_allclose(mean(few), mean(many), atol=1e-3)
+    # A share s of three times the width has 1 + 8 s times the variance.
+    ratio = np.diagonal(covariance(many)) / np.diagonal(covariance(few))
+    np.testing.assert_allclose(ratio, (1 + 8 * 0.3) / (1 + 8 * 0.01), rtol=0.02)

@@ -38,6 +38,14 @@ def test_cross_fitted_coverage_is_nominal_and_no_event_calibrates_itself():
     assert not inside[levels.argmax()].any()
 
 
+def test_altered_events_are_tried_against_the_levels_of_the_others():
+    """Levels are those of the events as they were: regions stay, and of truths that move out none is inside."""
+    levels = np.random.default_rng(2).uniform(size=500)
+    np.testing.assert_array_equal(cross_fitted(levels, altered=levels), cross_fitted(levels))
+    assert cross_fitted(levels, altered=np.zeros(500)).all()
+    assert not cross_fitted(levels, altered=np.ones(500)).any()
+
+
 def test_what_cannot_be_calibrated_is_refused():
     with pytest.raises(ValueError, match="no event to calibrate with"):
         conformal_level(np.array([]), np.array([0.9]))

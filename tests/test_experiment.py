@@ -75,6 +75,18 @@ def test_a_run_leaves_what_people_use(finished):
     assert uncertainty.confidence_ellipsoid.semi_major_axis_length > 0
 
 
+def test_few_training_events_are_the_last_ones_before_those_held_out(labelled, finished):
+    recorded = tiny(finished)["data"]
+    shape = [f"data.{name}={recorded[name]}" for name in ("rate_hz", "num_samples")]
+    settings = [f"data.folder={labelled}", "data.train_split=dev", "data.held_out=2", *shape]
+    of = lambda number: open_sources(configuration.load("iceland_arrivals", [*settings, number])["data"], 0)
+    every, few = of("data.num_train=null"), of("data.num_train=3")
+    assert [event.id for event in few.train.events] == [event.id for event in every.train.events][-3:]
+    assert [event.id for event in few.dev.events] == [event.id for event in every.dev.events]
+    with pytest.raises(ValueError, match=r"data\.num_train must be within 1-4, or null for all, got 5"):
+        of("data.num_train=5")
+
+
 def test_the_score_card_counts_every_event_and_states_the_baseline(finished):
     scores = json.loads((finished / "scores.json").read_text())
     assert scores["about"]["events"] == 6

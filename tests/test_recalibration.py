@@ -133,6 +133,16 @@ def test_no_event_is_corrected_by_itself():
     assert width(other, elsewhere) > 1.05 * width(clean, elsewhere)
 
 
+def test_altered_posteriors_go_through_the_maps_of_the_others():
+    """Posteriors a kilometre to the east come out there, as wide as those that the maps were fitted to."""
+    posterior, truth = stated(np.full(4, 4.0))
+    parts = posterior.hypocentre.parts
+    moved = posterior._replace(hypocentre=gaussian_mixture(*parts._replace(mean=parts.mean.at[..., 0].add(1.0))))
+    own, other = (cross_fitted(KEY, "temperature", posterior, truth, altered=x).hypocentre for x in (None, moved))
+    np.testing.assert_allclose(mean(other)[:, 0], mean(own)[:, 0] + 1.0, atol=1e-3)
+    np.testing.assert_allclose(covariance(other), covariance(own), rtol=1e-4, atol=1e-4)
+
+
 def test_what_cannot_be_calibrated_is_refused():
     posterior, truth = stated(np.ones(4))
     with pytest.raises(ValueError, match="no such recalibration: 'platt'; use one of none, temperature"):
