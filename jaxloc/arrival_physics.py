@@ -35,7 +35,7 @@ class Physics(NamedTuple):
     table: StationTable
     station_km: Float[Array, "station 3"]
     delay_s: Float[Array, "station phase"]
-    smoothing_s: Float[Array, " phase"]
+    smoothing_s: Float[Array, "station phase"]
     outlier: Float[Array, ""]
     correlation: Float[Array, ""]
     floor_km: Float[Array, " 2"]
@@ -78,7 +78,7 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     ) -> Float[Array, "point time"]:
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
         width_s = jnp.sqrt(physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2)
-        response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[:, None]) ** 2)
+        response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
         smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
         elsewhere = mass[..., -1:] / duration_s
         level = physics.outlier / duration_s

@@ -57,7 +57,7 @@ def physics_of(station_km, correlation, delay_s):
         table,
         station_km,
         delay_s,
-        jnp.array(SMOOTHING_S),
+        jnp.tile(jnp.array(SMOOTHING_S), (len(station_km), 1)),
         jnp.array(OUTLIER),
         correlation,
         jnp.full(2, 1e-3),

@@ -77,7 +77,7 @@ def test_a_run_leaves_what_people_use(finished):
 
 def test_few_training_events_are_the_last_ones_before_those_held_out(labelled, finished):
     recorded = tiny(finished)["data"]
-    shape = [f"data.{name}={recorded[name]}" for name in ("rate_hz", "num_samples")]
+    shape = [f"data.{name}={recorded[name]}" for name in ("rate_hz", "num_samples", "bandpass_hz")]
     settings = [f"data.folder={labelled}", "data.train_split=dev", "data.held_out=2", *shape]
     of = lambda number: open_sources(configuration.load("iceland_arrivals", [*settings, number])["data"], 0)
     every, few = of("data.num_train=null"), of("data.num_train=3")

@@ -65,14 +65,17 @@ class PhysicsModel(nn.Module):
         vp_vs = prior.vp_vs + prior.vp_vs_sd * standard("vp_vs")
         delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
         shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
-        # A station that was not there in training has neither delay nor shift: the row after the last is zero.
+        # A station that was not there in training has neither delay nor shift (the row after the last is zero): what its
+        # delay may be makes its arrivals less certain.
+        unknown = (observations.station_index < 0)[:, None]
         row = jnp.where(observations.station_index >= 0, observations.station_index, known)
         shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
+        smoothing_s = jnp.array(prior.smoothing_s) * jnp.exp(prior.smoothing_log_sd * standard("smoothing", 2))
         return Physics(
             for_stations(tabulate(VelocityModel(tops, vp, vp / vp_vs), self.grid), observations.station_km[:, 2]),
             observations.station_km + shift_km,
             jnp.pad(delay_s, ((0, 1), (0, 0)))[row],
-            jnp.array(prior.smoothing_s) * jnp.exp(prior.smoothing_log_sd * standard("smoothing", 2)),
+            jnp.hypot(smoothing_s, unknown * jnp.array(prior.delay_sd_s)),
             jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
             prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
             jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),
