@@ -65,8 +65,8 @@ class PhysicsModel(nn.Module):
         vp_vs = prior.vp_vs + prior.vp_vs_sd * standard("vp_vs")
         delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
         shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
-        # A station that was not there in training has neither delay nor shift (the row after the last is zero): what its
-        # delay may be makes its arrivals less certain.
+        # A station that was not there in training has neither delay nor shift (the row after the last is zero), and
+        # arrivals that are less certain by what its delay may be.
         unknown = (observations.station_index < 0)[:, None]
         row = jnp.where(observations.station_index >= 0, observations.station_index, known)
         shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
