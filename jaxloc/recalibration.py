@@ -11,7 +11,7 @@ events a map is fitted to is a mask.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,17 +51,28 @@ def fit(kind: str, posterior: Posterior, truth: Label, use: Bool[np.ndarray, " e
     Raises:
         ValueError: where there is no such map, or no event with a known epicentre; says which there are.
     """
+    of = _named(kind)
+    return Recalibration(kind, of.fit(of.look(posterior, truth), _known(truth, use)))
+
+
+def _named(kind: str) -> "Map":
     if kind not in MAPS:
         raise ValueError(f"no such recalibration: {kind!r}; use one of {', '.join(MAPS)}")
+    return MAPS[kind]
+
+
+def _known(truth: Label, use: np.ndarray | None) -> Bool[np.ndarray, "event 4"]:
     known = np.asarray(truth.mask) & (True if use is None else np.asarray(use)[:, None])
     if not known[:, :2].all(-1).any():
         raise ValueError("no event with a known epicentre to calibrate with; give some whose truth is known")
-    return Recalibration(kind, MAPS[kind].fit(posterior, truth, known))
+    return known
 
 
 def recalibrated(key: PRNGKeyArray, recalibration: Recalibration, posterior: Posterior) -> Posterior:
     """The posteriors of a batch of events through a fitted map."""
-    return MAPS[recalibration.kind].apply(key, jnp.asarray(recalibration.values), posterior)
+    values = jnp.asarray(recalibration.values)
+    number = len(posterior.epistemic)
+    return MAPS[recalibration.kind].apply(key, jnp.broadcast_to(values, (number, *values.shape)), posterior)
 
 
 def cross_fitted(
@@ -81,18 +92,21 @@ def cross_fitted(
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
-    number = len(truth.mask)
-    fold = fold_of(number, folds, seed)
-    mapped = posterior if altered is None else altered
-    parts = [recalibrated(key, fit(kind, posterior, truth, fold != own), mapped) for own in range(folds)]
-    # The n-th event of the result is that of the map which has not seen it.
-    return jax.tree.map(lambda *x: np.stack([np.asarray(a) for a in x])[fold, np.arange(number)], *parts)
+    of, fold = _named(kind), fold_of(len(truth.mask), folds, seed)
+    seen = of.look(posterior, truth)
+    values = np.stack([of.fit(seen, _known(truth, fold != own)) for own in range(folds)])
+    return of.apply(key, jnp.asarray(values[fold]), posterior if altered is None else altered)
 
 
 class Map(NamedTuple):
-    """A kind of map: `fit(posterior, truth, known)` to numbers, and `apply(key, numbers, posterior)`."""
+    """A kind of map.
 
-    fit: Callable[[Posterior, Label, np.ndarray], np.ndarray]
+    `look(posterior, truth)` asks all events once for what a fit needs, `fit(seen, known)` makes numbers of what those
+    have told that count, and `apply(key, numbers, posterior)` maps each event by numbers of its own.
+    """
+
+    look: Callable[[Posterior, Label], Any]
+    fit: Callable[[Any, np.ndarray], np.ndarray]
     apply: Callable[[PRNGKeyArray, Array, Posterior], Posterior]
 
 
@@ -100,14 +114,13 @@ class Map(NamedTuple):
 # it is exactly the density to the power of 1 / temperature).
 
 
-def _warmer(key: PRNGKeyArray, temperature: Float[Array, "4"], posterior: Posterior) -> Posterior:
+def _warmer(key: PRNGKeyArray, temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
     """Every mixture stretched about its mean, along each coordinate by the root of its temperature."""
     scale = jnp.sqrt(temperature)
     parts, middle = components(posterior.hypocentre), mean(posterior.hypocentre)[..., None, :]
-    stretched = gaussian_mixture(
-        parts.log_weight, middle + scale * (parts.mean - middle), scale[:, None] * parts.scale_tril
-    )
-    outer = scale[:, None] * scale
+    apart, tril = parts.mean - middle, scale[:, None, :, None] * parts.scale_tril
+    stretched = gaussian_mixture(parts.log_weight, middle + scale[:, None] * apart, tril)
+    outer = scale[:, :, None] * scale[:, None]
     return posterior._replace(
         hypocentre=stretched, epistemic=outer * posterior.epistemic, aleatoric=outer * posterior.aleatoric
     )
@@ -126,14 +139,20 @@ def _log_likelihoods(mixture: HypocentreMixture, truth: Float[Array, "event 4"],
     return jax.lax.map(at, jnp.asarray(LOG_TEMPERATURES, value.dtype))
 
 
-def _best(posterior: Posterior, truth: Label, known: np.ndarray, dims: tuple[int, ...]) -> float:
-    """The temperature of highest likelihood of the truths that know all of some coordinates; 1 where none does."""
-    seen = known[:, list(dims)].all(-1)
+Tables = dict[tuple[int, ...], np.ndarray]
+"""By coordinates: log-densities of truths at each temperature, [temperature, event]."""
+
+
+def _tabulated(posterior: Posterior, truth: Label, which: list[tuple[int, ...]]) -> Tables:
+    mixture, value = gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)
+    return {dims: np.asarray(_log_likelihoods(mixture, value, dims), float) for dims in which}
+
+
+def _best(table: np.ndarray, seen: np.ndarray) -> float:
+    """The temperature of highest likelihood of the truths of some events; 1 where there is none."""
     if not seen.any():
         return 1.0
-    mixture = gaussian_mixture(*components(posterior.hypocentre))
-    found = np.asarray(_log_likelihoods(mixture, jnp.asarray(truth.value), dims))[:, seen].astype(float)
-    total = found.sum(1)
+    total = table[:, seen].sum(1)
     best = int(np.clip(total.argmax(), 1, len(total) - 2))
     # The vertex of the parabola through the best three: a hundredth of the table's step.
     below, at, above = total[best - 1 : best + 2]
@@ -143,25 +162,40 @@ def _best(posterior: Posterior, truth: Label, known: np.ndarray, dims: tuple[int
     return float(np.exp(LOG_TEMPERATURES[best] + shift * step))
 
 
-def _joint(posterior: Posterior, truth: Label, known: np.ndarray) -> np.ndarray:
-    """One temperature for space and time, by the likelihood of as many coordinates as some truth knows."""
-    dims = max(((0, 1), (0, 1, 2), (0, 1, 2, 3)), key=lambda d: (known[:, list(d)].all(-1).any(), len(d)))
-    return np.full(len(COORDINATES), _best(posterior, truth, known, dims))
+def _look_at_all(posterior: Posterior, truth: Label) -> Tables:
+    """Of as many coordinates together as some truth knows."""
+    known = np.asarray(truth.mask)
+    together = ((0, 1), (0, 1, 2), (0, 1, 2, 3))
+    dims = max(together, key=lambda d: (known[:, list(d)].all(-1).any(), len(d)))
+    return _tabulated(posterior, truth, [dims])
 
 
-def _each(posterior: Posterior, truth: Label, known: np.ndarray) -> np.ndarray:
+def _joint(tables: Tables, known: np.ndarray) -> np.ndarray:
+    """One temperature for space and time."""
+    (dims,) = tables
+    return np.full(len(COORDINATES), _best(tables[dims], np.asarray(known[:, list(dims)].all(-1))))
+
+
+def _look_at_each(posterior: Posterior, truth: Label) -> Tables:
+    return _tabulated(posterior, truth, [(i,) for i in range(len(COORDINATES))])
+
+
+def _each(tables: Tables, known: np.ndarray) -> np.ndarray:
     """A temperature for each coordinate, by its marginal alone."""
-    return np.array([_best(posterior, truth, known, (i,)) for i in range(len(COORDINATES))])
+    return np.array([_best(table, known[:, i]) for (i,), table in tables.items()])
 
 
 # Quantiles: the stated quantile of each coordinate to the one at which that share of truths lies (Kuleshov and others
 # 2018, algorithm 1: their isotonic regression of shares on stated levels is the empirical distribution of the levels).
 
 
-def _quantiles(posterior: Posterior, truth: Label, known: np.ndarray) -> np.ndarray:
+def _look_at_levels(posterior: Posterior, truth: Label) -> np.ndarray:
+    return np.asarray(_levels(gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)))
+
+
+def _quantiles(level: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Normal scores of the stated levels below which k / (`KNOTS` + 1) of truths lie, [4, KNOTS]."""
     share = np.arange(1, KNOTS + 1) / (KNOTS + 1)
-    level = np.asarray(_levels(gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)))
     found = np.tile(np.asarray(ndtri(share)), (len(COORDINATES), 1))
     for i in range(len(COORDINATES)):
         if known[:, i].sum() >= 2:
@@ -210,7 +244,7 @@ def _through(value: Array, x: Float[Array, " node"], y: Float[Array, " node"]) -
     return jnp.interp(value, x, y) + beyond
 
 
-def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "4 knot"], posterior: Posterior) -> Posterior:
+def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "event 4 knot"], posterior: Posterior) -> Posterior:
     """Pieces of every mixture carried along; a piece keeps its correlations and is stretched by the map's slope."""
     mixture = gaussian_mixture(*components(posterior.hypocentre))
     keys = jax.random.split(key, mixture.batch_shape[0])
@@ -221,7 +255,7 @@ def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "4 knot"], posterior: P
 
 
 @jax.jit
-def _carried(keys: PRNGKeyArray, knots: Float[Array, "4 knot"], mixture: HypocentreMixture) -> HypocentreMixture:
+def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: HypocentreMixture) -> HypocentreMixture:
     nodes, scores = _tables(mixture)
     wanted = ndtri(jnp.arange(1, KNOTS + 1) / (KNOTS + 1))
 
@@ -231,14 +265,16 @@ def _carried(keys: PRNGKeyArray, knots: Float[Array, "4 knot"], mixture: Hypocen
         shift = jnp.interp(score, wanted, stated - wanted)
         return _through(score + shift, scores, nodes)
 
-    def of_event(key: PRNGKeyArray, one: HypocentreMixture, nodes: Array, scores: Array) -> tuple[Array, Array]:
+    def of_event(
+        key: PRNGKeyArray, knots: Array, one: HypocentreMixture, nodes: Array, scores: Array
+    ) -> tuple[Array, Array]:
         points, tril = _pieces(key, one)
         along = jax.vmap(carry)
         moved = jax.vmap(lambda point: along(point, nodes, scores, knots))(points)
         slope = jax.vmap(lambda point: jax.vmap(jax.grad(carry))(point, nodes, scores, knots))(points)
         return moved, slope[..., None] * tril
 
-    moved, tril = jax.lax.map(lambda each: of_event(*each), (keys, mixture, nodes, scores))
+    moved, tril = jax.lax.map(lambda each: of_event(*each), (keys, knots, mixture, nodes, scores))
     equal = jnp.full(moved.shape[:-1], -math.log(PIECES))
     return HypocentreMixture(Components(equal, moved, tril))
 
@@ -257,8 +293,12 @@ def _pieces(key: PRNGKeyArray, mixture: HypocentreMixture) -> tuple[Array, Array
 
 
 MAPS = {
-    "none": Map(lambda posterior, truth, known: np.ones(len(COORDINATES)), lambda key, values, posterior: posterior),
-    "temperature": Map(_joint, jax.jit(_warmer)),
-    "temperatures": Map(_each, jax.jit(_warmer)),
-    "quantiles": Map(_quantiles, _by_quantiles),
+    "none": Map(
+        lambda posterior, truth: None,
+        lambda seen, known: np.ones(len(COORDINATES)),
+        lambda key, values, posterior: posterior,
+    ),
+    "temperature": Map(_look_at_all, _joint, jax.jit(_warmer)),
+    "temperatures": Map(_look_at_each, _each, jax.jit(_warmer)),
+    "quantiles": Map(_look_at_levels, _quantiles, _by_quantiles),
 }

@@ -44,7 +44,7 @@ from jaxloc.types import COORDINATES, Batch, Observations, Weights
 
 ANY_TIME_S = (-20.0, 30.0)  # picks alone tell no event's origin time from another's: the prior of it is flat
 FLAT_KM = 1e4  # of a depth prior as good as flat
-FINE = Search(num_middle=6, last=(31, 31, 27, 1))
+FINE = Search(last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100
 NOTHING = Weights({})

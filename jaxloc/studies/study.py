@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -98,9 +99,18 @@ def _side_by_side(
 
 def _start_process(counter: Any, processes: int, compiled: Path) -> None:
     """What one run has compiled is there for the others; most of a small run's time is compiling."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     jax.config.update("jax_compilation_cache_dir", str(compiled))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     _take_own_cores(counter, processes)
+
+
+def _end_with_parent() -> None:
+    """A study that was killed leaves no run behind that goes on with its old plan: it is gone on with by the next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _take_own_cores(counter: Any, processes: int) -> None:
