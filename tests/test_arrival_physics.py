@@ -24,8 +24,9 @@ from jaxloc.arrival_physics import (
 )
 from jaxloc.distributions import covariance, gaussian_mixture, mean
 from jaxloc.lattice import Region, Search
+from jaxloc.networks.arrivals import PhysicsModel, Prior
 from jaxloc.traveltime import TableGrid, for_stations, tabulate, uniform
-from jaxloc.types import Label
+from jaxloc.types import Label, Observations
 
 RATE_HZ, SAMPLES, VP, VS, NONE = 20.0, 500, 6.0, 6.0 / 1.73, 0.02
 REGION = Region((-40.0, 40.0), (-40.0, 40.0), (0.0, 20.0), (-2.0, 12.0))
@@ -294,3 +295,15 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
     # A share s of three times the width has 1 + 8 s times the variance.
     ratio = np.diagonal(covariance(many)) / np.diagonal(covariance(few))
     np.testing.assert_allclose(ratio, (1 + 8 * 0.3) / (1 + 8 * 0.01), rtol=0.02)
+
+
+def test_an_unknown_station_is_less_certain_by_what_its_delay_may_be():
+    """Widths add in squares: that of arrivals at stations of training, and that of the prior of delays."""
+    prior = Prior(delay_sd_s=(0.3, 0.5))
+    model = PhysicsModel(((0.0,), (6.0,)), (0.0, 0.0), GRID, prior)
+    index = jnp.array([0, -1])
+    seen = Observations(None, jnp.zeros((2, 3)), jnp.ones(2, bool), index, jnp.asarray(RATE_HZ))
+    params = model.init(jax.random.key(0), seen)
+    smoothing_s = model.apply(params, seen).smoothing_s
+    np.testing.assert_allclose(smoothing_s[0], prior.smoothing_s, rtol=1e-5)
+    np.testing.assert_allclose(smoothing_s[1], np.hypot(prior.smoothing_s, prior.delay_sd_s), rtol=1e-5)
