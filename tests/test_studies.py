@@ -13,6 +13,7 @@ from jaxloc.studies.plan import plan, stages_in_common
 
 TINY = [
     "processes=1",
+    "seeds=[0]",
     "only.networks=[kriegerowski2019]",
     "only.methods=[point,mean_field]",
     "networks.kriegerowski2019.sizes=[12]",
@@ -31,11 +32,11 @@ def planned(tmp_path, *overrides):
 
 
 def test_a_study_is_every_combination(tmp_path):
-    cells = [each.cell for each in planned(tmp_path, "seeds=[0,1]")]
+    cells = [each.cell for each in planned(tmp_path, "networks.kriegerowski2019.seeds=[0,1]")]
     assert len(cells) == len(set(cells)) == 4
     assert {cell.method for cell in cells} == {"point", "mean_field"}
     assert {cell.size for cell in cells} == {12}
-    folders = {each.config["run_dir"] for each in planned(tmp_path, "seeds=[0,1]")}
+    folders = {each.config["run_dir"] for each in planned(tmp_path, "networks.kriegerowski2019.seeds=[0,1]")}
     assert len(folders) == 4
     # The same run has the same folder, whatever else the study holds.
     assert {each.config["run_dir"] for each in planned(tmp_path)} < folders
@@ -59,9 +60,8 @@ def test_what_a_study_does_not_have_is_named(tmp_path):
 def test_conditions_alter_what_they_say_and_nothing_else(tmp_path):
     config = planned(tmp_path)[0].config
     judged = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0]}
-    found = dict(
-        [*conditions(events_to_judge(config["data"], 0, judged), judged), elsewhere(config["data"], 0, judged)]
-    )
+    usual = events_to_judge(config["data"], 0, judged)
+    found = dict([("as trained", usual), *conditions(usual, judged), elsewhere(config["data"], 0, judged)])
     assert list(found) == ["as trained", "2 silent stations", "noise 3", "another network"]
     batches = {name: dataset.take(np.arange(3)) for name, dataset in found.items()}
     ordinary, silent, noisy, other = (batches[name] for name in found)
