@@ -128,8 +128,16 @@ def _by_network(path: Path, title: str, rows: Sequence[Row], panels: Sequence[tu
             dress(axes, name, up[0] if column == 0 else "", network)
             _dots(axes, own, methods, across, up[1])
     if networks:
-        legend(grid[0, 0])
+        _legend_of_all(grid[0])
     save(path, new)
+
+
+def _legend_of_all(panels: Sequence[Axes]) -> None:
+    """In the first panel, of what any of them shows: networks may have methods that others have not."""
+    first, *_ = panels
+    shown = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    by_name = {name: handle for handle, name in shown}
+    legend(first, handles=list(by_name.values()), labels=list(by_name))
 
 
 def _dots(axes: Axes, rows: Sequence[Row], methods: Sequence[str], across: Callable, up: Callable) -> None:
@@ -165,7 +173,7 @@ def _lines(
             if ticks:
                 axes.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", fontsize=7, color=MUTED)
     if networks:
-        legend(grid[0, 0])
+        _legend_of_all(grid[0])
     save(path, new)
 
 

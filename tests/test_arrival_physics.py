@@ -289,7 +289,8 @@ def test_a_labelled_time_is_shared_by_samples_as_interpolation_reads_them(sd):
 def test_more_surprises_are_heavier_tails_about_the_same_middle():
     station_km = stations(6)
     seen = arrivals(station_km, times_s(station_km, TRUTH))
-    grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
+    prior = log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR))
+    grid = quick_jit(lambda: hypocentre_lattice(seen, prior, REGION, SIZES))()
     few, many = (posterior_of(grid, jnp.full(2, 1e-3), jnp.array(share)) for share in (0.01, 0.3))
     np.testing.assert_allclose(mean(few), mean(many), atol=1e-3)
     # A share s of three times the width has 1 + 8 s times the variance.
