@@ -18,7 +18,7 @@ from jaxloc.types import Batch, Method, Target, Weights
 
 SAMPLES, COMPONENTS, CHANNELS, LAYERS, OUTPUTS = 1000, 3, 32, 8, 3
 BATCH, STEPS, NUM_DATA = 128, 5, 2048
-AT_ONCE = 8  # events whose arrays fit a core's cache
+AT_ONCE = 32  # enough for two cores to share, few enough for their caches (8 is best for one core)
 NAME = "eight convolutions"
 
 
