@@ -190,7 +190,7 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     typical = int(np.argsort(gap)[number // 2])
     sights = sights_of(key, locators[first], (truth.locate, NOTHING), jax.tree.map(lambda x: x[typical], batch))
     ranks = {name: np.asarray(judged[name].rank) for name in (first, "exact")}
-    amortised(folder / "ownpicks.png", sights, ranks, f"{first}: an amortised posterior against the exact one")
+    amortised(folder / "amortised_picks.png", sights, ranks, f"{first}: an amortised posterior against the exact one")
     return rows
 
 
