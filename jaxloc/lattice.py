@@ -142,7 +142,8 @@ def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
     drawn together about the mean by as much as they would widen it (West 1993, JRSS B 55). They are wider by
     `floor_km`, the error of horizontal position and of depth that no arrival time tells of.
     """
-    space = jnp.exp(logsumexp(lattice.log_mass, -1)).reshape(-1)
+    log_weight = logsumexp(lattice.log_mass, -1).reshape(-1)
+    space = jnp.exp(log_weight)
     time = lattice.axes[3]
     given_place = jax.nn.softmax(lattice.log_mass, -1)  # safe, with its derivatives, where there is no mass
     mean_u = given_place @ time
@@ -155,7 +156,6 @@ def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
     kernel = lattice.scale_tril @ within
     floor = jnp.array([floor_km[0], floor_km[0], floor_km[1], 1e-3])
     tril = jnp.linalg.cholesky(kernel @ kernel.T + jnp.diag(floor**2))
-    log_weight = logsumexp(lattice.log_mass, -1).reshape(-1)
     return Components(log_weight, lattice.centre + points @ lattice.scale_tril.T, tril[None])
 
 

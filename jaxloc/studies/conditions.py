@@ -43,8 +43,7 @@ def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, 
 
 
 def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
-    # How many events a run learns from says nothing of the others.
-    return _kept(json.dumps({**data, "num_train": 1, "num_dev": 1}), seed, number, round_)
+    return _kept(json.dumps(dict(data)), seed, number, round_)
 
 
 @lru_cache(KEPT)
