@@ -24,6 +24,8 @@ from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, largest, wavefor
 from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
+BELIEVED = 4.0  # stations' worth of belief in the prior spread of delays, against what known stations show
+
 
 class Prior(NamedTuple):
     """Middle and spread of the physical parameters before data; positive ones are log-normal."""
@@ -66,7 +68,8 @@ class PhysicsModel(nn.Module):
         delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
         shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
         # A station that was not there in training has neither delay nor shift (the row after the last is zero), and
-        # arrivals that are less certain by what its delay may be.
+        # arrivals that are less certain by what its delay may be: as delays differ among those that were there.
+        elsewhere_s = jnp.sqrt((BELIEVED * jnp.array(prior.delay_sd_s) ** 2 + (delay_s**2).sum(0)) / (BELIEVED + known))
         unknown = (observations.station_index < 0)[:, None]
         row = jnp.where(observations.station_index >= 0, observations.station_index, known)
         shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
@@ -75,7 +78,7 @@ class PhysicsModel(nn.Module):
             for_stations(tabulate(VelocityModel(tops, vp, vp / vp_vs), self.grid), observations.station_km[:, 2]),
             observations.station_km + shift_km,
             jnp.pad(delay_s, ((0, 1), (0, 0)))[row],
-            jnp.hypot(smoothing_s, unknown * jnp.array(prior.delay_sd_s)),
+            jnp.hypot(smoothing_s, unknown * elsewhere_s),
             jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
             prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
             jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),

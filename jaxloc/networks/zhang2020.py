@@ -30,6 +30,7 @@ Differs besides, as it is by default (`published=False`):
   matrices (`remap`), because rows of a list and seconds are no places; the paper leaves that to padding.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -50,7 +51,7 @@ from jaxloc.networks.layers import (
 )
 from jaxloc.types import Network, Observations
 
-POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))  # stations x samples after each of the first four blocks
+POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))
 
 
 class Model(nn.Module):
@@ -58,8 +59,9 @@ class Model(nn.Module):
 
     `width` is the features of the first block (paper: 64), `grid` the cells east, north and down. The
     numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
-    puts stations into fixed rows by `station_index`; None takes the rows as they come. `by_slices` is as in
-    `layers.Conv2D`.
+    puts stations into fixed rows by `station_index`; None takes the rows as they come. `pools` are how many stations
+    and samples become one after each of the first four blocks: together no more than there are, or nothing is left
+    that tells stations and times apart. `by_slices` is as in `layers.Conv2D`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
@@ -70,6 +72,7 @@ class Model(nn.Module):
     remap: bool = True
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
+    pools: Sequence[tuple[int, int]] = POOLS
     by_slices: bool | None = None
 
     @nn.compact
@@ -96,9 +99,9 @@ class Model(nn.Module):
 
     def _encode(self, image: Float[Array, "station sample channel"]) -> Float[Array, "row column feature"]:
         rate = 0.5 if self.published else self.dropout
-        for block, pool in enumerate(POOLS):
+        for block, pool in enumerate(self.pools):
             early = block == 0 and not self.published
-            window, stride = ((3, 7), (1, 4)) if early else ((3, 3), (1, 1))
+            window, stride = ((3, 7), (pool[0], pool[1])) if early else ((3, 3), (1, 1))
             image = self._layer(image, 2**block, window, stride)
             image = self._layer(image, 2**block)
             image = Dropout(rate)(image) if block == 3 else image

@@ -1,14 +1,13 @@
-"""Systems: a network, its head and its way of locating, put together from a blueprint; one function each."""
+"""The system of the arrivals network: arrivals are read by the network, physics makes a posterior of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
 
-from jaxloc import heads, lattice
+from jaxloc import lattice
 from jaxloc.arrival_fit import fit_physics, label_arrivals, read_picks
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import as_nearby, log_prior_of, same_everywhere
@@ -16,80 +15,16 @@ from jaxloc.blueprint import Blueprint, Catalogue, spread_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
 from jaxloc.geometry import Frame
-from jaxloc.label_heads import joint, number
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
-from jaxloc.locators.neural import LocateEvent, neural
 from jaxloc.networks import arrivals as arrivals_network
-from jaxloc.networks import kriegerowski2019, zhang2020
-from jaxloc.networks import picks as picks_network
+from jaxloc.systems.system import LabelBatch, System, as_labelled
 from jaxloc.traveltime import TableGrid
-from jaxloc.types import Batch, Head, Network, Observations, Params, Weights
+from jaxloc.types import Batch, Head, Network, Params, Weights
 
 BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
 
-LabelBatch = Callable[[np.ndarray, Batch], Batch]
-"""Event indices and their batch, to the batch with the labels that the network learns from."""
 
-
-def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
-    """Labels as the data set has them."""
-    return batch
-
-
-class System(NamedTuple):
-    """A network with what it needs to learn and to locate.
-
-    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
-    `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
-    the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
-    there in training can be used.
-    """
-
-    network: Network
-    step_network: Network
-    head: Callable[[float, float], Head]
-    locate: LocateEvent
-    prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
-    any_station: bool
-
-
-def build(blueprint: Blueprint) -> System:
-    """The system that a blueprint describes.
-
-    Raises:
-        ValueError: for a network or a setting of it that is not known; lists those that are.
-    """
-    settings = dict(blueprint.network)
-    name = settings.pop("name")
-    if name not in SYSTEMS:
-        raise ValueError(f"no such network: {name!r}; use one of {', '.join(SYSTEMS)}")
-    try:
-        return SYSTEMS[name](blueprint, **settings)
-    except TypeError as error:
-        raise ValueError(f"network {name!r}: {error}; its settings are in experiments/network") from error
-
-
-def example(blueprint: Blueprint, num_stations: int | None = None) -> Observations:
-    """Silent observations of the shapes that the blueprint's network sees, to initialise it with."""
-    number = num_stations or len(blueprint.stations)
-    place = jnp.asarray(np.resize(positions_km(blueprint.frame, blueprint.stations), (number, 3)))
-    return Observations(
-        jnp.zeros((number, 3, blueprint.num_samples)),
-        place,
-        jnp.ones(number, bool),
-        jnp.arange(number, dtype=jnp.int32),
-        jnp.asarray(blueprint.rate_hz, jnp.float32),
-        jnp.zeros((number, 2)),
-        jnp.ones((number, 2)),
-        jnp.ones((number, 2), bool),
-    )
-
-
-def _not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
-    return params, as_labelled
-
-
-def _arrivals(
+def arrivals(
     blueprint: Blueprint,
     *,
     channels: tuple[int, ...] = (12, 16, 24, 32, 48),
@@ -104,6 +39,7 @@ def _arrivals(
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
 ) -> System:
+    """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
     region, velocity = blueprint.region, blueprint.velocity
     middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
     if np.shape(catalogue_sd_km) != (3,):
@@ -223,75 +159,3 @@ def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
 
     parts = [take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 32))]
     return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)
-
-
-def _zhang2020(
-    blueprint: Blueprint,
-    *,
-    cells: tuple[int, int, int] = (40, 48, 10),
-    label_sigma_km: tuple[float, float, float] | None = None,
-    **settings: Any,
-) -> System:
-    duration_s = blueprint.num_samples / blueprint.rate_hz
-    middle, spread = spread_of(blueprint.catalogue, duration_s)
-    region = blueprint.region
-    east, north, depth = (
-        np.linspace(*span, cells[i] + 1) for i, span in enumerate((region.east_km, region.north_km, region.depth_km))
-    )
-    head = heads.volume(east, north, depth, float(middle[3]), float(spread[3]), label_sigma_km=label_sigma_km)
-    shape = (cells[0], cells[1], cells[2])
-    network = zhang2020.network(shape, num_stations=len(blueprint.stations), **settings)
-    in_steps = zhang2020.network(shape, num_stations=len(blueprint.stations), by_slices=False, **settings)
-
-    def average(raws: Array) -> Array:
-        log_mass = jax.nn.log_softmax(raws.reshape(len(raws), -1), -1)
-        mean = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(len(raws))
-        return mean.reshape(raws.shape[1:])
-
-    return System(network, in_steps, lambda *_: head, neural(network, head, average), _not_prepared, False)
-
-
-def _kriegerowski2019(
-    blueprint: Blueprint, *, components: int = 1, labels: Sequence[str] = (), **settings: Any
-) -> System:
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
-    head = heads.mixture(middle, spread, components)
-    if unknown := sorted(set(labels) - set(LABELS)):
-        raise ValueError(f"network.labels has {unknown}, beside the hypocentre there may be: {', '.join(LABELS)}")
-    if labels:
-        head = joint(head, *(LABELS[name]() for name in labels))
-    if not isinstance(head.size, int):
-        raise ValueError(f"a coordinate network wants a flat head, got size {head.size}")
-    for name in ("kernels", "strides", "dense"):
-        if name in settings:
-            settings[name] = tuple(settings[name])
-    network = kriegerowski2019.network(head.size, num_stations=len(blueprint.stations), **settings)
-    return System(network, network, lambda *_: head, neural(network, head), _not_prepared, False)
-
-
-LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0.05)}
-"""Heads of labels that data sets have beside the hypocentre."""
-
-
-def _picks(blueprint: Blueprint, *, components: int = 8, floor: float = 0.02, **settings: Any) -> System:
-    head = heads.moved(heads.mixture(np.zeros(4), np.ones(4), components, (floor,) * 4))
-    if not isinstance(head.size, int):
-        raise ValueError(f"a network over picks wants a flat head, got size {head.size}")
-    if "speed_km_s" in settings:
-        settings["speed_km_s"] = tuple(settings["speed_km_s"])
-    low, high = zip(*blueprint.region[:3], strict=True)
-    network = picks_network.network(head.size - picks_network.PLACE, low_km=low, high_km=high, **settings)
-    return System(network, network, lambda *_: head, neural(network, head), _not_prepared, False)
-
-
-SYSTEMS: dict[str, Callable[..., System]] = {
-    "arrivals": _arrivals,
-    "zhang2020": _zhang2020,
-    "kriegerowski2019": _kriegerowski2019,
-    "picks": _picks,
-}
-
-
-def initial(key: PRNGKeyArray, system: System, observations: Observations, members: int) -> Params:
-    """Parameters of `members` networks, each from its own key, with a leading member axis."""
-    return jax.jit(jax.vmap(lambda k: system.network.init(k, observations)))(jax.random.split(key, members))

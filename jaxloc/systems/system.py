@@ -1,0 +1,40 @@
+"""What a system is: a network with what it needs to learn and to locate."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxloc.data.dataset import Dataset
+from jaxloc.locators.neural import LocateEvent
+from jaxloc.types import Batch, Head, Network, Params
+
+LabelBatch = Callable[[np.ndarray, Batch], Batch]
+"""Event indices and their batch, to the batch with the labels that the network learns from."""
+
+
+def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
+    """Labels as the data set has them."""
+    return batch
+
+
+class System(NamedTuple):
+    """A network with what it needs to learn and to locate.
+
+    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
+    `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
+    the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
+    there in training can be used.
+    """
+
+    network: Network
+    step_network: Network
+    head: Callable[[float, float], Head]
+    locate: LocateEvent
+    prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
+    any_station: bool
+
+
+def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+    """Nothing is fitted before a stage."""
+    return params, as_labelled
