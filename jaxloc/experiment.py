@@ -16,6 +16,7 @@ from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.files import write_whole
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
+from jaxloc.label_metrics import score_labels
 from jaxloc.locators.neural import batched
 from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
@@ -381,6 +382,7 @@ def evaluate(
         "locating_s": round(seconds, 2),
         "lost": lost,
         "conformal": reporting.conformal(scores["locator"]),
+        "labels": score_labels(located.posterior.others, located.batch.labels),
     }
     reporting.write_scores(folder, cards, about)
     reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.records import taken_by
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
@@ -36,11 +37,15 @@ class Sources(NamedTuple):
 
 
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
-    """The data sets of an experiment.
+    """The data sets of an experiment, of events or of single records as its `records` asks for.
 
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
+    return Sources(*(taken_by(data.get("records", {}), part) for part in _events(data, seed)))
+
+
+def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated":
         return _simulated(data, seed)
     if data["kind"] == "seisbench":
@@ -106,6 +111,10 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
+    return taken_by(data.get("records", {}), _fresh(data, seed, number, round_))
+
+
+def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")

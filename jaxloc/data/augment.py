@@ -4,13 +4,16 @@ Labels follow: a shift in time moves arrivals and origin. Nothing wraps round, a
 with noise of the spectrum of the trace's own beginning.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.types import Batch, Label
+from jaxloc.types import Batch, Label, Observations
+
+BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
 
 class Augmentation(NamedTuple):
@@ -75,7 +78,7 @@ def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> 
     moved = jnp.round(amount_s * rate).astype(int)
     places = jnp.arange(samples) - moved
     inside = (places >= 0) & (places < samples)
-    waveforms = jnp.where(inside, jnp.roll(waveforms, moved, -1), _own_noise(key_noise, event))
+    waveforms = jnp.where(inside, jnp.roll(waveforms, moved, -1), own_noise(key_noise, event))
     moved_s = moved / rate
     labels = dict(event.labels)
     if "hypocentre" in labels:
@@ -96,7 +99,7 @@ def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
     return event.observations.waveforms
 
 
-def _own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
+def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
     """Noise as at the beginning of each trace; none where the channel is dead."""
     waveforms = _waveforms_of(event)
     short = min(50, waveforms.shape[-1])
@@ -118,7 +121,7 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
 
 def noisier(key: PRNGKeyArray, event: Batch, level: Float[Array, " station"], factor: Array | float = 1.0) -> Batch:
     """An event `factor` times as large under `level` times as much noise of each trace's own kind again."""
-    waveforms = factor * _waveforms_of(event) + level[:, None, None] * _own_noise(key, event)
+    waveforms = factor * _waveforms_of(event) + level[:, None, None] * own_noise(key, event)
     return event._replace(observations=event.observations._replace(waveforms=waveforms))
 
 
@@ -156,20 +159,16 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
     seen = event.observations
     rank = jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask
     rows = jnp.argsort(rank)[:number]
-    by_station = {
-        "waveforms",
-        "station_km",
-        "station_mask",
-        "station_index",
-        "picks_s",
-        "pick_sigma_s",
-        "pick_mask",
-    }
-    taken = {name: getattr(seen, name)[rows] for name in by_station if getattr(seen, name) is not None}
-    labels = dict(event.labels)
+    return by_station(event, lambda x: x[rows])
+
+
+def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
+    """An event, or a batch, whose arrays with an axis of stations are what `choose` makes of them."""
+    seen, labels = event.observations, dict(event.labels)
+    chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}
     if "arrivals" in labels:
-        labels["arrivals"] = Label(*(x[rows] for x in labels["arrivals"]))
-    return Batch(seen._replace(**taken), labels)
+        labels["arrivals"] = Label(*map(choose, labels["arrivals"]))
+    return Batch(seen._replace(**chosen), labels)
 
 
 def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:

@@ -20,6 +20,7 @@ from jaxloc.calibration import Calibration
 from jaxloc.data.dataset import Dataset
 from jaxloc.experiment import Fitted, Located
 from jaxloc.experiment_data import open_sources
+from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import LEVELS, score_card, score_events
 from jaxloc.studies.conditions import calibration_events, conditions, elsewhere, events_to_judge
 from jaxloc.study_plots import ORDINARY
@@ -111,7 +112,7 @@ def _cards(located: Located, calibrated: Posterior, inside: Callable, num_draws:
     cards = {name: _card(posterior, truth, num_draws) for name, posterior in of.items()}
     held = inside(np.array(cards["calibrated"]["levels"]["hypocentre/level"])).mean(0)
     cards["calibrated"]["held"] = dict(zip((f"{100 * p:.0f}" for p in LEVELS), held.tolist(), strict=True))
-    return cards
+    return cards | {"labels": score_labels(located.posterior.others, located.batch.labels)}
 
 
 def _catalogue(fitted: Fitted, located: Located, num_draws: int) -> Record:
