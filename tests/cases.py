@@ -18,6 +18,7 @@ from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
+from jaxloc.locators import single_station as single_station_locator
 from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
@@ -132,4 +133,9 @@ LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
     "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
 }
-LOCATOR_NETWORKS = {"arrivals": "arrivals", "grid_search": "kriegerowski2019", "neural": "kriegerowski2019"}
+LOCATOR_NETWORKS = {
+    "arrivals": "arrivals",
+    "grid_search": "kriegerowski2019",
+    "neural": "kriegerowski2019",
+    "single_station": "convnetquake",
+}
