@@ -91,6 +91,7 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
     )
 
 

@@ -18,7 +18,6 @@ from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.locators import single_station as single_station_locator
 from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
