@@ -66,7 +66,9 @@ def test_numbers_come_back_within_half_a_class(name):
 
 def test_published_centres_are_those_of_the_paper():
     degrees = centres(PUBLISHED_DISTANCE) / (PUBLISHED_DISTANCE.largest / 180)
-    np.testing.assert_allclose(degrees[[0, 1, 2, 3, 4, 5, 49]], [0, 0.072, 0.288, 0.648, 1.152, 1.8, 172.872], rtol=1e-3)
+    np.testing.assert_allclose(
+        degrees[[0, 1, 2, 3, 4, 5, 49]], [0, 0.072, 0.288, 0.648, 1.152, 1.8, 172.872], rtol=1e-3
+    )
     np.testing.assert_allclose(centres(PUBLISHED_DEPTH)[[1, 2, 3, 19]], [1.75, 7.0, 15.75, 631.75])
     np.testing.assert_allclose(centres(PUBLISHED_MAGNITUDE)[[1, 19]], [0.5, 9.5])
 
@@ -85,7 +87,7 @@ def test_the_likeliest_raw_numbers_state_the_label(smoothing, azimuth_deg):
     place = [*(STATION_KM[:2] + away), 9.0, 2.0]
     labels = {"hypocentre": label(place), "magnitude": label(2.7), "is_event": label(1.0)}
     head = polar_classes(LOCAL._replace(smoothing=smoothing), (2.0, 1.0))
-    at = lambda raw: AtStation(raw, STATION_KM, jnp.array(True))
+    at = lambda raw: AtStation(raw, STATION_KM, jnp.ones(()))
     climb = jax.grad(lambda raw: head.log_likelihood(at(raw), labels))
     raw = jax.jit(lambda raw: jax.lax.fori_loop(0, 300, lambda i, x: x + climb(x), raw))(jnp.zeros(head.size))
     stated = head.distribution(at(raw))
@@ -100,20 +102,23 @@ def test_the_likeliest_raw_numbers_state_the_label(smoothing, azimuth_deg):
 
 def test_nothing_known_counts_zero_and_noise_says_noise():
     head, silent = polar_classes(LOCAL, (2.0, 1.0)), jnp.zeros(sum(LOCAL.sizes))
-    at = lambda alive: AtStation(silent, STATION_KM, jnp.array(alive))
-    unknown = {"hypocentre": Label(jnp.zeros(4), jnp.zeros(4, bool)), "magnitude": Label(jnp.zeros(()), jnp.array(False))}
+    at = lambda alive: AtStation(silent, STATION_KM, jnp.array(alive, jnp.float32))
+    unknown = {
+        "hypocentre": Label(jnp.zeros(4), jnp.zeros(4, bool)),
+        "magnitude": Label(jnp.zeros(()), jnp.array(False)),
+    }
     assert head.log_likelihood(at(True), unknown) == 0
     noise = unknown | {"is_event": label(0.0)}
     np.testing.assert_allclose(head.log_likelihood(at(True), noise), -np.log(21), rtol=1e-5)
     assert head.log_likelihood(at(False), noise) == 0
-    slope = jax.grad(lambda raw: head.log_likelihood(AtStation(raw, STATION_KM, jnp.array(True)), noise))(silent)
+    slope = jax.grad(lambda raw: head.log_likelihood(AtStation(raw, STATION_KM, jnp.ones(())), noise))(silent)
     assert slope[0] > 0
     assert (slope[21:] == 0).all()
 
 
 def test_a_rare_event_is_less_likely_where_events_are_rare():
     """Odds are multiplied by the ratio of odds (Saerens and others 2002); place and size stay what they are."""
-    raw = AtStation(jax.random.normal(jax.random.key(0), (sum(LOCAL.sizes),)), STATION_KM, jnp.array(True))
+    raw = AtStation(jax.random.normal(jax.random.key(0), (sum(LOCAL.sizes),)), STATION_KM, jnp.ones(()))
     often, seldom = (polar_classes(LOCAL, (2.0, 1.0), ratio).distribution(raw) for ratio in (1.0, 1 / 260))
     odds = lambda stated: stated["is_event"].probs[1] / stated["is_event"].probs[0]
     np.testing.assert_allclose(odds(seldom), odds(often) / 260, rtol=1e-4)
@@ -122,7 +127,7 @@ def test_a_rare_event_is_less_likely_where_events_are_rare():
 
 def test_a_station_that_knows_the_distance_alone_states_a_ring():
     raw = jnp.zeros(sum(LOCAL.sizes)).at[1 + 12].set(20.0)
-    stated = polar_classes(LOCAL, (2.0, 1.0)).distribution(AtStation(raw, STATION_KM, jnp.array(True)))["hypocentre"]
+    stated = polar_classes(LOCAL, (2.0, 1.0)).distribution(AtStation(raw, STATION_KM, jnp.ones(())))["hypocentre"]
     draws = marginal(stated, (0, 1)).sample(jax.random.key(0), (2000,))
     distance_km, azimuth_rad = distance_and_azimuth(STATION_KM, jnp.pad(draws, ((0, 0), (0, 2))))
     # 95 % of a normal, and a resultant of 2000 directions at random: its mean square is 1 / 2000.
@@ -139,7 +144,10 @@ def events(number=120):
 
 def test_clusters_are_found_whatever_the_records_an_event_has():
     known = np.ones((120, 4), bool)
-    once, thrice = clusters(events(), known, 3, BROAD), clusters(np.repeat(events(), 3, 0), np.repeat(known, 3, 0), 3, BROAD)
+    once, thrice = (
+        clusters(events(), known, 3, BROAD),
+        clusters(np.repeat(events(), 3, 0), np.repeat(known, 3, 0), 3, BROAD),
+    )
     np.testing.assert_array_equal(once.mean, thrice.mean)
     np.testing.assert_array_equal(once.sd, thrice.sd)
     assert sorted(np.bincount(once.of_event)) == [40, 40, 40]
