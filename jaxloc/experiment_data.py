@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
-from jaxloc.data.records import shuffled, taken_by
+from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
@@ -95,6 +95,8 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
+        gain_m_s=float(data.get("gain_m_s", 1.0)),
     )
 
 
@@ -107,6 +109,8 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
 
 def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
     """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
+
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for.
 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
@@ -122,7 +126,12 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
-    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    records = dict(data.get("records", {}))
+    fresh = taken_by(
+        {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    )
+    fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
