@@ -39,10 +39,14 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
+    With `one_station` only events that are not learnt from are seen by one station each: records to learn from are all.
+
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
-    return Sources(*(taken_by(data.get("records", {}), part) for part in _events(data, seed)))
+    train, dev = _events(data, seed)
+    records = data.get("records", {})
+    return Sources(taken_by({**records, "one_station": False}, train), taken_by(records, dev))
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:

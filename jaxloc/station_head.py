@@ -63,7 +63,7 @@ def numbers(directions: int = 1, depth: bool = True) -> tuple[int, int]:
 
 
 def station(
-    before: Beforehand, directions: int = 1, depth: bool = True, nodes: tuple[int, int] = (8, 12)
+    before: Beforehand, directions: int = 1, depth: bool = True, nodes: tuple[int, int] = (6, 8)
 ) -> Callable[[Float[Array, " 3"]], Head]:
     """The head of a record at a place, [east, north, depth] in km.
 

@@ -27,7 +27,7 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
     Args:
         settings: `stations`, codes of those that are kept (null: all); `picks_sd_s`, errors of P and S picks about the
             labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event as one of
-            its stations recorded it; `noise`, as many windows of noise as there are events.
+            its stations recorded it, in place of all of them; `noise`, as many windows of noise as there are events.
         dataset: events at a network of stations.
 
     Raises:
@@ -39,10 +39,10 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         dataset = at_stations(dataset, settings["stations"])
     if settings.get("picks_sd_s"):
         dataset = picked(dataset, settings["picks_sd_s"])
-    if settings.get("each_station"):
-        dataset = each_station(dataset)
     if settings.get("one_station"):
         dataset = one_station(dataset)
+    elif settings.get("each_station"):
+        dataset = each_station(dataset)
     return with_noise(dataset) if settings.get("noise") else dataset
 
 
