@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
-from jaxloc.data.records import taken_by
+from jaxloc.data.records import shuffled, taken_by
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
@@ -39,14 +39,16 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
-    With `one_station` only events that are not learnt from are seen by one station each: records to learn from are all.
+    With `records.one_station` only events that are not learnt from are seen by one station each: training has each
+    record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
 
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
     train, dev = _events(data, seed)
-    records = data.get("records", {})
-    return Sources(taken_by({**records, "one_station": False}, train), taken_by(records, dev))
+    records = dict(data.get("records", {}))
+    sources = Sources(taken_by(records | {"one_station": False}, train), taken_by(records, dev))
+    return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:
@@ -95,6 +97,7 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
     )
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 class Classes(NamedTuple):
@@ -60,6 +60,20 @@ def averaged(draws: LabelPosterior) -> LabelPosterior:
         return middle._replace(epistemic=middle.epistemic + draws.mean.var(0))
     apart = _entropy(middle.probability) - middle.mean_entropy_nats
     return middle._replace(mutual_information_nats=jnp.maximum(apart, 0.0))  # rounding may take it below
+
+
+def pooled(stations: LabelPosterior, alive: Bool[Array, " station"]) -> LabelPosterior:
+    """What one draw of weights says by all living stations: the mean of their distributions, over a leading axis.
+
+    Where stations differ, that is no matter of weights: it is aleatoric.
+    """
+    share = alive / jnp.maximum(alive.sum(), 1)
+    share = jnp.where(alive.any(), share, 1 / alive.shape[0])
+    if isinstance(stations, Number):
+        mean = share @ stations.mean
+        return Number(mean, jnp.zeros_like(mean), share @ (stations.aleatoric + (stations.mean - mean) ** 2))
+    probability = share @ stations.probability
+    return Classes(probability, jnp.zeros_like(share[0]), _entropy(probability))
 
 
 def named(others: dict[str, LabelPosterior], event: int) -> dict[str, float]:

@@ -132,4 +132,9 @@ LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
     "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
 }
-LOCATOR_NETWORKS = {"arrivals": "arrivals", "grid_search": "kriegerowski2019", "neural": "kriegerowski2019"}
+LOCATOR_NETWORKS = {
+    "arrivals": "arrivals",
+    "grid_search": "kriegerowski2019",
+    "neural": "kriegerowski2019",
+    "single_station": "convnetquake",
+}

@@ -9,7 +9,7 @@ trace is its own event. Everything is checked here, so that what is wrong is sai
 # Pandas' own annotations leave open whether an operation gives a frame, a column or a number.
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +48,11 @@ class Rows(NamedTuple):
     table: pd.DataFrame
 
 
-def read_metadata(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFrame, list[Path]]:
     """All metadata of a folder, chunks one after another, and the waveform files; column `file` says which.
+
+    Chunks are those that the folder's file `chunks` lists (metadataCHUNK.csv); where `prefixes` are given, the files
+    that these begin (PREFIXmetadata.csv).
 
     Raises:
         ValueError: where the folder or a file in it is missing, the tables are empty, or a needed column is
@@ -58,14 +61,15 @@ def read_metadata(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
     if not folder.is_dir():
         raise ValueError(f"no such folder: {folder}")
     chunks = (folder / "chunks").read_text().split() if (folder / "chunks").is_file() else [""]
-    tables = [_read_table(folder / f"metadata{chunk}.csv").assign(file=i) for i, chunk in enumerate(chunks)]
+    parts = [(prefix, "") for prefix in prefixes] or [("", chunk) for chunk in chunks]
+    tables = [_read_table(folder / f"{pre}metadata{post}.csv").assign(file=i) for i, (pre, post) in enumerate(parts)]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if table.empty:
         raise ValueError(f"{folder}: metadata without a single row; there is nothing to read")
     missing = [column for column in REQUIRED if column not in table]
     if missing:
         raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}")
-    return table, [folder / f"waveforms{chunk}.hdf5" for chunk in chunks]
+    return table, [folder / f"{pre}waveforms{post}.hdf5" for pre, post in parts]
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -164,8 +168,10 @@ def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
 
 
 def event_keys(table: pd.DataFrame) -> np.ndarray:
-    """What each row's event is called: source_id, else source_origin_time, else the trace's own name."""
+    """What each row's event is called: source_id, else source_origin_time, else the trace's own name (in its file)."""
     key = table["trace_name"].astype(str)
+    if "file" in table and table["file"].max() > 0:  # buckets have the same names in every file
+        key = key + " " + table["file"].astype(str)
     for name in ("source_origin_time", "source_id"):
         if name in table:
             text = table[name].fillna("").astype(str)

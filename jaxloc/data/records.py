@@ -16,9 +16,9 @@ from jaxloc.data.augment import by_station, own_noise
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.types import Batch, Label
 
-NOISE_SEED, PICK_SEED, STATION_SEED = 11, 12, 13
+NOISE_SEED, PICK_SEED, SHUFFLE_SEED, STATION_SEED = 11, 12, 13, 14
 CHUNK = 64  # events read at a time
-SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "noise")
+SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "noise", "shuffled")
 
 
 def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
@@ -28,6 +28,7 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         settings: `stations`, codes of those that are kept (null: all); `picks_sd_s`, errors of P and S picks about the
             labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event as one of
             its stations recorded it, in place of all of them; `noise`, as many windows of noise as there are events.
+            `shuffled` is not for here: training events alone have their labels shuffled.
         dataset: events at a network of stations.
 
     Raises:
@@ -141,6 +142,15 @@ def with_noise(dataset: Dataset) -> Dataset:
         return mixed._replace(labels=mixed.labels | {"is_event": is_event})
 
     return retaken(dataset, take, (*dataset.events, *noise))
+
+
+def shuffled(dataset: Dataset) -> Dataset:
+    """Each event with the labels of another, drawn once: a control, of which nothing can be learnt but the catalogue.
+
+    Events keep their names, so that what is said of them is wrong on purpose. Picks stay those of the waveforms.
+    """
+    other, whole = np.random.default_rng(SHUFFLE_SEED).permutation(len(dataset)), dataset.take
+    return retaken(dataset, lambda index: whole(index)._replace(labels=whole(other[np.asarray(index)]).labels))
 
 
 def _noise_alone(number: Int[Array, ""], event: Batch) -> Batch:
