@@ -208,14 +208,22 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
 def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
     """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
 
+    With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
+    station, which learn from records anywhere.
+
     Raises:
         ValueError: for a preset that does not exist.
     """
+    if settings["preset"] == "network":
+        data = dict(settings) | {"rate_hz": blueprint.rate_hz}
+        whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
+        return taken_by(settings["records"], held(whole))
     known = blueprint.catalogue.known[:, :3].all(-1)
     places = blueprint.catalogue.hypocentres[known, :3]
     presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
     if settings["preset"] not in presets:
-        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {', '.join(presets)}")
+        names = ", ".join([*presets, "network"])
+        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {names}")
     simulation = presets[settings["preset"]](places)
     recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
     spread = tuple(settings["spread_km"])

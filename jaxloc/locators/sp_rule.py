@@ -71,8 +71,8 @@ def measured(observations: Observations, shake: int) -> Float[Array, " 6"]:
 
 
 def raw_of(rule: Rule, measures: Float[Array, " 6"]) -> Float[Array, " raw"]:
-    """Raw numbers of the head."""
-    far = jnp.stack([rule.offsets, rule.widths], -1).ravel()
+    """Raw numbers of the head; zeros, which say the catalogue's distances, where P or S is not picked."""
+    far = jnp.stack([rule.offsets, rule.widths], -1).ravel() * measures[-1]
     pair = jnp.exp(rule.log_concentration) * measures[:2]
     return jnp.concatenate([far, pair, jnp.zeros(2), rule.log_odds[None], measures[2:]])
 

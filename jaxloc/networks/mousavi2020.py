@@ -38,6 +38,7 @@ from jaxtyping import Array, Float
 from jaxloc.networks.binding import bind
 from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, largest
 from jaxloc.networks.record import Polarisation, Record, cut, polarisation, record_of, scaled, turned
+from jaxloc.station_by_station import each_station
 from jaxloc.types import Network, Observations
 
 PASSED = 4  # numbers after the outputs: the P pick and the time from P to S in s, and whether each is known
@@ -250,5 +251,5 @@ def _beside(record: Record, shaken: Polarisation) -> Float[Array, " 6"]:
 
 
 def network(size: int, **settings: Any) -> Network:
-    """The two networks as one, as pure functions; settings are those of `Model`."""
-    return bind(Model(size=size, **settings))
+    """The two networks as one, for each station of an event; settings are those of `Model`."""
+    return each_station(bind(Model(size=size, **settings)))

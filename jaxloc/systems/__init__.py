@@ -11,7 +11,7 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
-from jaxloc.systems.records import bayesian_single_station
+from jaxloc.systems.records import bayesian_single_station, denoised_record
 from jaxloc.systems.system import LabelBatch, System, as_labelled
 from jaxloc.systems.volumes import fully_convolutional
 from jaxloc.types import Observations, Params
@@ -22,6 +22,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "kriegerowski2019": multi_station,
     "picks": picks,
     "mousavi2020": bayesian_single_station,
+    "janbakhsh2019": denoised_record,
 }
 
 
