@@ -75,7 +75,9 @@ def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
         "crps": resampled_mean(crps_normal(mean, sd, truth)),
         "crps_climatology": resampled_mean(ordinary),
         "nll": resampled_mean(0.5 * z**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)),
-        "coverage": {f"{100 * p:.0f}": resampled_mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS},
+        "coverage": {
+            f"{100 * p:.0f}": resampled_mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS
+        },
         "epistemic_share": resampled_mean(np.asarray(stated.epistemic) / variance),
     }
 

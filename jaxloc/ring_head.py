@@ -105,9 +105,7 @@ def first_motion() -> Head:
     """Up (1) or down (0) as "polarity", from the log-odds of up."""
     both = categorical(2, "polarity")
     odds = lambda raw: jnp.append(jnp.zeros(1, raw.dtype), raw)
-    return Head(
-        1, lambda raw: both.distribution(odds(raw)), lambda raw, labels: both.log_likelihood(odds(raw), labels)
-    )
+    return Head(1, lambda raw: both.distribution(odds(raw)), lambda raw, labels: both.log_likelihood(odds(raw), labels))
 
 
 def left_over(weight: float) -> Head:

@@ -93,7 +93,8 @@ class Tcn(nn.Module):
         steps, total = Conv1D(self.features, 1)(inputs), jnp.zeros(self.features)
         for block in range(self.blocks):
             layer = lambda stride: Causal(self.features, self.kernel_size, stride, self.norm, self.dropout)
-            inner = layer(2)(layer(1)(steps))
+            inner = layer(1)(steps)
+            inner = layer(2)(inner)
             total = total + inner[-1]
             if block < self.blocks - 1:  # what the last block leaves behind feeds nothing
                 steps = Conv1D(self.features, 1)(steps[(steps.shape[0] - 1) % 2 :: 2]) + inner
@@ -206,9 +207,7 @@ def _halved(steps: Float[Array, "sample channel"]) -> Float[Array, "out channel"
     return largest(padded.reshape(-1, 2, steps.shape[1]), 1)
 
 
-def _with_box(
-    waveforms: Float[Array, "sample 3"], record: Record, start: Float[Array, ""]
-) -> Float[Array, "sample 4"]:
+def _with_box(waveforms: Float[Array, "sample 3"], record: Record, start: Float[Array, ""]) -> Float[Array, "sample 4"]:
     """With a fourth channel that is one from P to S."""
     place = jnp.arange(waveforms.shape[0]) + start
     inside = record.known.all() & (place >= record.pick[0]) & (place <= record.pick[1])

@@ -34,9 +34,7 @@ def record_of(observations: Observations) -> Record:
     return Record(waveforms, pick, known, observations.rate_hz)
 
 
-def cut(
-    traces: Float[Array, "sample channel"], first: Int[Array, ""], length: int
-) -> Float[Array, "length channel"]:
+def cut(traces: Float[Array, "sample channel"], first: Int[Array, ""], length: int) -> Float[Array, "length channel"]:
     """A window that starts at a sample, which need not be inside; zero outside of the record."""
     first = jnp.clip(first, -length, traces.shape[0])
     padded = jnp.pad(traces, ((length, length), (0, 0)))

@@ -33,9 +33,7 @@ def bayesian_single_station(
         directions, depth = 1, False
     far, towards = numbers(directions, depth)
     settings = {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
-    network = mousavi2020.network(
-        far, azimuth_size=towards, directions=directions, published=published, **settings
-    )
+    network = mousavi2020.network(far, azimuth_size=towards, directions=directions, published=published, **settings)
     before, prior = beforehand(blueprint), prior_of(blueprint)
     head = placed(station(before, directions, depth), far + towards + mousavi2020.PASSED)
     over_all = over_stations(head)
@@ -98,5 +96,7 @@ def beforehand(blueprint: Blueprint) -> Beforehand:
 def prior_of(blueprint: Blueprint) -> HypocentreMixture:
     """The training catalogue as a normal with heavier tails."""
     middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
-    whole = Components(jnp.zeros(1), jnp.asarray(middle[None], jnp.float32), jnp.diag(jnp.asarray(spread, jnp.float32))[None])
+    whole = Components(
+        jnp.zeros(1), jnp.asarray(middle[None], jnp.float32), jnp.diag(jnp.asarray(spread, jnp.float32))[None]
+    )
     return HypocentreMixture(jax.tree.map(jnp.asarray, contaminated(whole, *SURPRISES)))
