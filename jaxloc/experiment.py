@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,8 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.data.files import write_whole
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.label_metrics import score_labels
-from jaxloc.locators.neural import batched
+from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.polar_metrics import score_polar
 from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
 from jaxloc.training import Plan
@@ -72,7 +74,7 @@ def run(
     system = build(blueprint)
     fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
-    evaluate(fitted, sources.dev, folder, str(config["name"]), say)
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
     return folder
 
 
@@ -356,10 +358,12 @@ def evaluate(
     name: str,
     say: Say = print,
     calibration: Calibration | None = None,
+    baselines: Mapping[str, LocateEvent] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
-    With a calibration, events are written as it states them, and its score card stands beside that of the run.
+    With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
+    do those of `baselines`, locators without weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -374,6 +378,7 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": reporting.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
+    locators |= {name: _without_weights(locate, dataset) for name, locate in baselines.items()}
     cards, scores = reporting.score(locators, truth)
     about = {
         "name": name,
@@ -383,10 +388,19 @@ def evaluate(
         "lost": lost,
         "conformal": reporting.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),
+        "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
     }
     reporting.write_scores(folder, cards, about)
     reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))
     return cards
+
+
+def _without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
+    """All events of a data set, located by what is the same whatever the weights."""
+    locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
+    parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]
+    found = [locator(jax.random.key(0), part.observations) for part in parts]
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:

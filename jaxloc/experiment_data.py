@@ -39,13 +39,15 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
-    `records.shuffled` shuffles the labels of training events, and of no others: a control.
+    With `records.one_station` only events that are not learnt from are seen by one station each: training has each
+    record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
 
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
-    records = data.get("records", {})
-    sources = Sources(*(taken_by(records, part) for part in _events(data, seed)))
+    train, dev = _events(data, seed)
+    records = dict(data.get("records", {}))
+    sources = Sources(taken_by(records | {"one_station": False}, train), taken_by(records, dev))
     return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
 
 
@@ -214,14 +216,22 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
 def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
     """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
 
+    With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
+    station, which learn from records anywhere.
+
     Raises:
         ValueError: for a preset that does not exist.
     """
+    if settings["preset"] == "network":
+        data = dict(settings) | {"rate_hz": blueprint.rate_hz}
+        whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
+        return taken_by(settings["records"], held(whole))
     known = blueprint.catalogue.known[:, :3].all(-1)
     places = blueprint.catalogue.hypocentres[known, :3]
     presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
     if settings["preset"] not in presets:
-        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {', '.join(presets)}")
+        names = ", ".join([*presets, "network"])
+        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {names}")
     simulation = presets[settings["preset"]](places)
     recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
     spread = tuple(settings["spread_km"])

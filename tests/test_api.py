@@ -81,7 +81,7 @@ def test_the_table_of_heads_is_complete():
             and inspect.signature(f).return_annotation is Head
         }
 
-    assert set(HEADS) == public(heads) | {"arrivals", "clusters", "polar"}
+    assert set(HEADS) == public(heads) | {"arrivals", "clusters", "polar", "record", "station"}
     assert set(LABEL_HEADS) == public(label_heads)
 
 

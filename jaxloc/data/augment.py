@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.types import Batch, Label, Observations
+from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
@@ -166,8 +166,7 @@ def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
     """An event, or a batch, whose arrays with an axis of stations are what `choose` makes of them."""
     seen, labels = event.observations, dict(event.labels)
     chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}
-    if "arrivals" in labels:
-        labels["arrivals"] = Label(*map(choose, labels["arrivals"]))
+    labels |= {name: Label(*map(choose, labels[name])) for name in AT_STATIONS if name in labels}
     return Batch(seen._replace(**chosen), labels)
 
 

@@ -11,6 +11,7 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.records import bayesian_single_station, denoised_record
 from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
 from jaxloc.systems.volumes import fully_convolutional
@@ -23,6 +24,8 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
+    "mousavi2020": bayesian_single_station,
+    "janbakhsh2019": denoised_record,
 }
 
 
