@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import arrival_head, heads, label_heads, posteriors
+from jaxloc import arrival_head, heads, isotropic_head, label_heads, posteriors
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
+from jaxloc.networks import arrivals, gu2019, kriegerowski2019, picks, zhang2020, zhang2021
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -75,21 +75,28 @@ def _arrivals_network() -> Network:
 
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
+    "gu2019": NetworkCase(lambda: gu2019.network(14, width=4, pools=(4, 4), num_stations=STATIONS), (14,)),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
+    "zhang2021": NetworkCase(lambda: zhang2021.network((5, 4, 2), width=2, num_stations=STATIONS), (5 * 4 * 2 + 2,)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
+    "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+    "volume and magnitude": lambda: label_heads.joint(
+        heads.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
+    ),
 }
 
 LABEL_HEADS: dict[str, Callable[[], Head]] = {
+    "binned": lambda: label_heads.binned(0.0, 5.0, 4),
     "categorical": lambda: label_heads.categorical(3, "polarity"),
     "number": lambda: label_heads.number(2.0, 1.5, 0.05),
     "joint": lambda: label_heads.joint(
@@ -100,9 +107,11 @@ LABEL_HEADS: dict[str, Callable[[], Head]] = {
 # Which head reads which network's output, where this is not any head at all.
 PAIRS = {
     "arrivals": ("arrivals",),
+    "gu2019": ("gaussian", "isotropic"),
     "kriegerowski2019": ("gaussian",),
     "picks": ("moved",),
     "zhang2020": ("volume", "published_volume"),
+    "zhang2021": ("volume and magnitude",),
 }
 
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {

@@ -5,8 +5,10 @@ and `network(size, **settings)`, the same bound to pure functions, `size` being 
 """
 
 from jaxloc.networks import arrivals as arrivals
+from jaxloc.networks import gu2019 as gu2019
 from jaxloc.networks import kriegerowski2019 as kriegerowski2019
 from jaxloc.networks import picks as picks
 from jaxloc.networks import zhang2020 as zhang2020
+from jaxloc.networks import zhang2021 as zhang2021
 
-__all__ = ["arrivals", "kriegerowski2019", "picks", "zhang2020"]
+__all__ = ["arrivals", "gu2019", "kriegerowski2019", "picks", "zhang2020", "zhang2021"]

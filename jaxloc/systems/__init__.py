@@ -11,8 +11,9 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.dropout import coordinates
 from jaxloc.systems.system import LabelBatch, System, as_labelled
-from jaxloc.systems.volumes import fully_convolutional
+from jaxloc.systems.volumes import early_warning, fully_convolutional
 from jaxloc.types import Observations, Params
 
 SYSTEMS: dict[str, Callable[..., System]] = {
@@ -20,6 +21,8 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
+    "gu2019": coordinates,
+    "zhang2021": early_warning,
 }
 
 
