@@ -148,9 +148,7 @@ def _at_simulated_network(
     return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits, first)
 
 
-def _preset(
-    data: Mapping[str, Any], stations: tuple[Station, ...]
-) -> tuple[Simulation, tuple[Station, ...]]:
+def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Simulation, tuple[Station, ...]]:
     """The region that simulated data name, and stations as they stand there."""
     name, depth_km = data.get("preset", "general"), tuple(data["depth_km"])
     if name == "general":

@@ -1,9 +1,9 @@
 """The head of dropout networks: three standardised coordinates with one precision for all of them and all events.
 
-A regression under squared error is a Gaussian likelihood whose precision nobody states. Gal and Ghahramani (2016, Dropout as
-a Bayesian approximation, eq. 7 of the main text) have it from the settings of training: tau = p l^2 / (2 N lambda), with
-the share p of features that are kept, the prior's length scale l, the number N of training events and the weight
-decay lambda. Here it may also be learnt with the weights, and corrected by events that were not learnt from (`jaxloc calibrate`).
+A regression under squared error is a Gaussian likelihood whose precision nobody states. Gal and Ghahramani (2016,
+Dropout as a Bayesian approximation, eq. 7) have it from the settings of training: tau = p l^2 / (2 N lambda), with the
+share p of features that are kept, the prior's length scale l, the number N of training events and the weight decay
+lambda. Here it may also be learnt with the weights, and `jaxloc calibrate` corrects it by events not learnt from.
 """
 
 import math
@@ -37,7 +37,7 @@ def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], p
 
     def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
         place = centre[:3] + scale[:3] * LIMIT * jnp.tanh(raw[:3] / LIMIT)
-        log_precision = LOG_LIMIT * jnp.tanh(raw[3] / LOG_LIMIT) if precision is None else math.log(precision)
+        log_precision = jnp.clip(raw[3], -LOG_LIMIT, LOG_LIMIT) if precision is None else math.log(precision)
         sd = jnp.append(scale[:3] * (jnp.exp(-0.5 * log_precision) + LEAST_SD), scale[3])
         mean = jnp.append(place, centre[3])
         return {"hypocentre": gaussian_mixture(jnp.zeros(1, raw.dtype), mean[None], jnp.diag(sd)[None])}

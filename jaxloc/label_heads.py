@@ -83,18 +83,19 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
 def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> Head:
     """A number as a softmax over bins of equal width, from one raw number each.
 
-    The distribution is uniform within a bin; a label outside all of them counts for the nearest.
+    A bin is stated as the normal that has a uniform distribution's mean and variance, and is uniform in the likelihood;
+    a label outside all bins counts for the nearest.
 
     Raises:
         ValueError: where the ends are not ordered, or there are fewer than two bins.
     """
     if not (-math.inf < low < high < math.inf and num_bins > 1):
         raise ValueError(f"{name} must have low < high and two bins or more, got {low}, {high} and {num_bins}")
-    edges = np.linspace(low, high, num_bins + 1, dtype=np.float32)
     width = (high - low) / num_bins
+    middle = low + width * (np.arange(num_bins, dtype=np.float32) + 0.5)
 
     def distribution(raw: Float[Array, " bin"]) -> dict[str, dist.Distribution]:
-        bins = dist.Uniform(jnp.asarray(edges[:-1]), jnp.asarray(edges[1:]))
+        bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / math.sqrt(12)))
         return {name: dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)}
 
     def log_likelihood(raw: Float[Array, " bin"], labels: Labels) -> Float[Array, ""]:

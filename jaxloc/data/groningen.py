@@ -1,9 +1,9 @@
-"""Earthquakes like those of the Groningen gas field: small, in a reservoir three kilometres down, under salt and soft ground.
+"""Earthquakes like those of the Groningen gas field: small, three kilometres down, under salt and soft ground.
 
-Known of it: most events lie at the level of the reservoir, about 3 km, some in the anhydrite above it (Spetzler & Dost 2017,
-GJI 209); the North Sea Supergroup ends at some 800 m, with S waves of a few hundred m/s near the surface (Kruiver and
-others 2017, Bull. Earthquake Eng. 15); boreholes of 200 m carry the network's seismometers, with accelerometers at
-the surface. The other numbers are round ones, set by hand: a place to learn in, not a model of the field.
+Known of it: most events lie at the level of the reservoir, about 3 km, some in the anhydrite above it (Spetzler &
+Dost 2017, GJI 209); the North Sea Supergroup ends at some 800 m, with S waves of a few hundred m/s near the surface
+(Kruiver and others 2017, Bull. Earthquake Eng. 15); seismometers lie in boreholes of 200 m, or at the surface. The
+other numbers are round ones, set by hand: a place to learn in, not a model of the field.
 """
 
 from jaxloc.data.dataset import Station

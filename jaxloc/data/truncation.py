@@ -1,7 +1,7 @@
 """Records as they are while an event goes on: what comes later is not there yet, and is zero.
 
-Times count from the first P at the network. It is the earliest labelled arrival; where none is labelled, what catalogue and
-picks say together: origin time by the median pick less its travel time, so that a wrong pick counts for nothing.
+Times count from the first P at the network. It is the earliest labelled arrival; where none is labelled, what catalogue
+and picks say together: origin time by the median pick less its travel time, so that a few wrong picks do no harm.
 """
 
 import jax

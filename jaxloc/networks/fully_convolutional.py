@@ -1,4 +1,4 @@
-"""What fully convolutional networks share: an image of stations x samples in, a map of the region out, depths its channels.
+"""What fully convolutional networks share: an image of stations x samples in, a map of the region out, of depths.
 
 The functions make layers, so they are called within a compact method of the module that holds them; Flax numbers the
 layers of that module in the order of the calls.
@@ -70,20 +70,23 @@ def encode(
 
 
 def decode(
-    style: Style, image: Float[Array, "row column feature"], grid: tuple[int, int, int], steps: Sequence[Step], last: float
+    style: Style,
+    image: Float[Array, "row column feature"],
+    grid: tuple[int, int, int],
+    steps: Sequence[Step],
+    last: float,
 ) -> Float[Array, "east north depth"]:
     """Nearest-neighbour upsampling and layers up to the size of `grid`, then `last` features, if any, and the depths.
 
     Log-odds have to grow large where a map is sharp: the last layer before them is not normalised.
     """
-    east, north, depth = grid
     for step in steps:
         image = upsampled(image, parts_of(grid, step))
         for number, feature in enumerate(step.features):
             image = layer(style, image, feature, step.first if number == 0 else (3, 3))
     if last:
         image = layer(style, image, last, normalise=False)
-    return jnp.swapaxes(Conv2D(depth, (1, 1), by_slices=style.by_slices)(image), 0, 1)
+    return jnp.swapaxes(Conv2D(grid[2], (1, 1), by_slices=style.by_slices)(image), 0, 1)
 
 
 def parts_of(grid: tuple[int, int, int], step: Step) -> tuple[int, int]:

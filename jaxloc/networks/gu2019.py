@@ -1,21 +1,21 @@
 """Gu, Marzouk & Toksoz (2019): a Bayesian convolutional network from the waveforms of a network to a hypocentre.
 
-C. Gu, Y. M. Marzouk and M. N. Toksoz, Bayesian deep learning and uncertainty quantification applied to induced seismicity
-locations in the Groningen gas field in the Netherlands, SEG Technical Program Expanded Abstracts 2019. Convolutions over
-an image of stations x samples with the components as channels, dropout between the last of them and a dense layer of
-the three coordinates; dropout goes on in prediction, and its passes are the posterior (Gal & Ghahramani 2016).
+C. Gu, Y. M. Marzouk and M. N. Toksoz, Bayesian deep learning and uncertainty quantification applied to induced
+seismicity locations in the Groningen gas field in the Netherlands, SEG Technical Program Expanded Abstracts 2019.
+Convolutions over an image of stations x samples, components its channels, dropout between the last of them and a dense
+layer of three coordinates; dropout goes on in prediction, its passes are the posterior (Gal & Ghahramani 2016).
 
-The abstract has no table of layers. With `published=True` they are ours: blocks of a 3 x 3 convolution, ReLU and pooling
-along time, features doubling three times, all traces over the single largest amplitude, dropout at 0.5, one dense layer.
-`learns_precision` adds a number that is the same for all events: the logarithm of the precision, which
+The abstract has no table of layers. With `published=True` they are ours: blocks of a 3 x 3 convolution, ReLU and
+pooling along time, features doubling three times, all traces over the single largest amplitude, dropout at 0.5, one
+dense layer. `learns_precision` adds a number that is the same for all events: the logarithm of the precision, which
 `jaxloc.isotropic_head` reads. Coordinates are standardised by the training catalogue.
 
 Differs besides, as it is by default (`published=False`):
 
 * Scale: each station by its own root mean square, with its log10 amplitude and its mask as features.
-* Convolutions keep stations apart (one set of kernels along time for all): rows that are neighbours are so only in the list.
-* Normalisation within the event after each convolution, and a layer of 64 before the output, which dropout precedes too.
-* Output: as many numbers as a head wants, a full covariance (14) for a Gaussian, so that an event can say how sure it is.
+* Convolutions keep stations apart (one set of kernels along time for all): rows are neighbours in the list alone.
+* Normalisation within the event after each convolution, and a layer of 64 and dropout again before the output.
+* Output: as many numbers as a head wants, for a Gaussian of full covariance 14, so that an event says how sure it is.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,9 @@ DOUBLINGS = 3
 class Model(nn.Module):
     """The observations of one event to `size` raw outputs, and one more where it `learns_precision`.
 
-    `width` is the features of the first block. `pools` are how many samples become one after each block, of which there
-    are as many. The numbers of stations and samples are those of `init`. `num_stations` puts stations into fixed rows by
-    `station_index`; None takes the rows as they come.
+    `width` is the features of the first block. `pools` are how many samples become one after each block, of which
+    there are as many. The numbers of stations and samples are those of `init`. `num_stations` puts stations into fixed
+    rows by `station_index`; None takes the rows as they come.
     """
 
     size: int

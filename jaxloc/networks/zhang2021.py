@@ -1,14 +1,15 @@
 """Zhang, Zhang & Tian (2021): one fully convolutional network that warns while records still come in.
 
-X. Zhang, M. Zhang and X. Tian, Real-time earthquake early warning with deep learning: application to the 2016 M 6.0 central
-Apennines, Italy earthquake, Geophysical Research Letters 48, e2020GL089394. Records of 12 stations that end at a random
-time give a volume of the location and a distribution of magnitude; the answer is brought up to date as data arrive.
-Training truncates records (`jaxloc.data.truncation`), and what has not come yet is zero.
+X. Zhang, M. Zhang and X. Tian, Real-time earthquake early warning with deep learning: application to the 2016 M 6.0
+central Apennines, Italy earthquake, Geophysical Research Letters 48, e2020GL089394. Records of 12 stations that end at
+a random time give a volume of the location and a distribution of magnitude, brought up to date as data arrive. Training
+truncates records (`jaxloc.data.truncation`), and what has not come yet is zero.
 
-The paper's layers are not published. With `published=True` they are those of its forerunner (Zhang and others 2020), fitted
+No table of its layers is public. With `published=True` they are those of its forerunner (Zhang and others 2020), fitted
 to the input and the volume that its authors' later code still has: 12 x 1024 x 3 samples, pooled to 3 x 4 x 1024
 features, upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels of 0.5 km; magnitude is a softmax of
-1,024 bins between 0 and 10 from the mean of each feature before the upsampling. That reconstruction differs from the paper:
+1,024 bins between 0 and 10 from the mean of each feature before the upsampling. So it is a reconstruction. Known to
+differ from the paper:
 
 * Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in `jaxloc.heads.published_volume`;
   the paper's pure noise has a volume of zeros, here it adds nothing to the likelihood.
@@ -19,9 +20,9 @@ Differs besides, as it is by default (`published=False`), as `zhang2020` does: s
 and mask as channels, a softmax of all voxels, normalisation within the event, a learnt map from rows and times to
 places, fewer features; and
 
-* Magnitude is a normal distribution (or bins, if asked for). It is read from pooled features, from the log10 amplitude of
-  each station and from the mean place of the volume, in a layer of 64: the paper's single scale for all traces leaves
-  out how large they are.
+* Magnitude is a normal distribution (or bins, if asked for). It is read from pooled features, from the log10 amplitude
+  of each station and from the mean place of the volume, in a layer of 64: the paper's single scale for all traces
+  leaves out how large they are.
 * Places are taken as they are by the magnitude: its error does not move the location.
 """
 
@@ -56,8 +57,9 @@ HIDDEN = 64
 class Model(nn.Module):
     """The observations of one event so far, to one vector: the volume [east, north, depth] by rows, then `others`.
 
-    `others` is how many raw numbers the heads of other labels want (magnitude: 2). `width` is the features of the first
-    block (published: 64); other settings are as in `zhang2020`. The numbers of stations and samples are those of `init`.
+    `others` is how many raw numbers the heads of other labels want (magnitude: 2). `width` is the features of the
+    first block (published: 64); other settings are as in `zhang2020`. The numbers of stations and samples are those of
+    `init`.
     """
 
     grid: tuple[int, int, int] = (192, 96, 64)
@@ -88,7 +90,7 @@ class Model(nn.Module):
     def _others(self, image: Array, volume: Array, observations: Observations) -> Float[Array, " other"]:
         """Magnitude is amplitude and distance: amplitudes of all stations, the place, and what the encoder found."""
         traces = station_traces(observations, *self.log_amplitude)
-        pooled = nn.relu(nn.Dense(self.width)(jnp.concatenate([image.mean(1), largest(image, 1)], -1)))
+        pooled = nn.leaky_relu(nn.Dense(self.width)(jnp.concatenate([image.mean(1), largest(image, 1)], -1)), 0.2)
         amplitude = jnp.concatenate([traces.log_amplitude, traces.mask.astype(pooled.dtype)])
         known = jnp.concatenate([pooled.ravel(), amplitude, mean_place(jax.lax.stop_gradient(volume))])
         hidden = nn.leaky_relu(nn.Dense(HIDDEN, kernel_init=nn.initializers.he_normal())(known), 0.2)
@@ -103,5 +105,5 @@ def mean_place(volume: Float[Array, "east north depth"]) -> Float[Array, " 3"]:
 
 
 def network(size: tuple[int, int, int], **settings: Any) -> Network:
-    """The network of a volume of `size`, and of `others` raw numbers, as pure functions; settings are those of `Model`."""
+    """The network of a volume of `size` and `others` raw numbers as pure functions; settings are those of `Model`."""
     return bind(Model(grid=(size[0], size[1], size[2]), **settings))

@@ -16,8 +16,8 @@ KEPT = 0.5  # share of features in the published form
 def coordinates(blueprint: Blueprint, *, published: bool = False, precision: Any = "learnt", **settings: Any) -> System:
     """Waveforms of the stations of training to a hypocentre.
 
-    By default a Gaussian of full covariance. With `published`, three coordinates of one `precision`: a number, "learnt", or
-    the settings of `isotropic_head.dropout_precision` (`length` and `weight_decay`).
+    By default a Gaussian of full covariance. With `published`, three coordinates of one `precision`: a number,
+    "learnt", or the settings of `isotropic_head.dropout_precision` (`length` and `weight_decay`).
 
     Raises:
         ValueError: for a precision that is none of these.
