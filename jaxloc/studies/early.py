@@ -21,7 +21,7 @@ from jaxloc.experiment import Fitted
 from jaxloc.experiment_data import fresh_events, open_sources
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import score_card, score_events
-from jaxloc.studies.table import SCORES, Row, value_of, write_csv
+from jaxloc.studies.table import SCORES, Row, markdown_of, value_of, write_csv
 from jaxloc.study_plots import elapsed
 from jaxloc.types import Batch, Label, Posterior
 
@@ -55,12 +55,17 @@ def so_far(dataset: Dataset, elapsed_s: float) -> Dataset:
 
 
 def row_of(fitted: Fitted, dataset: Dataset) -> Row:
-    """The scores of a run's posteriors of a data set, those of the training catalogue, and those of magnitudes."""
+    """Scores of a run's posteriors of a data set, of the training catalogue and of magnitudes.
+
+    `stated_km` is the mean stated error of the epicentre, `epistemic_km` its part by draws of weights that disagree.
+    """
     located = experiment.locate(fitted, dataset)
     truth = located.batch.labels["hypocentre"]
     card = _card(located.posterior, truth)
     catalogue = _card(reporting.baseline_of(fitted.blueprint, len(dataset)), truth)
     row: Row = {"events": len(dataset)} | {name: value_of(card, path) for name, path in SCORES.items()}
+    spread = np.trace(np.asarray(located.posterior.epistemic)[:, :2, :2], axis1=1, axis2=2)
+    row |= {"epistemic_km": float(np.sqrt(spread).mean()), "stated_km": value_of(card, "epicentre/stated/mean")}
     row["catalogue_energy_km"] = value_of(catalogue, SCORES["energy_km"])
     magnitude = score_labels(located.posterior.others, located.batch.labels).get("magnitude", {})
     row |= {f"magnitude_{name}": value_of(magnitude, name) for name in MAGNITUDE}
@@ -94,13 +99,6 @@ def judge(run: Path, number: int, folder: Path, times_s: Sequence[float] = ELAPS
     return rows
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows of `judge` in Markdown."""
-    lines = [list(SHOWN), ["---"] * len(SHOWN)]
-    lines += [[f"{row[name]:.3g}" for name in SHOWN.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main() -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description="error, CRPS and coverage by the time since the first P")
@@ -108,7 +106,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=Path("runs/early"))
     parsed = parser.parse_args()
-    print(table(judge(parsed.run, parsed.events, parsed.output)))
+    print(markdown_of(judge(parsed.run, parsed.events, parsed.output), SHOWN))
 
 
 if __name__ == "__main__":

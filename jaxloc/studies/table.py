@@ -126,6 +126,13 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Numbers of rows in Markdown, by title and name of each column."""
+    lines = [list(columns), ["---"] * len(columns)]
+    lines += [[f"{row[name]:.3g}" for name in columns.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _title(name: str) -> str:
     return name.replace("_km2", " (km²)").replace("_km", " (km)").replace("_nats", " (nats)").replace("_", " ")
 
