@@ -42,6 +42,21 @@ class Step(NamedTuple):
     first: tuple[int, int] = (3, 3)
 
 
+class Map(NamedTuple):
+    """The map that is wanted: voxels east, north and down, and the steps that lead to it.
+
+    `last` is the number of features before its log-odds, in the first block's; 0: none of their own. With `remap`, rows
+    and columns of the encoder's image are first mapped to those of the first step by learnt matrices. `finer` voxels
+    along east and north are made of one by linear interpolation.
+    """
+
+    grid: tuple[int, int, int]
+    steps: Sequence[Step]
+    last: float
+    remap: bool
+    finer: int = 1
+
+
 def layer(
     style: Style,
     image: Array,
@@ -69,29 +84,21 @@ def encode(
     return Dropout(style.dropout)(layer(style, layer(style, image, 16), 16))
 
 
-def decode(
-    style: Style,
-    image: Float[Array, "row column feature"],
-    grid: tuple[int, int, int],
-    steps: Sequence[Step],
-    last: float,
-) -> Float[Array, "east north depth"]:
-    """Nearest-neighbour upsampling and layers up to the size of `grid`, then `last` features, if any, and the depths.
+def decode(style: Style, image: Float[Array, "row column feature"], wanted: Map) -> Float[Array, "east north depth"]:
+    """Upsampling to the nearest, with layers, up to the size of a map.
 
-    Log-odds have to grow large where a map is sharp: the last layer before them is not normalised.
+    Log-odds have to grow large where a map is sharp: the last features before them are not normalised.
     """
-    for step in steps:
-        image = upsampled(image, parts_of(grid, step))
-        for number, feature in enumerate(step.features):
-            image = layer(style, image, feature, step.first if number == 0 else (3, 3))
-    if last:
-        image = layer(style, image, last, normalise=False)
-    return jnp.swapaxes(Conv2D(grid[2], (1, 1), by_slices=style.by_slices)(image), 0, 1)
-
-
-def parts_of(grid: tuple[int, int, int], step: Step) -> tuple[int, int]:
-    """Rows (north) and columns (east) of the map after a step."""
-    return -(-grid[1] // step.part[0]), -(-grid[0] // step.part[1])
+    east, north = (-(-cells // wanted.finer) for cells in wanted.grid[:2])
+    for number, step in enumerate(wanted.steps):
+        size = -(-north // step.part[0]), -(-east // step.part[1])
+        image = upsampled(remapped(image, size) if number == 0 and wanted.remap else image, size)
+        for place, feature in enumerate(step.features):
+            image = layer(style, image, feature, step.first if place == 0 else (3, 3))
+    if wanted.last:
+        image = layer(style, image, wanted.last, normalise=False)
+    volume = jnp.swapaxes(Conv2D(wanted.grid[2], (1, 1), by_slices=style.by_slices)(image), 0, 1)
+    return jax.image.resize(volume, wanted.grid, "linear")
 
 
 def remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:

@@ -38,13 +38,12 @@ from jaxtyping import Array, Float
 
 from jaxloc.networks.binding import bind
 from jaxloc.networks.fully_convolutional import (
+    Map,
     Step,
     Style,
     decode,
     encode,
     largest_scaled,
-    parts_of,
-    remapped,
     station_image,
 )
 from jaxloc.networks.layers import in_order, waveforms_of
@@ -61,7 +60,9 @@ class Model(nn.Module):
     numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
     puts stations into fixed rows by `station_index`; None takes the rows as they come. `pools` are how many stations
     and samples become one after each of the first four blocks: together no more than there are, or nothing is left
-    that tells stations and times apart. `by_slices` is as in `layers.Conv2D`.
+    that tells stations and times apart. `finer` voxels along east and north are made of one by linear interpolation
+    of log-weights, so that a voxel, the least that a posterior can be wide, is small where convolutions are dear.
+    `by_slices` is as in `layers.Conv2D`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
@@ -73,6 +74,7 @@ class Model(nn.Module):
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
+    finer: int = 1
     by_slices: bool | None = None
 
     @nn.compact
@@ -82,12 +84,10 @@ class Model(nn.Module):
         if self.published:
             style = Style(self.width, "none", 0.5, False, self.by_slices)
             image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
-            return decode(style, image, self.grid, STEPS, 0.5)
+            return decode(style, image, Map(self.grid, STEPS, 0.5, False, self.finer))
         style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
         image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
-        if self.remap:
-            image = remapped(image, parts_of(self.grid, STEPS[0]))
-        return decode(style, image, self.grid, STEPS, 2)
+        return decode(style, image, Map(self.grid, STEPS, 2, self.remap, self.finer))
 
 
 def network(size: tuple[int, int, int], **settings: Any) -> Network:

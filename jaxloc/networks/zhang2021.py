@@ -36,13 +36,12 @@ from jaxtyping import Array, Float
 
 from jaxloc.networks.binding import bind
 from jaxloc.networks.fully_convolutional import (
+    Map,
     Step,
     Style,
     decode,
     encode,
     largest_scaled,
-    parts_of,
-    remapped,
     station_image,
 )
 from jaxloc.networks.layers import in_order, largest, station_traces, waveforms_of
@@ -71,6 +70,7 @@ class Model(nn.Module):
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
+    finer: int = 1
     by_slices: bool | None = None
 
     @nn.compact
@@ -80,11 +80,11 @@ class Model(nn.Module):
         if self.published:
             style = Style(self.width, "none", 0.5, False, self.by_slices)
             image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
-            volume = decode(style, image, self.grid, PUBLISHED, 0)
+            volume = decode(style, image, Map(self.grid, PUBLISHED, 0, False))
             return jnp.concatenate([volume.ravel(), nn.Dense(self.others)(image.mean((0, 1)))])
         style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
         image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
-        volume = decode(style, remapped(image, parts_of(self.grid, STEPS[0])), self.grid, STEPS, 2)
+        volume = decode(style, image, Map(self.grid, STEPS, 2, True, self.finer))
         return jnp.concatenate([volume.ravel(), self._others(image, volume, observations)])
 
     def _others(self, image: Array, volume: Array, observations: Observations) -> Float[Array, " other"]:
