@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
-from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.groningen import buried, groningen
 from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
@@ -154,12 +155,22 @@ def _at_simulated_network(
     data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
 ) -> Dataset:
     key_network, key_events = jax.random.split(jax.random.key(seed))
-    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    simulation, stations = _preset(data, random_network(key_network, data["num_stations"], data["aperture_km"]))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
-    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))._replace(recording=recording)
+    simulation = simulation._replace(recording=recording)
     # One key for all rounds: the ground under the stations comes of it too, and that must stay what it is.
     first = round_ * LONGEST_ROUND
     return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits, first)
+
+
+def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Simulation, tuple[Station, ...]]:
+    """The region that simulated data name, and stations as they stand there."""
+    name, depth_km = data.get("preset", "general"), tuple(data["depth_km"])
+    if name == "general":
+        return quick_start(data["half_width_km"], depth_km), stations
+    if name == "groningen":
+        return groningen(depth_km, float(data["speed_factor"])), buried(stations)
+    raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
 
 
 def select(dataset: Dataset, index: np.ndarray) -> Dataset:

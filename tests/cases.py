@@ -15,7 +15,17 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jaxloc import arrival_head, cluster_head, clusters, heads, label_heads, polar_head, posteriors, ring_head
+from jaxloc import (
+    arrival_head,
+    cluster_head,
+    clusters,
+    heads,
+    isotropic_head,
+    label_heads,
+    polar_head,
+    posteriors,
+    ring_head,
+)
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.distributions import gaussian_mixture
 from jaxloc.lattice import Region, Search
@@ -25,11 +35,13 @@ from jaxloc.networks import (
     arrivals,
     convnetquake,
     convnetquake_ingv,
+    gu2019,
     janbakhsh2019,
     kriegerowski2019,
     mousavi2020,
     picks,
     zhang2020,
+    zhang2021,
 )
 from jaxloc.polar_classes import Scale
 from jaxloc.station_by_station import over_stations, placed
@@ -112,16 +124,19 @@ NETWORKS = {
     "convnetquake": NetworkCase(lambda: convnetquake.network(4, layers=4, width=4, num_stations=STATIONS), None),
     "convnetquake_ingv": NetworkCase(lambda: convnetquake_ingv.network(sum(POLAR.sizes), layers=4, width=4), None),
     "janbakhsh2019": NetworkCase(lambda: janbakhsh2019.network(6, width=2, recurrent=3, dense=4, motion=(4, 4)), None),
+    "gu2019": NetworkCase(lambda: gu2019.network(14, width=4, pools=(4, 4), num_stations=STATIONS), (14,)),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "mousavi2020": NetworkCase(_mousavi_network, None),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
+    "zhang2021": NetworkCase(lambda: zhang2021.network((5, 4, 2), width=2, num_stations=STATIONS), (5 * 4 * 2 + 2,)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
+    "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
     "record": lambda: _placed(ring_head.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 1.0)),
@@ -129,9 +144,13 @@ HEADS: dict[str, Callable[[], Head]] = {
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
     "polar": lambda: over_stations(polar_head.polar_classes(POLAR, (2.0, 1.0))),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+    "volume and magnitude": lambda: label_heads.joint(
+        heads.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
+    ),
 }
 
 LABEL_HEADS: dict[str, Callable[[], Head]] = {
+    "binned": lambda: label_heads.binned(0.0, 5.0, 4),
     "categorical": lambda: label_heads.categorical(3, "polarity"),
     "number": lambda: label_heads.number(2.0, 1.5, 0.05),
     "joint": lambda: label_heads.joint(
@@ -145,10 +164,12 @@ PAIRS = {
     "convnetquake": ("clusters",),
     "convnetquake_ingv": ("polar",),
     "janbakhsh2019": ("record",),
+    "gu2019": ("gaussian", "isotropic"),
     "kriegerowski2019": ("gaussian",),
     "mousavi2020": ("station",),
     "picks": ("moved",),
     "zhang2020": ("volume", "published_volume"),
+    "zhang2021": ("volume and magnitude",),
 }
 
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jaxloc.data.truncation import truncate
 from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
@@ -28,6 +29,7 @@ class Augmentation(NamedTuple):
     gain_log10_sd: float = 0.0  # error of each station's gain
     repick: bool = False  # errors of simulated picks drawn anew about the labelled arrivals
     few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
+    cut_s: float = 0.0  # if positive, records end at a uniform time up to it after the first P (`truncation`)
 
 
 def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
@@ -53,6 +55,8 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
         event = keep_few(keys["few"], event, settings.few_stations)
     if settings.repick:
         event = picked_again(jax.random.fold_in(key, 1), event)
+    if settings.cut_s:
+        event = truncate(jax.random.fold_in(key, 2), event, settings.cut_s)
     return event
 
 

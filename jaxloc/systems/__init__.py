@@ -11,10 +11,11 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.dropout import coordinates
 from jaxloc.systems.records import bayesian_single_station, denoised_record
 from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
-from jaxloc.systems.volumes import fully_convolutional
+from jaxloc.systems.volumes import early_warning, fully_convolutional
 from jaxloc.types import Observations, Params
 
 SYSTEMS: dict[str, Callable[..., System]] = {
@@ -26,6 +27,8 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "picks": picks,
     "mousavi2020": bayesian_single_station,
     "janbakhsh2019": denoised_record,
+    "gu2019": coordinates,
+    "zhang2021": early_warning,
 }
 
 
