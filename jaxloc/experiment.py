@@ -113,7 +113,7 @@ def _train(
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
     params = initial(jax.random.key(seed), system, example(blueprint), members)
     if config.get("start_from"):
-        params = _started_from(Path(config["start_from"]), params, blueprint, members)
+        params = started_from(Path(config["start_from"]), params, blueprint, members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
@@ -144,7 +144,7 @@ def _train(
     return fitted
 
 
-def _started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
     """Weights of a trained run, one draw of its posterior a member, to go on from.
 
     Raises:
@@ -154,7 +154,7 @@ def _started_from(folder: Path, blank: Params, blueprint: Blueprint, members: in
     theirs, ours = other.blueprint, blueprint
     if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
         raise ValueError(
-            f"start_from={folder} is a {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment's network a "
+            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
             f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
         )
     params = _members(other.method, other.state, members)

@@ -18,7 +18,7 @@ from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
+from jaxloc.networks import arrivals, kriegerowski2019, picks, set_transformer, station_graph, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -73,15 +73,20 @@ def _arrivals_network() -> Network:
     return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
 
 
+SMALL = {"width": 8, "channels": (4, 6), "seeds": 2, "rounds": 3}
+
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
+    "set_transformer": NetworkCase(lambda: set_transformer.network(14, **SMALL, heads=2, blocks=(1, 1)), None),
+    "station_graph": NetworkCase(lambda: station_graph.network(14, **SMALL, neighbours=3, layers=(1, 1)), None),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
+    "beside": lambda: arrival_head.beside(HEADS["moved"]()),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
@@ -102,6 +107,8 @@ PAIRS = {
     "arrivals": ("arrivals",),
     "kriegerowski2019": ("gaussian",),
     "picks": ("moved",),
+    "set_transformer": ("beside",),
+    "station_graph": ("beside",),
     "zhang2020": ("volume", "published_volume"),
 }
 

@@ -133,7 +133,7 @@ def simulate_at_network(
     seen, mask = event.observations, place.mask
     arrivals = Label(*(jnp.where(mask[:, None], part, 0) for part in event.labels["arrivals"]))
     seen = seen._replace(
-        waveforms=jnp.where(mask[:, None, None], seen.waveforms, 0.0),
+        waveforms=jnp.where(mask[:, None, None], jnp.asarray(seen.waveforms), 0.0),
         station_km=jnp.where(mask[:, None], seen.station_km, 0.0),
         station_mask=mask,
         station_index=jnp.full(mask.shape, -1, jnp.int32),
