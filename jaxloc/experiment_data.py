@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
-from jaxloc.data.records import taken_by
+from jaxloc.data.records import shuffled, taken_by
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_networks import Variety, simulated_networks
 from jaxloc.data.simulated_picks import Picking, simulated_picks
@@ -41,10 +41,14 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
+    `records.shuffled` shuffles the labels of training events, and of no others: a control.
+
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
-    return Sources(*(taken_by(data.get("records", {}), part) for part in _events(data, seed)))
+    records = data.get("records", {})
+    sources = Sources(*(taken_by(records, part) for part in _events(data, seed)))
+    return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:
