@@ -20,11 +20,15 @@ ROWS = 7  # some of them of stations that are not there
 
 @lru_cache
 def built(name):
-    """Parameters of a random start, and what the network makes of an event with them."""
-    network = NETWORKS[name].build()
-    params = quick_jit(network.init)(jax.random.key(0), observations(stations=ROWS))
-    # A start answers nearly nothing: larger weights of the last layers make every difference seen.
-    params = jax.tree.map(lambda x: x + 0.1 * jax.random.normal(jax.random.key(1), x.shape), params)
+    """What a network of random weights makes of an event; a start's last layers are small and would answer nothing."""
+    network, generator = NETWORKS[name].build(), np.random.default_rng(0)
+
+    def drawn(path, like):
+        scale = path[-1].key == "scale"  # of a normalisation, which is about one
+        return scale + 0.5 * generator.normal(size=like.shape) / np.sqrt(max(1, np.prod(like.shape[:-1])))
+
+    shapes = jax.eval_shape(network.init, jax.random.key(0), observations(stations=ROWS))
+    params = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), jax.tree_util.tree_map_with_path(drawn, shapes))
     return quick_jit(lambda seen: network.apply(Weights(params), seen))
 
 

@@ -131,14 +131,15 @@ class Placing(nn.Module):
         middle = jnp.array([0.0, 0.0, DEPTH_KM[0]])
         spread = jnp.stack([BEYOND_KM + seen.reach_km] * 2 + [jnp.array(DEPTH_KM[1])])
         low, high = (middle - 4 * spread).at[2].set(0.0), (middle + 4 * spread).at[2].set(DEEPEST_KM)
-        at, used = middle, picks
+        at, used, rays = middle, picks, travel(picks, middle)
         for number in range(self.rounds - 1):
-            found = step(used, travel(used, at), at, middle, spread)
+            found = step(used, rays, at, middle, spread)
             at = jax.lax.stop_gradient(jnp.clip(found.place[:3], low, high))
+            rays = travel(picks, at)
             if number:
-                doubt = jax.lax.stop_gradient(_doubt(picks, travel(picks, at).time_s))
+                doubt = jax.lax.stop_gradient(_doubt(picks, rays.time_s))
                 used = picks._replace(sd_s=picks.sd_s * doubt)
-        return Placed(step(used, travel(used, at), at, middle, spread), used)
+        return Placed(step(used, rays, at, middle, spread), used)
 
 
 def _doubt(picks: Picks, travel_s: Float[Array, " pick"]) -> Float[Array, " pick"]:
