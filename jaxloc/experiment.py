@@ -114,6 +114,8 @@ def _train(
 ) -> Fitted:
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
     params = initial(jax.random.key(seed), system, example(blueprint), members)
+    if config.get("start_from"):
+        params = started_from(Path(config["start_from"]), params, blueprint, members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
@@ -142,6 +144,31 @@ def _train(
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
+
+
+def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+    """Weights of a trained run, one draw of its posterior a member, to go on from.
+
+    Raises:
+        ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
+    """
+    _, other = load(folder)
+    theirs, ours = other.blueprint, blueprint
+    if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
+        raise ValueError(
+            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+        )
+    params = _members(other.method, other.state, members)
+    shapes = [
+        {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
+    ]
+    if differ := sorted(shapes[0].items() ^ shapes[1].items()):
+        raise ValueError(
+            f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
+            f"of the network (theirs: {theirs.network}), and stations where it has parameters of these"
+        )
+    return params
 
 
 def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

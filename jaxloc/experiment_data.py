@@ -12,6 +12,7 @@ from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.data.groningen import buried, groningen
 from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.simulated_networks import Variety, simulated_networks
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
 from jaxloc.data.synthetic import (
@@ -27,6 +28,7 @@ from jaxloc.data.synthetic import (
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
+SIMULATED = "simulated", "simulated_picks", "simulated_networks"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
 
 
@@ -65,7 +67,10 @@ def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated_picks":
         train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
         return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
-    raise ValueError(f'data.kind must be "seisbench", "simulated" or "simulated_picks", got {data["kind"]!r}')
+    if data["kind"] == "simulated_networks":
+        train = _at_networks(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_networks(data, seed, int(data["num_dev"]), _apart(len(train), data), "dev"))
+    raise ValueError(f"data.kind must be seisbench or one of {', '.join(SIMULATED)}, got {data['kind']!r}")
 
 
 def _held_out(whole: Dataset, number: int) -> Sources:
@@ -118,7 +123,7 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
     """
-    if data["kind"] not in ("simulated", "simulated_picks"):
+    if data["kind"] not in SIMULATED:
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
@@ -129,12 +134,30 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
+    if data["kind"] == "simulated_networks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_networks(data, seed, number, _apart(first, data), "fresh")
     records = dict(data.get("records", {}))
     fresh = taken_by(
         {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
     )
     fresh = select(fresh, np.arange(min(number, len(fresh))))
     return with_noise(fresh) if records.get("noise") else fresh
+
+
+def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    known: dict[str, Any] = {name: data[name] for name in Variety._fields if name in data}
+    variety = Variety()._replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
+    model, key = velocity_model(data["velocity"]), jax.random.key(seed)
+    return held(simulated_networks(key, variety, model, recording, number, split, first))
+
+
+def _apart(first: int, data: Mapping[str, Any]) -> int:
+    """The first event, from `first` on, of a network that no event before has: splits share no network."""
+    each = int(data["events_each"])
+    return -(-first // each) * each
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:

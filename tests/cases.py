@@ -40,6 +40,8 @@ from jaxloc.networks import (
     kriegerowski2019,
     mousavi2020,
     picks,
+    set_transformer,
+    station_graph,
     zhang2020,
     zhang2021,
 )
@@ -119,6 +121,8 @@ def _placed(at: Callable[[Array], Head]) -> Head:
     return over_stations(placed(at, math.prod(np.atleast_1d(at(jnp.zeros(3)).size))))
 
 
+SMALL = {"width": 8, "channels": (4, 6), "seeds": 2, "rounds": 3}
+
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
     "convnetquake": NetworkCase(lambda: convnetquake.network(4, layers=4, width=4, num_stations=STATIONS), None),
@@ -128,6 +132,8 @@ NETWORKS = {
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "mousavi2020": NetworkCase(_mousavi_network, None),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
+    "set_transformer": NetworkCase(lambda: set_transformer.network(14, **SMALL, heads=2, blocks=(1, 1)), None),
+    "station_graph": NetworkCase(lambda: station_graph.network(14, **SMALL, neighbours=3, layers=(1, 1)), None),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
     "zhang2021": NetworkCase(lambda: zhang2021.network((5, 4, 2), width=2, num_stations=STATIONS), (5 * 4 * 2 + 2,)),
 }
@@ -135,6 +141,7 @@ NETWORKS = {
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
+    "beside": lambda: arrival_head.beside(HEADS["moved"]()),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
@@ -168,6 +175,8 @@ PAIRS = {
     "kriegerowski2019": ("gaussian",),
     "mousavi2020": ("station",),
     "picks": ("moved",),
+    "set_transformer": ("beside",),
+    "station_graph": ("beside",),
     "zhang2020": ("volume", "published_volume"),
     "zhang2021": ("volume and magnitude",),
 }
