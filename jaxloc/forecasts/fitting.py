@@ -71,7 +71,8 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
         target = _target(problem, like, learnt, float(posterior["prior_scale"]))
         method = configured(posterior, target, int(stage["steps"]), {"physics_rate": 1.0, **stage})
         plan = _plan(name, stage, int(config["seed"]) + number)
-        progress = fit_stage(folder, plan, method, params, problem.num_rows, problem.take, None, say, on_step)
+        take: Any = problem.take
+        progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)
         fitted = Fitted(problem.module, method, progress.state, int(posterior["draws"]), num_weights)
         params = training.members_of(method, progress.state, members)
         learnt = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else learnt

@@ -123,7 +123,7 @@ def forecast(config: Config, made: Material, fitted: Fitted, which: np.ndarray) 
     odds = outputs(fitted, jax.random.key(int(config["seed"])), rows)[:, :, warm:]
     steps = first[:, None] + np.arange(long)
     place = np.array([np.argwhere(steps == step)[0] for step in which])
-    return jax.nn.sigmoid(odds[:, place[:, 0], place[:, 1]])
+    return np.asarray(jax.nn.sigmoid(odds[:, place[:, 0], place[:, 1]]))
 
 
 def run(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> tuple[Material, Forecasts, Fitted]:
@@ -139,7 +139,7 @@ def run(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> tuple
         )
     fitted = fit(config, folder, problem(config, made), say, on_step)
     say(f"forecasting {len(made.test)} steps with {fitted.num_draws} draws of the weights")
-    draws = np.asarray(forecast(config, made, fitted, made.test))
+    draws = forecast(config, made, fitted, made.test)
     recent = with_recent_rates(made.rates, (made.recent[made.train], made.outcomes[made.train]), made.recent[made.test])
     return made, Forecasts(draws, made.rates, recent), fitted
 
@@ -148,5 +148,5 @@ def _rows(made: Material, first: np.ndarray, warm: int, long: int) -> Row:
     """Stretches whose first step that counts is given."""
     steps = first[:, None] + np.arange(-warm, long)
     odds = log_odds(made.rates).astype(np.float32)
-    inputs = Inputs(made.maps[steps], np.broadcast_to(odds, (len(first), *odds.shape)))
-    return Row(inputs, made.outcomes[steps])
+    repeated = np.broadcast_to(odds, (len(first), *odds.shape))
+    return Row(Inputs(made.maps[steps], repeated), made.outcomes[steps])  # pyright: ignore[reportArgumentType]

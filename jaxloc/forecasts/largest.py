@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
 NONE = 0.0  # the magnitude of a period without events
-SCALES = (1.0, 0.3, 1.0)  # of raw numbers, which are logarithms of factors on rate, b and k
+SCALES = (1.0, 0.1, 1.0)  # of raw numbers, which are logarithms of factors on rate, b and k
 LIMIT = 5.0
 LEAST_RATE = 1e-4
 
@@ -23,9 +23,9 @@ class Climate(NamedTuple):
     """What is usual: events a period in a cell, the b-value, and the k of clustering."""
 
     rate: Float[Array, " *cell"]
-    b_value: Float[Array, ""]
-    clustering: Float[Array, ""]
-    least: Float[Array, ""]
+    b_value: Array | float
+    clustering: Array | float
+    least: Array | float
 
 
 def changed(raw: Float[Array, " 3"], usual: Climate) -> Climate:
@@ -34,7 +34,7 @@ def changed(raw: Float[Array, " 3"], usual: Climate) -> Climate:
     return Climate(usual.rate * rate, usual.b_value * b_value, usual.clustering * clustering, usual.least)
 
 
-def log_below(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""]:
+def log_below(climate: Climate, magnitude: Float[Array, ""] | float) -> Float[Array, ""]:
     """Log probability that the largest event is below a magnitude."""
     return -climate.clustering * jnp.log1p(_number(climate, magnitude) / climate.clustering)
 
@@ -64,16 +64,13 @@ def fitted_climate(
 
     @jax.jit
     def loss(at: Array) -> Array:
-        usual = Climate(rate * jnp.exp(at[0]), jnp.asarray(b_value), jnp.exp(at[1]), jnp.asarray(least))
-        of_cells = lambda row: jax.vmap(log_likelihood, (Climate(0, None, None, None), 0))(usual, row)  # pyright: ignore[reportArgumentType]
-        return -jax.vmap(of_cells)(largest).mean()
+        of_cell = lambda usual, each: log_likelihood(Climate(usual, b_value, jnp.exp(at[1]), least), each)
+        return -jax.vmap(lambda each: jax.vmap(of_cell)(rate * jnp.exp(at[0]), each))(largest).mean()
 
     slope = jax.jit(jax.grad(loss))
     found = minimize(lambda x: float(loss(x)), np.zeros(2), jac=lambda x: np.asarray(slope(x), float), method="BFGS").x
-    return Climate(
-        np.asarray(rate * np.exp(found[0]), np.float32), *map(np.float32, (b_value, np.exp(found[1]), least))
-    )  # pyright: ignore[reportArgumentType]
+    return Climate(jnp.asarray(rate * np.exp(found[0]), jnp.float32), b_value, float(np.exp(found[1])), least)
 
 
-def _number(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""]:
+def _number(climate: Climate, magnitude: Float[Array, ""] | float) -> Float[Array, ""]:
     return climate.rate * 10 ** (-climate.b_value * (magnitude - climate.least))

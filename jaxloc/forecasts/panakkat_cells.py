@@ -79,7 +79,7 @@ def material(config: Config, events: EventList) -> Material:
     feedback = np.stack([np.log1p(number), np.maximum(biggest - least, 0) / 3, biggest > 0], -1)
     features = windows.inputs(found, feedback, standard, bool(config["network"]["published"]))
     known = biggest[train + 1]
-    climate = _climate(number[: train[-1] + 2], known, events, least, at[train[-1]] + period)
+    climate = _climate(number[: train[-1] + 2], known, events, least, float(at[train[-1]]) + period)
     spread = (float(known.mean()), float(max(known.std(), 1e-3)))
     return Material(steps, corners, features, number, biggest, train, test, climate, spread)
 

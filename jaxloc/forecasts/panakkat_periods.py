@@ -177,9 +177,5 @@ def _next(day: np.ndarray, place: np.ndarray, which: np.ndarray, until: float, w
     after = np.concatenate([place[1:], place[:1]])[which]
     waiting = np.maximum(np.minimum(following, until) - day[which], LEAST_DAYS)
     after = np.where(over[:, None], after, 0.0)
-    return Next(
-        *(np.asarray(x, np.float32) for x in (waiting,)),
-        over,
-        after.astype(np.float32),
-        np.broadcast_to(np.asarray(waited, np.float32), waiting.shape),
-    )
+    waited = np.broadcast_to(waited, waiting.shape)
+    return Next(*map(jnp.asarray, (waiting, over, after, waited)))

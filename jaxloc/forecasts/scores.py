@@ -32,12 +32,13 @@ class Judged(NamedTuple):
     reference: Probability
 
 
-def score(judged: Judged, block: int) -> dict[str, Any]:
+def score(judged: Judged, block: int, *, ranks: bool = True) -> dict[str, Any]:
     """Scores with their 95 % intervals over resampled blocks of `block` consecutive times.
 
     `information_gain` is in nats an event (a forecast that came true) over the reference; `brier` is the mean squared
     error of the probability and `brier_skill` one less its ratio to the reference's; `pr_auc` is the average precision.
-    `expected` is the number of forecasts that should come true over the number of those that did.
+    `expected` is the number of forecasts that should come true over the number of those that did. Without `ranks`,
+    areas under curves are left out.
 
     Raises:
         ValueError: where arrays differ in shape, a probability is none, or nothing happened; says which.
@@ -48,8 +49,7 @@ def score(judged: Judged, block: int) -> dict[str, Any]:
     hits, expected = judged.outcome.sum(1), judged.probability.sum(1)
     ratio = lambda top, bottom: estimate(lambda w: (w @ top) / (w @ bottom), draws)
     cells = np.full(len(hits), judged.outcome.shape[1])
-    own, other = (_ranks(p, judged.outcome) for p in (judged.probability, judged.reference))
-    return {
+    found = {
         "forecasts": judged.outcome.size,
         "happened": int(hits.sum()),
         "blocks": len(hits) / block,
@@ -58,11 +58,18 @@ def score(judged: Judged, block: int) -> dict[str, Any]:
         "brier_reference": ratio(reference, cells),
         "brier_skill": estimate(lambda w: 1 - (w @ brier) / (w @ reference), draws),
         "expected": ratio(expected, hits),
+        "reliability": reliability(judged.probability, judged.outcome),
+    }
+    return found | (_areas(judged, draws) if ranks else {})
+
+
+def _areas(judged: Judged, draws: Int[np.ndarray, "resample time"]) -> dict[str, Estimate]:
+    own, other = (_ranks(p, judged.outcome) for p in (judged.probability, judged.reference))
+    return {
         "pr_auc": estimate(own.pr_auc, draws),
         "pr_auc_reference": estimate(other.pr_auc, draws),
         "roc_auc": estimate(own.roc_auc, draws),
         "roc_auc_reference": estimate(other.roc_auc, draws),
-        "reliability": reliability(judged.probability, judged.outcome),
     }
 
 
@@ -76,7 +83,9 @@ def blocks(number: int, block: int) -> Int[np.ndarray, "resample time"]:
     return np.stack([np.bincount(row, minlength=number) for row in times])
 
 
-def estimate(statistic: Callable[[np.ndarray], float], draws: Int[np.ndarray, "resample time"]) -> Estimate:
+def estimate(
+    statistic: Callable[[np.ndarray], np.ndarray | float], draws: Int[np.ndarray, "resample time"]
+) -> Estimate:
     """A statistic of weights of times, with its 95 % interval; None where it is no number."""
     with np.errstate(divide="ignore", invalid="ignore"):
         value = statistic(np.ones(draws.shape[1]))
