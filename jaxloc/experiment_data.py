@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
-from jaxloc.data.records import taken_by
+from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
@@ -39,10 +39,14 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
+    `records.shuffled` shuffles the labels of training events, and of no others: a control.
+
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
-    return Sources(*(taken_by(data.get("records", {}), part) for part in _events(data, seed)))
+    records = data.get("records", {})
+    sources = Sources(*(taken_by(records, part) for part in _events(data, seed)))
+    return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:
@@ -91,6 +95,8 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
+        gain_m_s=float(data.get("gain_m_s", 1.0)),
     )
 
 
@@ -103,6 +109,8 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
 
 def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
     """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
+
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for.
 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
@@ -118,7 +126,12 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
-    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    records = dict(data.get("records", {}))
+    fresh = taken_by(
+        {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    )
+    fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:

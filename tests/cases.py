@@ -13,12 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import arrival_head, heads, label_heads, posteriors
+from jaxloc import arrival_head, cluster_head, clusters, heads, label_heads, polar_head, posteriors
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
+from jaxloc.distributions import gaussian_mixture
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
+from jaxloc.locators import single_station as single_station_locator
+from jaxloc.networks import arrivals, convnetquake, convnetquake_ingv, kriegerowski2019, picks, zhang2020
+from jaxloc.polar_classes import Scale
+from jaxloc.station_by_station import over_stations, placed
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -73,8 +77,17 @@ def _arrivals_network() -> Network:
     return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
 
 
+def _clusters() -> clusters.Clusters:
+    places = np.random.default_rng(0).normal(CENTRE, SCALE, (30, 4)).astype(np.float32)
+    return clusters.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
+
+
+POLAR = polar_head.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8, most=20)
+
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
+    "convnetquake": NetworkCase(lambda: convnetquake.network(4, layers=4, width=4, num_stations=STATIONS), None),
+    "convnetquake_ingv": NetworkCase(lambda: convnetquake_ingv.network(sum(POLAR.sizes), layers=4, width=4), None),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
@@ -82,10 +95,12 @@ NETWORKS = {
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
+    "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
+    "polar": lambda: over_stations(polar_head.polar_classes(POLAR, (2.0, 1.0))),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
 }
 
@@ -100,6 +115,8 @@ LABEL_HEADS: dict[str, Callable[[], Head]] = {
 # Which head reads which network's output, where this is not any head at all.
 PAIRS = {
     "arrivals": ("arrivals",),
+    "convnetquake": ("clusters",),
+    "convnetquake_ingv": ("polar",),
     "kriegerowski2019": ("gaussian",),
     "picks": ("moved",),
     "zhang2020": ("volume", "published_volume"),
@@ -131,5 +148,17 @@ LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
     ),
     "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
+    "single_station": lambda: single_station_locator.single_station(
+        NETWORKS["convnetquake_ingv"].build(),
+        polar_head.polar_classes(POLAR, (2.0, 1.0)),
+        gaussian_mixture(jnp.zeros(1), jnp.array([CENTRE]), jnp.diag(jnp.array(SCALE))[None]),
+        REGION,
+        sizes=SIZES,
+    ),
 }
-LOCATOR_NETWORKS = {"arrivals": "arrivals", "grid_search": "kriegerowski2019", "neural": "kriegerowski2019"}
+LOCATOR_NETWORKS = {
+    "arrivals": "arrivals",
+    "grid_search": "kriegerowski2019",
+    "neural": "kriegerowski2019",
+    "single_station": "convnetquake_ingv",
+}

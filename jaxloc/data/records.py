@@ -18,7 +18,8 @@ from jaxloc.types import Batch, Label
 
 NOISE_SEED = 11
 CHUNK = 64  # events read at a time
-SETTINGS = ("stations", "each_station", "noise")
+SHUFFLE_SEED = 13
+SETTINGS = ("stations", "each_station", "noise", "shuffled")
 
 
 def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
@@ -26,7 +27,8 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
 
     Args:
         settings: `stations`, codes of those that are kept (null: all); `each_station`, each record an event of its
-            own; `noise`, as many windows of noise as there are events.
+            own; `noise`, as many windows of noise as there are events. `shuffled` is not for here: training events
+            alone have their labels shuffled.
         dataset: events at a network of stations.
 
     Raises:
@@ -98,6 +100,15 @@ def with_noise(dataset: Dataset) -> Dataset:
         return mixed._replace(labels=mixed.labels | {"is_event": is_event})
 
     return retaken(dataset, take, (*dataset.events, *noise))
+
+
+def shuffled(dataset: Dataset) -> Dataset:
+    """Each event with the labels of another, drawn once: a control, of which nothing can be learnt but the catalogue.
+
+    Events keep their names, so that what is said of them is wrong on purpose. Picks stay those of the waveforms.
+    """
+    other, whole = np.random.default_rng(SHUFFLE_SEED).permutation(len(dataset)), dataset.take
+    return retaken(dataset, lambda index: whole(index)._replace(labels=whole(other[np.asarray(index)]).labels))
 
 
 def _noise_alone(number: Int[Array, ""], event: Batch) -> Batch:

@@ -8,7 +8,7 @@ station that an event has no row for is padded and masked.
 # pyright: reportArgumentType=false
 # A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -62,6 +62,8 @@ def read_seisbench(
     memory_mb: float = 2048,
     unknown_stations: Literal["keep", "refuse"] = "keep",
     remove_mean: bool = True,
+    prefixes: Sequence[str] = (),
+    gain_m_s: float = 1.0,
 ) -> Dataset:
     """Read a SeisBench folder as events at a network of stations.
 
@@ -82,6 +84,8 @@ def read_seisbench(
         unknown_stations: what to do with stations that are not in `stations`: "keep" appends them with
             station index -1, "refuse" raises.
         remove_mean: take the mean away from each channel.
+        prefixes: of the metadata and waveform files, where the folder holds several and has no list of its chunks.
+        gain_m_s: ground velocity in m/s of a count, where the metadata have no trace_gain_z, _n and _e.
 
     Returns:
         The data set. Labels: "hypocentre" [event, 4] (origin time masked without `trace_start_time`),
@@ -91,11 +95,11 @@ def read_seisbench(
         ValueError: for anything missing, contradictory or impossible in the folder or the arguments.
     """
     folder = Path(folder)
-    table, files = read_metadata(folder)
+    table, files = read_metadata(folder, prefixes)
     own = list_stations(table)
     everyone, num_known = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)
-    rows, events = sort_rows(choose_split(table, split), everyone)
+    rows, events = sort_rows(choose_split(table, split), everyone, gain_m_s)
     formats = read_formats(files)
     native_hz = native_rates(rows, formats)
     if rate_hz is None:

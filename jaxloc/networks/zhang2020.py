@@ -61,7 +61,9 @@ class Model(nn.Module):
     numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
     puts stations into fixed rows by `station_index`; None takes the rows as they come. `pools` are how many stations
     and samples become one after each of the first four blocks: together no more than there are, or nothing is left
-    that tells stations and times apart. `by_slices` is as in `layers.Conv2D`.
+    that tells stations and times apart. `finer` voxels along east and north are made of one by linear interpolation
+    of log-weights, so that a voxel, the least that a posterior can be wide, is small where convolutions are dear.
+    `by_slices` is as in `layers.Conv2D`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
@@ -73,6 +75,7 @@ class Model(nn.Module):
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
+    finer: int = 1
     by_slices: bool | None = None
 
     @nn.compact
@@ -83,8 +86,8 @@ class Model(nn.Module):
             image = _largest_scaled(waveforms_of(observations))
         else:
             image = _station_image(observations, *self.log_amplitude)
-        volume = self._decode(self._encode(image))
-        return jnp.swapaxes(volume, 0, 1)
+        volume = self._decode(self._encode(image), (-(-self.grid[0] // self.finer), -(-self.grid[1] // self.finer)))
+        return jax.image.resize(jnp.swapaxes(volume, 0, 1), self.grid, "linear")
 
     def _layer(
         self,
@@ -108,8 +111,10 @@ class Model(nn.Module):
             image = image if early else max_pool(image, pool)
         return Dropout(rate)(self._layer(self._layer(image, 16), 16))
 
-    def _decode(self, image: Float[Array, "row column feature"]) -> Float[Array, "north east depth"]:
-        east, north, depth = self.grid
+    def _decode(
+        self, image: Float[Array, "row column feature"], size: tuple[int, int]
+    ) -> Float[Array, "north east depth"]:
+        east, north = size
         if self.remap and not self.published:
             image = _remapped(image, (-(-north // 4), -(-east // 4)))
         for factor, features in ((4, (8, 8, 8)), (2, (4, 4, 4)), (1, (2, 1, 1))):
@@ -117,7 +122,7 @@ class Model(nn.Module):
             for number, feature in enumerate(features):
                 image = self._layer(image, feature, (2, 2) if number == 0 else (3, 3))
         image = self._layer(image, 0.5 if self.published else 2, normalise=False)
-        return Conv2D(depth, (1, 1), by_slices=self.by_slices)(image)
+        return Conv2D(self.grid[2], (1, 1), by_slices=self.by_slices)(image)
 
 
 def _remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:

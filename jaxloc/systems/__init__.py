@@ -11,12 +11,15 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
 from jaxloc.systems.volumes import fully_convolutional
 from jaxloc.types import Observations, Params
 
 SYSTEMS: dict[str, Callable[..., System]] = {
     "arrivals": arrivals,
+    "convnetquake": perol2018,
+    "convnetquake_ingv": lomax2019,
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
