@@ -10,7 +10,6 @@ A distance alone is a ring about the station; depth and origin time are the cata
 import math
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
