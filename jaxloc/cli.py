@@ -122,6 +122,7 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jaxloc import configuration, experiment, reporting
+    from jaxloc.forecasts import run as forecasts
 
     config = configuration.load(parsed.experiment, parsed.overrides)
     folder = Path(config["run_dir"])
@@ -140,8 +141,13 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
             progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
 
-        experiment.run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
-    _show(reporting.read_scores(folder), console)
+        forecast = config.get("task") == forecasts.TASK
+        run = forecasts.run if forecast else experiment.run
+        run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
+    if forecast:
+        console.print((folder / "table.md").read_text(), markup=False)
+    else:
+        _show(reporting.read_scores(folder), console)
     console.print(f"run folder: {folder}", markup=False)
 
 

@@ -1,9 +1,9 @@
 """The head of ConvNetQuake (Perol, Gharbi & Denolle 2018): noise, or an event of one of K clusters.
 
 K + 1 raw numbers are the logarithms of the odds of noise and of each cluster. The likelihood is the published
-cross-entropy. An event is detected by one minus the probability of noise: by the largest of K + 1 probabilities, an event
-whose probability is shared among clusters would be called noise. Given an event, its hypocentre is distributed as the
-training events of each cluster are, clusters weighted by their probabilities.
+cross-entropy. An event is detected by one minus the probability of noise: by the largest of K + 1 probabilities, an
+event whose probability is shared among clusters would be called noise. Given an event, its hypocentre is distributed as
+the training events of each cluster are, clusters weighted by their probabilities.
 """
 
 import math
@@ -41,7 +41,9 @@ def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
         odds = logsumexp(raw[1:]) - raw[0] + math.log(prior_ratio)
         scale_tril = jnp.asarray(clusters.sd)[:, :, None] * jnp.eye(clusters.sd.shape[-1])
         return {
-            "hypocentre": gaussian_mixture(raw[1:][clusters.of_event] + log_share, clusters.mean, scale_tril),
+            "hypocentre": gaussian_mixture(
+                raw[1:][clusters.of_event] + log_share, jnp.asarray(clusters.mean), scale_tril
+            ),
             "is_event": dist.CategoricalLogits(jnp.stack([jnp.zeros_like(odds), odds])),
         }
 

@@ -46,7 +46,7 @@ def clusters(
     once = np.unique(np.concatenate([hypocentres[located], known[located]], -1), axis=0)
     if not 0 < number <= len(once):
         raise ValueError(f"the number of clusters must be within 1-{len(once)}, the events known, got {number}")
-    centre_km, _ = kmeans2(once[:, :2], number, minit="++", seed=np.random.default_rng(SEED))
+    centre_km, _ = kmeans2(once[:, :2], number, minit="++", rng=np.random.default_rng(SEED))
     centre_km = centre_km[np.isin(np.arange(number), nearest(centre_km, once[:, :2]))]
     kept = once[np.linspace(0, len(once) - 1, min(len(once), max_events)).astype(int)]
     return _kernels(centre_km, nearest(centre_km, kept[:, :2]), kept[:, :SIZE], kept[:, SIZE:] > 0, broad)

@@ -8,9 +8,11 @@ import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
-from jaxloc.data.dataset import Dataset, retaken
-from jaxloc.data.records import shuffled, taken_by
+from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.groningen import buried, groningen
+from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.simulated_networks import Variety, simulated_networks
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
 from jaxloc.data.synthetic import (
@@ -26,6 +28,7 @@ from jaxloc.data.synthetic import (
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
+SIMULATED = "simulated", "simulated_picks", "simulated_networks"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
 
 
@@ -64,7 +67,10 @@ def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated_picks":
         train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
         return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
-    raise ValueError(f'data.kind must be "seisbench", "simulated" or "simulated_picks", got {data["kind"]!r}')
+    if data["kind"] == "simulated_networks":
+        train = _at_networks(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_networks(data, seed, int(data["num_dev"]), _apart(len(train), data), "dev"))
+    raise ValueError(f"data.kind must be seisbench or one of {', '.join(SIMULATED)}, got {data['kind']!r}")
 
 
 def _held_out(whole: Dataset, number: int) -> Sources:
@@ -98,6 +104,7 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
         prefixes=tuple(data.get("prefixes", ())),
+        gain_m_s=float(data.get("gain_m_s", 1.0)),
     )
 
 
@@ -111,10 +118,12 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
 def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
     """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
 
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for.
+
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
     """
-    if data["kind"] not in ("simulated", "simulated_picks"):
+    if data["kind"] not in SIMULATED:
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
@@ -125,7 +134,30 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
-    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    if data["kind"] == "simulated_networks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_networks(data, seed, number, _apart(first, data), "fresh")
+    records = dict(data.get("records", {}))
+    fresh = taken_by(
+        {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    )
+    fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
+
+
+def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    known: dict[str, Any] = {name: data[name] for name in Variety._fields if name in data}
+    variety = Variety()._replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
+    model, key = velocity_model(data["velocity"]), jax.random.key(seed)
+    return held(simulated_networks(key, variety, model, recording, number, split, first))
+
+
+def _apart(first: int, data: Mapping[str, Any]) -> int:
+    """The first event, from `first` on, of a network that no event before has: splits share no network."""
+    each = int(data["events_each"])
+    return -(-first // each) * each
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
@@ -146,12 +178,22 @@ def _at_simulated_network(
     data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
 ) -> Dataset:
     key_network, key_events = jax.random.split(jax.random.key(seed))
-    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    simulation, stations = _preset(data, random_network(key_network, data["num_stations"], data["aperture_km"]))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
-    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))._replace(recording=recording)
+    simulation = simulation._replace(recording=recording)
     # One key for all rounds: the ground under the stations comes of it too, and that must stay what it is.
     first = round_ * LONGEST_ROUND
     return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits, first)
+
+
+def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Simulation, tuple[Station, ...]]:
+    """The region that simulated data name, and stations as they stand there."""
+    name, depth_km = data.get("preset", "general"), tuple(data["depth_km"])
+    if name == "general":
+        return quick_start(data["half_width_km"], depth_km), stations
+    if name == "groningen":
+        return groningen(depth_km, float(data["speed_factor"])), buried(stations)
+    raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
 
 
 def select(dataset: Dataset, index: np.ndarray) -> Dataset:

@@ -80,6 +80,34 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
     return Head(2, lambda raw: {name: normal(raw)}, log_likelihood)
 
 
+def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> Head:
+    """A number as a softmax over bins of equal width, from one raw number each.
+
+    A bin is stated as the normal that has a uniform distribution's mean and variance, and is uniform in the likelihood;
+    a label outside all bins counts for the nearest.
+
+    Raises:
+        ValueError: where the ends are not ordered, or there are fewer than two bins.
+    """
+    if not (-math.inf < low < high < math.inf and num_bins > 1):
+        raise ValueError(f"{name} must have low < high and two bins or more, got {low}, {high} and {num_bins}")
+    width = (high - low) / num_bins
+    middle = low + width * (np.arange(num_bins, dtype=np.float32) + 0.5)
+
+    def distribution(raw: Float[Array, " bin"]) -> dict[str, dist.Distribution]:
+        bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / math.sqrt(12)))
+        return {name: dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)}
+
+    def log_likelihood(raw: Float[Array, " bin"], labels: Labels) -> Float[Array, ""]:
+        if name not in labels:
+            return jnp.zeros((), raw.dtype)
+        value, mask = labels[name]
+        which = jnp.clip(jnp.floor((jnp.where(mask, value, low) - low) / width), 0, num_bins - 1).astype(jnp.int32)
+        return jnp.where(mask, jax.nn.log_softmax(raw)[which] - math.log(width), 0.0)
+
+    return Head(num_bins, distribution, log_likelihood)
+
+
 def joint(*parts: Head) -> Head:
     """Several heads side by side on one raw vector, in their order: labels independent given the network's output.
 

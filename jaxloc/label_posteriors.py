@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 
 class Classes(NamedTuple):
@@ -62,13 +62,13 @@ def averaged(draws: LabelPosterior) -> LabelPosterior:
     return middle._replace(mutual_information_nats=jnp.maximum(apart, 0.0))  # rounding may take it below
 
 
-def pooled(stations: LabelPosterior, alive: Bool[Array, " station"]) -> LabelPosterior:
-    """What one draw of weights says by all living stations: the mean of their distributions, over a leading axis.
+def pooled(stations: LabelPosterior, alive: Float[Array, " station"]) -> LabelPosterior:
+    """What one draw of weights says by all living stations (`alive` 1): the mean of their distributions.
 
     Where stations differ, that is no matter of weights: it is aleatoric.
     """
     share = alive / jnp.maximum(alive.sum(), 1)
-    share = jnp.where(alive.any(), share, 1 / alive.shape[0])
+    share = jnp.where(alive.sum() > 0, share, 1 / alive.shape[0])
     if isinstance(stations, Number):
         mean = share @ stations.mean
         return Number(mean, jnp.zeros_like(mean), share @ (stations.aleatoric + (stations.mean - mean) ** 2))

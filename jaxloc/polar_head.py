@@ -136,9 +136,8 @@ def _read(classes: Classes, raw: Float[Array, " raw"]) -> Read:
 
 
 def _stated(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> dict[str, dist.Distribution]:
-    depth, origin = _moments(read.depth, kernels.depth), map(jnp.asarray, kernels.origin_s)
-    distance, azimuth = (map(jnp.asarray, normals) for normals in (kernels.distance, kernels.azimuth))
-    polar = Polar(read.distance[1:, None] + read.azimuth, *distance, *azimuth, *depth, *origin)
+    numbers = (*kernels.distance, *kernels.azimuth, *_moments(read.depth, kernels.depth), *kernels.origin_s)
+    polar = Polar(read.distance[1:, None] + read.azimuth, *map(jnp.asarray, numbers))  # pyright: ignore[reportCallIssue]
     odds = logsumexp(read.distance[1:]) - read.distance[0] + kernels.log_ratio
     return {
         "hypocentre": HypocentreMixture(hypocentres(polar, station_km, kernels.classes.most)),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.types import AT_STATIONS, Head, Labels, Network, Observations, Params, Weights
 
@@ -19,11 +19,11 @@ SILENT = 1e-20  # ground velocity in m/s below which a channel is dead
 
 
 class AtStation(NamedTuple):
-    """Raw outputs of one station's record, where the station stands, and whether it is alive."""
+    """Raw outputs of one station's record, where the station stands, and one if it is alive, zero if not."""
 
     raw: Float[Array, "*station raw"]
     station_km: Float[Array, "*station 3"]
-    alive: Bool[Array, "*station"]
+    alive: Float[Array, "*station"]
 
 
 def each_station(network: Network) -> Network:
@@ -53,12 +53,12 @@ def rows_of(observations: Observations) -> Observations:
     return observations._replace(**own, rate_hz=jnp.broadcast_to(observations.rate_hz, (number,)))
 
 
-def living(observations: Observations) -> Bool[Array, " station"]:
-    """Stations that are there and record something; those without waveforms count as their masks say."""
+def living(observations: Observations) -> Float[Array, " station"]:
+    """One for stations that are there and record something; those without waveforms count as their masks say."""
     if observations.waveforms is None:
-        return observations.station_mask
+        return observations.station_mask.astype(float)
     size = jnp.nan_to_num(jnp.abs(observations.waveforms), posinf=0.0).max((1, 2))
-    return observations.station_mask & (size > SILENT)
+    return (observations.station_mask & (size > SILENT)).astype(float)
 
 
 def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
@@ -69,7 +69,7 @@ def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
 
     def log_likelihood(raw: AtStation, labels: Labels) -> Float[Array, ""]:
         value = at(raw.station_km).log_likelihood(raw.raw, labels)
-        return jnp.where(raw.alive, value, 0.0)
+        return jnp.where(raw.alive > 0, value, 0.0)
 
     return Head(size, distribution, log_likelihood)
 

@@ -61,7 +61,7 @@ def test_each_station_is_seen_by_itself():
 
 def test_likelihoods_add_up_over_living_stations():
     head = placed(lambda station_km: label_heads.joint(FLAT, label_heads.categorical()), 16)
-    raw = AtStation(jax.random.normal(jax.random.key(0), (3, 16)), jnp.zeros((3, 3)), jnp.array([True, False, True]))
+    raw = AtStation(jax.random.normal(jax.random.key(0), (3, 16)), jnp.zeros((3, 3)), jnp.array([1.0, 0.0, 1.0]))
     full = lambda x: Label(jnp.array(x, jnp.float32), jnp.ones(np.shape(x), bool))
     labels = {"hypocentre": full([0.1, 0.2, 0.3, 0.4]), "is_event": full(1.0), "arrivals": full(np.zeros((3, 2)))}
     each = [head.log_likelihood(jax.tree.map(lambda x, i=i: x[i], raw), labels) for i in range(3)]
@@ -93,7 +93,9 @@ def product(centre, own, alive, share=1.0):
 def test_stations_together_are_the_product_over_the_prior(alive, correlation):
     """Known for Gaussians: means well within the spread; the last lattice widens variances of origin time by 7 %."""
     centre, own = gaussians(jax.random.key(3), STATIONS)
-    said = AtStation(jnp.concatenate([centre, own.reshape(STATIONS, 16)], -1), jnp.zeros((3, 3)), jnp.array(alive) > 0)
+    said = AtStation(
+        jnp.concatenate([centre, own.reshape(STATIONS, 16)], -1), jnp.zeros((3, 3)), jnp.array(alive, jnp.float32)
+    )
     network = Network(lambda key, o: {}, lambda weights, o: said._replace(raw=said.raw + weights.params["shift"]))
 
     def head_of(raw):
@@ -112,7 +114,7 @@ def test_stations_together_are_the_product_over_the_prior(alive, correlation):
 def test_smoothing_a_product_widens_it_by_the_spacing():
     centre, own = gaussians(jax.random.key(3), 1)
     parts = gaussian_mixture(jnp.zeros((1, 1)), centre[:, None], own[:, None]).parts
-    density = partial(log_product(parts, jnp.ones(1, bool), PRIOR), centre[:, :3], centre[:, 3:])
+    density = partial(log_product(parts, jnp.ones(1), PRIOR), centre[:, :3], centre[:, 3:])
     flat = gaussian_mixture(jnp.zeros(1), centre, own)
     np.testing.assert_allclose(density(jnp.zeros(()))[0, 0], flat.log_prob(centre[0]), rtol=1e-4)
     assert density(jnp.array(20.0)) < density(jnp.zeros(())) - 1

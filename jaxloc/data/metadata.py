@@ -198,11 +198,13 @@ def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
     return table[chosen].reset_index(drop=True)
 
 
-def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows, tuple[Event, ...]]:
+def sort_rows(
+    table: pd.DataFrame, stations: tuple[Station, ...], gain_m_s: float = 1.0
+) -> tuple[Rows, tuple[Event, ...]]:
     """Group the rows of a table into events, in the order in which the events first appear.
 
     Of several traces of one station and event the first is taken, and a warning says so. Delays are those of
-    a trace behind the earliest of its event.
+    a trace behind the earliest of its event. `gain_m_s` is the ground velocity of a count where no column tells it.
 
     Raises:
         ValueError: where the traces of an event start more than an hour apart.
@@ -229,7 +231,7 @@ def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows,
             f"event {keys[number[late]]}: trace {table['trace_name'][late]} starts {delay_s[late]:.0f} s "
             "after the earliest of the event; correct trace_start_time or source_id"
         )
-    gain = np.stack([column(table, f"trace_gain_{letter}", 1.0) for letter in "zne"], -1)
+    gain = np.stack([column(table, f"trace_gain_{letter}", gain_m_s) for letter in "zne"], -1)
     names = table["trace_name"].tolist()
     rows = Rows(names, table["file"].to_numpy(int), number, station, delay_s, gain, table)
     return rows, _events(rows, np.asarray(keys), earliest)

@@ -65,6 +65,7 @@ def read_seisbench(
     unknown_stations: Literal["keep", "refuse"] = "keep",
     remove_mean: bool = True,
     prefixes: Sequence[str] = (),
+    gain_m_s: float = 1.0,
 ) -> Dataset:
     """Read a SeisBench folder as events at a network of stations.
 
@@ -86,6 +87,7 @@ def read_seisbench(
             station index -1, "refuse" raises.
         remove_mean: take the mean away from each channel.
         prefixes: of the metadata and waveform files, where the folder holds several and has no list of its chunks.
+        gain_m_s: ground velocity in m/s of a count, where the metadata have no trace_gain_z, _n and _e.
 
     Returns:
         The data set. Labels: "hypocentre" [event, 4] (origin time masked without `trace_start_time`),
@@ -100,7 +102,7 @@ def read_seisbench(
     own = list_stations(table)
     everyone, num_known = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)
-    rows, events = sort_rows(choose_split(table, split), everyone)
+    rows, events = sort_rows(choose_split(table, split), everyone, gain_m_s)
     formats = read_formats(files)
     native_hz = native_rates(rows, formats)
     if rate_hz is None:

@@ -49,6 +49,7 @@ __all__ = [
     "simulate_event",
     "simulated_dataset",
     "stream",
+    "taken",
 ]
 
 CHUNK = 16  # events simulated at a time by a data set: one compilation, and little memory
@@ -228,7 +229,7 @@ def simulated_dataset(
         events=_events(event_key, simulation, station_km, earth, num_events, splits, first),
         rate_hz=simulation.recording.rate_hz,
         num_samples=simulation.recording.num_samples,
-        take=partial(_take, chunk, num_events),
+        take=partial(taken, chunk, num_events),
     )
 
 
@@ -238,7 +239,8 @@ def _numbered(
     return simulate_event(random.fold_in(key, number), simulation, station_km, earth)
 
 
-def _take(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
+def taken(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
+    """Events by number, made `CHUNK` at a time; a ValueError names numbers that there are not."""
     index = np.atleast_1d(np.asarray(index, np.int32))
     bad = (index < 0) | (index >= num_events)
     if not index.size or bad.any():

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from jaxloc import lattice
 from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
@@ -71,7 +71,7 @@ def single_station(
     question = Question(prior, region, sizes, most, correlation)
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
-        def of_stations(draw: Weights) -> tuple[Components, Bool[Array, " station"], dict[str, LabelPosterior]]:
+        def of_stations(draw: Weights) -> tuple[Components, Float[Array, " station"], dict[str, LabelPosterior]]:
             said = network.apply(draw, observations)
             parts, others = jax.vmap(lambda raw: _answer(head, raw))(said)
             return parts, said.alive, {name: pooled(each, said.alive) for name, each in others.items()}
@@ -110,7 +110,7 @@ class Question(NamedTuple):
     correlation: float
 
 
-def _together(question: Question, parts: Components, alive: Bool[Array, " station"]) -> Components:
+def _together(question: Question, parts: Components, alive: Float[Array, " station"]) -> Components:
     """One draw's posterior by all stations, a component for each point in space of the last lattice."""
     kept = jax.vmap(lambda own: heaviest(own, question.most))(parts)
     density = log_product(kept, alive, question.prior, question.correlation)
@@ -125,7 +125,7 @@ def _together(question: Question, parts: Components, alive: Bool[Array, " statio
 
 
 def log_product(
-    stations: Components, alive: Bool[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
+    stations: Components, alive: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
 ) -> LogDensity:
     """The log-density of what living stations say together, not normalised, for `jaxloc.lattice`.
 
@@ -143,7 +143,7 @@ def log_product(
         flat = jnp.concatenate([place, origin_s[..., None]], -1).reshape(-1, 4)
         each = _wider(stations, blur_km)(flat[:, None])
         before = _wider(prior.parts, blur_km)(flat)
-        gained = jnp.where(alive, each - before[:, None], 0.0).sum(-1)
+        gained = jnp.where(alive > 0, each - before[:, None], 0.0).sum(-1)
         return (before + share * gained).reshape(origin_s.shape)
 
     return value

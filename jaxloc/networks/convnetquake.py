@@ -15,6 +15,8 @@ Differs besides, as it is by default:
 * Scale: by the window's root mean square; its log10 amplitude is a feature of its own, beside the flattened ones.
 * Group normalisation after each convolution, and dense layers (`dense`) before the linear one, for amplitude and
   waveform to act on each other.
+* Stations of one network share its weights but for that layer: which of `num_stations` a record is of is a feature.
+  The paper's two stations, side by side, share all.
 
 What is done with the numbers differs too (`jaxloc.cluster_head`): an event is detected by one minus the probability of
 noise, not by the largest of K + 1 probabilities; clusters are found in kilometres among training events alone; and the
@@ -24,6 +26,7 @@ share of noise in training is corrected for.
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -52,6 +55,7 @@ class Model(nn.Module):
     """The record of one station to `size` raw outputs; the number of samples is that of `init`."""
 
     size: int
+    num_stations: int = 1
     published: bool = False
     layers: int = 8
     width: int = 32
@@ -68,6 +72,8 @@ class Model(nn.Module):
         traces = station_traces(observations, *self.log_amplitude)
         features = Halvings(self.layers, self.width, self.norm)(traces.waveforms[0])
         features = jnp.concatenate([features, traces.log_amplitude])
+        if self.num_stations > 1:
+            features = jnp.concatenate([features, jax.nn.one_hot(observations.station_index[0], self.num_stations)])
         for width in self.dense:
             features = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(features))
         return nn.Dense(self.size)(features)
