@@ -69,11 +69,9 @@ def _apart(first: Array, second: Array) -> Array:
 
 def polar_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Distance and direction of each locator, a line each."""
-    value = lambda card, name: card[name]["value"]
-    return [
-        f"{name}: distance off by {value(card, 'distance_error_km'):.2f} km, "
-        f"CRPS {value(card, 'distance_crps_km'):.2f} km, 90 % intervals hold {100 * value(card, 'distance_coverage_90'):.0f} %; "
-        f"back-azimuth off by {value(card, 'azimuth_error_deg'):.0f} deg, CRPS {value(card, 'azimuth_crps_deg'):.1f} deg, "
-        f"90 % arcs hold {100 * value(card, 'azimuth_coverage_90'):.0f} %"
-        for name, card in cards.items()
-    ]
+    return [f"{name}: {_line(card, 'distance', 'km')}; {_line(card, 'azimuth', 'deg')}" for name, card in cards.items()]
+
+
+def _line(card: Mapping[str, Any], what: str, unit: str) -> str:
+    error, score, held = (card[f"{what}_{name}"]["value"] for name in (f"error_{unit}", f"crps_{unit}", "coverage_90"))
+    return f"{what} off by {error:.2f} {unit}, CRPS {score:.2f} {unit}, 90 % intervals hold {100 * held:.0f} %"

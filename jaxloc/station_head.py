@@ -1,8 +1,9 @@
 """The head of one station's record: distance, direction, depth and travel time, to a posterior over hypocentres.
 
-Raw numbers, in this order (`numbers`): of distance and of P's travel time a mean and a width each; if depth is told, the
-slope of travel time with distance, and mean, width and slope of depth; directions as pairs (north, east), and their
-log-weights but the last if there are several; then the P pick and the time from P to S in s, and whether each is known.
+Raw numbers, in this order (`numbers`): of distance and of P's travel time a mean and a width each; if depth is told,
+the slope of travel time with distance, and mean, width and slope of depth; directions as pairs (north, east), and
+their log-weights but the last if there are several; then the P pick and the time from P to S in s, and whether each is
+known.
 
 * Distance is normal, cut off at zero. With an S pick, raw zeros say the rule of S minus P: the distance at the
   catalogue's mean depth, a quarter of it uncertain; without, the catalogue's distances.

@@ -24,8 +24,9 @@ Differs besides, as it is by default:
   dense layer stands before the outputs. Eigenvectors point upwards.
 * Directions without horizontal components or a P pick are all alike.
 
-The TCN's answer is that of the last sample alone. A block whose dilation is D is needed there and at every 2 D-th sample
-before it, so each block is computed at every other place of the one before: the same numbers at a fifth of the cost.
+The TCN's answer is that of the last sample alone. A block whose dilation is D is needed there and at every 2 D-th
+sample before it, so each block is computed at every other place of the one before: the same numbers at a fifth of the
+cost.
 """
 
 from typing import Any
@@ -79,7 +80,7 @@ class Causal(nn.Module):
 
 
 class Tcn(nn.Module):
-    """Residual blocks of two causal convolutions whose dilations are 1, 2, 4, ...: the sum of what they say at the end."""
+    """Residual blocks of two causal convolutions whose dilations are 1, 2, 4, ...: what they say at the end, in sum."""
 
     features: int
     kernel_size: int

@@ -1,4 +1,4 @@
-"""One station's record as networks of a single station read it: its picks, a window about P, the direction P shakes in."""
+"""One station's record as networks of a single station read it: picks, a window about P, how P shakes the ground."""
 
 from typing import NamedTuple
 
