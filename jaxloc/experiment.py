@@ -132,7 +132,7 @@ def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int
             f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
             f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
         )
-    params = _members(other.method, other.state, members)
+    params = members_of(other.method, other.state, members)
     shapes = [
         {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
     ]

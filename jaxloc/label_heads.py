@@ -83,8 +83,8 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
 def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> Head:
     """A number as a softmax over bins of equal width, from one raw number each.
 
-    A bin is stated as the normal that has a uniform distribution's mean and variance, and is uniform in the likelihood;
-    a label outside all bins counts for the nearest.
+    A bin is a normal about its middle with a standard deviation of half its width: equal bins then make a density flat
+    within 5 %.
 
     Raises:
         ValueError: where the ends are not ordered, or there are fewer than two bins.
@@ -94,18 +94,18 @@ def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> H
     width = (high - low) / num_bins
     middle = low + width * (np.arange(num_bins, dtype=np.float32) + 0.5)
 
-    def distribution(raw: Float[Array, " bin"]) -> dict[str, dist.Distribution]:
-        bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / math.sqrt(12)))
-        return {name: dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)}
+    def mixture(raw: Float[Array, " bin"]) -> dist.Distribution:
+        bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / 2))
+        return dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)
 
     def log_likelihood(raw: Float[Array, " bin"], labels: Labels) -> Float[Array, ""]:
         if name not in labels:
             return jnp.zeros((), raw.dtype)
         value, mask = labels[name]
-        which = jnp.clip(jnp.floor((jnp.where(mask, value, low) - low) / width), 0, num_bins - 1).astype(jnp.int32)
-        return jnp.where(mask, jax.nn.log_softmax(raw)[which] - math.log(width), 0.0)
+        density: Array = mixture(raw).log_prob(jnp.where(mask, value, low))
+        return jnp.where(mask, density, 0.0)
 
-    return Head(num_bins, distribution, log_likelihood)
+    return Head(num_bins, lambda raw: {name: mixture(raw)}, log_likelihood)
 
 
 def joint(*parts: Head) -> Head:

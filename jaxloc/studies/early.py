@@ -99,13 +99,18 @@ def judge(run: Path, number: int, folder: Path, times_s: Sequence[float] = ELAPS
     return rows
 
 
-def main() -> None:
-    """The command line of this module."""
-    parser = argparse.ArgumentParser(description="error, CRPS and coverage by the time since the first P")
+def asked(description: str) -> argparse.Namespace:
+    """A run, how many events to judge it by and a folder to write to, from the command line."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("run", type=Path)
     parser.add_argument("--events", type=int, default=1000)
-    parser.add_argument("--output", type=Path, default=Path("runs/early"))
-    parsed = parser.parse_args()
+    parser.add_argument("--output", type=Path, default=Path("runs/judged"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The command line of this module."""
+    parsed = asked("error, CRPS and coverage by the time since the first P")
     print(markdown_of(judge(parsed.run, parsed.events, parsed.output), SHOWN))
 
 

@@ -4,13 +4,12 @@ The same sources are simulated again with all speeds slower or faster (`data.spe
 Where a network does not know the ground, its draws of weights should disagree, and regions should grow with errors.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxloc import experiment
 from jaxloc.experiment_data import fresh_events
-from jaxloc.studies.early import row_of
+from jaxloc.studies.early import asked, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
 
 FACTORS = (1.0, 0.9, 0.8, 1.1)
@@ -49,11 +48,7 @@ def judge(run: Path, number: int, folder: Path, factors: Sequence[float] = FACTO
 
 def main() -> None:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(description="a run where the ground is slower or faster than it learnt")
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--events", type=int, default=1000)
-    parser.add_argument("--output", type=Path, default=Path("runs/ground"))
-    parsed = parser.parse_args()
+    parsed = asked("a run where the ground is slower or faster than it learnt")
     print(markdown_of(judge(parsed.run, parsed.events, parsed.output), SHOWN))
 
 
