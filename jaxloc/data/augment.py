@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.types import Batch, Label, Observations
+from jaxloc.data.truncation import truncate
+from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
@@ -29,6 +30,7 @@ class Augmentation(NamedTuple):
     repick: bool = False  # errors of simulated picks drawn anew about the labelled arrivals
     turn: bool = False  # the whole event, stations too, turned about the frame's origin and seen in a mirror at random
     few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
+    cut_s: float = 0.0  # if positive, records end at a uniform time up to it after the first P (`truncation`)
 
 
 def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
@@ -56,6 +58,8 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
         event = keep_few(keys["few"], event, settings.few_stations)
     if settings.repick:
         event = picked_again(jax.random.fold_in(key, 1), event)
+    if settings.cut_s:
+        event = truncate(jax.random.fold_in(key, 2), event, settings.cut_s)
     return event
 
 
@@ -193,8 +197,7 @@ def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
     """An event, or a batch, whose arrays with an axis of stations are what `choose` makes of them."""
     seen, labels = event.observations, dict(event.labels)
     chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}
-    if "arrivals" in labels:
-        labels["arrivals"] = Label(*map(choose, labels["arrivals"]))
+    labels |= {name: Label(*map(choose, labels[name])) for name in AT_STATIONS if name in labels}
     return Batch(seen._replace(**chosen), labels)
 
 

@@ -29,7 +29,7 @@ from jaxloc.data.noise import (
     through,
 )
 from jaxloc.data.propagation import Earth, Path, draw_earth
-from jaxloc.data.seismograms import Simulation, Truth, draw_truth, ground_motion, split_keys
+from jaxloc.data.seismograms import Simulation, Truth, draw_truth, first_motion_up, ground_motion, split_keys
 from jaxloc.data.sources import Source, around, box
 from jaxloc.geometry import Frame, to_degrees, to_km
 from jaxloc.traveltime import VelocityModel, layered, uniform
@@ -125,8 +125,8 @@ def simulate_event(
 
     Returns:
         A batch of one event without leading axis: waveforms [station, component, sample] in m/s; labels
-        "hypocentre", "magnitude", and "arrivals" in s from the first sample, true to the waveforms, masked
-        where the station is dead or the arrival outside the record.
+        "hypocentre", "magnitude", "arrivals" in s from the first sample, true to the waveforms, and "polarity" of P,
+        both masked where the station is dead or the arrival outside the record.
     """
     keys, recording = split_keys(key), simulation.recording
     truth = draw_truth(key, simulation, station_km, earth)
@@ -141,7 +141,7 @@ def simulate_event(
     spectrum = (recording.rate_hz * gain[..., None] * ground + hum) * response.astype(np.complex64)
     live = live_channels(keys.channels, simulation.noise, num)
     waveforms = through(spectrum, num_padded, recording) * live[..., None]
-    return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), recording))
+    return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), simulation))
 
 
 def _observations(waveforms: Array, station_km: Array, recording: Recording) -> Observations:
@@ -155,13 +155,15 @@ def _observations(waveforms: Array, station_km: Array, recording: Recording) -> 
     )
 
 
-def _labels(truth: Truth, alive: Bool[Array, " station"], recording: Recording) -> dict[str, Label]:
+def _labels(truth: Truth, alive: Bool[Array, " station"], simulation: Simulation) -> dict[str, Label]:
+    recording = simulation.recording
     end_s = recording.num_samples / recording.rate_hz
     seen = (truth.arrivals_s >= 0) & (truth.arrivals_s < end_s) & alive[:, None]
     return {
         "hypocentre": Label(truth.hypocentre, jnp.ones(4, bool)),
         "arrivals": Label(jnp.where(seen, truth.arrivals_s, 0.0), seen),
         "magnitude": Label(truth.magnitude, jnp.ones((), bool)),
+        "polarity": Label(jnp.where(seen[:, 0], first_motion_up(truth, simulation.source), 0.0), seen[:, 0]),
     }
 
 

@@ -15,15 +15,24 @@ from jaxloc.lattice import Region
 from jaxloc.systems.any_stations import set_transformer, station_graph
 from jaxloc.systems.arrivals import arrivals, settings_elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.dropout import coordinates
+from jaxloc.systems.records import bayesian_single_station, denoised_record
+from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
-from jaxloc.systems.volumes import fully_convolutional
+from jaxloc.systems.volumes import early_warning, fully_convolutional
 from jaxloc.types import Observations, Params
 
 SYSTEMS: dict[str, Callable[..., System]] = {
     "arrivals": arrivals,
+    "convnetquake": perol2018,
+    "convnetquake_ingv": lomax2019,
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
+    "mousavi2020": bayesian_single_station,
+    "janbakhsh2019": denoised_record,
+    "gu2019": coordinates,
+    "zhang2021": early_warning,
     "set_transformer": set_transformer,
     "station_graph": station_graph,
 }
