@@ -61,6 +61,7 @@ def _kail(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> dic
     cells = [_kail_case(config, made, found, k) for k in range(len(made.magnitudes))]
     cases = cells + [within(case, made.grid, float(config["data"]["tolerance_km"])) for case in cells]
     judged = _judged(cases, folder, say)
+    write_csv(folder / "forecasts.csv", cells)
     grid, last = made.grid, cells[-1]
     shape = (grid.rows, grid.columns)
     east, north = grid.west_km + grid.cell_km * grid.columns, grid.south_km + grid.cell_km * grid.rows
@@ -118,6 +119,7 @@ def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: 
     cases = [_cell_case(config, made, *one) for one in each]
     levels = [level_of_bias_one(learnt.mean(0)[..., k], happened(made.train)[..., k]) for k in range(len(magnitudes))]
     judged = _judged(cases, folder, say)
+    write_csv(folder / "forecasts.csv", cases)
     for case, level, scores in zip(cases, levels, judged, strict=True):
         scores["alarms"] = alarms(case, level)
     west, east, south, north = map(float, config["data"]["box_deg"])
@@ -154,10 +156,9 @@ def _cell_case(
 
 
 def _judged(cases: list[Case], folder: Path, say: Say) -> list[dict[str, Any]]:
-    """Scores of all cases, their forecasts and the picture of their reliability."""
+    """Scores of all cases, and the picture of their reliability."""
     say(f"judging {len(cases)} targets")
     judged = [judge(case) for case in cases]
-    write_csv(folder / "forecasts.csv", cases)
     forecast_plots.reliability(folder / "pictures" / "reliability.png", judged)
     return judged
 
