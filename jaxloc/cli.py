@@ -165,12 +165,14 @@ def _study(parsed: argparse.Namespace, console: "Console") -> None:
 def _show(scores: dict, console: "Console") -> None:
     from jaxloc import reporting
     from jaxloc.label_metrics import label_lines
+    from jaxloc.polar_metrics import polar_lines
 
     about = scores["about"]
-    cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in ("calibrated", "catalogue") if k in scores}
+    others = ("calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
+    cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in others if k in scores}
     console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
     _say_conformal(about, console)
-    for line in label_lines(about.get("labels", {})):
+    for line in (*polar_lines(about.get("polar", {})), *label_lines(about.get("labels", {}))):
         console.print(line, markup=False)
 
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,8 @@ from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.label_metrics import score_labels
-from jaxloc.locators.neural import batched
+from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.polar_metrics import score_polar
 from jaxloc.posteriors import prior_mean, prior_scale, target
 from jaxloc.run_folder import OnStep, Say, claim, fit_stage, read_log
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
@@ -69,7 +71,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
     system = build(blueprint)
     fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
-    evaluate(fitted, sources.dev, folder, str(config["name"]), say)
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
     return folder
 
 
@@ -85,6 +87,8 @@ def _train(
 ) -> Fitted:
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
     params = initial(jax.random.key(seed), system, example(blueprint), members)
+    if config.get("start_from"):
+        params = started_from(Path(config["start_from"]), params, blueprint, members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
@@ -113,6 +117,31 @@ def _train(
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
+
+
+def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+    """Weights of a trained run, one draw of its posterior a member, to go on from.
+
+    Raises:
+        ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
+    """
+    _, other = load(folder)
+    theirs, ours = other.blueprint, blueprint
+    if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
+        raise ValueError(
+            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+        )
+    params = members_of(other.method, other.state, members)
+    shapes = [
+        {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
+    ]
+    if differ := sorted(shapes[0].items() ^ shapes[1].items()):
+        raise ValueError(
+            f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
+            f"of the network (theirs: {theirs.network}), and stations where it has parameters of these"
+        )
+    return params
 
 
 def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
@@ -292,10 +321,12 @@ def evaluate(
     name: str,
     say: Say = print,
     calibration: Calibration | None = None,
+    baselines: Mapping[str, LocateEvent] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
-    With a calibration, events are written as it states them, and its score card stands beside that of the run.
+    With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
+    do those of `baselines`, locators without weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -310,6 +341,7 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": reporting.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
+    locators |= {name: _without_weights(locate, dataset) for name, locate in baselines.items()}
     cards, scores = reporting.score(locators, truth)
     about = {
         "name": name,
@@ -319,10 +351,19 @@ def evaluate(
         "lost": lost,
         "conformal": reporting.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),
+        "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
     }
     reporting.write_scores(folder, cards, about)
     reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))
     return cards
+
+
+def _without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
+    """All events of a data set, located by what is the same whatever the weights."""
+    locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
+    parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]
+    found = [locator(jax.random.key(0), part.observations) for part in parts]
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.types import Head, Labels, Network, Observations, Params, Weights
+from jaxloc.types import AT_STATIONS, Head, Labels, Network, Observations, Params, Weights
 
 SILENT = 1e-20  # ground velocity in m/s below which a channel is dead
 
@@ -85,7 +85,7 @@ def over_stations(head: Head) -> Head:
         return jax.vmap(head.distribution)(raw)
 
     def log_likelihood(raw: AtStation, labels: Labels) -> Float[Array, ""]:
-        axes = {name: 0 if name == "arrivals" else None for name in labels}
+        axes = {name: 0 if name in AT_STATIONS else None for name in labels}
         return jax.vmap(head.log_likelihood, (0, axes))(raw, labels).sum()
 
     return Head(head.size, distribution, log_likelihood)

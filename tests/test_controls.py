@@ -5,7 +5,7 @@ import pytest
 
 from jaxloc import configuration, experiment, reporting
 
-SMALL = ("small_kriegerowski", "small_fcn")
+SMALL = ("small_kriegerowski", "small_fcn", "small_gu2019", "small_zhang2021")
 """Experiments on the simulator, one for each network that learns hypocentres from labels alone."""
 
 

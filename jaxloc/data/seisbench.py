@@ -47,6 +47,8 @@ __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]
 
 ARRIVAL_COLUMNS: Mapping[str, str] = MappingProxyType({"P": "trace_p_arrival_sample", "S": "trace_s_arrival_sample"})
 DEFAULT_PICK_SIGMA_S = 0.1
+POLARITY_COLUMN = "trace_polarity"
+UP, DOWN = ("u", "up", "positive", "+"), ("d", "down", "negative", "-")
 
 
 def read_seisbench(
@@ -89,7 +91,8 @@ def read_seisbench(
 
     Returns:
         The data set. Labels: "hypocentre" [event, 4] (origin time masked without `trace_start_time`),
-        "arrivals" [event, station, 2] in s, "magnitude" [event].
+        "arrivals" [event, station, 2] in s, "magnitude" [event]; with a column trace_polarity also "polarity"
+        [event, station], 1 up and 0 down.
 
     Raises:
         ValueError: for anything missing, contradictory or impossible in the folder or the arguments.
@@ -166,13 +169,22 @@ def _pick_sigmas(rows: Rows) -> Float[np.ndarray, "row 2"]:
     return np.where(np.isfinite(sigma) & (sigma > 0), sigma, DEFAULT_PICK_SIGMA_S)
 
 
+def _polarities(rows: Rows) -> Float[np.ndarray, " row"] | None:
+    """First motions, up or down as `UP` and `DOWN` write them, NaN for any other."""
+    if POLARITY_COLUMN not in rows.table:
+        return None
+    letter = rows.table[POLARITY_COLUMN].fillna("").astype(str).str.strip().str.lower()
+    up, down = letter.isin(UP), letter.isin(DOWN)
+    return np.where(up, 1.0, np.where(down, 0.0, np.nan))
+
+
 def _scatter(
-    values: Float[np.ndarray, "row 2"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
+    values: Float[np.ndarray, "row *each"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of rows into [event, station, 2], zero and masked where there is none or the station is dead."""
-    out = np.full((*mask.shape, 2), np.nan, np.float32)
+    """Values of rows into [event, station, ...], zero and masked where there is none or the station is dead."""
+    out = np.full((*mask.shape, *values.shape[1:]), np.nan, np.float32)
     out[place] = values[at]
-    known = np.isfinite(out) & mask[..., None]
+    known = np.isfinite(out) & mask.reshape(*mask.shape, *[1] * (values.ndim - 1))
     return np.where(known, out, 0).astype(np.float32), known
 
 
@@ -195,6 +207,7 @@ def _take(
     arrivals_s = _pick_seconds(rows, ARRIVAL_COLUMNS, wanted.native_hz)
     picks_s = _pick_seconds(rows, pick_columns, wanted.native_hz)
     sigmas_s = _pick_sigmas(rows)
+    polarities = _polarities(rows)
     has_picks = any(name in rows.table for name in pick_columns.values())
     in_memory = len(rows.event) * 3 * wanted.num_samples * 4 <= memory_mb * 1e6
     kept: list[np.ndarray] = []
@@ -233,6 +246,8 @@ def _take(
             "arrivals": arrivals,
             "magnitude": Label(magnitude.value[index], magnitude.mask[index]),
         }
+        if polarities is not None:
+            labels["polarity"] = Label(*_scatter(polarities, at, place, mask))
         return Batch(observations, labels)
 
     return take

@@ -36,7 +36,7 @@ def perol2018(
     if "dense" in settings:
         settings["dense"] = tuple(settings["dense"])
     network = convnetquake.network(_flat(head), num_stations=len(blueprint.stations), **settings)
-    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation, False)
+    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation)
 
 
 def lomax2019(
@@ -68,14 +68,17 @@ def lomax2019(
     middle, spread = _spread(blueprint)
     head = polar_classes(classes, (float(middle[3]), float(spread[3])), _odds_ratio(blueprint, event_share))
     network = convnetquake_ingv.network(_flat(head), published=published, **settings)
-    return stations_apart(blueprint, network, head, correlation, True)
+    return stations_apart(blueprint, network, head, correlation)
 
 
-def stations_apart(blueprint: Blueprint, network: Network, head: Head, correlation: float, any_station: bool) -> System:
-    """The system of a network over all stations (`each_station`) and a head of one (`placed`)."""
+def stations_apart(blueprint: Blueprint, network: Network, head: Head, correlation: float) -> System:
+    """The system of a network over all stations (`each_station`) and a head of one (`placed`).
+
+    It is not taken to other stations: amplitudes, depths and azimuths that it learnt are those of its own.
+    """
     whole = over_stations(head)
     locate = single_station(network, head, prior_of(blueprint), blueprint.region, correlation=correlation)
-    return System(network, network, lambda *_: whole, locate, not_prepared, any_station)
+    return System(network, network, lambda *_: whole, locate, not_prepared, False)
 
 
 def prior_of(blueprint: Blueprint) -> HypocentreMixture:
