@@ -9,6 +9,8 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.finite_fault import FaultZone
+from jaxloc.data.marmara import Scenarios, marmara_scenarios, trace_km
 from jaxloc.data.records import taken_by
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_picks import Picking, simulated_picks
@@ -26,6 +28,7 @@ from jaxloc.data.synthetic import (
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
+KINDS = ("seisbench", "simulated", "simulated_picks", "finite_fault")
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
 
 
@@ -58,7 +61,11 @@ def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated_picks":
         train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
         return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
-    raise ValueError(f'data.kind must be "seisbench", "simulated" or "simulated_picks", got {data["kind"]!r}')
+    if data["kind"] == "finite_fault":
+        shares = {"train": int(data["num_train"]), "dev": int(data["num_dev"])}
+        whole = _scenarios(data, seed, 0, shares)
+        return Sources(*(select(whole, np.flatnonzero([e.split == s for e in whole.events])) for s in shares))
+    raise ValueError(f"data.kind must be one of {', '.join(KINDS)}, got {data['kind']!r}")
 
 
 def _held_out(whole: Dataset, number: int) -> Sources:
@@ -107,7 +114,7 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
     """
-    if data["kind"] not in ("simulated", "simulated_picks"):
+    if data["kind"] not in KINDS[1:]:
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
@@ -118,6 +125,8 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
+    if data["kind"] == "finite_fault":
+        return _scenarios(data, seed, round_, {"fresh": number})
     return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
 
 
@@ -126,6 +135,15 @@ def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: i
     stations = random_network(key_network, data["num_stations"], data["aperture_km"])
     model = velocity_model(data["velocity"])
     return simulated_picks(key_events, picking_of(data), model, stations, DEFAULT_FRAME, number, split, first)
+
+
+def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
+    model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
+    return marmara_scenarios(
+        jax.random.key(seed), Scenarios(zone, recording), model, sum(splits.values()), splits, first
+    )
 
 
 def picking_of(data: Mapping[str, Any]) -> Picking:

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import arrival_head, heads, label_heads, posteriors
+from jaxloc import arrival_head, chain_head, heads, label_heads, posteriors
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, picks, zhang2020
+from jaxloc.networks import arrivals, kriegerowski2019, picks, preseis, zhang2020
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -77,11 +77,24 @@ NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
+    "preseis": NetworkCase(
+        lambda: preseis.network(14, centre=CENTRE, scale=SCALE, links=((3, 2),), hidden=4, num_stations=STATIONS), None
+    ),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
+    "chain": lambda: chain_head.chain(
+        heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
+        [
+            chain_head.Link(
+                label_heads.number(2.0, 1.5, 0.05),
+                (chain_head.Given("hypocentre", np.array(CENTRE[:3]), np.array(SCALE[:3])),),
+            )
+        ],
+        4,
+    ),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
@@ -102,6 +115,7 @@ PAIRS = {
     "arrivals": ("arrivals",),
     "kriegerowski2019": ("gaussian",),
     "picks": ("moved",),
+    "preseis": ("chain",),
     "zhang2020": ("volume", "published_volume"),
 }
 

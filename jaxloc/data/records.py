@@ -1,4 +1,4 @@
-"""Other ways to take a data set's events: by some of its stations, one record at a time, and noise beside them.
+"""Other ways to take a data set's events: by some of its stations, one record at a time, so far, and noise beside them.
 
 Networks of one station learn from records, not from events: each station that recorded an event gives one. Records of
 an event stay in the split of the event.
@@ -14,11 +14,12 @@ from jaxtyping import Array, Int
 
 from jaxloc.data.augment import by_station, own_noise
 from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.so_far import at_times
 from jaxloc.types import Batch, Label
 
 NOISE_SEED = 11
 CHUNK = 64  # events read at a time
-SETTINGS = ("stations", "each_station", "noise")
+SETTINGS = ("stations", "elapsed_s", "each_station", "noise")
 
 
 def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
@@ -26,7 +27,8 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
 
     Args:
         settings: `stations`, codes of those that are kept (null: all); `each_station`, each record an event of its
-            own; `noise`, as many windows of noise as there are events.
+            own; `noise`, as many windows of noise as there are events; `elapsed_s`, times after the first trigger at
+            which each event is taken, with what is recorded so far (null: the whole record).
         dataset: events at a network of stations.
 
     Raises:
@@ -36,6 +38,8 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         raise ValueError(f"data.records has {unknown[0]!r}; it may have {', '.join(SETTINGS)}")
     if settings.get("stations"):
         dataset = at_stations(dataset, settings["stations"])
+    if settings.get("elapsed_s"):
+        dataset = at_times(dataset, settings["elapsed_s"])
     if settings.get("each_station"):
         dataset = each_station(dataset)
     return with_noise(dataset) if settings.get("noise") else dataset

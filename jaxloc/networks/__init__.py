@@ -7,6 +7,7 @@ and `network(size, **settings)`, the same bound to pure functions, `size` being 
 from jaxloc.networks import arrivals as arrivals
 from jaxloc.networks import kriegerowski2019 as kriegerowski2019
 from jaxloc.networks import picks as picks
+from jaxloc.networks import preseis as preseis
 from jaxloc.networks import zhang2020 as zhang2020
 
-__all__ = ["arrivals", "kriegerowski2019", "picks", "zhang2020"]
+__all__ = ["arrivals", "kriegerowski2019", "picks", "preseis", "zhang2020"]

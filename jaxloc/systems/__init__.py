@@ -11,6 +11,7 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.synthetic import positions_km
 from jaxloc.systems.arrivals import arrivals, elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.preseis import preseis
 from jaxloc.systems.system import LabelBatch, System, as_labelled
 from jaxloc.systems.volumes import fully_convolutional
 from jaxloc.types import Observations, Params
@@ -20,6 +21,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
+    "preseis": preseis,
 }
 
 
