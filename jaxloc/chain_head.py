@@ -30,12 +30,12 @@ class Link(NamedTuple):
 
 
 def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
-    """A joint density by the chain rule: p(hypocentre) p(magnitude | hypocentre) p(extent | hypocentre, magnitude) ...
+    """A joint density by the chain rule: p(hypocentre) p(magnitude | hypocentre) ...
 
-    Raw output is that of the first head, and for each link a function: what it is given, [given], to its raw numbers. The
-    likelihood gives each link the true labels, which is that of the joint density, exactly. Distributions of labels are
-    marginal: each link is told draws of what came before it, never a mean, and their mixture is its answer. Draws are
-    the same for all events, so that nothing is random.
+    Raw output is that of the first head, and for each link a function: what it is given, [given], to its raw numbers.
+    The likelihood gives each link the true labels: it is that of the joint density, exactly. Distributions of labels
+    are marginal: each link is told draws of what came before it, never a mean, and their mixture is its answer. Draws
+    are the same for all events, so that nothing is random.
 
     Args:
         first: head of the "hypocentre".
@@ -62,7 +62,7 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
         for key, link, read in zip(keys[1:], links, raw[1], strict=True):
             if missing := [given.name for given in link.given if given.name not in drawn]:
                 raise ValueError(f"a link is given {missing[0]!r}, but before it there are {', '.join(drawn)}")
-            told = jnp.concatenate([_standard(drawn[given.name], given) for given in link.given], -1)
+            told = jnp.concatenate([_standard(jnp.asarray(drawn[given.name]), given) for given in link.given], -1)
             each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(told)
             for (name, normal), of_name in zip(each.items(), jax.random.split(key, len(each)), strict=True):
                 drawn[name] = dist.Normal(*normal).sample(of_name)

@@ -259,5 +259,5 @@ def _over_time(axes: Axes, rows: Sequence[Row], name: str, colour: str, label: s
     time_s = [row["elapsed_s"] for row in rows]
     axes.plot(time_s, [row[name] for row in rows], "o-", color=colour, linewidth=1.5, markersize=4, label=label)
     if f"{name}_low" in rows[0]:
-        ends = ([row[f"{name}_{end}"] for row in rows] for end in ("low", "high"))
-        axes.fill_between(time_s, *ends, color=colour, alpha=0.15, linewidth=0)
+        low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("low", "high"))
+        axes.fill_between(time_s, low, high, color=colour, alpha=0.15, linewidth=0)

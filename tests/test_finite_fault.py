@@ -73,7 +73,7 @@ def test_windows_have_unit_energy_and_end_as_low_as_stated():
 
 @pytest.mark.slow
 def test_scenarios_shake_more_the_larger_and_nearer_they_are():
-    """Two scenarios a time in the order of numbers, labelled whole; shaking grows with magnitude and falls with distance."""
+    """The same by number whatever is made with them, with their first pick at a set time; shaking grows with size."""
     scenarios = Scenarios(FaultZone(trace_km()), Recording(20.0, 200, (0.1, 8.0)))
     make = lambda first: marmara_scenarios(jax.random.key(0), scenarios, default_model(), 40, {"train": 40}, first)
     batch = make(0).take(np.arange(40))

@@ -55,8 +55,8 @@ class FaultZone(NamedTuple):
 class Rupture(NamedTuple):
     """One earthquake. Places are east, north and depth in km, times count from its beginning.
 
-    `ends_km` are the two ends as distances along the trace; `corner_hz` of the S waves of subfaults, and of a point source
-    of the same moment.
+    `ends_km` are the two ends as distances along the trace; corner frequencies are those of the S waves of subfaults,
+    and of a point source of the same moment.
     """
 
     hypocentre_km: Float[Array, "3"]
@@ -99,7 +99,7 @@ def draw_rupture(key: PRNGKeyArray, zone: FaultZone) -> Rupture:
 
 
 def rupture_size_km(scatter: Float[Array, "2"], magnitude: Float[Array, ""], zone: FaultZone) -> Float[Array, "2"]:
-    """Length and width for standard normal scatter; never longer than the fault, nor wider than brittle or than long."""
+    """Length and width for standard normal scatter; never longer than the fault, nor wider than what is brittle."""
     length_km = 10 ** (LENGTH[0] + LENGTH[1] * magnitude + LENGTH_SD * scatter[0])
     width_km = 10 ** (WIDTH[0] + WIDTH[1] * magnitude + WIDTH_SD * scatter[1])
     length_km = jnp.minimum(length_km, 0.95 * arc_lengths_km(zone.trace_km)[-1])

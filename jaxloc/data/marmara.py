@@ -46,8 +46,8 @@ TRACE_DEG = ((40.74, 27.30), (40.81, 27.65), (40.84, 28.0), (40.87, 28.45), (40.
 class Scenarios(NamedTuple):
     """All that is assumed of the scenarios and of how they are recorded.
 
-    Records begin `lead_s` before the first pick, as those of a system do that keeps what came before a trigger. Picks of P
-    err by a standard deviation that is log-uniform over `pick_sd_s`, and say so.
+    Records begin `lead_s` before the first pick, as those of a system do that keeps what came before a trigger. Picks
+    of P err by a standard deviation that is log-uniform over `pick_sd_s`, and say so.
     """
 
     zone: FaultZone

@@ -42,7 +42,7 @@ def so_far(event: Batch, elapsed_s: Float[Array, ""]) -> Batch:
 
 
 def at_times(dataset: Dataset, elapsed_s: Sequence[float]) -> Dataset:
-    """Each event at each of these times after its first trigger, named by event and time; all times of the first event first.
+    """Each event at each of these times after its first trigger, named by event and time, event by event.
 
     Raises:
         ValueError: where a time is not positive.

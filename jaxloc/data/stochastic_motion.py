@@ -1,8 +1,8 @@
 """Ground motion of a finite fault by the stochastic method (Boore 1983; Beresnev & Atkinson 1997, FINSIM), P and S.
 
-Each subfault sends windowed noise with the spectrum of its source, path and site to each station, once as P and once as
-S; they add up with the delays of rupture and travel. What is not there: directions of motion of single rays, coda, surface
-waves, ground that yields under strong shaking.
+Each subfault sends windowed noise with the spectrum of its source, path and site to each station, once as P and once
+as S; they add up with the delays of rupture and travel. What is not there: directions of motion of single rays, coda,
+surface waves, ground that yields under strong shaking.
 """
 
 import math

@@ -1,28 +1,31 @@
 """PreSEIS (Boese, Wenzel & Erdik 2008): three chained networks that say more every half second after the first trigger.
 
-M. Boese, F. Wenzel & M. Erdik, PreSEIS: a neural network-based approach to earthquake early warning for finite faults,
-Bulletin of the Seismological Society of America 98(1), 366-382. Each network has one hidden layer. The first reads by how
-much later than the first station each other one triggered and gives the hypocentre; the second reads that and the cumulative
-absolute velocity (the integral of acceleration, without its sign, from a station's trigger on) and gives the magnitude; the
-third reads all of these and gives the extent of the rupture. A station that has not triggered is coded by the time that has
-passed, the least that its delay can be.
+M. Boese, F. Wenzel & M. Erdik, PreSEIS: a neural network-based approach to earthquake early warning for finite
+faults, Bulletin of the Seismological Society of America 98(1), 366-382. Each network has one hidden layer. The first
+reads by how much later than the first station each other one triggered, and gives the hypocentre; the second reads that
+and the cumulative absolute velocity (the integral of acceleration without its sign, from a station's trigger on) and
+gives the magnitude; the third reads all of these and gives the extent of the rupture. A station that has not triggered
+is coded by the time that has passed, the least that its delay can be.
 
 What this network gives of the second and third is a function of what came before in the chain: whoever locates hands it
 draws of the hypocentre, and whoever trains it the true one (`jaxloc.chain_head.chain`).
 
-Not published, or not found, and chosen here, in both forms: hidden sizes, tanh, scales of inputs; acceleration is that of
-ground velocity between two samples, all components together, so it reaches as high as the records' rate does.
+Not published, or not found, and chosen here, in both forms: hidden sizes, tanh, scales of inputs; acceleration is that
+of ground velocity between two samples, all components together, so it reaches as high as the records' rate does.
 
-Differs from the paper, with `published=True` (a set of weights for each of 30 time steps, late stations by the time alone):
+Differs from the paper, with `published=True` (weights for each of 30 time steps, late stations by the time alone):
 
 * Output: as many numbers as heads want, for distributions, not for values under a squared error.
 * The second and third network are given draws of what came before them, not its one estimate.
 
 Differs besides, as it is by default (`published=False`):
 
-* One set of weights for all times, with the time since the first trigger as an input, so that neighbouring times learn from
-  one another: a few hundred scenarios are few for 30 networks.
+* One set of weights for all times, with the time since the first trigger as an input, so that neighbouring times learn
+  from one another: a few hundred scenarios are few for 30 networks.
 * Whether a station has triggered is an input beside its delay, and a dead station is not one that waits.
+* The second and third network read stations in the order in which they triggered, with the time since, the velocity of
+  each one's first half second beside that so far, its distance from the given hypocentre and how far east of it it is.
+  They have a linear path past the hidden layer: magnitude is nearly linear in logarithms of shaking and of distance.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -93,8 +96,9 @@ def readings(observations: Observations) -> Readings:
 
 
 def encoded(seen: Readings, encoding: str) -> Float[Array, " number"]:
-    """Delays of all stations as one vector, in units of `LATE_SCALE_S`; stations that have not triggered are "bound" to be
-    later than now, with a "mask" beside them or without, or at "zero".
+    """Delays of all stations as one vector, in units of `LATE_SCALE_S`.
+
+    Stations that have not triggered are "bound" to be later than now, with a "mask" beside or without, or at "zero".
     """
     waiting_s = jnp.where(seen.alive | (encoding == "bound"), seen.elapsed_s, 0.0)
     late_s = jnp.where(seen.triggered, seen.late_s, 0.0 if encoding == "zero_mask" else waiting_s)

@@ -1,7 +1,7 @@
 """Early warning against time: python -m jaxloc.studies.preseis RUN --output FOLDER.
 
-Events that a run has not seen are located with what is there so far, at several times after their first trigger. Of each
-time stand errors, scores and the share of truths within what is stated, beside those of one who knows the training
+Events that a run has not seen are located with what is there so far, at several times after their first trigger. Of
+each time stand errors, scores and the share of truths within what is stated, beside those of one who knows the training
 catalogue alone; all with 95 % intervals over events.
 """
 
