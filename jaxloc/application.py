@@ -96,10 +96,12 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     """The run as it is, or made to search around other stations, with another velocity model.
 
     A data set that has stations of the run is searched as in training. Elsewhere, the region is that of the stations
-    with a margin, depth is free, and station delays do not count.
+    with a margin, depth is free, and station delays do not count. A network whose answers move with the stations
+    (set_transformer, station_graph) has no region: only what it is compared with changes.
 
     Raises:
-        ValueError: where a network of fixed geometry is asked to work elsewhere.
+        ValueError: where a network of fixed geometry is asked to work elsewhere, or one that has no velocity model is
+            given one.
     """
     blueprint = fitted.blueprint
     shared = {s.code for s in dataset.stations} & {s.code for s in blueprint.stations}
@@ -108,7 +110,13 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     if not fitted.system.any_station:
         raise ValueError(
             f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training "
-            "alone; train one of network=arrivals to use other stations or velocity models"
+            "alone; train one of network=arrivals to use other stations or velocity models, or of set_transformer or "
+            "station_graph to use other stations"
+        )
+    if velocity is not None and blueprint.network["name"] != "arrivals":
+        raise ValueError(
+            f"the network {blueprint.network['name']} has learnt travel times from its training events and can use no "
+            f"velocity model: leave out {velocity}, or train one of network=arrivals"
         )
     model = blueprint.velocity if velocity is None else read_velocity(velocity)
     moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)

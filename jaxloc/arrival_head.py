@@ -10,7 +10,7 @@ from jax.scipy.special import ndtr
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from jaxloc.arrival_physics import Arrivals, hypocentre_lattice, posterior_of
+from jaxloc.arrival_physics import Arrivals, Readings, WithReadings, hypocentre_lattice, posterior_of
 from jaxloc.distributions import Components, HypocentreMixture, gaussian_mixture
 from jaxloc.lattice import LogDensity, Region, Search
 from jaxloc.types import Head, Labels
@@ -74,8 +74,28 @@ def arrivals(
     return Head((), lambda raw: {"hypocentre": mixture(raw, sizes)}, log_likelihood)
 
 
+def beside(
+    head: Head, *, arrival_weight: float = 1.0, hypocentre_weight: float = 1.0, label_sd_s: float = 0.05
+) -> Head:
+    """A head of flat raw numbers, for a network that also reads arrivals on its way (`WithReadings`).
+
+    Labelled arrival times teach it to read; the distributions are those of the head. Weights and the labels' error
+    are as in `arrivals`.
+    """
+
+    def log_likelihood(raw: WithReadings, labels: Labels) -> Float[Array, ""]:
+        total = jnp.zeros(())
+        if arrival_weight and "arrivals" in labels:
+            total += arrival_weight * _arrival_log_likelihood(raw.readings, *labels["arrivals"], label_sd_s)
+        if hypocentre_weight:
+            total += hypocentre_weight * head.log_likelihood(raw.raw, labels)
+        return total
+
+    return Head(head.size, lambda raw: head.distribution(raw.raw), log_likelihood)
+
+
 def _arrival_log_likelihood(
-    raw: Arrivals, arrival_s: Float[Array, "station phase"], mask: Array, label_sd_s: float
+    raw: Arrivals | Readings, arrival_s: Float[Array, "station phase"], mask: Array, label_sd_s: float
 ) -> Float[Array, ""]:
     """Cross-entropy to each labelled time with its error; a labelled time outside the record counts as no arrival."""
     samples = raw.log_mass.shape[-1] - 1

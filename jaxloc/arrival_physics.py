@@ -42,6 +42,21 @@ class Physics(NamedTuple):
     surprises: Float[Array, ""]
 
 
+class Readings(NamedTuple):
+    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival."""
+
+    log_mass: Float[Array, "station phase sample_and_none"]
+    rate_hz: Float[Array, ""]
+    alive: Float[Array, " station"]
+
+
+class WithReadings(NamedTuple):
+    """Flat raw numbers of a head, and the arrivals that the network read on its way to them."""
+
+    raw: Float[Array, " raw"]
+    readings: Readings
+
+
 class Arrivals(NamedTuple):
     """Arrival densities of one event as a network gives them; the last place of `log_mass` is no arrival."""
 

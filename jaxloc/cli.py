@@ -122,6 +122,7 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jaxloc import configuration, experiment, reporting
+    from jaxloc.forecasts import run as forecasts
 
     config = configuration.load(parsed.experiment, parsed.overrides)
     folder = Path(config["run_dir"])
@@ -140,8 +141,13 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
             progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
 
-        experiment.run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
-    _show(reporting.read_scores(folder), console)
+        forecast = config.get("task") == forecasts.TASK
+        run = forecasts.run if forecast else experiment.run
+        run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
+    if forecast:
+        console.print((folder / "table.md").read_text(), markup=False)
+    else:
+        _show(reporting.read_scores(folder), console)
     console.print(f"run folder: {folder}", markup=False)
 
 
@@ -159,12 +165,14 @@ def _study(parsed: argparse.Namespace, console: "Console") -> None:
 def _show(scores: dict, console: "Console") -> None:
     from jaxloc import reporting
     from jaxloc.label_metrics import label_lines
+    from jaxloc.polar_metrics import polar_lines
 
     about = scores["about"]
-    cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in ("calibrated", "catalogue") if k in scores}
+    others = ("calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
+    cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in others if k in scores}
     console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
     _say_conformal(about, console)
-    for line in label_lines(about.get("labels", {})):
+    for line in (*polar_lines(about.get("polar", {})), *label_lines(about.get("labels", {}))):
         console.print(line, markup=False)
 
 

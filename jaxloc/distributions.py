@@ -224,6 +224,28 @@ def contaminated(parts: Components, share: float | Array, scale: float) -> Compo
     )
 
 
+def heaviest(parts: Components, number: int) -> Components:
+    """The `number` heaviest components of one mixture, and the others as one Gaussian: their mass, mean and covariance.
+
+    A mixture of no more components than that is as it was.
+    """
+    log_weight, mean, scale_tril = parts
+    if log_weight.shape[0] <= number:
+        return parts
+    scale_tril = jnp.broadcast_to(scale_tril, (*mean.shape, mean.shape[-1]))
+    top, index = jax.lax.top_k(log_weight, number)
+    rest = jnp.exp(log_weight).at[index].set(0.0)
+    mass = rest.sum()
+    share = jnp.where(mass > 0, rest, 1.0) / jnp.where(mass > 0, mass, log_weight.shape[0])  # no mass: all of them
+    others = Components(jnp.log(share), mean, scale_tril)
+    log_mass = jnp.log(jnp.maximum(mass, jnp.finfo(mass.dtype).tiny))
+    return Components(
+        jnp.concatenate([top, log_mass[None]]),
+        jnp.concatenate([mean[index], (share @ mean)[None]]),
+        jnp.concatenate([scale_tril[index], jnp.linalg.cholesky(_covariance(others))[None]]),
+    )
+
+
 class Ellipsoid(NamedTuple):
     """Half-lengths of the axes, longest first, and unit vectors along them as columns."""
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -14,17 +15,17 @@ from jaxloc.blueprint import Blueprint, read_blueprint, write_blueprint
 from jaxloc.calibration import Calibration, Stated, stated_by
 from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
-from jaxloc.data.files import write_whole
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.label_metrics import score_labels
-from jaxloc.locators.neural import batched
+from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.polar_metrics import score_polar
 from jaxloc.posteriors import prior_mean, prior_scale, target
+from jaxloc.run_folder import OnStep, Say, claim, fit_stage, read_log
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
-from jaxloc.training import Plan
+from jaxloc.training import Plan, members_of
 from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Target, Weights
 from jaxloc.weight_posteriors import configured, keeps_best
 
-Say = Callable[[str], None]
 Config = Mapping[str, Any]
 CHUNK = 32  # events whose waveforms are in memory at a time
 
@@ -47,9 +48,7 @@ class Stage(NamedTuple):
     target: Target
 
 
-def run(
-    config: Config, folder: Path, say: Say = print, on_step: Callable[[str, int, int, float], None] | None = None
-) -> Path:
+def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
     """Train and score an experiment in a run folder; what is already there is gone on with.
 
     Args:
@@ -62,7 +61,7 @@ def run(
         ValueError: for wrong configurations and data, or a folder of another configuration.
         OSError: where the folder cannot be written.
     """
-    _claim(folder, config)
+    claim(folder, config)
     seed = int(config["seed"])
     sources = open_sources(config["data"], seed)
     stations = len(sources.train.stations)
@@ -72,32 +71,8 @@ def run(
     system = build(blueprint)
     fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
-    evaluate(fitted, sources.dev, folder, str(config["name"]), say)
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
     return folder
-
-
-def _claim(folder: Path, config: Config) -> None:
-    """Make the run folder, or see that it is this configuration's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config, indent=1)  # in the order given: that of the stages counts
-    path = folder / "config.json"
-    if path.exists() and path.read_text() != text:
-        try:
-            changed = _differences(json.loads(path.read_text()), json.loads(text))
-        except json.JSONDecodeError:
-            changed = ["(unreadable)"]
-        raise ValueError(
-            f"{folder} holds a run of another configuration (other: {', '.join(changed[:5])}); "
-            "choose another run_dir=..., or delete the folder"
-        )
-    write_whole(path, text.encode())
-
-
-def _differences(first: Any, second: Any, at: str = "") -> list[str]:
-    if isinstance(first, dict) and isinstance(second, dict):
-        keys = sorted(set(first) | set(second))
-        return [d for k in keys for d in _differences(first.get(k), second.get(k), f"{at}.{k}" if at else k)]
-    return [] if first == second else [at]
 
 
 def _train(
@@ -108,10 +83,12 @@ def _train(
     train: Dataset,
     dev: Dataset,
     say: Say,
-    on_step: Callable[[str, int, int, float], None] | None,
+    on_step: OnStep | None,
 ) -> Fitted:
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
     params = initial(jax.random.key(seed), system, example(blueprint), members)
+    if config.get("start_from"):
+        params = started_from(Path(config["start_from"]), params, blueprint, members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
@@ -122,7 +99,7 @@ def _train(
         if not settings["steps"]:
             continue
         if fitted is not None:
-            params = _members(fitted.method, fitted.state, members)
+            params = members_of(fitted.method, fitted.state, members)
             if config["posterior"]["prior_from"] == before:
                 prior = jax.tree.map(lambda x: x[0], params)
         simulated = settings["data"] == "simulated"
@@ -134,12 +111,37 @@ def _train(
         stage = _stage(config, system, name, settings, len(train), prior, first, seed + number)
         data = practice(config["simulation"], blueprint, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label
-        progress = _fit_stage(folder, stage, params, data, labels, dev, seed + number, say, on_step)
+        progress = _fit_stage(folder, stage, params, data, labels, dev, say, on_step)
         state = training.chosen(progress, stage.plan)
         fitted, before = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"])), name
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
+
+
+def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+    """Weights of a trained run, one draw of its posterior a member, to go on from.
+
+    Raises:
+        ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
+    """
+    _, other = load(folder)
+    theirs, ours = other.blueprint, blueprint
+    if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
+        raise ValueError(
+            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+        )
+    params = members_of(other.method, other.state, members)
+    shapes = [
+        {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
+    ]
+    if differ := sorted(shapes[0].items() ^ shapes[1].items()):
+        raise ValueError(
+            f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
+            f"of the network (theirs: {theirs.network}), and stations where it has parameters of these"
+        )
+    return params
 
 
 def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
@@ -148,12 +150,6 @@ def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -
     prepared, label = system.prepare(first, train, by_network)
     changed = lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape)
     return jax.tree.map(changed, params, prepared, first), label
-
-
-def _members(method: Method, state: State, members: int) -> Params:
-    """Each member's parameters, to start the next stage from."""
-    draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
-    return draw(jax.random.key(0), state)
 
 
 def _stage(
@@ -201,46 +197,15 @@ def _fit_stage(
     data: Dataset,
     label: LabelBatch,
     dev: Dataset,
-    seed: int,
     say: Say,
-    on_step: Callable[[str, int, int, float], None] | None,
+    on_step: OnStep | None,
 ) -> training.Progress:
-    plan, key = stage.plan, jax.random.key(seed)
-    state = jax.jit(stage.method.init)(key, params)
-    kept = checkpoints.manager(folder / "checkpoints" / plan.name)
-    progress = checkpoints.restore(kept, state) or training.start(state)
-    if progress.step:
-        say(f"stage {plan.name}: resumed at step {progress.step} of {plan.steps}")
-    began, before = time.monotonic(), progress.step
-
-    def on_check(now: training.Progress, record: dict[str, Any]) -> None:
-        checkpoints.save(kept, now)
-        with (folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        dev_text = "" if record["dev_loss"] is None else f", held-out loss {record['dev_loss']:.3f}"
-        loss = record["negative_log_likelihood"]
-        say(f"stage {plan.name}: step {now.step} of {plan.steps}, loss {loss:.3f}{dev_text}")
-
     def take(index: np.ndarray) -> Batch:
         return label(index, data.take(index))
 
-    judge = None
-    if plan.keep_best:
-        judge = training.held_out_loss(stage.method, stage.target, dev, 4)
-    progress = training.fit(
-        key,
-        stage.method,
-        progress,
-        plan,
-        len(data),
-        take,
-        judge,
-        on_check,
-        lambda step, loss: on_step(plan.name, step, plan.steps, loss) if on_step else None,
-    )
-    if progress.step > before:
-        say(f"stage {plan.name}: done in {time.monotonic() - began:.0f} s")
-    return progress
+    plan = stage.plan
+    judge = training.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
+    return fit_stage(folder, plan, stage.method, params, len(data), take, judge, say, on_step)
 
 
 def load(folder: Path) -> tuple[Config, Fitted]:
@@ -295,7 +260,7 @@ def _prior_of(config: Config, folder: Path, params: Params, system: System, trai
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
     if progress is None:
         raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
-    return jax.tree.map(lambda x: x[0], _members(stage.method, training.chosen(progress, stage.plan), members))
+    return jax.tree.map(lambda x: x[0], members_of(stage.method, training.chosen(progress, stage.plan), members))
 
 
 def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
@@ -356,10 +321,12 @@ def evaluate(
     name: str,
     say: Say = print,
     calibration: Calibration | None = None,
+    baselines: Mapping[str, LocateEvent] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
-    With a calibration, events are written as it states them, and its score card stands beside that of the run.
+    With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
+    do those of `baselines`, locators without weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -374,6 +341,7 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": reporting.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
+    locators |= {name: _without_weights(locate, dataset) for name, locate in baselines.items()}
     cards, scores = reporting.score(locators, truth)
     about = {
         "name": name,
@@ -383,10 +351,19 @@ def evaluate(
         "lost": lost,
         "conformal": reporting.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),
+        "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
     }
     reporting.write_scores(folder, cards, about)
     reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))
     return cards
+
+
+def _without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
+    """All events of a data set, located by what is the same whatever the weights."""
+    locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
+    parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]
+    found = [locator(jax.random.key(0), part.observations) for part in parts]
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
@@ -394,15 +371,3 @@ def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
     if calibration is None:
         return Stated(located.posterior)
     return stated_by(calibration, located.posterior, located.batch.observations, located.features)
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of a run's log; a last line cut short is left out."""
-    path = folder / "log.jsonl"
-    records = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records

@@ -8,11 +8,13 @@ import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
-from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.data.finite_fault import FaultZone
+from jaxloc.data.groningen import buried, groningen
 from jaxloc.data.marmara import Scenarios, marmara_scenarios, trace_km
-from jaxloc.data.records import taken_by
+from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
+from jaxloc.data.simulated_networks import Variety, simulated_networks
 from jaxloc.data.simulated_picks import Picking, simulated_picks
 from jaxloc.data.sources import around
 from jaxloc.data.synthetic import (
@@ -28,7 +30,7 @@ from jaxloc.data.synthetic import (
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
-KINDS = ("seisbench", "simulated", "simulated_picks", "finite_fault")
+SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
 
 
@@ -42,10 +44,16 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
+    With `records.one_station` only events that are not learnt from are seen by one station each: training has each
+    record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
+
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
-    return Sources(*(taken_by(data.get("records", {}), part) for part in _events(data, seed)))
+    train, dev = _events(data, seed)
+    records = dict(data.get("records", {}))
+    sources = Sources(taken_by(records | {"one_station": False}, train), taken_by(records, dev))
+    return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:
@@ -61,11 +69,14 @@ def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated_picks":
         train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
         return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
+    if data["kind"] == "simulated_networks":
+        train = _at_networks(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_networks(data, seed, int(data["num_dev"]), _apart(len(train), data), "dev"))
     if data["kind"] == "finite_fault":
         shares = {"train": int(data["num_train"]), "dev": int(data["num_dev"])}
         whole = _scenarios(data, seed, 0, shares)
         return Sources(*(select(whole, np.flatnonzero([e.split == s for e in whole.events])) for s in shares))
-    raise ValueError(f"data.kind must be one of {', '.join(KINDS)}, got {data['kind']!r}")
+    raise ValueError(f"data.kind must be seisbench or one of {', '.join(SIMULATED)}, got {data['kind']!r}")
 
 
 def _held_out(whole: Dataset, number: int) -> Sources:
@@ -98,6 +109,8 @@ def _read(data: Mapping[str, Any], split: str) -> Dataset:
         bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
         pick_columns=dict(data["pick_columns"]),
         memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
+        gain_m_s=float(data.get("gain_m_s", 1.0)),
     )
 
 
@@ -111,10 +124,12 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
 def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
     """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
 
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for.
+
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
     """
-    if data["kind"] not in KINDS[1:]:
+    if data["kind"] not in SIMULATED:
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
@@ -125,9 +140,40 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_picks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_picked_network(data, seed, number, first, "fresh")
+    if data["kind"] == "simulated_networks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_networks(data, seed, number, _apart(first, data), "fresh")
     if data["kind"] == "finite_fault":
         return _scenarios(data, seed, round_, {"fresh": number})
-    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    records = dict(data.get("records", {}))
+    fresh = taken_by(
+        {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+    )
+    fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
+
+
+def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
+    model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
+    scenarios = Scenarios(zone, recording)
+    return marmara_scenarios(jax.random.key(seed), scenarios, model, sum(splits.values()), splits, first)
+
+
+def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    known: dict[str, Any] = {name: data[name] for name in Variety._fields if name in data}
+    variety = Variety()._replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
+    model, key = velocity_model(data["velocity"]), jax.random.key(seed)
+    return held(simulated_networks(key, variety, model, recording, number, split, first))
+
+
+def _apart(first: int, data: Mapping[str, Any]) -> int:
+    """The first event, from `first` on, of a network that no event before has: splits share no network."""
+    each = int(data["events_each"])
+    return -(-first // each) * each
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
@@ -135,15 +181,6 @@ def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: i
     stations = random_network(key_network, data["num_stations"], data["aperture_km"])
     model = velocity_model(data["velocity"])
     return simulated_picks(key_events, picking_of(data), model, stations, DEFAULT_FRAME, number, split, first)
-
-
-def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:
-    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
-    zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
-    model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
-    return marmara_scenarios(
-        jax.random.key(seed), Scenarios(zone, recording), model, sum(splits.values()), splits, first
-    )
 
 
 def picking_of(data: Mapping[str, Any]) -> Picking:
@@ -157,12 +194,22 @@ def _at_simulated_network(
     data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
 ) -> Dataset:
     key_network, key_events = jax.random.split(jax.random.key(seed))
-    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    simulation, stations = _preset(data, random_network(key_network, data["num_stations"], data["aperture_km"]))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
-    simulation = quick_start(data["half_width_km"], tuple(data["depth_km"]))._replace(recording=recording)
+    simulation = simulation._replace(recording=recording)
     # One key for all rounds: the ground under the stations comes of it too, and that must stay what it is.
     first = round_ * LONGEST_ROUND
     return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits, first)
+
+
+def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Simulation, tuple[Station, ...]]:
+    """The region that simulated data name, and stations as they stand there."""
+    name, depth_km = data.get("preset", "general"), tuple(data["depth_km"])
+    if name == "general":
+        return quick_start(data["half_width_km"], depth_km), stations
+    if name == "groningen":
+        return groningen(depth_km, float(data["speed_factor"])), buried(stations)
+    raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
 
 
 def select(dataset: Dataset, index: np.ndarray) -> Dataset:
@@ -219,14 +266,22 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
 def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
     """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
 
+    With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
+    station, which learn from records anywhere.
+
     Raises:
         ValueError: for a preset that does not exist.
     """
+    if settings["preset"] == "network":
+        data = dict(settings) | {"rate_hz": blueprint.rate_hz}
+        whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
+        return taken_by(settings["records"], held(whole))
     known = blueprint.catalogue.known[:, :3].all(-1)
     places = blueprint.catalogue.hypocentres[known, :3]
     presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
     if settings["preset"] not in presets:
-        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {', '.join(presets)}")
+        names = ", ".join([*presets, "network"])
+        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {names}")
     simulation = presets[settings["preset"]](places)
     recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
     spread = tuple(settings["spread_km"])

@@ -15,7 +15,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxloc.distributions import Components, HypocentreMixture, components, gaussian_mixture, triangular
+from jaxloc.distributions import Components, HypocentreMixture, components, gaussian_mixture, heaviest, triangular
 from jaxloc.types import COORDINATES, Head, Label, Labels
 
 SIZE = len(COORDINATES)
@@ -334,39 +334,20 @@ def _cross_entropy(
     return (jnp.exp(_outer_sum(label)) * (weight - _outer_sum(size))).sum()
 
 
-class _Parts(NamedTuple):
-    """Components in space alone: log-weights, means and Cholesky factors of covariances."""
-
-    log_weight: Float[Array, " component"]
-    mean: Float[Array, "component 3"]
-    scale_tril: Float[Array, "component 3 3"]
-
-
-def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: int) -> _Parts:
+def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: int) -> Components:
     """The heaviest voxels, and the others as one Gaussian with their mass, mean and covariance."""
     centres = np.stack(np.meshgrid(*grid.centre_km, indexing="ij"), -1).reshape(-1, 3)
     sds = np.stack(np.meshgrid(*grid.width_km, indexing="ij"), -1).reshape(-1, 3) * SMOOTHING
-    flat = log_weight.ravel()
-    if flat.size <= number:
-        return _Parts(flat, jnp.asarray(centres), jnp.asarray(sds)[:, None] * jnp.eye(3))
-    top, index = jax.lax.top_k(flat, number)
-    chosen = _Parts(top, jnp.asarray(centres)[index], jnp.asarray(sds)[index][:, None] * jnp.eye(3))
-    rest = jnp.exp(flat).at[index].set(0.0)
-    mass = rest.sum()
-    share = jnp.where(mass > 0, rest, 1.0) / jnp.where(mass > 0, mass, flat.size)  # no mass: the whole grid
-    mean = share @ centres
-    apart = centres - mean
-    covariance = (share[:, None] * apart).T @ apart + jnp.diag(share @ sds**2)
-    log_mass = jnp.log(jnp.maximum(mass, jnp.finfo(mass.dtype).tiny))
-    return _append(chosen, log_mass, mean, jnp.linalg.cholesky(covariance))
+    kernels = jnp.asarray(sds)[:, None] * jnp.eye(3)
+    return heaviest(Components(log_weight.ravel(), jnp.asarray(centres), kernels), number)
 
 
-def _append(parts: _Parts, log_weight: Array, mean: Array, scale_tril: Array) -> _Parts:
-    one = _Parts(log_weight, mean, scale_tril)
-    return _Parts(*(jnp.concatenate([many, new[None]]) for many, new in zip(parts, one, strict=True)))
+def _append(parts: Components, log_weight: Array, mean: Array, scale_tril: Array) -> Components:
+    one = Components(log_weight, mean, scale_tril)
+    return Components(*(jnp.concatenate([many, new[None]]) for many, new in zip(parts, one, strict=True)))
 
 
-def _with_origin(parts: _Parts, mean_s: float, sd_s: float) -> HypocentreMixture:
+def _with_origin(parts: Components, mean_s: float, sd_s: float) -> HypocentreMixture:
     number = parts.log_weight.shape[0]
     mean = jnp.concatenate([parts.mean, jnp.full((number, 1), mean_s, parts.mean.dtype)], -1)
     scale_tril = jnp.zeros((number, SIZE, SIZE), mean.dtype).at[:, :3, :3].set(parts.scale_tril)

@@ -80,6 +80,34 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
     return Head(2, lambda raw: {name: normal(raw)}, log_likelihood)
 
 
+def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> Head:
+    """A number as a softmax over bins of equal width, from one raw number each.
+
+    A bin is a normal about its middle with a standard deviation of half its width: equal bins then make a density flat
+    within 5 %.
+
+    Raises:
+        ValueError: where the ends are not ordered, or there are fewer than two bins.
+    """
+    if not (-math.inf < low < high < math.inf and num_bins > 1):
+        raise ValueError(f"{name} must have low < high and two bins or more, got {low}, {high} and {num_bins}")
+    width = (high - low) / num_bins
+    middle = low + width * (np.arange(num_bins, dtype=np.float32) + 0.5)
+
+    def mixture(raw: Float[Array, " bin"]) -> dist.Distribution:
+        bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / 2))
+        return dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)
+
+    def log_likelihood(raw: Float[Array, " bin"], labels: Labels) -> Float[Array, ""]:
+        if name not in labels:
+            return jnp.zeros((), raw.dtype)
+        value, mask = labels[name]
+        density: Array = mixture(raw).log_prob(jnp.where(mask, value, low))
+        return jnp.where(mask, density, 0.0)
+
+    return Head(num_bins, lambda raw: {name: mixture(raw)}, log_likelihood)
+
+
 def joint(*parts: Head) -> Head:
     """Several heads side by side on one raw vector, in their order: labels independent given the network's output.
 

@@ -43,10 +43,12 @@ def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> di
     for name, stated in posteriors.items():
         if name not in labels:
             continue
-        known = np.asarray(labels[name].mask, bool)
-        if not known.any():
+        value, known = np.asarray(labels[name].value, float), np.asarray(labels[name].mask, bool)
+        if known.ndim == 2 and known.shape[1] == 1:  # of the only station
+            value, known = value[:, 0], known[:, 0]
+        if known.ndim > 1 or not known.any():
             continue
-        truth = np.asarray(labels[name].value, float)[known]
+        truth = value[known]
         kept = type(stated)(*(np.asarray(x, float)[known] for x in stated))  # pyright: ignore[reportArgumentType]
         cards[name] = _number(kept, truth) if isinstance(kept, Number) else _classes(kept, truth.astype(int))
     return cards
@@ -67,14 +69,16 @@ def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
     ordinary = crps_normal(np.full_like(truth, truth.mean()), np.full_like(truth, max(truth.std(), 1e-9)), truth)
     return {
         "number": len(truth),
-        "bias": _mean(error),
-        "mae": _mean(np.abs(error)),
-        "stated": _mean(sd),
-        "crps": _mean(crps_normal(mean, sd, truth)),
-        "crps_climatology": _mean(ordinary),
-        "nll": _mean(0.5 * z**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)),
-        "coverage": {f"{100 * p:.0f}": _mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS},
-        "epistemic_share": _mean(np.asarray(stated.epistemic) / variance),
+        "bias": resampled_mean(error),
+        "mae": resampled_mean(np.abs(error)),
+        "stated": resampled_mean(sd),
+        "crps": resampled_mean(crps_normal(mean, sd, truth)),
+        "crps_climatology": resampled_mean(ordinary),
+        "nll": resampled_mean(0.5 * z**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)),
+        "coverage": {
+            f"{100 * p:.0f}": resampled_mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS
+        },
+        "epistemic_share": resampled_mean(np.asarray(stated.epistemic) / variance),
     }
 
 
@@ -85,13 +89,13 @@ def _classes(stated: Classes, truth: np.ndarray) -> dict[str, Any]:
     share = np.broadcast_to(one_hot.mean(0), one_hot.shape)
     card = {
         "number": len(truth),
-        "accuracy": _mean((probability.argmax(-1) == truth).astype(float)),
-        "accuracy_climatology": _mean((share.argmax(-1) == truth).astype(float)),
-        "brier": _mean(((probability - one_hot) ** 2).sum(-1)),
-        "brier_climatology": _mean(((share - one_hot) ** 2).sum(-1)),
-        "nll": _mean(-np.log(np.maximum((probability * one_hot).sum(-1), LEAST))),
+        "accuracy": resampled_mean((probability.argmax(-1) == truth).astype(float)),
+        "accuracy_climatology": resampled_mean((share.argmax(-1) == truth).astype(float)),
+        "brier": resampled_mean(((probability - one_hot) ** 2).sum(-1)),
+        "brier_climatology": resampled_mean(((share - one_hot) ** 2).sum(-1)),
+        "nll": resampled_mean(-np.log(np.maximum((probability * one_hot).sum(-1), LEAST))),
         "calibration_error": calibration_error(probability.max(-1), probability.argmax(-1) == truth),
-        "mutual_information_nats": _mean(np.asarray(stated.mutual_information_nats)),
+        "mutual_information_nats": resampled_mean(np.asarray(stated.mutual_information_nats)),
     }
     if probability.shape[-1] == 2 and 0 < truth.mean() < 1:
         card["auroc"] = auroc(probability[truth == 0, 1], probability[truth == 1, 1])
@@ -104,7 +108,8 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, num_bins: int =
     return float(sum(abs(confidence[i].sum() - right[i].sum()) for i in order) / len(confidence))
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
+def resampled_mean(values: np.ndarray) -> dict[str, float]:
+    """A mean with its interval over resampled events."""
     rng = np.random.default_rng(SEED)
     resampled = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.percentile(resampled, [2.5, 97.5])

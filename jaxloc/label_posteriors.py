@@ -62,6 +62,20 @@ def averaged(draws: LabelPosterior) -> LabelPosterior:
     return middle._replace(mutual_information_nats=jnp.maximum(apart, 0.0))  # rounding may take it below
 
 
+def pooled(stations: LabelPosterior, alive: Float[Array, " station"]) -> LabelPosterior:
+    """What one draw of weights says by all living stations (`alive` 1): the mean of their distributions.
+
+    Where stations differ, that is no matter of weights: it is aleatoric.
+    """
+    share = alive / jnp.maximum(alive.sum(), 1)
+    share = jnp.where(alive.sum() > 0, share, 1 / alive.shape[0])
+    if isinstance(stations, Number):
+        mean = share @ stations.mean
+        return Number(mean, jnp.zeros_like(mean), share @ (stations.aleatoric + (stations.mean - mean) ** 2))
+    probability = share @ stations.probability
+    return Classes(probability, jnp.zeros_like(share[0]), _entropy(probability))
+
+
 def named(others: dict[str, LabelPosterior], event: int) -> dict[str, float]:
     """What is told of one event's labels, by name and unit; of two classes the probability of the second, "yes"."""
     found: dict[str, float] = {}

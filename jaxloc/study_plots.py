@@ -177,6 +177,30 @@ def _lines(
     save(path, new)
 
 
+def elapsed(path: Path, rows: Sequence[Row], title: str) -> None:
+    """What an early warning is worth by the time since the first P; the last row has whole records.
+
+    Solid lines are the network's scores; dashed ones those of who knows the catalogue alone, or the nominal coverage.
+    """
+    ticks = [f"{row['elapsed_s']:g}" if np.isfinite(row["elapsed_s"]) else "all" for row in rows]
+    panels = {
+        "hypocentre: energy score (km)": {"energy_km": "catalogue_energy_km"},
+        "magnitude: CRPS": {"magnitude_crps": "magnitude_crps_climatology"},
+        "truths in the 90 % region": {"hypocentre_90": 0.9, "depth_90": 0.9, "magnitude_90": 0.9},
+    }
+    new = figure(10.2, 3.5, title)
+    for axes, (name, lines) in zip(new.subplots(1, len(panels)), panels.items(), strict=True):
+        dress(axes, "seconds since the first P", "", name)
+        for (score, other), colour in zip(lines.items(), CYCLE, strict=False):
+            dashed = [other if isinstance(other, float) else row[other] for row in rows]
+            axes.plot([row[score] for row in rows], "o-", color=colour, markersize=4, label=score.split("_")[0])
+            axes.plot(dashed, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_ylim(0, 1.02 if len(lines) > 1 else None)
+    legend(new.axes[-1], loc="lower right")
+    save(path, new)
+
+
 class Sight(NamedTuple):
     """An event's posterior over two coordinates: a density on a mesh, draws of another posterior, and the truth."""
 

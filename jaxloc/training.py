@@ -14,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxloc.data.augment import Augmentation, augment
 from jaxloc.data.dataset import Dataset
 from jaxloc.devices import on_all, shared_out
-from jaxloc.types import Batch, Method, State, Target
+from jaxloc.types import Batch, Method, Params, State, Target
 
 DEV_CHUNK = 10
 TakeBatch = Callable[[np.ndarray], Batch]
@@ -118,6 +118,12 @@ def fit(
 def chosen(progress: Progress, plan: Plan) -> State:
     """The state that the stage ends with: the best on held-out events, or the last."""
     return progress.best if plan.keep_best else progress.state
+
+
+def members_of(method: Method, state: State, members: int) -> Params:
+    """Each member's parameters, to start the next stage from."""
+    draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
+    return draw(jax.random.key(0), state)
 
 
 def held_out_loss(

@@ -48,6 +48,9 @@ class Label(NamedTuple):
 Labels: TypeAlias = dict[str, Label]
 """By name: "hypocentre" [4] (`COORDINATES`), "arrivals" [station, phase] in s, "magnitude" [], ..."""
 
+AT_STATIONS = ("arrivals", "polarity")
+"""Labels with an axis of stations: arrivals, and the first motion at each station, 1 up and 0 down."""
+
 
 class Batch(NamedTuple):
     """Observations with their labels: one event, or a batch with a leading axis."""

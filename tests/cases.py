@@ -4,6 +4,7 @@ A new one is a new row here; `test_api.py` fails where a table and its registry 
 that nothing is computed at import. Sizes are as small as a test needs.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -12,13 +13,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array
 
-from jaxloc import arrival_head, chain_head, heads, label_heads, posteriors
+from jaxloc import (
+    arrival_head,
+    chain_head,
+    cluster_head,
+    clusters,
+    heads,
+    isotropic_head,
+    label_heads,
+    polar_head,
+    posteriors,
+    ring_head,
+)
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
+from jaxloc.distributions import gaussian_mixture
 from jaxloc.lattice import Region, Search
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import grid_search, neural
-from jaxloc.networks import arrivals, kriegerowski2019, picks, preseis, zhang2020
+from jaxloc.locators import grid_search, neural, single_station, sp_rule
+from jaxloc.networks import (
+    arrivals,
+    convnetquake,
+    convnetquake_ingv,
+    gu2019,
+    janbakhsh2019,
+    kriegerowski2019,
+    mousavi2020,
+    picks,
+    preseis,
+    set_transformer,
+    station_graph,
+    zhang2020,
+    zhang2021,
+)
+from jaxloc.polar_classes import Scale
+from jaxloc.station_by_station import over_stations, placed
+from jaxloc.station_head import Beforehand, numbers, station
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
@@ -30,6 +61,8 @@ CENTRE, SCALE = (3.0, -4.0, 8.0, 2.0), (20.0, 15.0, 5.0, 1.0)
 REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (-2.0, 5.0))
 SIZES = Search((7, 7, 2, 12), (7, 7, 3, 5), 2, (7, 7, 5, 5))
 LOG_PRIOR = log_prior_of(REGION, same_everywhere(8.0, 5.0))
+BEFORE = Beforehand((15.0, 10.0), (8.0, 5.0), (2.0, 1.0))
+PRIOR = gaussian_mixture(jnp.zeros(1), jnp.array([CENTRE]), jnp.diag(jnp.array(SCALE))[None])
 AXES = np.linspace(-20, 20, 6), np.linspace(-15, 15, 5), np.array([0.0, 5.0, 20.0])
 
 
@@ -73,18 +106,47 @@ def _arrivals_network() -> Network:
     return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
 
 
+def _clusters() -> clusters.Clusters:
+    places = np.random.default_rng(0).normal(CENTRE, SCALE, (30, 4)).astype(np.float32)
+    return clusters.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
+
+
+POLAR = polar_head.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8, most=20)
+
+
+def _mousavi_network() -> Network:
+    small = {"features": 4, "blocks": 3, "hidden": 4, "window": 64, "onset": (4, 12), "shake": 6}
+    return mousavi2020.network(numbers(2)[0], azimuth_size=numbers(2)[1], directions=2, **small)
+
+
+def _placed(at: Callable[[Array], Head]) -> Head:
+    return over_stations(placed(at, math.prod(np.atleast_1d(at(jnp.zeros(3)).size))))
+
+
+SMALL = {"width": 8, "channels": (4, 6), "seeds": 2, "rounds": 3}
+
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
-    "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
-    "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
+    "convnetquake": NetworkCase(lambda: convnetquake.network(4, layers=4, width=4, num_stations=STATIONS), None),
+    "convnetquake_ingv": NetworkCase(lambda: convnetquake_ingv.network(sum(POLAR.sizes), layers=4, width=4), None),
+    "janbakhsh2019": NetworkCase(lambda: janbakhsh2019.network(6, width=2, recurrent=3, dense=4, motion=(4, 4)), None),
+    "gu2019": NetworkCase(lambda: gu2019.network(14, width=4, pools=(4, 4), num_stations=STATIONS), (14,)),
     "preseis": NetworkCase(
         lambda: preseis.network(14, centre=CENTRE, scale=SCALE, links=((3, 2),), hidden=4, num_stations=STATIONS), None
     ),
+    "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
+    "mousavi2020": NetworkCase(_mousavi_network, None),
+    "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
+    "set_transformer": NetworkCase(lambda: set_transformer.network(14, **SMALL, heads=2, blocks=(1, 1)), None),
+    "station_graph": NetworkCase(lambda: station_graph.network(14, **SMALL, neighbours=3, layers=(1, 1)), None),
     "zhang2020": NetworkCase(lambda: zhang2020.network((5, 4, 2), width=2, num_stations=STATIONS), (5, 4, 2)),
+    "zhang2021": NetworkCase(lambda: zhang2021.network((5, 4, 2), width=2, num_stations=STATIONS), (5 * 4 * 2 + 2,)),
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
+    "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
+    "beside": lambda: arrival_head.beside(HEADS["moved"]()),
     "chain": lambda: chain_head.chain(
         heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
         [
@@ -96,13 +158,21 @@ HEADS: dict[str, Callable[[], Head]] = {
         4,
     ),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
+    "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
+    "record": lambda: _placed(ring_head.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 1.0)),
+    "station": lambda: _placed(station(BEFORE, 2)),
     "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
+    "polar": lambda: over_stations(polar_head.polar_classes(POLAR, (2.0, 1.0))),
     "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+    "volume and magnitude": lambda: label_heads.joint(
+        heads.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
+    ),
 }
 
 LABEL_HEADS: dict[str, Callable[[], Head]] = {
+    "binned": lambda: label_heads.binned(0.0, 5.0, 4),
     "categorical": lambda: label_heads.categorical(3, "polarity"),
     "number": lambda: label_heads.number(2.0, 1.5, 0.05),
     "joint": lambda: label_heads.joint(
@@ -113,10 +183,18 @@ LABEL_HEADS: dict[str, Callable[[], Head]] = {
 # Which head reads which network's output, where this is not any head at all.
 PAIRS = {
     "arrivals": ("arrivals",),
-    "kriegerowski2019": ("gaussian",),
-    "picks": ("moved",),
+    "convnetquake": ("clusters",),
+    "convnetquake_ingv": ("polar",),
+    "janbakhsh2019": ("record",),
+    "gu2019": ("gaussian", "isotropic"),
     "preseis": ("chain",),
+    "kriegerowski2019": ("gaussian",),
+    "mousavi2020": ("station",),
+    "picks": ("moved",),
+    "set_transformer": ("beside",),
+    "station_graph": ("beside",),
     "zhang2020": ("volume", "published_volume"),
+    "zhang2021": ("volume and magnitude",),
 }
 
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
@@ -144,6 +222,16 @@ LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
         _arrivals_network(), REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), SIZES
     ),
     "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
+    "single_station": lambda: single_station.single_station(
+        _mousavi_network(), placed(station(BEFORE, 2), sum(numbers(2)) + 4), PRIOR, REGION
+    ),
+    "sp_rule": lambda: sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6),
     "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
 }
-LOCATOR_NETWORKS = {"arrivals": "arrivals", "grid_search": "kriegerowski2019", "neural": "kriegerowski2019"}
+LOCATOR_NETWORKS = {
+    "arrivals": "arrivals",
+    "grid_search": "kriegerowski2019",
+    "neural": "kriegerowski2019",
+    "single_station": "mousavi2020",
+    "sp_rule": "kriegerowski2019",
+}

@@ -179,3 +179,28 @@ def test_the_same_key_gives_the_same_event_and_waveforms_are_needed():
     for each in (Augmentation(later_s=1.0), Augmentation(noise=1.0), Augmentation(drop_stations=0.5)):
         with pytest.raises(ValueError, match="waveforms is None"):
             augment(jax.random.key(0), each, bare)
+
+
+def test_a_turn_keeps_distances_and_what_moves_towards_a_station():
+    """Whatever is along the way from the event to a station is along it afterwards; verticals stay."""
+    one = event(noise=1.0)
+    value = one.labels["hypocentre"].value
+    radial = lambda seen, source: jnp.einsum("...sc,...sct->...st", seen.station_km[..., :2] - source[..., None, :2],
+                                             seen.waveforms[..., :0:-1, :])  # fmt: skip
+    many = over_keys(Augmentation(turn=True), one)
+    moved = many.labels["hypocentre"].value
+    np.testing.assert_allclose(
+        radial(many.observations, moved),
+        np.broadcast_to(radial(one.observations, value), (60, STATIONS, SAMPLES)),
+        rtol=1e-3, atol=0.5,
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        many.observations.waveforms[:, :, 0], np.stack([one.observations.waveforms[:, 0]] * 60)
+    )
+    np.testing.assert_allclose(np.hypot(*moved[:, :2].T), np.hypot(*value[:2]), rtol=1e-5)
+    assert not np.asarray(many.observations.waveforms[:, 2, 1:]).any()
+    angle = np.arctan2(moved[:, 1], moved[:, 0])
+    assert angle.min() < -1
+    assert angle.max() > 1
+    mirrored = np.sign(np.cross(moved[:, :2], many.observations.station_km[:, 4, :2]))
+    assert set(mirrored) == {-1.0, 1.0}

@@ -235,6 +235,46 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     assert "No space left on device" in capsys.readouterr().err
 
 
+def test_only_weights_of_the_same_network_can_be_started_from(finished):
+    _, fitted = experiment.load(finished)
+    own = experiment.draw_of(fitted)
+    blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
+    start = lambda blueprint, like=blank: experiment.started_from(finished, like, blueprint, 1)
+    assert jax.tree.structure(start(fitted.blueprint)) == jax.tree.structure(own)
+    with pytest.raises(ValueError, match=r"holds arrivals at 10 Hz, this experiment has picks at 10 Hz"):
+        start(fitted.blueprint._replace(network={"name": "picks"}))
+    with pytest.raises(ValueError, match=r"this experiment has arrivals at 20 Hz"):
+        start(fitted.blueprint._replace(rate_hz=20.0))
+    with pytest.raises(ValueError, match=r"weights of other shapes .*'kernel'"):
+        start(fitted.blueprint, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank))
+    with pytest.raises(ValueError, match="is no trained run"):
+        experiment.started_from(finished / "nothing", blank, fitted.blueprint, 1)
+
+
+@pytest.mark.slow
+def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_saw(tmp_path, labelled, capsys):
+    """Trained for a moment on simulated networks, scored at stations of another data set, then started from."""
+    small = ["network.width=8", "network.channels=[4,6]", "data.num_samples=320", "data.rate_hz=10.0"]
+    small += ["posterior=point", "stages.learn.steps=4", "stages.weights.steps=0", "stages.learn.checks=1"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    simulated = ["data.num_train=6", "data.num_dev=4", "data.bandpass_hz=[1.0,4.0]", f"run_dir={first}"]
+    assert cli.main(["run", "networks_set_transformer", *small, *simulated]) == 0
+    assert cli.main(["evaluate", str(first), str(labelled), "--output", str(tmp_path / "there")]) == 0
+    about = json.loads((tmp_path / "there" / "scores.json").read_text())["about"]
+    assert about["events"] == 6
+    assert about["lost"] == {}
+    model = tmp_path / "model.csv"
+    model.write_text("depth_km,vp_km_s,vs_km_s\n0,5,3\n")
+    assert cli.main(["evaluate", str(first), str(labelled), "--velocity", str(model)]) == 1
+    assert "can use no velocity model" in capsys.readouterr().err
+    real = [f"data.folder={labelled}", "data.train_split=dev", "data.dev_split=null", "data.held_out=2"]
+    real += ["data.pick_columns={}", f"run_dir={second}", f"start_from={first}", "stages.learn.learning_rate=0"]
+    assert cli.main(["run", "oklahoma_set_transformer", *small, *real]) == 0
+    start, end = (experiment.draw_of(experiment.load(folder)[1]) for folder in (first, second))
+    for before, after in zip(jax.tree.leaves(start), jax.tree.leaves(end), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
 @pytest.mark.slow
 def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
     """A label beside the hypocentre goes from the data set through training into both files."""

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxloc.data.records import at_stations, each_station, taken_by, with_noise
+from jaxloc.data.records import at_stations, each_station, shuffled, taken_by, with_noise
 from jaxloc.data.synthetic import DEFAULT_FRAME, Recording, quick_start, random_network, simulated_dataset
 
 
@@ -55,3 +55,13 @@ def test_noise_has_nothing_to_locate_and_the_size_of_the_traces_beginning(events
     assert (ratio[alive] > 0.4).all()
     assert (ratio[alive] < 2.5).all()
     np.testing.assert_array_equal(both.take(np.array([6])).observations.waveforms[0], noise)  # the same whenever taken
+
+
+def test_shuffled_labels_are_those_of_other_events(events):
+    control, whole = shuffled(events), events.take(np.arange(5))
+    batch = control.take(np.arange(5))
+    np.testing.assert_array_equal(batch.observations.waveforms, whole.observations.waveforms)
+    own, theirs = (np.asarray(x.labels["hypocentre"].value) for x in (whole, batch))
+    assert not np.array_equal(own, theirs)
+    np.testing.assert_array_equal(np.sort(own, 0), np.sort(theirs, 0))
+    np.testing.assert_array_equal(control.take(np.array([2])).labels["hypocentre"].value[0], theirs[2])

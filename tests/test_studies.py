@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxloc import cli, configuration
-from jaxloc.studies import table
+from jaxloc.studies import review, table
 from jaxloc.studies.conditions import conditions, elsewhere, events_to_judge
 from jaxloc.studies.plan import plan, stages_in_common
 
@@ -119,3 +119,24 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
     assert pictures == {"coverage_kriegerowski2019.png", "sharpness.png", "cost.png", "learning.png", "shifts.png"}
     assert cli.main(arguments) == 0
     assert "1 runs, 1 of them there already" in capsys.readouterr().out
+
+
+def test_networks_stand_beside_their_papers_and_the_catalogue():
+    def card(energy):
+        estimate = {"value": energy, "low": energy - 0.1, "high": energy + 0.1}
+        return {"hypocentre": {"number": 40, "energy": {"mean": estimate}, "coverage": {"90": estimate}}}
+
+    def record(name, energy):
+        found = {"stated": {"card": card(energy)}, "calibrated": {"card": card(energy)}, "locating_s": 0.01}
+        conditions = {"as trained": found | {"catalogue": {"card": card(3.0)}}}
+        own = {"network": name, "method": "point", "seed": 0, "size": None}
+        return {"cell": own, "conditions": conditions, "parameters": 1234, "training_s": 5.0}
+
+    networks = {"a": {"published": "4.9 km"}, "b": {}}
+    assert review.published(networks)
+    lines = review.markdown([record("a", 2.0), record("b", 3.15)], networks).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| yes |" in lines[2]
+    assert "| 4.9 km |" in lines[2]
+    assert "| open |" in lines[3]
+    assert review.better({"low": 3.0, "high": 4.0}, {"low": 1.0, "high": 2.0}) == "no"

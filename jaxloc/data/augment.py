@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.types import Batch, Label, Observations
+from jaxloc.data.truncation import truncate
+from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
@@ -27,7 +28,9 @@ class Augmentation(NamedTuple):
     quieter: float = 0.0  # decades by which an event is made smaller at most, under noise that stays as it is
     gain_log10_sd: float = 0.0  # error of each station's gain
     repick: bool = False  # errors of simulated picks drawn anew about the labelled arrivals
+    turn: bool = False  # the whole event, stations too, turned about the frame's origin and seen in a mirror at random
     few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
+    cut_s: float = 0.0  # if positive, records end at a uniform time up to it after the first P (`truncation`)
 
 
 def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
@@ -49,10 +52,14 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
         event = drop_horizontals(keys["horizontals"], event, settings.drop_horizontals)
     if settings.drop_stations:
         event = drop_stations(keys["stations"], event, settings.drop_stations)
+    if settings.turn:
+        event = turned(jax.random.fold_in(key, 2), event)
     if settings.few_stations:
         event = keep_few(keys["few"], event, settings.few_stations)
     if settings.repick:
         event = picked_again(jax.random.fold_in(key, 1), event)
+    if settings.cut_s:
+        event = truncate(jax.random.fold_in(key, 2), event, settings.cut_s)
     return event
 
 
@@ -162,12 +169,35 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
     return by_station(event, lambda x: x[rows])
 
 
+def turned(key: PRNGKeyArray, event: Batch) -> Batch:
+    """The event as it would be elsewhere on the compass: places turned, horizontal components with them.
+
+    Flat layers look the same from everywhere. Where one horizontal component is missing, the other goes too.
+    """
+    key_angle, key_mirror = jax.random.split(key)
+    angle = jax.random.uniform(key_angle, (), maxval=2 * jnp.pi)
+    mirror = jnp.where(jax.random.bernoulli(key_mirror), -1.0, 1.0)
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    across = jnp.array([[cosine, sine], [-mirror * sine, mirror * cosine]])  # from (east, north), as columns
+    seen, waveforms = event.observations, _waveforms_of(event)
+    flat = waveforms[:, :0:-1]  # east, north
+    both = jnp.any(flat != 0, -1).all(-1)
+    moved = jnp.einsum("sct,cd->sdt", flat, across) * both[:, None, None]
+    waveforms = jnp.concatenate([waveforms[:, :1], moved[:, ::-1]], 1)
+    around = lambda place: place.at[..., :2].set(place[..., :2] @ across)
+    labels = dict(event.labels)
+    if "hypocentre" in labels:
+        value, mask = labels["hypocentre"]
+        mask = mask.at[:2].set(mask[:2].all())
+        labels["hypocentre"] = Label(jnp.where(mask, around(value), 0.0), mask)
+    return Batch(seen._replace(waveforms=waveforms, station_km=around(seen.station_km)), labels)
+
+
 def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
     """An event, or a batch, whose arrays with an axis of stations are what `choose` makes of them."""
     seen, labels = event.observations, dict(event.labels)
     chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}
-    if "arrivals" in labels:
-        labels["arrivals"] = Label(*map(choose, labels["arrivals"]))
+    labels |= {name: Label(*map(choose, labels[name])) for name in AT_STATIONS if name in labels}
     return Batch(seen._replace(**chosen), labels)
 
 

@@ -9,7 +9,7 @@ trace is its own event. Everything is checked here, so that what is wrong is sai
 # Pandas' own annotations leave open whether an operation gives a frame, a column or a number.
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +48,11 @@ class Rows(NamedTuple):
     table: pd.DataFrame
 
 
-def read_metadata(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
+def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFrame, list[Path]]:
     """All metadata of a folder, chunks one after another, and the waveform files; column `file` says which.
+
+    Chunks are those that the folder's file `chunks` lists (metadataCHUNK.csv); where `prefixes` are given, the files
+    that these begin (PREFIXmetadata.csv).
 
     Raises:
         ValueError: where the folder or a file in it is missing, the tables are empty, or a needed column is
@@ -58,14 +61,15 @@ def read_metadata(folder: Path) -> tuple[pd.DataFrame, list[Path]]:
     if not folder.is_dir():
         raise ValueError(f"no such folder: {folder}")
     chunks = (folder / "chunks").read_text().split() if (folder / "chunks").is_file() else [""]
-    tables = [_read_table(folder / f"metadata{chunk}.csv").assign(file=i) for i, chunk in enumerate(chunks)]
+    parts = [(prefix, "") for prefix in prefixes] or [("", chunk) for chunk in chunks]
+    tables = [_read_table(folder / f"{pre}metadata{post}.csv").assign(file=i) for i, (pre, post) in enumerate(parts)]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if table.empty:
         raise ValueError(f"{folder}: metadata without a single row; there is nothing to read")
     missing = [column for column in REQUIRED if column not in table]
     if missing:
         raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}")
-    return table, [folder / f"waveforms{chunk}.hdf5" for chunk in chunks]
+    return table, [folder / f"{pre}waveforms{post}.hdf5" for pre, post in parts]
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -164,8 +168,10 @@ def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
 
 
 def event_keys(table: pd.DataFrame) -> np.ndarray:
-    """What each row's event is called: source_id, else source_origin_time, else the trace's own name."""
+    """What each row's event is called: source_id, else source_origin_time, else the trace's own name (in its file)."""
     key = table["trace_name"].astype(str)
+    if "file" in table and table["file"].max() > 0:  # buckets have the same names in every file
+        key = key + " " + table["file"].astype(str)
     for name in ("source_origin_time", "source_id"):
         if name in table:
             text = table[name].fillna("").astype(str)
@@ -192,11 +198,13 @@ def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
     return table[chosen].reset_index(drop=True)
 
 
-def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows, tuple[Event, ...]]:
+def sort_rows(
+    table: pd.DataFrame, stations: tuple[Station, ...], gain_m_s: float = 1.0
+) -> tuple[Rows, tuple[Event, ...]]:
     """Group the rows of a table into events, in the order in which the events first appear.
 
     Of several traces of one station and event the first is taken, and a warning says so. Delays are those of
-    a trace behind the earliest of its event.
+    a trace behind the earliest of its event. `gain_m_s` is the ground velocity of a count where no column tells it.
 
     Raises:
         ValueError: where the traces of an event start more than an hour apart.
@@ -223,7 +231,7 @@ def sort_rows(table: pd.DataFrame, stations: tuple[Station, ...]) -> tuple[Rows,
             f"event {keys[number[late]]}: trace {table['trace_name'][late]} starts {delay_s[late]:.0f} s "
             "after the earliest of the event; correct trace_start_time or source_id"
         )
-    gain = np.stack([column(table, f"trace_gain_{letter}", 1.0) for letter in "zne"], -1)
+    gain = np.stack([column(table, f"trace_gain_{letter}", gain_m_s) for letter in "zne"], -1)
     names = table["trace_name"].tolist()
     rows = Rows(names, table["file"].to_numpy(int), number, station, delay_s, gain, table)
     return rows, _events(rows, np.asarray(keys), earliest)

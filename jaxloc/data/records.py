@@ -10,25 +10,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from jaxloc.data.augment import by_station, own_noise
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.so_far import at_times
 from jaxloc.types import Batch, Label
 
-NOISE_SEED = 11
+NOISE_SEED, PICK_SEED, SHUFFLE_SEED, STATION_SEED = 11, 12, 13, 14
 CHUNK = 64  # events read at a time
-SETTINGS = ("stations", "elapsed_s", "each_station", "noise")
+SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "elapsed_s", "noise", "shuffled")
 
 
 def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
     """The data set as `records` of a configuration asks for it; no setting leaves it as it is.
 
     Args:
-        settings: `stations`, codes of those that are kept (null: all); `each_station`, each record an event of its
-            own; `noise`, as many windows of noise as there are events; `elapsed_s`, times after the first trigger at
-            which each event is taken, with what is recorded so far (null: the whole record).
+        settings: `stations`, codes of those that are kept (null: all); `picks_sd_s`, errors of P and S picks about the
+            labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event as one of
+            its stations recorded it, in place of all of them; `elapsed_s`, each event as it is known at these times
+            after its first trigger; `noise`, as many windows of noise as there are events.
+            `shuffled` is not for here: training events alone have their labels shuffled.
         dataset: events at a network of stations.
 
     Raises:
@@ -38,9 +40,13 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         raise ValueError(f"data.records has {unknown[0]!r}; it may have {', '.join(SETTINGS)}")
     if settings.get("stations"):
         dataset = at_stations(dataset, settings["stations"])
+    if settings.get("picks_sd_s"):
+        dataset = picked(dataset, settings["picks_sd_s"])
     if settings.get("elapsed_s"):
         dataset = at_times(dataset, settings["elapsed_s"])
-    if settings.get("each_station"):
+    if settings.get("one_station"):
+        dataset = one_station(dataset)
+    elif settings.get("each_station"):
         dataset = each_station(dataset)
     return with_noise(dataset) if settings.get("noise") else dataset
 
@@ -65,11 +71,49 @@ def at_stations(dataset: Dataset, codes: Sequence[str]) -> Dataset:
     return Dataset(dataset.name, dataset.frame, kept, dataset.events, dataset.rate_hz, dataset.num_samples, take)
 
 
+def picked(dataset: Dataset, sd_s: Sequence[float]) -> Dataset:
+    """With picks of P and S where arrivals are labelled, whose errors are normal; the same ones at each use.
+
+    Raises:
+        ValueError: where the standard deviations are not two positive numbers.
+    """
+    if np.shape(sd_s) != (2,) or not (np.asarray(sd_s) > 0).all():
+        raise ValueError(f"data.records.picks_sd_s must be errors of P and S in s, two positive numbers; got {sd_s}")
+    whole, sigma_s = dataset.take, np.asarray(sd_s, np.float32)
+
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
+        batch = whole(index)
+        arrival_s, known = (np.asarray(x) for x in batch.labels["arrivals"])
+        error = [np.random.default_rng((PICK_SEED, i)).normal(size=known.shape[1:]) for i in np.asarray(index)]
+        picks_s = np.where(known, arrival_s + sigma_s * np.stack(error), 0.0).astype(np.float32)
+        sigma = np.broadcast_to(sigma_s, known.shape)
+        seen = batch.observations._replace(picks_s=picks_s, pick_sigma_s=sigma, pick_mask=known)  # pyright: ignore[reportArgumentType]
+        return batch._replace(observations=seen)
+
+    return retaken(dataset, take)
+
+
+def one_station(dataset: Dataset) -> Dataset:
+    """Each event as one of its living stations recorded it, drawn at random; events without one are left out."""
+    event, row = np.nonzero(_alive(dataset))
+    generator = np.random.default_rng(STATION_SEED)
+    number = np.bincount(event, minlength=len(dataset))
+    there = np.flatnonzero(number)
+    chosen = (np.cumsum(number) - number + generator.integers(0, np.maximum(number, 1)))[there]
+    return _records(dataset, event[chosen], row[chosen])
+
+
 def each_station(dataset: Dataset) -> Dataset:
     """Each record an event of its own, of one station: named by event and station; dead stations give none."""
+    return _records(dataset, *np.nonzero(_alive(dataset)))
+
+
+def _alive(dataset: Dataset) -> Bool[np.ndarray, "event station"]:
     parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
-    alive = np.concatenate([np.asarray(dataset.take(part).observations.station_mask) for part in parts])
-    event, row = np.nonzero(alive)
+    return np.concatenate([np.asarray(dataset.take(part).observations.station_mask) for part in parts])
+
+
+def _records(dataset: Dataset, event: Int[np.ndarray, " record"], row: Int[np.ndarray, " record"]) -> Dataset:
     names = [f"{dataset.events[e].id} {dataset.stations[r].code}" for e, r in zip(event, row, strict=True)]
     records = tuple(dataset.events[e]._replace(id=name) for e, name in zip(event, names, strict=True))
     whole = dataset.take
@@ -102,6 +146,15 @@ def with_noise(dataset: Dataset) -> Dataset:
         return mixed._replace(labels=mixed.labels | {"is_event": is_event})
 
     return retaken(dataset, take, (*dataset.events, *noise))
+
+
+def shuffled(dataset: Dataset) -> Dataset:
+    """Each event with the labels of another, drawn once: a control, of which nothing can be learnt but the catalogue.
+
+    Events keep their names, so that what is said of them is wrong on purpose. Picks stay those of the waveforms.
+    """
+    other, whole = np.random.default_rng(SHUFFLE_SEED).permutation(len(dataset)), dataset.take
+    return retaken(dataset, lambda index: whole(index)._replace(labels=whole(other[np.asarray(index)]).labels))
 
 
 def _noise_alone(number: Int[Array, ""], event: Batch) -> Batch:

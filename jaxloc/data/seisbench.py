@@ -8,7 +8,7 @@ station that an event has no row for is padded and masked.
 # pyright: reportArgumentType=false
 # A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -47,6 +47,8 @@ __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]
 
 ARRIVAL_COLUMNS: Mapping[str, str] = MappingProxyType({"P": "trace_p_arrival_sample", "S": "trace_s_arrival_sample"})
 DEFAULT_PICK_SIGMA_S = 0.1
+POLARITY_COLUMN = "trace_polarity"
+UP, DOWN = ("u", "up", "positive", "+"), ("d", "down", "negative", "-")
 
 
 def read_seisbench(
@@ -62,6 +64,8 @@ def read_seisbench(
     memory_mb: float = 2048,
     unknown_stations: Literal["keep", "refuse"] = "keep",
     remove_mean: bool = True,
+    prefixes: Sequence[str] = (),
+    gain_m_s: float = 1.0,
 ) -> Dataset:
     """Read a SeisBench folder as events at a network of stations.
 
@@ -82,20 +86,23 @@ def read_seisbench(
         unknown_stations: what to do with stations that are not in `stations`: "keep" appends them with
             station index -1, "refuse" raises.
         remove_mean: take the mean away from each channel.
+        prefixes: of the metadata and waveform files, where the folder holds several and has no list of its chunks.
+        gain_m_s: ground velocity in m/s of a count, where the metadata have no trace_gain_z, _n and _e.
 
     Returns:
         The data set. Labels: "hypocentre" [event, 4] (origin time masked without `trace_start_time`),
-        "arrivals" [event, station, 2] in s, "magnitude" [event].
+        "arrivals" [event, station, 2] in s, "magnitude" [event]; with a column trace_polarity also "polarity"
+        [event, station], 1 up and 0 down.
 
     Raises:
         ValueError: for anything missing, contradictory or impossible in the folder or the arguments.
     """
     folder = Path(folder)
-    table, files = read_metadata(folder)
+    table, files = read_metadata(folder, prefixes)
     own = list_stations(table)
     everyone, num_known = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)
-    rows, events = sort_rows(choose_split(table, split), everyone)
+    rows, events = sort_rows(choose_split(table, split), everyone, gain_m_s)
     formats = read_formats(files)
     native_hz = native_rates(rows, formats)
     if rate_hz is None:
@@ -162,13 +169,22 @@ def _pick_sigmas(rows: Rows) -> Float[np.ndarray, "row 2"]:
     return np.where(np.isfinite(sigma) & (sigma > 0), sigma, DEFAULT_PICK_SIGMA_S)
 
 
+def _polarities(rows: Rows) -> Float[np.ndarray, " row"] | None:
+    """First motions, up or down as `UP` and `DOWN` write them, NaN for any other."""
+    if POLARITY_COLUMN not in rows.table:
+        return None
+    letter = rows.table[POLARITY_COLUMN].fillna("").astype(str).str.strip().str.lower()
+    up, down = letter.isin(UP), letter.isin(DOWN)
+    return np.where(up, 1.0, np.where(down, 0.0, np.nan))
+
+
 def _scatter(
-    values: Float[np.ndarray, "row 2"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
+    values: Float[np.ndarray, "row *each"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of rows into [event, station, 2], zero and masked where there is none or the station is dead."""
-    out = np.full((*mask.shape, 2), np.nan, np.float32)
+    """Values of rows into [event, station, ...], zero and masked where there is none or the station is dead."""
+    out = np.full((*mask.shape, *values.shape[1:]), np.nan, np.float32)
     out[place] = values[at]
-    known = np.isfinite(out) & mask[..., None]
+    known = np.isfinite(out) & mask.reshape(*mask.shape, *[1] * (values.ndim - 1))
     return np.where(known, out, 0).astype(np.float32), known
 
 
@@ -191,6 +207,7 @@ def _take(
     arrivals_s = _pick_seconds(rows, ARRIVAL_COLUMNS, wanted.native_hz)
     picks_s = _pick_seconds(rows, pick_columns, wanted.native_hz)
     sigmas_s = _pick_sigmas(rows)
+    polarities = _polarities(rows)
     has_picks = any(name in rows.table for name in pick_columns.values())
     in_memory = len(rows.event) * 3 * wanted.num_samples * 4 <= memory_mb * 1e6
     kept: list[np.ndarray] = []
@@ -229,6 +246,8 @@ def _take(
             "arrivals": arrivals,
             "magnitude": Label(magnitude.value[index], magnitude.mask[index]),
         }
+        if polarities is not None:
+            labels["polarity"] = Label(*_scatter(polarities, at, place, mask))
         return Batch(observations, labels)
 
     return take

@@ -130,6 +130,11 @@ def _directions(truth: Truth, smear: float) -> tuple[Float[Array, "station phase
     return actual[..., ::-1] * jnp.asarray([-1.0, 1.0, 1.0]), even[..., ::-1]
 
 
+def first_motion_up(truth: Truth, source: Source) -> Float[Array, " station"]:
+    """1 where P first moves the ground up, 0 where down."""
+    return (_directions(truth, source.smear)[0][:, 0, 0] > 0).astype(float)
+
+
 class Wave(NamedTuple):
     """One phase on its way to one station.
 

@@ -29,7 +29,7 @@ from jaxloc.data.noise import (
     through,
 )
 from jaxloc.data.propagation import Earth, Path, draw_earth
-from jaxloc.data.seismograms import Simulation, Truth, draw_truth, ground_motion, split_keys
+from jaxloc.data.seismograms import Simulation, Truth, draw_truth, first_motion_up, ground_motion, split_keys
 from jaxloc.data.sources import Source, around, box
 from jaxloc.geometry import Frame, to_degrees, to_km
 from jaxloc.traveltime import VelocityModel, layered, uniform
@@ -49,6 +49,7 @@ __all__ = [
     "simulate_event",
     "simulated_dataset",
     "stream",
+    "taken",
 ]
 
 CHUNK = 16  # events simulated at a time by a data set: one compilation, and little memory
@@ -124,8 +125,8 @@ def simulate_event(
 
     Returns:
         A batch of one event without leading axis: waveforms [station, component, sample] in m/s; labels
-        "hypocentre", "magnitude", and "arrivals" in s from the first sample, true to the waveforms, masked
-        where the station is dead or the arrival outside the record.
+        "hypocentre", "magnitude", "arrivals" in s from the first sample, true to the waveforms, and "polarity" of P,
+        both masked where the station is dead or the arrival outside the record.
     """
     keys, recording = split_keys(key), simulation.recording
     truth = draw_truth(key, simulation, station_km, earth)
@@ -140,7 +141,7 @@ def simulate_event(
     spectrum = (recording.rate_hz * gain[..., None] * ground + hum) * response.astype(np.complex64)
     live = live_channels(keys.channels, simulation.noise, num)
     waveforms = through(spectrum, num_padded, recording) * live[..., None]
-    return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), recording))
+    return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), simulation))
 
 
 def _observations(waveforms: Array, station_km: Array, recording: Recording) -> Observations:
@@ -154,13 +155,15 @@ def _observations(waveforms: Array, station_km: Array, recording: Recording) -> 
     )
 
 
-def _labels(truth: Truth, alive: Bool[Array, " station"], recording: Recording) -> dict[str, Label]:
+def _labels(truth: Truth, alive: Bool[Array, " station"], simulation: Simulation) -> dict[str, Label]:
+    recording = simulation.recording
     end_s = recording.num_samples / recording.rate_hz
     seen = (truth.arrivals_s >= 0) & (truth.arrivals_s < end_s) & alive[:, None]
     return {
         "hypocentre": Label(truth.hypocentre, jnp.ones(4, bool)),
         "arrivals": Label(jnp.where(seen, truth.arrivals_s, 0.0), seen),
         "magnitude": Label(truth.magnitude, jnp.ones((), bool)),
+        "polarity": Label(jnp.where(seen[:, 0], first_motion_up(truth, simulation.source), 0.0), seen[:, 0]),
     }
 
 
@@ -226,7 +229,7 @@ def simulated_dataset(
         events=_events(event_key, simulation, station_km, earth, num_events, splits, first),
         rate_hz=simulation.recording.rate_hz,
         num_samples=simulation.recording.num_samples,
-        take=partial(_take, chunk, num_events),
+        take=partial(taken, chunk, num_events),
     )
 
 
@@ -236,7 +239,8 @@ def _numbered(
     return simulate_event(random.fold_in(key, number), simulation, station_km, earth)
 
 
-def _take(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
+def taken(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
+    """Events by number, made `CHUNK` at a time; a ValueError names numbers that there are not."""
     index = np.atleast_1d(np.asarray(index, np.int32))
     bad = (index < 0) | (index >= num_events)
     if not index.size or bad.any():

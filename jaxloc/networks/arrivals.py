@@ -86,6 +86,14 @@ class PhysicsModel(nn.Module):
         )
 
 
+class Traced(NamedTuple):
+    """What the trace network makes of each trace: logits, the features they are read from, and the bottom pooled."""
+
+    logits: Float[Array, "station phase sample_and_none"]
+    features: Float[Array, "station sample feature"]
+    pooled: Float[Array, "station feature"]
+
+
 class TraceModel(nn.Module):
     """Three components of each trace to logits of P and S over time and of their absence."""
 
@@ -99,9 +107,13 @@ class TraceModel(nn.Module):
         x = Conv1D(features, self.kernel_size, strides=stride)(x)
         return nn.gelu(Norm(self.norm)(x))
 
-    @nn.compact
     def __call__(self, x: Float[Array, "station sample channel"]) -> Float[Array, "station phase sample_and_none"]:
         """Logits of each sample, and of no arrival in the last place."""
+        return self.read(x).logits
+
+    @nn.compact
+    def read(self, x: Float[Array, "station sample channel"]) -> Traced:
+        """Logits, and what a network that does more with a trace than to read arrivals wants besides."""
         samples = x.shape[1]
         multiple = self.stride ** (len(self.channels) - 1)
         x = jnp.pad(x, ((0, 0), (0, -samples % multiple), (0, 0)))
@@ -116,8 +128,8 @@ class TraceModel(nn.Module):
         for features, skip in zip(self.channels[-2::-1], skips[::-1], strict=True):
             x = jnp.repeat(nn.Dense(features)(x), self.stride, 1)
             x = self._block(jnp.concatenate([x, skip], -1), features)
-        x = Conv1D(len(PHASES), self.kernel_size, name="arrival")(x)[:, :samples]
-        return jnp.concatenate([jnp.swapaxes(x, 1, 2), none[:, :, None]], -1)
+        logits = Conv1D(len(PHASES), self.kernel_size, name="arrival")(x)[:, :samples]
+        return Traced(jnp.concatenate([jnp.swapaxes(logits, 1, 2), none[:, :, None]], -1), x[:, :samples], pooled)
 
 
 def trace_channels(

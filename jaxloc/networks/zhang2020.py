@@ -34,24 +34,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import (
-    TINY,
-    Conv2D,
-    Dropout,
-    Norm,
-    in_order,
-    max_pool,
-    station_traces,
-    waveforms_of,
+from jaxloc.networks.fully_convolutional import (
+    Map,
+    Step,
+    Style,
+    decode,
+    encode,
+    largest_scaled,
+    station_image,
 )
+from jaxloc.networks.layers import in_order, waveforms_of
 from jaxloc.types import Network, Observations
 
 POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))
+STEPS = (Step((4, 4), (8, 8, 8), (2, 2)), Step((2, 2), (4, 4, 4), (2, 2)), Step((1, 1), (2, 1, 1), (2, 2)))
 
 
 class Model(nn.Module):
@@ -61,7 +60,9 @@ class Model(nn.Module):
     numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
     puts stations into fixed rows by `station_index`; None takes the rows as they come. `pools` are how many stations
     and samples become one after each of the first four blocks: together no more than there are, or nothing is left
-    that tells stations and times apart. `by_slices` is as in `layers.Conv2D`.
+    that tells stations and times apart. `finer` voxels along east and north are made of one by linear interpolation
+    of log-weights, so that a voxel, the least that a posterior can be wide, is small where convolutions are dear.
+    `by_slices` is as in `layers.Conv2D`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
@@ -73,6 +74,7 @@ class Model(nn.Module):
     log_amplitude: tuple[float, float] = (-6.0, 1.5)
     num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
+    finer: int = 1
     by_slices: bool | None = None
 
     @nn.compact
@@ -80,68 +82,12 @@ class Model(nn.Module):
         """Log-weights, or with the published head log-odds, of the voxels."""
         observations = in_order(observations, self.num_stations)
         if self.published:
-            image = _largest_scaled(waveforms_of(observations))
-        else:
-            image = _station_image(observations, *self.log_amplitude)
-        volume = self._decode(self._encode(image))
-        return jnp.swapaxes(volume, 0, 1)
-
-    def _layer(
-        self,
-        image: Array,
-        factor: float,
-        window: tuple[int, int] = (3, 3),
-        stride: tuple[int, int] = (1, 1),
-        normalise: bool = True,
-    ) -> Array:
-        image = Conv2D(max(1, round(self.width * factor)), window, stride, by_slices=self.by_slices)(image)
-        return nn.relu(Norm(self.norm)(image) if normalise and not self.published else image)
-
-    def _encode(self, image: Float[Array, "station sample channel"]) -> Float[Array, "row column feature"]:
-        rate = 0.5 if self.published else self.dropout
-        for block, pool in enumerate(self.pools):
-            early = block == 0 and not self.published
-            window, stride = ((3, 7), (pool[0], pool[1])) if early else ((3, 3), (1, 1))
-            image = self._layer(image, 2**block, window, stride)
-            image = self._layer(image, 2**block)
-            image = Dropout(rate)(image) if block == 3 else image
-            image = image if early else max_pool(image, pool)
-        return Dropout(rate)(self._layer(self._layer(image, 16), 16))
-
-    def _decode(self, image: Float[Array, "row column feature"]) -> Float[Array, "north east depth"]:
-        east, north, depth = self.grid
-        if self.remap and not self.published:
-            image = _remapped(image, (-(-north // 4), -(-east // 4)))
-        for factor, features in ((4, (8, 8, 8)), (2, (4, 4, 4)), (1, (2, 1, 1))):
-            image = _upsampled(image, (-(-north // factor), -(-east // factor)))
-            for number, feature in enumerate(features):
-                image = self._layer(image, feature, (2, 2) if number == 0 else (3, 3))
-        image = self._layer(image, 0.5 if self.published else 2, normalise=False)
-        return Conv2D(depth, (1, 1), by_slices=self.by_slices)(image)
-
-
-def _remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
-    """Both axes of the image mapped to `size` by a matrix each, the same for all features."""
-    image = nn.Dense(size[1], name="columns")(jnp.swapaxes(image, 1, 2))
-    image = nn.Dense(size[0], name="rows")(jnp.moveaxis(image, 0, -1))
-    return nn.relu(jnp.transpose(image, (2, 1, 0)))
-
-
-def _upsampled(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
-    return jax.image.resize(image, (*size, image.shape[-1]), "nearest")
-
-
-def _largest_scaled(waveforms: Float[Array, "station sample component"]) -> Array:
-    largest = jnp.abs(waveforms).max()
-    return waveforms / jnp.where(largest > TINY, largest, 1.0)
-
-
-def _station_image(observations: Observations, mean: float, sd: float) -> Array:
-    """Traces of each station, its log-amplitude and its mask: five channels."""
-    traces = station_traces(observations, mean, sd)
-    constant = jnp.stack([traces.log_amplitude, traces.mask.astype(traces.log_amplitude.dtype)], -1)
-    wide = jnp.broadcast_to(constant[:, None], (*traces.waveforms.shape[:2], 2))
-    return jnp.concatenate([traces.waveforms, wide], -1)
+            style = Style(self.width, "none", 0.5, False, self.by_slices)
+            image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
+            return decode(style, image, Map(self.grid, STEPS, 0.5, False, self.finer))
+        style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
+        image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
+        return decode(style, image, Map(self.grid, STEPS, 2, self.remap, self.finer))
 
 
 def network(size: tuple[int, int, int], **settings: Any) -> Network:

@@ -28,6 +28,7 @@ from jaxloc.types import Label, Posterior
 
 RESAMPLES = 200  # of events, for intervals that the table does not show
 FEW = 500  # events that the catalogue is judged by
+WAVEFORMS = "simulated", "simulated_networks"  # kinds of data with as many fresh events as are wanted
 Judged = Mapping[str, Any]
 Record = dict[str, Any]
 
@@ -43,7 +44,7 @@ def judge(config: Mapping[str, Any], judged: Judged) -> Record:
         ValueError: as `experiment.load`.
     """
     config, fitted = experiment.load(Path(config["run_dir"]))
-    of = _by_fresh_events if config["data"]["kind"] == "simulated" else _by_held_out_events
+    of = _by_fresh_events if config["data"]["kind"] in WAVEFORMS else _by_held_out_events
     size = sum(x.size for x in jax.tree.leaves(experiment.draw_of(fitted)))
     return {"parameters": int(size), **of(config["data"], int(config["seed"]), fitted, judged)}
 

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxloc.data.files import write_whole
-from jaxloc.studies import cell, table
+from jaxloc.studies import cell, review, table
 from jaxloc.studies.plan import Planned, plan
 from jaxloc.study_plots import ORDINARY, write_pictures
 
@@ -41,15 +42,20 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
             records[each.cell] = outcome
         told = f"failed: {outcome}" if isinstance(outcome, str) else f"{outcome['training_s']:.0f} s of training"
         say(f"{number} of {len(waiting)}: {_name(each)}: {told}")
-        gather(folder, [records[p.cell] for p in planned if p.cell in records], failed)
+        gather(folder, [records[p.cell] for p in planned if p.cell in records], failed, study["networks"])
     if not records:
         raise ValueError(f"no run of the study came to its end: {'; '.join(sorted(set(failed.values())))}")
-    gather(folder, [records[p.cell] for p in planned if p.cell in records], failed)
+    gather(folder, [records[p.cell] for p in planned if p.cell in records], failed, study["networks"])
     return folder
 
 
-def gather(folder: Path, records: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> None:
-    """table.csv, table.md and the pictures of what is there."""
+def gather(
+    folder: Path,
+    records: Sequence[Mapping[str, Any]],
+    failed: Mapping[str, str],
+    networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> None:
+    """table.csv, table.md and the pictures of what is there; networks.md where published figures are given."""
     if not records:
         return
     rows = table.rows_of(records)
@@ -58,6 +64,8 @@ def gather(folder: Path, records: Sequence[Mapping[str, Any]], failed: Mapping[s
     if failed:
         text += "\nFailed:\n\n" + "".join(f"- {name}: {reason}\n" for name, reason in failed.items())
     write_whole(folder / "table.md", text.encode())
+    if review.published(networks):
+        write_whole(folder / "networks.md", review.markdown(records, networks).encode())
     write_pictures(folder, table.over_seeds(rows), _levels(records))
 
 

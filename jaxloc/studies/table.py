@@ -58,14 +58,15 @@ def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
             own |= {f"auroc_{name}": value for name, value in found["auroc"].items()}
             for way in (way for way in WAYS if way in found):
                 card = found[way]["card"]
-                scores = {name: _value(card, path) for name, path in SCORES.items()}
-                scores |= {name: _value(card, path, "p_value") for name, path in UNIFORM.items()}
+                scores = {name: value_of(card, path) for name, path in SCORES.items()}
+                scores |= {name: value_of(card, path, "p_value") for name, path in UNIFORM.items()}
                 scores |= {name: found[way].get("held", {}).get(level, np.nan) for name, level in HELD.items()}
                 rows.append(own | {"as": way, "events": card["number"]} | scores)
     return rows
 
 
-def _value(card: Mapping[str, Any], path: str, name: str = "value") -> float:
+def value_of(card: Mapping[str, Any], path: str, name: str = "value") -> float:
+    """An estimate of a score card by its path; NaN where there is none."""
     found = lookup(dict(card), path)
     return np.nan if found is None or found[name] is None else float(found[name])
 
@@ -86,10 +87,12 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
     return merged
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """All rows, one a cell, condition and way of stating; an unknown value is an empty field."""
+COLUMNS = ("network", "method", "seed", "size", "condition", "as", "events", *SCORES, *HELD, *UNIFORM, *COSTS[:-1])
+
+
+def write_csv(path: Path, rows: Sequence[Row], names: Sequence[str] = COLUMNS) -> None:
+    """The named columns of all rows, one a cell, condition and way of stating; an unknown value is an empty field."""
     text = io.StringIO()
-    names = ["network", "method", "seed", "size", "condition", "as", "events", *SCORES, *HELD, *UNIFORM, *COSTS[:-1]]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
@@ -121,6 +124,13 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
         size = "" if row["size"] is None else str(row["size"])
         lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), *after])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Numbers of rows in Markdown, by title and name of each column."""
+    lines = [list(columns), ["---"] * len(columns)]
+    lines += [[f"{row[name]:.3g}" for name in columns.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _title(name: str) -> str:

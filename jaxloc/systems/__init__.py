@@ -1,28 +1,48 @@
 """Systems: a network, its head and its way of locating, put together from a blueprint; one function each."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
-from jaxloc.blueprint import Blueprint
+from jaxloc.blueprint import Blueprint, Catalogue
 from jaxloc.data.synthetic import positions_km
-from jaxloc.systems.arrivals import arrivals, elsewhere
+from jaxloc.geometry import Frame
+from jaxloc.lattice import Region
+from jaxloc.systems.any_stations import set_transformer, station_graph
+from jaxloc.systems.arrivals import arrivals, settings_elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
+from jaxloc.systems.dropout import coordinates
 from jaxloc.systems.preseis import preseis
+from jaxloc.systems.records import bayesian_single_station, denoised_record
+from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
-from jaxloc.systems.volumes import fully_convolutional
+from jaxloc.systems.volumes import early_warning, fully_convolutional
 from jaxloc.types import Observations, Params
 
 SYSTEMS: dict[str, Callable[..., System]] = {
     "arrivals": arrivals,
+    "convnetquake": perol2018,
+    "convnetquake_ingv": lomax2019,
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
     "preseis": preseis,
+    "mousavi2020": bayesian_single_station,
+    "janbakhsh2019": denoised_record,
+    "gu2019": coordinates,
+    "zhang2021": early_warning,
+    "set_transformer": set_transformer,
+    "station_graph": station_graph,
 }
+
+ELSEWHERE: dict[str, Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]]] = {
+    "arrivals": settings_elsewhere
+}
+"""What settings become at other stations, where a network's settings hold anything of the place."""
 
 
 def build(blueprint: Blueprint) -> System:
@@ -39,6 +59,21 @@ def build(blueprint: Blueprint) -> System:
         return SYSTEMS[name](blueprint, **settings)
     except TypeError as error:
         raise ValueError(f"network {name!r}: {error}; its settings are in experiments/network") from error
+
+
+def elsewhere(
+    blueprint: Blueprint, frame: Frame, region: Region, stations_km: Float[np.ndarray, "station 3"]
+) -> Blueprint:
+    """The blueprint of a network taken to other stations, in their frame.
+
+    Their places stand for the catalogue that is not known: events happen where people put stations.
+    """
+    places = np.concatenate([stations_km[:, :2], np.zeros((len(stations_km), 2))], -1)
+    catalogue = Catalogue(places, np.tile([True, True, False, False], (len(places), 1)))
+    network = dict(blueprint.network)
+    if network["name"] in ELSEWHERE:
+        network |= ELSEWHERE[network["name"]](region, stations_km)
+    return blueprint._replace(frame=frame, region=region, network=network, catalogue=catalogue)
 
 
 def example(blueprint: Blueprint, num_stations: int | None = None) -> Observations:

@@ -11,10 +11,9 @@ from jaxloc import lattice
 from jaxloc.arrival_fit import fit_physics, label_arrivals, read_picks
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import as_nearby, log_prior_of, same_everywhere
-from jaxloc.blueprint import Blueprint, Catalogue, spread_of
+from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
-from jaxloc.geometry import Frame
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.systems.system import LabelBatch, System, as_labelled
@@ -91,15 +90,9 @@ def _reach(stations_km: np.ndarray, region: lattice.Region) -> dict[str, Any]:
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
-def elsewhere(blueprint: Blueprint, frame: Frame, region: lattice.Region, stations_km: np.ndarray) -> Blueprint:
-    """The blueprint of a network taken to other stations: their region, free depth, and a table that reaches them.
-
-    Their places stand for the catalogue that is not known: events happen where people put stations.
-    """
-    broad = {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
-    places = np.concatenate([stations_km[:, :2], np.zeros((len(stations_km), 2))], -1)
-    catalogue = Catalogue(places, np.tile([True, True, False, False], (len(places), 1)))
-    return blueprint._replace(frame=frame, region=region, network=dict(blueprint.network) | broad, catalogue=catalogue)
+def settings_elsewhere(region: lattice.Region, stations_km: np.ndarray) -> dict[str, Any]:
+    """What the network's settings become at other stations: free depth, and a table that reaches them."""
+    return {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
 
 
 def _table_grid(region: lattice.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:

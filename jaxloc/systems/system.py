@@ -1,6 +1,6 @@
 """What a system is: a network with what it needs to learn and to locate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,15 @@ from jaxloc.types import Batch, Head, Network, Params
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
 """Event indices and their batch, to the batch with the labels that the network learns from."""
+
+
+Baselines = Callable[[Dataset], Mapping[str, LocateEvent]]
+"""Training events, to locators that take no notice of weights, by name: trivial ones that a system must beat."""
+
+
+def no_baselines(train: Dataset) -> Mapping[str, LocateEvent]:
+    """None beside the catalogue, which every system is judged beside."""
+    return {}
 
 
 def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
@@ -24,7 +33,7 @@ class System(NamedTuple):
     `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
     `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
     the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
-    there in training can be used.
+    there in training can be used, and `baselines` what the system is judged beside.
     """
 
     network: Network
@@ -33,6 +42,7 @@ class System(NamedTuple):
     locate: LocateEvent
     prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
     any_station: bool
+    baselines: Baselines = no_baselines
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

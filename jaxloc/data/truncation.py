@@ -1,0 +1,60 @@
+"""Records as they are while an event goes on: what comes later is not there yet, and is zero.
+
+Times count from the first P at the network. It is the earliest labelled arrival; where none is labelled, what catalogue
+and picks say together: origin time by the median pick less its travel time, so that a few wrong picks do no harm.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxloc.types import Batch, Observations
+
+P_SPEED_KM_S = 6.1  # of the upper crust, between picks and an unknown origin time
+
+
+def truncate(key: PRNGKeyArray, event: Batch, longest_s: float) -> Batch:
+    """An event whose records end at a uniform time up to `longest_s` after its first P."""
+    return cut(event, first_p_s(event) + jax.random.uniform(key, (), maxval=longest_s))
+
+
+def cut(event: Batch, end_s: Float[Array, ""]) -> Batch:
+    """An event whose records end at a time: later samples are zero, later picks are gone; labels stay.
+
+    Raises:
+        ValueError: where the event has no waveforms.
+    """
+    seen = event.observations
+    if seen.waveforms is None:
+        raise ValueError("observations.waveforms is None; only waveforms can be cut: use a data set that has them")
+    there = jnp.arange(seen.waveforms.shape[-1]) < end_s * seen.rate_hz
+    seen = seen._replace(waveforms=jnp.where(there, seen.waveforms, 0.0))
+    if seen.pick_mask is not None and seen.picks_s is not None:
+        known = seen.pick_mask & (seen.picks_s < end_s)
+        seen = seen._replace(pick_mask=known, picks_s=jnp.where(known, seen.picks_s, 0.0))
+    return event._replace(observations=seen)
+
+
+def first_p_s(event: Batch) -> Float[Array, ""]:
+    """When P reaches the first station; the record's beginning where neither arrivals nor picks are known."""
+    arrival_s, known = event.labels["arrivals"]
+    labelled = jnp.where(known[:, 0], arrival_s[:, 0], jnp.inf).min()
+    guessed = jnp.where(jnp.isfinite(labelled), labelled, _by_picks_s(event))
+    return jnp.where(jnp.isfinite(guessed), guessed, 0.0)
+
+
+def _by_picks_s(event: Batch) -> Float[Array, ""]:
+    """Picks against travel times from the labelled hypocentre; not a number where either is missing."""
+    seen, (hypocentre, known) = event.observations, event.labels["hypocentre"]
+    travel_s = jnp.linalg.norm(seen.station_km - hypocentre[:3], axis=-1) / P_SPEED_KM_S
+    nearest_s = jnp.where(seen.station_mask, travel_s, jnp.inf).min()
+    origin_s = jnp.nanmedian(jnp.where(_picked(seen), _p_s(seen) - travel_s, jnp.nan))
+    return jnp.where(known[:3].all(), origin_s + nearest_s, jnp.nan)
+
+
+def _p_s(seen: Observations) -> Array:
+    return jnp.zeros(seen.station_mask.shape) if seen.picks_s is None else seen.picks_s[:, 0]
+
+
+def _picked(seen: Observations) -> Array:
+    return jnp.zeros(seen.station_mask.shape, bool) if seen.pick_mask is None else seen.pick_mask[:, 0]

@@ -1,0 +1,76 @@
+"""The largest magnitude of a period in a cell, as a distribution.
+
+Events of at least `least` come with a mean number `rate` a period and sizes of Gutenberg and Richter's law; their
+number is negative binomial, since earthquakes cluster (Kagan 2010): with mean N(m) = rate 10^(-b (m - least)) of events
+of at least m, the largest is below m with probability (1 + N(m) / k)^(-k). There is none with that of `least`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.optimize import minimize
+
+NONE = 0.0  # the magnitude of a period without events
+SCALES = (1.0, 0.1, 1.0)  # of raw numbers, which are logarithms of factors on rate, b and k
+LIMIT = 5.0
+LEAST_RATE = 1e-4
+
+
+class Climate(NamedTuple):
+    """What is usual: events a period in a cell, the b-value, and the k of clustering."""
+
+    rate: Float[Array, " *cell"]
+    b_value: Array | float
+    clustering: Array | float
+    least: Array | float
+
+
+def changed(raw: Float[Array, " 3"], usual: Climate) -> Climate:
+    """The climate after what a network says; zeros change nothing."""
+    rate, b_value, clustering = (jnp.exp(s * LIMIT * jnp.tanh(r / LIMIT)) for s, r in zip(SCALES, raw, strict=True))
+    return Climate(usual.rate * rate, usual.b_value * b_value, usual.clustering * clustering, usual.least)
+
+
+def log_below(climate: Climate, magnitude: Float[Array, ""] | float) -> Float[Array, ""]:
+    """Log probability that the largest event is below a magnitude."""
+    return -climate.clustering * jnp.log1p(_number(climate, magnitude) / climate.clustering)
+
+
+def exceedance(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""]:
+    """Probability of an event of at least a magnitude."""
+    return -jnp.expm1(log_below(climate, magnitude))
+
+
+def log_likelihood(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""]:
+    """Log density of the largest magnitude; `NONE`, or less than `least`, is that there was no event (nats)."""
+    any_event = magnitude >= climate.least
+    at = jnp.where(any_event, magnitude, climate.least)
+    number = _number(climate, at)
+    density = log_below(climate, at) - jnp.log1p(number / climate.clustering)
+    slope = jnp.log(number) + jnp.log(climate.b_value * jnp.log(10.0))
+    return jnp.where(any_event, density + slope, log_below(climate, climate.least))
+
+
+def fitted_climate(
+    rate: Float[np.ndarray, " cell"], largest: Float[np.ndarray, "period cell"], b_value: float, least: float
+) -> Climate:
+    """The climate of training periods: the k of highest likelihood, and a factor on all rates beside it.
+
+    Rates are means over time, and a few sequences make much of them: what is usual may be less.
+    """
+
+    @jax.jit
+    def loss(at: Array) -> Array:
+        of_cell = lambda usual, each: log_likelihood(Climate(usual, b_value, jnp.exp(at[1]), least), each)
+        return -jax.vmap(lambda each: jax.vmap(of_cell)(rate * jnp.exp(at[0]), each))(largest).mean()
+
+    slope = jax.jit(jax.grad(loss))
+    found = minimize(lambda x: float(loss(x)), np.zeros(2), jac=lambda x: np.asarray(slope(x), float), method="BFGS").x
+    return Climate(jnp.asarray(rate * np.exp(found[0]), jnp.float32), b_value, float(np.exp(found[1])), least)
+
+
+def _number(climate: Climate, magnitude: Float[Array, ""] | float) -> Float[Array, ""]:
+    return climate.rate * 10 ** (-climate.b_value * (magnitude - climate.least))

@@ -1,0 +1,158 @@
+"""Locating by networks of one station: each station's posterior, and what several of them say together.
+
+A network of one record knows the training catalogue as every other network does: its posterior at each station holds
+the prior once. Together, stations whose records are independent given the hypocentre x state, for each draw of weights,
+
+    p(x | all) ~ p(x) prod_i p(x | record i) / p(x),
+
+the product of their posteriors over the prior to the power of their number less one; the mean over draws is the
+posterior, so errors of the weights that stations share do not shrink with their number.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc import lattice
+from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
+from jaxloc.distributions import (
+    Components,
+    HypocentreMixture,
+    components,
+    covariance,
+    heaviest,
+    mixture_of_draws,
+    split_covariance,
+    triangular,
+)
+from jaxloc.label_posteriors import LabelPosterior, averaged, of_draw, pooled
+from jaxloc.lattice import LogDensity, Region, Search
+from jaxloc.locators.neural import LocateEvent
+from jaxloc.types import Head, Network, Observations, Posterior, Weights
+
+BLUR = 0.5  # of a coarse lattice's spacing: how much wider components are there
+SIZES = Search((13, 13, 3, 16), (8, 8, 8, 7), 12, (9, 9, 9, 15))  # the last widens origin times by 3 %
+
+
+def single_station(
+    network: Network,
+    head: Head,
+    prior: HypocentreMixture,
+    region: Region,
+    *,
+    sizes: Search = SIZES,
+    most: int = 64,
+    correlation: float = 0.0,
+    draw_chunk: int = 8,
+) -> LocateEvent:
+    """Locate one event by every draw of weights; one station states exactly its own mixture.
+
+    Labels beside the hypocentre are the mean over living stations of what each says (a linear pool, Stone 1961).
+
+    Args:
+        network: gives `AtStation` for all stations of an event (`jaxloc.station_by_station.each_station`).
+        head: of one station; its distribution has a mixture "hypocentre".
+        prior: the training catalogue's density of hypocentres. Where its tails are lighter than a station's, their
+            ratio grows without end: make it heavier by `jaxloc.distributions.contaminated`.
+        region: where several stations look for an event together.
+        sizes: of their search; the last lattice's points in space are the components of a draw's posterior.
+        most: components of a station that enter a product; the rest are one.
+        correlation: of the stations' errors: n stations tell as much as n / (1 + correlation (n - 1)).
+        draw_chunk: draws held in memory at a time.
+
+    Raises:
+        ValueError: where the correlation is not within 0-1.
+    """
+    if not 0 <= correlation <= 1:
+        raise ValueError(f"correlation must be within 0-1 (0: stations err independently), got {correlation}")
+    question = Question(prior, region, sizes, most, correlation)
+
+    def locate(weights: Weights, observations: Observations) -> Posterior:
+        def of_stations(draw: Weights) -> tuple[Components, Float[Array, " station"], dict[str, LabelPosterior]]:
+            said = network.apply(draw, observations)
+            parts, others = jax.vmap(lambda raw: _answer(head, raw))(said)
+            return parts, said.alive, {name: pooled(each, said.alive) for name, each in others.items()}
+
+        parts, alive, others = jax.lax.map(of_stations, weights, batch_size=draw_chunk)
+        if observations.station_mask.shape[0] == 1:
+            parts = jax.tree.map(lambda x: x[:, 0], parts)
+        else:
+            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, alive))
+        epistemic, aleatoric = split_covariance(*parts)
+        return Posterior(
+            mixture_of_draws(HypocentreMixture(parts)),
+            epistemic,
+            aleatoric,
+            {name: averaged(draws) for name, draws in others.items()},
+        )
+
+    return locate
+
+
+def _answer(head: Head, raw: Any) -> tuple[Components, dict[str, LabelPosterior]]:
+    """What one station says: its mixture, with a matrix for each component, and its labels."""
+    labels = head.distribution(raw)
+    log_weight, mean, scale_tril = components(labels.pop("hypocentre"))
+    whole = Components(log_weight, mean, jnp.broadcast_to(scale_tril, (*mean.shape, mean.shape[-1])))
+    return whole, {name: of_draw(label) for name, label in labels.items()}
+
+
+class Question(NamedTuple):
+    """How several stations are put together; see `single_station`."""
+
+    prior: HypocentreMixture
+    region: Region
+    sizes: Search
+    most: int
+    correlation: float
+
+
+def _together(question: Question, parts: Components, alive: Float[Array, " station"]) -> Components:
+    """One draw's posterior by all stations, a component for each point in space of the last lattice."""
+    kept = jax.vmap(lambda own: heaviest(own, question.most))(parts)
+    density = log_product(kept, alive, question.prior, question.correlation)
+
+    def found(centre: Array, scale_tril: Array) -> Components:
+        return lattice.components(lattice.evaluate(density, centre, scale_tril, question.sizes.last), jnp.zeros(2))
+
+    # The search is as wide as its smoothed levels: the last lattice is placed once more by what it found itself.
+    first = HypocentreMixture(found(*lattice.search(density, question.region, question.sizes)))
+    log_weight, mean, tril = found(first.mean, jnp.linalg.cholesky(covariance(first)))
+    return Components(log_weight, mean, jnp.broadcast_to(tril, (*mean.shape, 4)))
+
+
+def log_product(
+    stations: Components, alive: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
+) -> LogDensity:
+    """The log-density of what living stations say together, not normalised, for `jaxloc.lattice`.
+
+    Smoothed, each component is wider by `BLUR` spacings times the root of the number of stations: a product of n
+    densities is narrower than each by that root.
+    """
+    number = alive.sum()
+    share = 1 / (1 + correlation * (jnp.maximum(number, 1) - 1))
+
+    def value(
+        points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+    ) -> Float[Array, "point time"]:
+        blur_km = BLUR * spacing_km * jnp.sqrt(jnp.maximum(number, 1))
+        place = jnp.broadcast_to(points[:, None], (*origin_s.shape, 3))
+        flat = jnp.concatenate([place, origin_s[..., None]], -1).reshape(-1, 4)
+        each = _wider(stations, blur_km)(flat[:, None])
+        before = _wider(prior.parts, blur_km)(flat)
+        gained = jnp.where(alive > 0, each - before[:, None], 0.0).sum(-1)
+        return (before + share * gained).reshape(origin_s.shape)
+
+    return value
+
+
+def _wider(parts: Components, blur_km: Float[Array, ""]) -> Callable[[Array], Array]:
+    """The log-density of a mixture whose components are wider by `blur_km`, and in time by that over a speed."""
+    blur = blur_km * jnp.array([1.0, 1.0, 1.0, 1 / SMOOTHING_SPEED_KM_S])
+    wide = jnp.broadcast_to(jnp.diag(blur), (*parts.scale_tril.shape[:-2], 4, 4))
+    return HypocentreMixture(
+        parts._replace(scale_tril=triangular(jnp.concatenate([parts.scale_tril, wide], -1)))
+    ).log_prob

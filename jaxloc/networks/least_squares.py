@@ -1,0 +1,101 @@
+"""Geiger's method in a network: steps of least squares whose travel times are learnt (Geiger 1912).
+
+Arrivals are picks of any origin: an analyst's, or the network's own soft ones.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+FAR_KM, DEEP_KM = 20.0, 10.0
+
+
+class Picks(NamedTuple):
+    """The picks of one event, stations and phases in one axis; zero where there is none."""
+
+    time_s: Float[Array, " pick"]
+    sd_s: Float[Array, " pick"]
+    station_km: Float[Array, "pick 3"]
+    phase: Float[Array, "pick 2"]
+    mask: Bool[Array, " pick"]
+
+
+class Rays(NamedTuple):
+    """Travel times from places to the station of each pick, and how they change with the place, in s/km."""
+
+    time_s: Float[Array, "*place pick"]
+    slope_s_km: Float[Array, "*place pick 3"]
+
+
+class TravelTimes(nn.Module):
+    """Straight rays of one speed, times what a dense network makes of distance and depth.
+
+    Time and the two parts of its slope, horizontal and vertical, are corrected each on its own: nothing makes the
+    slopes be those of the times but that the likelihood asks for both.
+    """
+
+    width: int
+    speed_km_s: tuple[float, float]
+
+    @nn.compact
+    def __call__(self, picks: Picks, place_km: Float[Array, "*place 3"]) -> Rays:
+        """Rays of one event from one or more places."""
+        apart = place_km[..., None, :] - picks.station_km
+        distance = jnp.sqrt((apart**2).sum(-1) + 1e-2)
+        depths = [place_km[..., None, 2], picks.station_km[:, 2]]
+        numbers = [distance / FAR_KM, jnp.log(distance), *(z / DEEP_KM for z in depths), *picks.phase.T]
+        hidden = jnp.stack([jnp.broadcast_to(x, distance.shape) for x in numbers], -1)
+        for _ in range(2):
+            hidden = nn.tanh(nn.Dense(self.width)(hidden))
+        time, across, down = jnp.moveaxis(nn.Dense(3, kernel_init=nn.initializers.normal(1e-2))(hidden), -1, 0)
+        slowness = picks.phase @ (1 / jnp.array(self.speed_km_s))
+        unit = apart / distance[..., None] * slowness[:, None]
+        vertical = unit[..., 2:] + (slowness * down)[..., None]
+        slope = jnp.concatenate([unit[..., :2] * jnp.exp(across)[..., None], vertical], -1)
+        return Rays(distance * slowness * jnp.exp(time), slope)
+
+
+class Located(NamedTuple):
+    """An event after a step: its place, a square root of its covariance, and what each pick says there.
+
+    The first column of `errors` is all that depth goes with: limits of depth cut a posterior, and in these units they
+    cut it straight across its first axis.
+    """
+
+    place: Float[Array, " 4"]
+    errors: Float[Array, "4 4"]
+    late: Float[Array, " pick"]
+    influence: Float[Array, "pick 3"]
+
+
+def step(picks: Picks, rays: Rays, from_km: Array, middle_km: Array, spread_km: Array) -> Located:
+    """One damped step of least squares from a place; a normal prior about the middle holds where picks say nothing.
+
+    `late` are residuals before the step in stated errors, `influence` the slopes of travel times, less their mean, in
+    units of the posterior's errors and of the pick's.
+    """
+    weight = picks.mask / picks.sd_s**2
+    total = jnp.maximum(weight.sum(), 1e-6)
+    mean = lambda x: jnp.tensordot(weight, x, 1) / total
+    apparent_s = picks.time_s - rays.time_s
+    origin_s, slope = mean(apparent_s), mean(rays.slope_s_km)
+    late_s, apart = apparent_s - origin_s, rays.slope_s_km - slope
+    precision = (weight[:, None] * apart).T @ apart + jnp.diag(1 / spread_km**2)
+    pull = (weight * late_s) @ apart + (middle_km - from_km) / spread_km**2
+    depth_first = jnp.linalg.inv(precision)[jnp.ix_(jnp.array([2, 0, 1]), jnp.array([2, 0, 1]))]
+    errors = jnp.linalg.cholesky(depth_first)[jnp.array([1, 2, 0])]
+    move = errors @ (errors.T @ pull)
+    place = jnp.append(from_km + move, origin_s - slope @ move)
+    whole = jnp.zeros((4, 4)).at[:3, :3].set(errors).at[3, :3].set(-slope @ errors).at[3, 3].set(1 / jnp.sqrt(total))
+    root = jnp.sqrt(weight)
+    return Located(place, whole, root * late_s, root[:, None] * apart @ errors)
+
+
+def misfit(picks: Picks, rays: Rays) -> Float[Array, " place"]:
+    """Half the weighted sum of squares of residuals at places, origin time at its best."""
+    weight = picks.mask / picks.sd_s**2
+    apparent_s = picks.time_s - rays.time_s
+    origin_s = (apparent_s @ weight) / jnp.maximum(weight.sum(), 1e-6)
+    return 0.5 * (apparent_s - origin_s[:, None]) ** 2 @ weight

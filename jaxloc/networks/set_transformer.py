@@ -1,0 +1,65 @@
+"""A set transformer over stations: waveforms of any number of stations, in any order, to a posterior about a place.
+
+After TEAM-LM of J. Munchmeyer, D. Bindi, U. Leser and F. Tilmann (2021), Earthquake magnitude and location estimation
+from real time seismic waveforms with a transformer network, GJI 226: one convolutional network reads every station,
+attention lets stations see one another, and a mixture density tells the place.
+
+Differs from the paper:
+
+* Places are relative to the middle of the living stations, and the answer moves with them. The paper's sinusoids of
+  latitude and longitude learn one network's region, and nothing outside of the training's.
+* Amplitude: the logarithm of each station's over the event's mean, for units of another network may be any.
+* The convolutional network reads arrivals as well, and their soft times are features. Where training data have labelled
+  arrivals they teach it; the paper trains it on single stations beforehand.
+* Between two rounds of attention the event is located by least squares with learnt travel times, and the second round
+  sees residuals. Raw outputs are in units of that place's errors (`jaxloc.heads.moved`), as in `picks`.
+* Pooling by attention and a mean, in place of a learnt event token; layers are normalised before attention.
+* The mixture has full covariances over place and origin time; its likelihood is one of logarithms, where the paper adds
+  1e-6 to the density, which leaves no gradient far from the modes, and cuts widths at zero.
+* Missing stations are masked in attention and pooling, not zeros that look like quiet stations.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+
+from jaxloc.arrival_physics import WithReadings
+from jaxloc.networks.attention import Block
+from jaxloc.networks.binding import bind
+from jaxloc.networks.station_reading import Answer, Placing, Reader, SecondLook
+from jaxloc.types import Network, Observations
+
+
+class Model(nn.Module):
+    """The waveforms of one event to `size` raw outputs with a place behind them, and the arrivals it read.
+
+    `blocks` of attention come before and after the first place, which `rounds` steps look for.
+    """
+
+    size: int
+    width: int = 48
+    channels: tuple[int, ...] = (8, 16, 24, 32)
+    kernel_size: int = 7
+    heads: int = 4
+    blocks: tuple[int, int] = (1, 2)
+    seeds: int = 4
+    rounds: int = 5
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, observations: Observations) -> WithReadings:
+        """Raw outputs, east, north, depth and origin time, and their errors; and arrivals."""
+        seen = Reader(self.width, self.channels, self.kernel_size, self.dropout)(observations)
+        tokens = seen.tokens
+        for _ in range(self.blocks[0]):
+            tokens = Block(self.heads, self.dropout)(tokens, seen.mask)
+        placed = Placing(self.width, self.rounds)(tokens, seen)
+        tokens = SecondLook()(tokens, seen, placed)
+        for _ in range(self.blocks[1]):
+            tokens = Block(self.heads, self.dropout)(tokens, seen.mask)
+        return WithReadings(Answer(self.size, self.seeds)(tokens, seen, placed), seen.readings)
+
+
+def network(size: int, **settings: Any) -> Network:
+    """The network of `size` outputs and a place as pure functions; settings are those of `Model`."""
+    return bind(Model(size=size, **settings))

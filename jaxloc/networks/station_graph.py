@@ -1,0 +1,101 @@
+"""A graph network over stations: each tells its neighbours what it saw, and what comes of it is pooled.
+
+After M. P. A. van den Ende and J.-P. Ampuero (2020), Automated seismic source characterization using deep graph neural
+networks, GRL 47: one convolutional network reads every station, its place is appended, and an aggregate over stations
+that does not depend on their order gives the event.
+
+Differs from the paper:
+
+* There are edges: messages along them know how far and in which direction the other station is. The paper's graph has
+  none, so that stations meet in one maximum alone.
+* Missing stations are masked. The paper sets them to zero and takes the maximum over stations, to which zeros belong.
+* Pooling is by attention and a mean (as in `set_transformer`); a maximum hears one station.
+* Places are relative to the middle of the living stations, and the answer moves with them. The paper's coordinates are
+  scaled to the training's region, and its hyperbolic tangents cannot leave it.
+* Arrivals, the first place by least squares between two rounds of messages, and outputs in units of its errors are
+  those of `set_transformer`; a mixture density in place of the mean absolute error and dropout that is always on.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxloc.arrival_physics import WithReadings
+from jaxloc.networks.binding import bind
+from jaxloc.networks.layers import Dropout, Norm
+from jaxloc.networks.least_squares import FAR_KM
+from jaxloc.networks.station_reading import Answer, Placing, Reader, SecondLook
+from jaxloc.types import Network, Observations
+
+
+class Edges(NamedTuple):
+    """Which stations hear which, and how the other lies as seen from the hearer."""
+
+    near: Bool[Array, "hearer teller"]
+    numbers: Float[Array, "hearer teller feature"]
+
+
+def edges_between(place_km: Float[Array, "station 3"], mask: Bool[Array, " station"], neighbours: int | None) -> Edges:
+    """Edges from each station's `neighbours` nearest living ones (none given: from all), itself left out."""
+    apart = place_km[None] - place_km[:, None]
+    distance = jnp.sqrt((apart**2).sum(-1) + 1e-2)
+    near = mask[None] & mask[:, None] & ~jnp.eye(len(mask), dtype=bool)
+    if neighbours is not None:
+        rank = jnp.argsort(jnp.argsort(jnp.where(near, distance, jnp.inf), -1), -1)
+        near &= rank < neighbours
+    numbers = [jnp.arcsinh(apart / FAR_KM), apart / distance[..., None]]
+    return Edges(near, jnp.concatenate([*numbers, jnp.log(distance)[..., None]], -1))
+
+
+class Messages(nn.Module):
+    """One round: each station adds the mean of what its neighbours tell to what it knows, through two dense layers."""
+
+    dropout: float
+
+    @nn.compact
+    def __call__(self, tokens: Float[Array, "station width"], edges: Edges) -> Float[Array, "station width"]:
+        """Tokens after the round."""
+        width, known = tokens.shape[-1], Norm("layer")(tokens)
+        heard = nn.Dense(width)(known)[:, None] + nn.Dense(width)(known)[None] + nn.Dense(width)(edges.numbers)
+        share = edges.near / jnp.maximum(edges.near.sum(-1, keepdims=True), 1)
+        told = jnp.einsum("ht,htw->hw", share, nn.gelu(heard))
+        hidden = nn.gelu(nn.Dense(2 * width)(jnp.concatenate([known, told], -1)))
+        return tokens + Dropout(self.dropout)(nn.Dense(width)(hidden))
+
+
+class Model(nn.Module):
+    """The waveforms of one event to `size` raw outputs with a place behind them, and the arrivals it read.
+
+    Each station hears its `neighbours` nearest ones, None: all. `layers` of messages come before and after the first
+    place, which `rounds` steps look for.
+    """
+
+    size: int
+    width: int = 48
+    channels: tuple[int, ...] = (8, 16, 24, 32)
+    kernel_size: int = 7
+    neighbours: int | None = 8
+    layers: tuple[int, int] = (1, 2)
+    seeds: int = 4
+    rounds: int = 5
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, observations: Observations) -> WithReadings:
+        """Raw outputs, east, north, depth and origin time, and their errors; and arrivals."""
+        seen = Reader(self.width, self.channels, self.kernel_size, self.dropout)(observations)
+        tokens, edges = seen.tokens, edges_between(seen.place_km, seen.mask, self.neighbours)
+        for _ in range(self.layers[0]):
+            tokens = Messages(self.dropout)(tokens, edges)
+        placed = Placing(self.width, self.rounds)(tokens, seen)
+        tokens = SecondLook()(tokens, seen, placed)
+        for _ in range(self.layers[1]):
+            tokens = Messages(self.dropout)(tokens, edges)
+        return WithReadings(Answer(self.size, self.seeds)(tokens, seen, placed), seen.readings)
+
+
+def network(size: int, **settings: Any) -> Network:
+    """The network of `size` outputs and a place as pure functions; settings are those of `Model`."""
+    return bind(Model(size=size, **settings))

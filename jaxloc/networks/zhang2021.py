@@ -1,0 +1,109 @@
+"""Zhang, Zhang & Tian (2021): one fully convolutional network that warns while records still come in.
+
+X. Zhang, M. Zhang and X. Tian, Real-time earthquake early warning with deep learning: application to the 2016 M 6.0
+central Apennines, Italy earthquake, Geophysical Research Letters 48, e2020GL089394. Records of 12 stations that end at
+a random time give a volume of the location and a distribution of magnitude, brought up to date as data arrive. Training
+truncates records (`jaxloc.data.truncation`), and what has not come yet is zero.
+
+No table of its layers is public. With `published=True` they are those of its forerunner (Zhang and others 2020), fitted
+to the input and the volume that its authors' later code still has: 12 x 1024 x 3 samples, pooled to 3 x 4 x 1024
+features, upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels of 0.5 km; magnitude is a softmax of
+1,024 bins between 0 and 10 from the mean of each feature before the upsampling. So it is a reconstruction. Known to
+differ from the paper:
+
+* Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in `jaxloc.heads.published_volume`;
+  the paper's pure noise has a volume of zeros, here it adds nothing to the likelihood.
+* The volume comes out east, north, depth, in the frame of the run and not along axes turned by 160 degrees.
+* Two layers after each upsampling, of 512, 256, 128 and 64 features, and dropout at two places, as in the forerunner.
+
+Differs besides, as it is by default (`published=False`), as `zhang2020` does: scaling by station with log10 amplitude
+and mask as channels, a softmax of all voxels, normalisation within the event, a learnt map from rows and times to
+places, fewer features; and
+
+* Magnitude is a normal distribution (or bins, if asked for). It is read from pooled features, from the log10 amplitude
+  of each station and from the mean place of the volume, in a layer of 64: the paper's single scale for all traces
+  leaves out how large they are.
+* Places are taken as they are by the magnitude: its error does not move the location.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc.networks.binding import bind
+from jaxloc.networks.fully_convolutional import (
+    Map,
+    Step,
+    Style,
+    decode,
+    encode,
+    largest_scaled,
+    station_image,
+)
+from jaxloc.networks.layers import in_order, largest, station_traces, waveforms_of
+from jaxloc.types import Network, Observations
+
+POOLS = ((1, 4), (1, 4), (2, 4), (2, 4))
+PUBLISHED = (Step((8, 12), (8, 8)), Step((4, 4), (4, 4)), Step((2, 2), (2, 2)), Step((1, 1), (1, 1)))
+STEPS = (Step((4, 4), (8, 8)), Step((2, 2), (4, 4)), Step((1, 1), (2, 1)))
+HIDDEN = 64
+
+
+class Model(nn.Module):
+    """The observations of one event so far, to one vector: the volume [east, north, depth] by rows, then `others`.
+
+    `others` is how many raw numbers the heads of other labels want (magnitude: 2). `width` is the features of the
+    first block (published: 64); other settings are as in `zhang2020`. The numbers of stations and samples are those of
+    `init`.
+    """
+
+    grid: tuple[int, int, int] = (192, 96, 64)
+    others: int = 2
+    width: int = 8
+    published: bool = False
+    norm: str = "group"
+    dropout: float = 0.0
+    log_amplitude: tuple[float, float] = (-6.0, 1.5)
+    num_stations: int | None = None
+    pools: Sequence[tuple[int, int]] = POOLS
+    finer: int = 1
+    by_slices: bool | None = None
+
+    @nn.compact
+    def __call__(self, observations: Observations) -> Float[Array, " raw"]:
+        """Log-weights, or with the published head log-odds, of the voxels; and raw numbers of other labels."""
+        observations = in_order(observations, self.num_stations)
+        if self.published:
+            style = Style(self.width, "none", 0.5, False, self.by_slices)
+            image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
+            volume = decode(style, image, Map(self.grid, PUBLISHED, 0, False))
+            return jnp.concatenate([volume.ravel(), nn.Dense(self.others)(image.mean((0, 1)))])
+        style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
+        image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
+        volume = decode(style, image, Map(self.grid, STEPS, 2, True, self.finer))
+        return jnp.concatenate([volume.ravel(), self._others(image, volume, observations)])
+
+    def _others(self, image: Array, volume: Array, observations: Observations) -> Float[Array, " other"]:
+        """Magnitude is amplitude and distance: amplitudes of all stations, the place, and what the encoder found."""
+        traces = station_traces(observations, *self.log_amplitude)
+        pooled = nn.leaky_relu(nn.Dense(self.width)(jnp.concatenate([image.mean(1), largest(image, 1)], -1)), 0.2)
+        amplitude = jnp.concatenate([traces.log_amplitude, traces.mask.astype(pooled.dtype)])
+        known = jnp.concatenate([pooled.ravel(), amplitude, mean_place(jax.lax.stop_gradient(volume))])
+        hidden = nn.leaky_relu(nn.Dense(HIDDEN, kernel_init=nn.initializers.he_normal())(known), 0.2)
+        return nn.Dense(self.others)(jnp.concatenate([hidden, amplitude]))
+
+
+def mean_place(volume: Float[Array, "east north depth"]) -> Float[Array, " 3"]:
+    """The mean of the softmax of a volume, from -1 to 1 along each axis."""
+    weight = jax.nn.softmax(volume.ravel()).reshape(volume.shape)
+    axes = [jnp.linspace(-1.0, 1.0, number) for number in volume.shape]
+    return jnp.stack([jnp.moveaxis(weight, i, 0).sum((1, 2)) @ axis for i, axis in enumerate(axes)])
+
+
+def network(size: tuple[int, int, int], **settings: Any) -> Network:
+    """The network of a volume of `size` and `others` raw numbers as pure functions; settings are those of `Model`."""
+    return bind(Model(grid=(size[0], size[1], size[2]), **settings))

@@ -1,0 +1,91 @@
+"""Networks and heads of one station, applied to each station of an event.
+
+A network that reads one record answers for every station of an event on its own; where the station stands is passed
+on to its head, for distances and azimuths are from there. Locators put the stations' answers together
+(`jaxloc.locators.single_station`).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxloc.types import AT_STATIONS, Head, Labels, Network, Observations, Params, Weights
+
+SILENT = 1e-20  # ground velocity in m/s below which a channel is dead
+
+
+class AtStation(NamedTuple):
+    """Raw outputs of one station's record, where the station stands, and one if it is alive, zero if not."""
+
+    raw: Float[Array, "*station raw"]
+    station_km: Float[Array, "*station 3"]
+    alive: Float[Array, "*station"]
+
+
+def each_station(network: Network) -> Network:
+    """A network of one record (observations of one row) over all stations of an event: `AtStation` with their axis."""
+
+    def init(key: PRNGKeyArray, observations: Observations) -> Params:
+        return network.init(key, jax.tree.map(lambda x: x[0], rows_of(observations)))
+
+    def apply(weights: Weights, observations: Observations) -> AtStation:
+        raw = jax.vmap(lambda row: network.apply(weights, row))(rows_of(observations))
+        return AtStation(raw, observations.station_km, living(observations))
+
+    def features(weights: Weights, observations: Observations) -> Float[Array, " feature"]:
+        assert network.features is not None
+        of_row = network.features
+        each = jax.vmap(lambda row: of_row(weights, row))(rows_of(observations))
+        alive = living(observations)
+        return (each * alive[:, None]).sum(0) / jnp.maximum(alive.sum(), 1)
+
+    return Network(init, apply, None if network.features is None else features)
+
+
+def rows_of(observations: Observations) -> Observations:
+    """Each station's own observations, of one row, with a leading station axis."""
+    number = observations.station_mask.shape[0]
+    own = {name: x[:, None] for name, x in observations._asdict().items() if x is not None and name != "rate_hz"}
+    return observations._replace(**own, rate_hz=jnp.broadcast_to(observations.rate_hz, (number,)))
+
+
+def living(observations: Observations) -> Float[Array, " station"]:
+    """One for stations that are there and record something; those without waveforms count as their masks say."""
+    if observations.waveforms is None:
+        return observations.station_mask.astype(float)
+    size = jnp.nan_to_num(jnp.abs(observations.waveforms), posinf=0.0).max((1, 2))
+    return (observations.station_mask & (size > SILENT)).astype(float)
+
+
+def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
+    """A head that depends on where the station stands: `at(station_km)` reads the `size` raw numbers of `AtStation`."""
+
+    def distribution(raw: AtStation) -> dict[str, dist.Distribution]:
+        return at(raw.station_km).distribution(raw.raw)
+
+    def log_likelihood(raw: AtStation, labels: Labels) -> Float[Array, ""]:
+        value = at(raw.station_km).log_likelihood(raw.raw, labels)
+        return jnp.where(raw.alive > 0, value, 0.0)
+
+    return Head(size, distribution, log_likelihood)
+
+
+def over_stations(head: Head) -> Head:
+    """A head of one station (`placed`) over all stations of an event, as `each_station` gives them.
+
+    The log-likelihood is the sum over living stations: records are independent given the weights. Distributions have a
+    leading station axis; they say what each station knows, not what all know together.
+    """
+
+    def distribution(raw: AtStation) -> dict[str, Any]:
+        return jax.vmap(head.distribution)(raw)
+
+    def log_likelihood(raw: AtStation, labels: Labels) -> Float[Array, ""]:
+        axes = {name: 0 if name in AT_STATIONS else None for name in labels}
+        return jax.vmap(head.log_likelihood, (0, axes))(raw, labels).sum()
+
+    return Head(head.size, distribution, log_likelihood)

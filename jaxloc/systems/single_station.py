@@ -1,0 +1,114 @@
+"""Systems of one station: a network of single records, located by each station and by all of them together."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc.blueprint import Blueprint, spread_of
+from jaxloc.cluster_head import cluster_classes
+from jaxloc.clusters import clusters as clusters_of
+from jaxloc.distributions import HypocentreMixture, components, contaminated
+from jaxloc.locators.single_station import single_station
+from jaxloc.metrics import catalogue_baseline
+from jaxloc.networks import convnetquake, convnetquake_ingv
+from jaxloc.polar_classes import PUBLISHED_DEPTH, PUBLISHED_DISTANCE, PUBLISHED_MAGNITUDE, Scale
+from jaxloc.polar_head import Classes, polar_classes
+from jaxloc.station_by_station import over_stations, placed
+from jaxloc.systems.system import System, not_prepared
+from jaxloc.types import Head, Network
+
+PRIOR_EVENTS = 64  # of the training catalogue that stand for it where stations are put together
+SURPRISES = (0.1, 2.0)  # share and width of the tails of that prior: see `single_station`
+
+
+def perol2018(
+    blueprint: Blueprint,
+    *,
+    clusters: int = 6,
+    event_share: float | None = None,
+    correlation: float = 0.0,
+    **settings: Any,
+) -> System:
+    """Perol and others (2018): noise or one of so many clusters. `event_share` is that of windows where it is used."""
+    found = clusters_of(*blueprint.catalogue, clusters, _spread(blueprint))
+    head = cluster_classes(found, _odds_ratio(blueprint, event_share))
+    if "dense" in settings:
+        settings["dense"] = tuple(settings["dense"])
+    network = convnetquake.network(_flat(head), num_stations=len(blueprint.stations), **settings)
+    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation)
+
+
+def lomax2019(
+    blueprint: Blueprint,
+    *,
+    distances: int = PUBLISHED_DISTANCE.number,
+    farthest_km: float = PUBLISHED_DISTANCE.largest,
+    depths: int = PUBLISHED_DEPTH.number,
+    deepest_km: float = PUBLISHED_DEPTH.largest,
+    magnitudes: int = PUBLISHED_MAGNITUDE.number,
+    largest_magnitude: float = PUBLISHED_MAGNITUDE.largest,
+    azimuths: int = 36,
+    smoothing: float = 0.5,
+    most: int = 256,
+    event_share: float | None = None,
+    correlation: float = 0.0,
+    published: bool = False,
+    **settings: Any,
+) -> System:
+    """Lomax and others (2019): classes of distance, depth, magnitude and azimuth, of any station."""
+    classes = Classes(
+        Scale(distances, farthest_km, 2),
+        Scale(magnitudes, largest_magnitude, 1),
+        Scale(depths, deepest_km, 2),
+        azimuths,
+        None if published else smoothing,
+        most,
+    )
+    middle, spread = _spread(blueprint)
+    head = polar_classes(classes, (float(middle[3]), float(spread[3])), _odds_ratio(blueprint, event_share))
+    network = convnetquake_ingv.network(_flat(head), published=published, **settings)
+    return stations_apart(blueprint, network, head, correlation)
+
+
+def stations_apart(blueprint: Blueprint, network: Network, head: Head, correlation: float) -> System:
+    """The system of a network over all stations (`each_station`) and a head of one (`placed`).
+
+    It is not taken to other stations: amplitudes, depths and azimuths that it learnt are those of its own.
+    """
+    whole = over_stations(head)
+    locate = single_station(network, head, prior_of(blueprint), blueprint.region, correlation=correlation)
+    return System(network, network, lambda *_: whole, locate, not_prepared, False)
+
+
+def prior_of(blueprint: Blueprint) -> HypocentreMixture:
+    """The training catalogue as a density of few kernels, with heavier tails."""
+    hypocentres, known = blueprint.catalogue
+    told = known.any(-1)
+    middle, spread = (tuple(map(float, each)) for each in _spread(blueprint))
+    everyone = catalogue_baseline(hypocentres[told], known[told], 1, middle, spread, PRIOR_EVENTS).hypocentre
+    one = jax.tree.map(lambda x: x[0], components(everyone))
+    return HypocentreMixture(contaminated(one, *SURPRISES))
+
+
+def _spread(blueprint: Blueprint) -> tuple[np.ndarray, np.ndarray]:
+    return spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+
+
+def _odds_ratio(blueprint: Blueprint, event_share: float | None) -> float:
+    """Odds of an event where the network is used over those among training windows; None: they are the same."""
+    if event_share is None:
+        return 1.0
+    events = int(blueprint.catalogue.known.any(-1).sum())
+    noise = len(blueprint.catalogue.known) - events
+    if not (0 < event_share < 1 and noise):
+        raise ValueError(
+            f"network.event_share must be within 0-1 and needs data.records.noise, got {event_share} "
+            f"with {noise} windows of noise"
+        )
+    return event_share / (1 - event_share) * noise / events
+
+
+def _flat(head: Head) -> int:
+    assert isinstance(head.size, int)
+    return head.size
