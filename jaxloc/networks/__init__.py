@@ -14,6 +14,7 @@ from jaxloc.networks import janbakhsh2019 as janbakhsh2019
 from jaxloc.networks import kriegerowski2019 as kriegerowski2019
 from jaxloc.networks import mousavi2020 as mousavi2020
 from jaxloc.networks import picks as picks
+from jaxloc.networks import preseis as preseis
 from jaxloc.networks import set_transformer as set_transformer
 from jaxloc.networks import station_graph as station_graph
 from jaxloc.networks import zhang2020 as zhang2020
@@ -28,6 +29,7 @@ __all__ = [
     "kriegerowski2019",
     "mousavi2020",
     "picks",
+    "preseis",
     "set_transformer",
     "station_graph",
     "zhang2020",
