@@ -273,7 +273,7 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
         ValueError: for a preset that does not exist.
     """
     if settings["preset"] == "network":
-        data = dict(settings) | {"rate_hz": blueprint.rate_hz}
+        data = dict(settings) | {"preset": "general", "rate_hz": blueprint.rate_hz}
         whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
         return taken_by(settings["records"], held(whole))
     known = blueprint.catalogue.known[:, :3].all(-1)
