@@ -10,15 +10,18 @@ import pytest
 from cases import CENTRE, SCALE, observations, quick_jit
 
 from jaxloc import configuration, experiment
+from jaxloc.blueprint import Blueprint, Catalogue
 from jaxloc.data.groningen import HALF_KM, buried, groningen
-from jaxloc.data.synthetic import random_network
+from jaxloc.data.synthetic import DEFAULT_FRAME, random_network
 from jaxloc.distributions import components
 from jaxloc.experiment_data import fresh_events
 from jaxloc.isotropic_head import dropout_precision, isotropic
 from jaxloc.label_heads import binned
+from jaxloc.lattice import Region
 from jaxloc.networks import gu2019, zhang2021
 from jaxloc.networks.zhang2021 import mean_place
 from jaxloc.studies import early, ground
+from jaxloc.systems import build, example
 from jaxloc.types import Label, Weights
 
 
@@ -127,6 +130,45 @@ def test_groningen_is_shallow_small_and_slow_on_top():
         fresh_events(
             {"kind": "simulated", "preset": "mars", "num_stations": 3, "aperture_km": 9, "depth_km": [1, 2]}, 0, 1
         )
+
+
+BLUEPRINT = Blueprint(
+    {},
+    DEFAULT_FRAME,
+    random_network(jax.random.key(0), 4, 50.0),
+    20.0,
+    256,
+    None,
+    Catalogue(np.array([[0.0, 0.0, 3.0, 5.0], [9.0, -9.0, 2.0, 6.0]], np.float32), np.ones((2, 4), bool)),
+    {},
+    Region((-20.0, 20.0), (-20.0, 20.0), (0.0, 6.0), (0.0, 9.0)),
+)
+FORMS = [
+    {"name": "gu2019"},
+    {"name": "gu2019", "published": True},
+    {"name": "gu2019", "published": True, "precision": 50.0},
+    {"name": "gu2019", "published": True, "precision": {"length": 1.0, "weight_decay": 1e-4}},
+    {"name": "zhang2021", "width": 2, "cells": [8, 6, 2]},
+    {"name": "zhang2021", "width": 2, "cells": [8, 6, 2], "published": True, "magnitude_bins": 16},
+]
+
+
+@pytest.mark.parametrize("network", FORMS, ids=str)
+def test_every_form_of_a_network_fits_its_head_and_locates(network):
+    """Shapes alone: raw outputs are as many as the head wants, draws of weights give one posterior."""
+    system, seen = build(BLUEPRINT._replace(network=network)), example(BLUEPRINT)
+    params = jax.eval_shape(system.network.init, jax.random.key(0), seen)
+    raw = jax.eval_shape(lambda p: system.network.apply(Weights(p), seen), params)
+    assert raw.shape == (system.head(1.0, 1.0).size,)
+    draws = jax.tree.map(lambda x: jax.ShapeDtypeStruct((3, *x.shape), x.dtype), params)
+    found = jax.eval_shape(system.locate, Weights(draws), seen)
+    assert found.epistemic.shape == (4, 4)
+    assert set(found.others) == ({"magnitude"} if network["name"] == "zhang2021" else set())
+
+
+def test_a_precision_is_learnt_a_number_or_settings_of_training():
+    with pytest.raises(ValueError, match=r"network.precision must be .* got 'none'"):
+        build(BLUEPRINT._replace(network={"name": "gu2019", "published": True, "precision": "none"}))
 
 
 QUICK = ["data.num_train=1500", "data.num_dev=50", "posterior.draws=10"]
