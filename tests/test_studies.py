@@ -50,10 +50,21 @@ def test_runs_share_the_stages_that_are_alike(tmp_path):
     assert stages_in_common(point, ensemble) == []
 
 
+def test_all_networks_can_be_planned():
+    cells = [each.cell for each in plan(configuration.load_study("networks", ["only.methods=[]"]))]
+    networks = {configuration.load(name, [])["network"]["name"] for name in _experiments()}
+    assert networks - {"picks"} <= {name.removeprefix("oklahoma_").removeprefix("marmara_") for name, *_ in cells}
+
+
+def _experiments():
+    study = configuration.load_study("networks", [])
+    return [about["experiment"] for about in study["networks"].values()]
+
+
 def test_what_a_study_does_not_have_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"only\.methods names 'magic'; the study has point, mean_field"):
         planned(tmp_path, "only.methods=[magic]")
-    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are uncertainty"):
+    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are networks, uncertainty"):
         configuration.load_study("everything", [])
 
 
