@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxloc.clusters import Clusters
 from jaxloc.distributions import gaussian_mixture
+from jaxloc.station_by_station import AtStation
 from jaxloc.types import Head, Labels
 
 
@@ -61,3 +62,10 @@ def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
         return total
 
     return Head(1 + len(clusters.centre_km), distribution, log_likelihood)
+
+
+def averaged(said: AtStation) -> AtStation:
+    """Raw outputs with a leading draw axis, to those whose hypocentre is the mean of the draws': kernels are shared."""
+    log_mean = lambda each: logsumexp(each, axis=0) - math.log(each.shape[0])
+    clusters = log_mean(jax.nn.log_softmax(said.raw[:, 1:], -1))
+    return AtStation(jnp.concatenate([jnp.zeros(1), clusters]), said.station_km[0], said.alive[0])

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxloc.cluster_head import cluster_classes
+from jaxloc.cluster_head import averaged, cluster_classes
 from jaxloc.clusters import clusters, nearest
 from jaxloc.distributions import marginal, mean
 from jaxloc.networks import convnetquake, convnetquake_ingv
@@ -183,3 +183,14 @@ def test_a_cluster_is_located_at_its_events_and_detected_by_the_sum_of_clusters(
     p = jax.nn.softmax(raw)
     np.testing.assert_allclose(head.log_likelihood(raw, one), np.log(p[1 + which]), rtol=1e-5)
     np.testing.assert_allclose(head.log_likelihood(raw, {"is_event": label(0.0)}), np.log(p[0]), rtol=1e-5)
+
+
+def test_draws_on_the_same_kernels_are_averaged_without_more_of_them():
+    found = clusters(events(), np.ones((120, 4), bool), 3, BROAD)
+    head = cluster_classes(found)
+    raws = 2 * jax.random.normal(jax.random.key(0), (5, 4))
+    one = averaged(AtStation(raws, jnp.zeros((5, 3)), jnp.ones(5)))
+    shares = jax.nn.softmax(jax.vmap(lambda raw: head.distribution(raw)["hypocentre"].parts.log_weight)(raws))
+    np.testing.assert_allclose(
+        np.exp(head.distribution(one.raw)["hypocentre"].parts.log_weight), shares.mean(0), rtol=1e-4
+    )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from jaxloc import lattice
 from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
@@ -42,6 +42,7 @@ def single_station(
     head: Head,
     prior: HypocentreMixture,
     region: Region,
+    average: Callable[[PyTree], PyTree] | None = None,
     *,
     sizes: Search = SIZES,
     most: int = 64,
@@ -58,6 +59,7 @@ def single_station(
         prior: the training catalogue's density of hypocentres. Where its tails are lighter than a station's, their
             ratio grows without end: make it heavier by `jaxloc.distributions.contaminated`.
         region: where several stations look for an event together.
+        average: raw outputs of one station with a leading draw axis to those of the mean density, as for `neural`.
         sizes: of their search; the last lattice's points in space are the components of a draw's posterior.
         most: components of a station that enter a product; the rest are one.
         correlation: of the stations' errors: n stations tell as much as n / (1 + correlation (n - 1)).
@@ -71,19 +73,22 @@ def single_station(
     question = Question(prior, region, sizes, most, correlation)
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
-        def of_stations(draw: Weights) -> tuple[Components, Float[Array, " station"], dict[str, LabelPosterior]]:
+        def of_stations(draw: Weights) -> tuple[Any, Components, dict[str, LabelPosterior]]:
             said = network.apply(draw, observations)
             parts, others = jax.vmap(lambda raw: _answer(head, raw))(said)
-            return parts, said.alive, {name: pooled(each, said.alive) for name, each in others.items()}
+            return said, parts, {name: pooled(each, said.alive) for name, each in others.items()}
 
-        parts, alive, others = jax.lax.map(of_stations, weights, batch_size=draw_chunk)
-        if observations.station_mask.shape[0] == 1:
-            parts = jax.tree.map(lambda x: x[:, 0], parts)
+        said, parts, others = jax.lax.map(of_stations, weights, batch_size=draw_chunk)
+        if alone := observations.station_mask.shape[0] == 1:
+            said, parts = jax.tree.map(lambda x: x[:, 0], (said, parts))
         else:
-            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, alive))
+            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, said.alive))
+        mixture = mixture_of_draws(HypocentreMixture(parts))
+        if average and alone:
+            mixture = head.distribution(average(said))["hypocentre"]
         epistemic, aleatoric = split_covariance(*parts)
         return Posterior(
-            mixture_of_draws(HypocentreMixture(parts)),
+            mixture,
             epistemic,
             aleatoric,
             {name: averaged(draws) for name, draws in others.items()},

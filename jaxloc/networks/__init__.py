@@ -2,6 +2,8 @@
 
 Every module offers `Model`, a Flax module that sees the observations of one event and returns raw outputs,
 and `network(size, **settings)`, the same bound to pure functions, `size` being what a head wants.
+Forecasting networks (`kail2021`, `panakkat2009`) read a catalogue, not the observations of an event, and have a
+`Model` alone.
 """
 
 from jaxloc.networks import arrivals as arrivals

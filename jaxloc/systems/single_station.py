@@ -1,12 +1,13 @@
 """Systems of one station: a network of single records, located by each station and by all of them together."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, spread_of
-from jaxloc.cluster_head import cluster_classes
+from jaxloc.cluster_head import averaged, cluster_classes
 from jaxloc.clusters import clusters as clusters_of
 from jaxloc.distributions import HypocentreMixture, components, contaminated
 from jaxloc.locators.single_station import single_station
@@ -14,10 +15,11 @@ from jaxloc.metrics import catalogue_baseline
 from jaxloc.networks import convnetquake, convnetquake_ingv
 from jaxloc.polar_classes import PUBLISHED_DEPTH, PUBLISHED_DISTANCE, PUBLISHED_MAGNITUDE, Scale
 from jaxloc.polar_head import Classes, polar_classes
-from jaxloc.station_by_station import over_stations, placed
+from jaxloc.station_by_station import AtStation, over_stations, placed
 from jaxloc.systems.system import System, not_prepared
 from jaxloc.types import Head, Network
 
+Average: TypeAlias = Callable[[AtStation], AtStation] | None
 PRIOR_EVENTS = 64  # of the training catalogue that stand for it where stations are put together
 SURPRISES = (0.1, 2.0)  # share and width of the tails of that prior: see `single_station`
 
@@ -36,7 +38,7 @@ def perol2018(
     if "dense" in settings:
         settings["dense"] = tuple(settings["dense"])
     network = convnetquake.network(_flat(head), num_stations=len(blueprint.stations), **settings)
-    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation)
+    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation, averaged)
 
 
 def lomax2019(
@@ -50,7 +52,7 @@ def lomax2019(
     largest_magnitude: float = PUBLISHED_MAGNITUDE.largest,
     azimuths: int = 36,
     smoothing: float = 0.5,
-    most: int = 256,
+    most: int = 100,
     event_share: float | None = None,
     correlation: float = 0.0,
     published: bool = False,
@@ -71,13 +73,15 @@ def lomax2019(
     return stations_apart(blueprint, network, head, correlation)
 
 
-def stations_apart(blueprint: Blueprint, network: Network, head: Head, correlation: float) -> System:
+def stations_apart(
+    blueprint: Blueprint, network: Network, head: Head, correlation: float, average: Average = None
+) -> System:
     """The system of a network over all stations (`each_station`) and a head of one (`placed`).
 
     It is not taken to other stations: amplitudes, depths and azimuths that it learnt are those of its own.
     """
     whole = over_stations(head)
-    locate = single_station(network, head, prior_of(blueprint), blueprint.region, correlation=correlation)
+    locate = single_station(network, head, prior_of(blueprint), blueprint.region, average, correlation=correlation)
     return System(network, network, lambda *_: whole, locate, not_prepared, False)
 
 
