@@ -272,7 +272,7 @@ def against_time(path: Path, rows: Sequence[Row], title: str) -> None:
     for axes in (left, middle, right):
         axes.set_ylim(bottom=0)
     last.set_ylim(0.5, 1.02)
-    legend(right)
+    legend(last, loc="lower right")
     save(path, new)
 
 

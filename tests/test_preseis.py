@@ -1,5 +1,8 @@
 """PreSEIS: events so far, what is read of them, networks of a time step, and labels in a chain."""
 
+import csv
+import io
+
 import cases
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,8 @@ from jaxloc.data.dataset import Dataset, Event
 from jaxloc.data.so_far import at_times, so_far
 from jaxloc.geometry import Frame
 from jaxloc.networks import preseis
+from jaxloc.studies.preseis import as_csv, table
+from jaxloc.study_plots import against_time
 from jaxloc.types import Batch, Label, Weights
 
 STEPS_S = jnp.array([0.5, 2.0, 4.0])
@@ -131,3 +136,19 @@ def test_a_chain_hands_on_what_it_does_not_know():
     np.testing.assert_allclose(chain.log_likelihood(raw, labels) - own, want, rtol=1e-4)
     unknown = labels | {"hypocentre": Label(jnp.zeros(4), jnp.zeros(4, bool))}
     assert float(chain.log_likelihood(raw, unknown)) == 0.0
+
+
+def test_a_table_over_time_reads_back_and_is_drawn_without_magnitudes_too(tmp_path):
+    names = ("epicentre_km", "energy_epicentre_km", "energy_epicentre_km_catalogue", "coverage90_epicentre")
+    names += ("coverage90_depth", "crps_depth_km", "crps_depth_km_catalogue")
+    part = lambda name, t: {name: 1 / t, f"{name}_low": 0.9 / t, f"{name}_high": 1.1 / t}
+    rows = [
+        {"elapsed_s": t, "events": 3, "triggered": t} | {k: v for n in names for k, v in part(n, t).items()}
+        for t in (0.5, 15.0)
+    ]
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert [{name: float(value) for name, value in row.items()} for row in read] == rows
+    assert table(rows).count("\n") == 3
+    assert "2.00 [1.80, 2.20]" in table(rows)
+    against_time(tmp_path / "picture.png", rows, "two times")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
