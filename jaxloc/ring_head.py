@@ -4,17 +4,19 @@ Raw numbers, in this order: log-odds of noise and event; mean and width of magni
 the base-10 logarithm of distance; log-odds of up over down; what an autoencoder leaves of the record. A label that is
 missing adds nothing.
 
-A distance alone is a ring about the station; depth and origin time are the catalogue's.
+A distance alone is a ring about the station. Where on the ring, is what the catalogue says: its density there, given
+the distance; depth and origin time are the catalogue's too.
 """
 
 import math
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from jaxloc.distributions import HypocentreMixture
+from jaxloc.distributions import HypocentreMixture, marginal
 from jaxloc.label_heads import categorical, joint, number
 from jaxloc.polar import Polar, distance_and_azimuth, hypocentres
 from jaxloc.types import Head, Labels
@@ -29,7 +31,10 @@ Catalogue = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 
 def of_record(
-    catalogue: Catalogue, magnitude: tuple[float, float] | None, reconstruction: float
+    catalogue: Catalogue,
+    magnitude: tuple[float, float] | None,
+    reconstruction: float,
+    prior: HypocentreMixture | None = None,
 ) -> Callable[[Float[Array, " 3"]], Head]:
     """The head of a record at a place, [east, north, depth] in km.
 
@@ -38,11 +43,14 @@ def of_record(
         magnitude: centre and scale of magnitudes, None where they are not told.
         reconstruction: what the autoencoder's error counts for, in nats: the log-likelihood is less by that times the
             share of the record's power that is left over. Windows known as noise do not count.
+        prior: the catalogue's density of hypocentres; none: all directions are alike.
     """
 
     def at(station_km: Float[Array, " 3"]) -> Head:
         size = [] if magnitude is None else [number(*magnitude, 0.05)]
-        return joint(categorical(2), *size, ring(catalogue, station_km), first_motion(), left_over(reconstruction))
+        return joint(
+            categorical(2), *size, ring(catalogue, station_km, prior), first_motion(), left_over(reconstruction)
+        )
 
     return at
 
@@ -52,8 +60,8 @@ def size_of(magnitude: bool) -> int:
     return 6 if magnitude else 4
 
 
-def ring(catalogue: Catalogue, station_km: Float[Array, " 3"]) -> Head:
-    """A normal of the logarithm of distance from a place, as "distance_km" and as a hypocentre anywhere around it."""
+def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: HypocentreMixture | None = None) -> Head:
+    """A normal of the logarithm of distance from a place, as "distance_km" and as a hypocentre somewhere around it."""
     log_distance, depth_km, origin_s = catalogue
     of_logarithm = number(*log_distance, FLOOR, "log_distance")
 
@@ -63,7 +71,10 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"]) -> Head:
 
     def distribution(raw: Float[Array, " 2"]) -> dict[str, dist.Distribution]:
         mean, sd = normal(raw)
-        around = HypocentreMixture(hypocentres(_polar(mean, sd, depth_km, origin_s), station_km))
+        polar = _polar(mean, sd, depth_km, origin_s)
+        if prior is not None:
+            polar = polar._replace(log_weight=polar.log_weight + _where_on(polar, prior, station_km))
+        around = HypocentreMixture(hypocentres(polar, station_km))
         return {"hypocentre": around, "distance_km": dist.LogNormal(LN_10 * mean, LN_10 * sd)}
 
     def log_likelihood(raw: Float[Array, " 2"], labels: Labels) -> Float[Array, ""]:
@@ -98,6 +109,16 @@ def _polar(mean: Array, sd: Array, depth_km: tuple[float, float], origin_s: tupl
         origin_s[0] * each,
         origin_s[1] * each,
     )
+
+
+def _where_on(
+    polar: Polar, prior: HypocentreMixture, station_km: Float[Array, " 3"]
+) -> Float[Array, "distance azimuth"]:
+    """Log-probabilities of the azimuths at each distance, from the catalogue's density in the plane."""
+    towards = jnp.stack([jnp.sin(polar.azimuth_rad), jnp.cos(polar.azimuth_rad)], -1)
+    places = station_km[:2] + polar.distance_km[:, None, None] * towards
+    density = marginal(prior, (0, 1)).log_prob(places.reshape(-1, 2))
+    return jax.nn.log_softmax(density.reshape(places.shape[:2]), -1)
 
 
 def first_motion() -> Head:

@@ -201,6 +201,21 @@ def test_a_ring_has_its_distance_and_no_direction():
     np.testing.assert_allclose(jnp.diagonal(covariance(stated["hypocentre"]))[2:] ** 0.5, [5.0, 1.0], rtol=1e-3)
 
 
+def test_the_catalogue_says_where_on_the_ring():
+    """Events north of the station alone: the ring is there, and its distance stays what the record says."""
+    middle, tril = HERE + jnp.array([0.0, 20.0, 8.0]), jnp.diag(jnp.array([8.0, 8.0, 5.0, 1.0]))
+    prior = gaussian_mixture(jnp.zeros(1), jnp.append(middle, 2.0)[None], tril[None])
+    catalogue = ((1.0, 0.3), (8.0, 5.0), (2.0, 1.0))
+    heads = [ring_head.ring(catalogue, HERE, density) for density in (prior, None)]
+    mixtures = [quick_jit(head.distribution)(jnp.array([1.0, -1.0]))["hypocentre"] for head in heads]
+    polar = [distance_and_azimuth(HERE, mixture.sample(jax.random.key(0), (DRAWS,))) for mixture in mixtures]
+    north = [jnp.cos(azimuth_rad).mean() for _, azimuth_rad in polar]
+    assert north[0] > 0.7
+    assert abs(north[1]) < 4 / DRAWS**0.5
+    means = [jnp.log10(distance_km).mean() for distance_km, _ in polar]
+    np.testing.assert_allclose(*means, atol=0.02)
+
+
 def test_labels_that_are_missing_add_nothing_and_noise_is_not_reconstructed():
     head = ring_head.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 3.0)(HERE)
     raw = jnp.zeros(8).at[-1].set(0.5)

@@ -42,7 +42,8 @@ def denoised_record(
     middle_km, spread_km = before.distance_km
     logarithm = (float(np.log10(middle_km)), float(max(0.3, spread_km / middle_km / ring_head.LN_10)))
     catalogue = (logarithm, before.depth_km, before.origin_s)
-    at = ring_head.of_record(catalogue, MAGNITUDES if magnitude else None, reconstruction)
+    sizes = MAGNITUDES if magnitude else None
+    at = ring_head.of_record(catalogue, sizes, reconstruction, prior_of(blueprint))
     network = janbakhsh2019.network(size, **_tuples(settings))
     return _beside_the_rule(blueprint, network, placed(at, size + 2))
 
