@@ -9,7 +9,9 @@ import numpy as np
 
 from jaxloc.blueprint import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.finite_fault import FaultZone
 from jaxloc.data.groningen import buried, groningen
+from jaxloc.data.marmara import Scenarios, marmara_scenarios, trace_km
 from jaxloc.data.records import shuffled, taken_by, with_noise
 from jaxloc.data.seisbench import read_seisbench
 from jaxloc.data.simulated_networks import Variety, simulated_networks
@@ -28,7 +30,7 @@ from jaxloc.data.synthetic import (
 from jaxloc.lattice import Region, region_around
 from jaxloc.traveltime import VelocityModel, layered
 
-SIMULATED = "simulated", "simulated_picks", "simulated_networks"
+SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
 
 
@@ -70,6 +72,10 @@ def _events(data: Mapping[str, Any], seed: int) -> Sources:
     if data["kind"] == "simulated_networks":
         train = _at_networks(data, seed, int(data["num_train"]), 0, "train")
         return Sources(train, _at_networks(data, seed, int(data["num_dev"]), _apart(len(train), data), "dev"))
+    if data["kind"] == "finite_fault":
+        shares = {"train": int(data["num_train"]), "dev": int(data["num_dev"])}
+        whole = _scenarios(data, seed, 0, shares)
+        return Sources(*(select(whole, np.flatnonzero([e.split == s for e in whole.events])) for s in shares))
     raise ValueError(f"data.kind must be seisbench or one of {', '.join(SIMULATED)}, got {data['kind']!r}")
 
 
@@ -137,12 +143,22 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
     if data["kind"] == "simulated_networks":
         first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
         return _at_networks(data, seed, number, _apart(first, data), "fresh")
+    if data["kind"] == "finite_fault":
+        return _scenarios(data, seed, round_, {"fresh": number})
     records = dict(data.get("records", {}))
     fresh = taken_by(
         {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
     )
     fresh = select(fresh, np.arange(min(number, len(fresh))))
     return with_noise(fresh) if records.get("noise") else fresh
+
+
+def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
+    model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
+    scenarios = Scenarios(zone, recording)
+    return marmara_scenarios(jax.random.key(seed), scenarios, model, sum(splits.values()), splits, first)
 
 
 def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
@@ -257,7 +273,7 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
         ValueError: for a preset that does not exist.
     """
     if settings["preset"] == "network":
-        data = dict(settings) | {"rate_hz": blueprint.rate_hz}
+        data = dict(settings) | {"preset": "general", "rate_hz": blueprint.rate_hz}
         whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
         return taken_by(settings["records"], held(whole))
     known = blueprint.catalogue.known[:, :3].all(-1)

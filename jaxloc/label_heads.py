@@ -102,7 +102,7 @@ def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> H
         if name not in labels:
             return jnp.zeros((), raw.dtype)
         value, mask = labels[name]
-        density: Array = mixture(raw).log_prob(jnp.where(mask, value, low))
+        density = jnp.asarray(mixture(raw).log_prob(jnp.where(mask, value, low)))
         return jnp.where(mask, density, 0.0)
 
     return Head(num_bins, lambda raw: {name: mixture(raw)}, log_likelihood)

@@ -247,3 +247,41 @@ def _ranks(axes: Axes, ranks: Mapping[str, np.ndarray], bins: int = 20) -> None:
     for (name, rank), colour in zip(ranks.items(), (VERMILION, BLUE), strict=False):
         axes.hist(rank, bins=bins, range=(0.0, 1.0), histtype="step", color=colour, linewidth=1.3, label=name)
     axes.set_ylim(0, 1.6 * expected)
+
+
+def against_time(path: Path, rows: Sequence[Row], title: str) -> None:
+    """Errors, scores over those of the catalogue, and coverage, against time since the first trigger."""
+    new = figure(10.2, 3.9, title)
+    left, middle, right, last = new.subplots(1, 4)
+    _over_time(dress(left, "s after the first trigger", "mean error (km)", "Epicentre"), rows, "epicentre_km", BLUE)
+    _over_time(dress(middle, "s after the first trigger", "mean error", "Magnitude"), rows, "magnitude_mae", VERMILION)
+    dress(right, "s after the first trigger", "score over the catalogue's", "CRPS and energy score")
+    dress(last, "s after the first trigger", "truths in the 90 % region", "Coverage")
+    parts = {
+        "epicentre": ("energy_epicentre_km", "energy_epicentre_km_catalogue", "coverage90_epicentre"),
+        "depth": ("crps_depth_km", "crps_depth_km_catalogue", "coverage90_depth"),
+        "magnitude": ("magnitude_crps", "magnitude_crps_climatology", "magnitude_coverage90"),
+        "rupture length": ("rupture_log10_km_crps", "rupture_log10_km_crps_climatology", "rupture_log10_km_coverage90"),
+    }
+    for (name, (score, against, coverage)), colour in zip(parts.items(), CYCLE, strict=False):
+        if score in rows[0]:
+            relative = [{**row, "share": row[score] / row[against]} for row in rows]
+            _over_time(right, relative, "share", colour, name)
+            _over_time(last, rows, coverage, colour, name)
+    last.axhline(0.9, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    for axes in (left, middle, right):
+        axes.set_ylim(bottom=0)
+    last.set_ylim(0.5, 1.02)
+    legend(last, loc="lower right")
+    save(path, new)
+
+
+def _over_time(axes: Axes, rows: Sequence[Row], name: str, colour: str, label: str | None = None) -> None:
+    """A line with a band of its 95 % interval, where it has one."""
+    if name not in rows[0]:
+        return
+    time_s = [row["elapsed_s"] for row in rows]
+    axes.plot(time_s, [row[name] for row in rows], "o-", color=colour, linewidth=1.5, markersize=4, label=label)
+    if f"{name}_low" in rows[0]:
+        low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("low", "high"))
+        axes.fill_between(time_s, low, high, color=colour, alpha=0.15, linewidth=0)

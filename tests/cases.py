@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from jaxloc import (
     arrival_head,
+    chain_head,
     cluster_head,
     clusters,
     heads,
@@ -40,6 +41,7 @@ from jaxloc.networks import (
     kriegerowski2019,
     mousavi2020,
     picks,
+    preseis,
     set_transformer,
     station_graph,
     zhang2020,
@@ -129,6 +131,9 @@ NETWORKS = {
     "convnetquake_ingv": NetworkCase(lambda: convnetquake_ingv.network(sum(POLAR.sizes), layers=4, width=4), None),
     "janbakhsh2019": NetworkCase(lambda: janbakhsh2019.network(6, width=2, recurrent=3, dense=4, motion=(4, 4)), None),
     "gu2019": NetworkCase(lambda: gu2019.network(14, width=4, pools=(4, 4), num_stations=STATIONS), (14,)),
+    "preseis": NetworkCase(
+        lambda: preseis.network(14, centre=CENTRE, scale=SCALE, links=((3, 2),), hidden=4, num_stations=STATIONS), None
+    ),
     "kriegerowski2019": NetworkCase(lambda: kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "mousavi2020": NetworkCase(_mousavi_network, None),
     "picks": NetworkCase(lambda: picks.network(14, width=8, heads=2, seeds=2), (14 + picks.PLACE,)),
@@ -142,6 +147,16 @@ HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "beside": lambda: arrival_head.beside(HEADS["moved"]()),
+    "chain": lambda: chain_head.chain(
+        heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
+        [
+            chain_head.Link(
+                label_heads.number(2.0, 1.5, 0.05),
+                (chain_head.Given("hypocentre", np.array(CENTRE[:3]), np.array(SCALE[:3])),),
+            )
+        ],
+        4,
+    ),
     "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
     "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
     "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
@@ -172,6 +187,7 @@ PAIRS = {
     "convnetquake_ingv": ("polar",),
     "janbakhsh2019": ("record",),
     "gu2019": ("gaussian", "isotropic"),
+    "preseis": ("chain",),
     "kriegerowski2019": ("gaussian",),
     "mousavi2020": ("station",),
     "picks": ("moved",),

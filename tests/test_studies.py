@@ -10,6 +10,7 @@ from jaxloc import cli, configuration
 from jaxloc.studies import review, table
 from jaxloc.studies.conditions import conditions, elsewhere, events_to_judge
 from jaxloc.studies.plan import plan, stages_in_common
+from jaxloc.systems import SYSTEMS
 
 TINY = [
     "processes=1",
@@ -50,10 +51,16 @@ def test_runs_share_the_stages_that_are_alike(tmp_path):
     assert stages_in_common(point, ensemble) == []
 
 
+def test_the_study_of_networks_has_them_all():
+    planned = plan(configuration.load_study("networks", []))
+    # Of picks alone the answer is known exactly, and `studies.amortised` holds the network against that.
+    assert {each.config["network"]["name"] for each in planned} == set(SYSTEMS) - {"picks"}
+
+
 def test_what_a_study_does_not_have_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"only\.methods names 'magic'; the study has point, mean_field"):
         planned(tmp_path, "only.methods=[magic]")
-    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are uncertainty"):
+    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are networks, uncertainty"):
         configuration.load_study("everything", [])
 
 

@@ -1,4 +1,4 @@
-"""Other ways to take a data set's events: by some of its stations, one record at a time, and noise beside them.
+"""Other ways to take a data set's events: by some of its stations, one record at a time, so far, and noise beside them.
 
 Networks of one station learn from records, not from events: each station that recorded an event gives one. Records of
 an event stay in the split of the event.
@@ -14,11 +14,12 @@ from jaxtyping import Array, Bool, Int
 
 from jaxloc.data.augment import by_station, own_noise
 from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.so_far import at_times
 from jaxloc.types import Batch, Label
 
 NOISE_SEED, PICK_SEED, SHUFFLE_SEED, STATION_SEED = 11, 12, 13, 14
 CHUNK = 64  # events read at a time
-SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "noise", "shuffled")
+SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "elapsed_s", "noise", "shuffled")
 
 
 def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
@@ -27,7 +28,8 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
     Args:
         settings: `stations`, codes of those that are kept (null: all); `picks_sd_s`, errors of P and S picks about the
             labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event as one of
-            its stations recorded it, in place of all of them; `noise`, as many windows of noise as there are events.
+            its stations recorded it, in place of all of them; `elapsed_s`, each event as it is known at these times
+            after its first trigger; `noise`, as many windows of noise as there are events.
             `shuffled` is not for here: training events alone have their labels shuffled.
         dataset: events at a network of stations.
 
@@ -40,6 +42,8 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         dataset = at_stations(dataset, settings["stations"])
     if settings.get("picks_sd_s"):
         dataset = picked(dataset, settings["picks_sd_s"])
+    if settings.get("elapsed_s"):
+        dataset = at_times(dataset, settings["elapsed_s"])
     if settings.get("one_station"):
         dataset = one_station(dataset)
     elif settings.get("each_station"):

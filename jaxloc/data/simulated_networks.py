@@ -131,14 +131,15 @@ def simulate_at_network(
     place = draw_place(random.fold_in(key_place, number // variety.events_each), variety, model, recording)
     event = simulate_event(random.fold_in(key_event, number), place.simulation, place.station_km, place.earth)
     seen, mask = event.observations, place.mask
-    arrivals = Label(*(jnp.where(mask[:, None], part, 0) for part in event.labels["arrivals"]))
+    arrival_s, known = event.labels["arrivals"]
+    known = known & mask[:, None]
     seen = seen._replace(
         waveforms=jnp.where(mask[:, None, None], jnp.asarray(seen.waveforms), 0.0),
         station_km=jnp.where(mask[:, None], seen.station_km, 0.0),
         station_mask=mask,
         station_index=jnp.full(mask.shape, -1, jnp.int32),
     )
-    return Batch(seen, event.labels | {"arrivals": arrivals})
+    return Batch(seen, event.labels | {"arrivals": Label(jnp.where(known, arrival_s, 0.0), known)})
 
 
 def simulated_networks(

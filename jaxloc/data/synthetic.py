@@ -277,10 +277,11 @@ def _events(
     magnitude, origin_s = (np.concatenate(each) for each in zip(*parts, strict=True))
     ends = np.round(np.cumsum(list(splits.values())) * num_events)
     split = np.array(list(splits))[np.searchsorted(ends, np.arange(num_events), side="right")]
-    return tuple(_event(first + i, split[i], magnitude[i], origin_s[i]) for i in range(num_events))
+    return tuple(dated_event(first + i, split[i], magnitude[i], origin_s[i]) for i in range(num_events))
 
 
-def _event(index: int, split: str, magnitude: float, origin_s: float) -> Event:
+def dated_event(index: int, split: str, magnitude: float, origin_s: float) -> Event:
+    """What is told of a simulated event; they come an hour apart."""
     start = FIRST_START + datetime.timedelta(hours=index)
     origin = start + datetime.timedelta(seconds=float(origin_s))
     return Event(f"sim{index:06d}", str(split), start.isoformat(), origin.isoformat(), round(float(magnitude), 2))

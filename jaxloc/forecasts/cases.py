@@ -13,7 +13,7 @@ from jaxloc.data.files import write_whole
 from jaxloc.forecasts.grid import Grid, any_within, probability_within
 from jaxloc.forecasts.scores import Judged, blocks, contingency, estimate, score
 
-LEAST_WRITTEN = 0.01  # probability, or what happened, that a line is written for
+LEAST_WRITTEN = 0.02  # probability, or what happened, that a line is written for
 
 
 class Case(NamedTuple):

@@ -40,6 +40,12 @@ class Problem(NamedTuple):
     num_data: int
 
 
+def shuffled(problem: Problem, seed: int) -> Problem:
+    """A control: rows with the targets of others, of which nothing can be learnt but what is usual."""
+    other = np.random.default_rng(seed).permutation(problem.num_rows)
+    return problem._replace(take=lambda index: Row(problem.take(index).inputs, problem.take(other[index]).target))
+
+
 class Fitted(NamedTuple):
     """A network with its posterior over weights."""
 
@@ -53,9 +59,12 @@ class Fitted(NamedTuple):
 def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnStep | None = None) -> Fitted:
     """Train through the configured stages, from checkpoints where there are any.
 
+    `data.shuffled` is the control of `shuffled`.
+
     Raises:
         ValueError: where no stage has any steps.
     """
+    problem = shuffled(problem, int(config["seed"])) if config["data"]["shuffled"] else problem
     posterior, members = config["posterior"], int(config["posterior"]["members"])
     keys = jax.random.split(jax.random.key(int(config["seed"])), members)
     example = jax.tree.map(lambda x: x[0], problem.take(np.zeros(1, int)).inputs)

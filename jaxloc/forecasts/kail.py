@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxloc.data.event_lists import EventList, chosen, day_of, read_event_list
+from jaxloc.data.event_lists import EventList, read_event_list
 from jaxloc.forecasts import maps
 from jaxloc.forecasts.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasts.grid import Grid, cells_of, grid_over
 from jaxloc.forecasts.maps import Steps, Window
+from jaxloc.forecasts.periods import Periods, periods_of
 from jaxloc.forecasts.rate_map import RateMap, fitted_rate_map, log_odds, with_recent_rates
 from jaxloc.networks.kail2021 import Inputs, Model
 from jaxloc.run_folder import OnStep, Say
@@ -57,30 +58,23 @@ def material(config: Config, events: EventList) -> Material:
         ValueError: where the periods overlap or hold too few steps, or no event is on the grid.
     """
     data, published = config["data"], bool(config["network"]["published"])
-    start, train_until, test_from = (day_of(data[name]) for name in ("start", "train_until", "test_from"))
-    until = day_of(data["test_until"]) if data["test_until"] else float(np.floor(events.day[-1]))
-    if not start < train_until <= test_from < until:
-        names = ", ".join(f"{name}={data[name]}" for name in ("start", "train_until", "test_from", "test_until"))
-        raise ValueError(f"periods must follow one another, and the catalogue reach beyond them; got {names}")
+    periods, events = periods_of(data, events)
     grid = grid_over(data["box_km"], float(data["cell_km"]))
     if not cells_of(grid, events.east_km, events.north_km)[2].any():
         raise ValueError(f"no event of {data['path']} is in box_km {list(data['box_km'])}")
-    events = chosen(events, events.day < until)
-    steps = Steps(start, float(data["step_days"]), int((until - start) / float(data["step_days"])))
+    steps = _steps(periods, float(data["step_days"]))
     window = Window(float(data["lead_days"]), float(data["horizon_days"]))
     at, sigma = maps.ends(steps), float(data["memory_sigma_km"]) / grid.cell_km
-    number = maps.counts(events, grid, steps)
-    recent = maps.recent_rates(number, steps, list(map(float, data["memory_days"])), sigma)
-    seen = (
-        maps.last_magnitudes(events, grid, steps)
-        if published
-        else np.concatenate([maps.largest_and_number(events, grid, steps), recent], -1)
-    )
+    recent = maps.recent_rates(maps.counts(events, grid, steps), steps, list(map(float, data["memory_days"])), sigma)
+    if published:
+        seen = maps.last_magnitudes(events, grid, steps)
+    else:
+        seen = np.concatenate([maps.largest_and_number(events, grid, steps), recent], -1)
     magnitudes = tuple(map(float, data["magnitudes"]))
     outcomes = maps.exceedances(events, grid, steps, window, magnitudes)
-    burnt = at >= start + float(data["burn_in_days"])
-    train = np.flatnonzero(burnt & (at + window.horizon_days <= train_until))
-    test = np.flatnonzero((at >= test_from) & (at + window.horizon_days <= until))
+    burnt = at >= periods.start + float(data["burn_in_days"])
+    train = np.flatnonzero(burnt & (at + window.horizon_days <= periods.train_until))
+    test = np.flatnonzero((at >= periods.test_from) & (at + window.horizon_days <= periods.until))
     if not len(test):
         raise ValueError(f"no forecast from test_from={data['test_from']} on ends before the catalogue does")
     gap = int(np.ceil(window.horizon_days / steps.step_days))
@@ -142,6 +136,10 @@ def run(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> tuple
     draws = forecast(config, made, fitted, made.test)
     recent = with_recent_rates(made.rates, (made.recent[made.train], made.outcomes[made.train]), made.recent[made.test])
     return made, Forecasts(draws, made.rates, recent), fitted
+
+
+def _steps(periods: Periods, step_days: float) -> Steps:
+    return Steps(periods.start, step_days, int((periods.until - periods.start) / step_days))
 
 
 def _rows(made: Material, first: np.ndarray, warm: int, long: int) -> Row:

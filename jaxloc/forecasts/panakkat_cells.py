@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxloc.data.event_lists import EventList, chosen, day_of
+from jaxloc.data.event_lists import EventList, chosen
 from jaxloc.forecasts import largest, windows
 from jaxloc.forecasts.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasts.indicators import NAMES, Indicators, Settings, indicators
 from jaxloc.forecasts.largest import Climate
 from jaxloc.forecasts.maps import Steps, ends, recent_rates
+from jaxloc.forecasts.periods import periods_of
 from jaxloc.networks.panakkat2009 import Model
 from jaxloc.run_folder import OnStep, Say
 
@@ -59,17 +60,13 @@ def material(config: Config, events: EventList) -> Material:
         ValueError: where the periods overlap or hold no forecast.
     """
     data, least = config["data"], float(config["data"]["least_magnitude"])
-    start, train_until, test_from = (day_of(data[name]) for name in ("start", "train_until", "test_from"))
-    until = day_of(data["test_until"]) if data["test_until"] else float(events.day[-1])
-    if not start < train_until <= test_from < until:
-        names = ", ".join(f"{name}={data[name]}" for name in ("start", "train_until", "test_from", "test_until"))
-        raise ValueError(f"periods must follow one another, and the catalogue reach beyond them; got {names}")
-    events = chosen(events, (events.magnitude >= least) & (events.day < until))
+    periods, events = periods_of(data, events)
+    events = chosen(events, events.magnitude >= least)
     period = float(data["cells"]["period_days"])
-    steps = Steps(start, period, int((until - start) / period))
+    steps = Steps(periods.start, period, int((periods.until - periods.start) / period))
     at = ends(steps)
-    train = np.flatnonzero(at + period <= train_until)
-    test = np.flatnonzero((at >= test_from) & (at + period <= until))
+    train = np.flatnonzero(at + period <= periods.train_until)
+    test = np.flatnonzero((at >= periods.test_from) & (at + period <= periods.until))
     if not (len(train) and len(test)):
         raise ValueError(f"{len(train)} training and {len(test)} test periods of {period} days; give longer ones")
     corners, cell = _cells(data["box_deg"], float(data["cells"]["cell_deg"]), events)

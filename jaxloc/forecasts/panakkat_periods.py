@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxloc.data.event_lists import EventList, chosen, day_of
+from jaxloc.data.event_lists import EventList, chosen
 from jaxloc.forecasts import next_event, windows
 from jaxloc.forecasts.declustering import is_main
 from jaxloc.forecasts.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasts.indicators import Indicators, Settings, indicators
 from jaxloc.forecasts.next_event import Next, Places, Waiting
+from jaxloc.forecasts.periods import periods_of
 from jaxloc.networks.panakkat2009 import Model
 from jaxloc.run_folder import OnStep, Say
 
@@ -61,25 +62,24 @@ def material(config: Config, events: EventList) -> Material:
     Raises:
         ValueError: where there are too few large events to learn from, or none to judge by.
     """
-    data, periods = config["data"], config["data"]["periods"]
+    data, own = config["data"], config["data"]["periods"]
     published = bool(config["network"]["published"])
-    start, train_until = day_of(data["start"]), day_of(data["train_until"])
-    until = day_of(data["test_until"]) if data["test_until"] else float(events.day[-1])
-    events = chosen(events, (events.magnitude >= float(data["least_magnitude"])) & (events.day < until))
-    large = chosen(events, events.magnitude >= float(periods["magnitude"]))
-    large = chosen(large, is_main(large)) if periods["decluster"] else large
+    (start, train_until, _, until), events = periods_of(data, events)
+    events = chosen(events, events.magnitude >= float(data["least_magnitude"]))
+    large = chosen(events, events.magnitude >= float(own["magnitude"]))
+    large = chosen(large, is_main(large)) if own["decluster"] else large
     place = np.stack([large.east_km, large.north_km], -1)
     learnt = (large.day >= start) & (large.day < train_until)
     if learnt.sum() < FEWEST or not (large.day >= train_until).any():
         raise ValueError(
             f"{learnt.sum()} large events to learn from (at least {FEWEST}) and {(large.day >= train_until).sum()} to "
-            f"judge by (at least 1) with data.periods.magnitude={periods['magnitude']}; give a smaller one"
+            f"judge by (at least 1) with data.periods.magnitude={own['magnitude']}; give a smaller one"
         )
-    kind = "normal" if published else str(periods["waiting"])
+    kind = "normal" if published else str(own["waiting"])
     places = next_event.places_of(place[learnt])
     found, feedback = _periods(events, large, place, places, data)
     standard = windows.standard_of(Indicators(*(x[learnt] for x in found)))
-    read = windows.stretches(windows.inputs(found, feedback, standard, published), int(periods["memory"]))
+    read = windows.stretches(windows.inputs(found, feedback, standard, published), int(own["memory"]))
     train = Row(read[learnt], _next(large.day, place, learnt, train_until, 0.0))
     last = np.flatnonzero(learnt)[-1]
     judged = np.arange(len(large.day)) >= last

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from jaxloc import forecast_plots
 from jaxloc.data.event_lists import date_of, read_event_list
@@ -18,6 +19,7 @@ from jaxloc.forecasts.grid import centres_km
 from jaxloc.forecasts.maps import ends
 from jaxloc.forecasts.next_event_scores import score_next
 from jaxloc.forecasts.rate_map import with_recent_rates
+from jaxloc.forecasts.scores import blocks, estimate
 from jaxloc.forecasts.table import markdown, rows_of
 from jaxloc.run_folder import OnStep, Say, claim
 
@@ -59,6 +61,7 @@ def _kail(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> dic
     cells = [_kail_case(config, made, found, k) for k in range(len(made.magnitudes))]
     cases = cells + [within(case, made.grid, float(config["data"]["tolerance_km"])) for case in cells]
     judged = _judged(cases, folder, say)
+    write_csv(folder / "forecasts.csv", cells)
     grid, last = made.grid, cells[-1]
     shape = (grid.rows, grid.columns)
     east, north = grid.west_km + grid.cell_km * grid.columns, grid.south_km + grid.cell_km * grid.rows
@@ -104,41 +107,58 @@ def _panakkat(config: Config, folder: Path, say: Say, on_step: OnStep | None) ->
 
 
 def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: Fitted, say: Say) -> dict[str, Any]:
-    data, magnitudes = config["data"]["cells"], list(map(float, config["data"]["cells"]["magnitudes"]))
+    magnitudes = list(map(float, config["data"]["cells"]["magnitudes"]))
     learnt, _ = panakkat_cells.forecast(config, made, fitted, made.train)
-    found, _ = panakkat_cells.forecast(config, made, fitted, made.test)
+    found, density = panakkat_cells.forecast(config, made, fitted, made.test)
     rates, recent = panakkat_cells.rate_map(made, magnitudes), panakkat_cells.recent(config, made)
     happened = lambda which: np.stack([made.largest[which + 1] >= m for m in magnitudes], -1)
     usual = with_recent_rates(rates[:, None], (recent[made.train], happened(made.train)[:, :, None]), recent[made.test])
-    cases, alarmed = [], []
-    for k, magnitude in enumerate(magnitudes):
-        case = Case(
-            f"M ≥ {magnitude:g}, next month, cells of {data['cell_deg']:g}°",
-            [date_of(day) for day in ends(made.steps)[made.test]],
-            made.corner_deg[:, ::-1] + float(data["cell_deg"]) / 2,
-            DEGREES,
-            found[..., k].astype(float),
-            happened(made.test)[..., k],
-            np.broadcast_to(rates[:, k], found.shape[1:3]).astype(float),
-            usual[:, :, 0, k],
-            max(1, round(float(data["block_days"]) / made.steps.step_days)),
-        )
-        level = level_of_bias_one(learnt.mean(0)[..., k], happened(made.train)[..., k])
-        cases.append(case)
-        alarmed.append(alarms(case, level))
-    judged = [each | {"alarms": flags} for each, flags in zip(_judged(cases, folder, say), alarmed, strict=True)]
+    each = zip(
+        magnitudes, *(np.moveaxis(x, -1, 0) for x in (found, happened(made.test), rates, usual[:, :, 0])), strict=True
+    )
+    cases = [_cell_case(config, made, *one) for one in each]
+    levels = [level_of_bias_one(learnt.mean(0)[..., k], happened(made.train)[..., k]) for k in range(len(magnitudes))]
+    judged = _judged(cases, folder, say)
+    write_csv(folder / "forecasts.csv", cases)
+    for case, level, scores in zip(cases, levels, judged, strict=True):
+        scores["alarms"] = alarms(case, level)
     west, east, south, north = map(float, config["data"]["box_deg"])
-    shape = (round((north - south) / float(data["cell_deg"])), -1)
-    busiest = int(cases[0].outcome.sum(1).argmax())
-    _maps(folder, cases[0], shape, (west, east, south, north), busiest)
-    return {"parameters": fitted.num_weights, "targets": judged}
+    shape = (round((north - south) / float(config["data"]["cells"]["cell_deg"])), -1)
+    _maps(folder, cases[0], shape, (west, east, south, north), int(cases[0].outcome.sum(1).argmax()))
+    # Of the whole distribution of the largest magnitude, in nats a period: all cells together.
+    over = logsumexp(density, axis=0) - np.log(len(density)) - panakkat_cells.rate_map_log_density(made, made.test)
+    by_period = over.reshape(len(made.test), -1).sum(1)
+    gain = estimate(lambda w: (w @ by_period) / w.sum(), blocks(len(by_period), cases[0].block))
+    return {"parameters": fitted.num_weights, "targets": judged, "largest_magnitude_gain": gain}
+
+
+def _cell_case(
+    config: Config,
+    made: panakkat_cells.Material,
+    magnitude: float,
+    draws: np.ndarray,
+    happened: np.ndarray,
+    rates: np.ndarray,
+    recent: np.ndarray,
+) -> Case:
+    data = config["data"]["cells"]
+    return Case(
+        f"M ≥ {magnitude:g} in {made.steps.step_days:.0f} days, cells of {data['cell_deg']:g}°",
+        [date_of(day) for day in ends(made.steps)[made.test]],
+        made.corner_deg[:, ::-1] + float(data["cell_deg"]) / 2,
+        DEGREES,
+        draws.astype(float),
+        happened,
+        np.broadcast_to(rates, happened.shape).astype(float),
+        recent,
+        max(1, round(float(data["block_days"]) / made.steps.step_days)),
+    )
 
 
 def _judged(cases: list[Case], folder: Path, say: Say) -> list[dict[str, Any]]:
-    """Scores of all cases, their forecasts and the picture of their reliability."""
+    """Scores of all cases, and the picture of their reliability."""
     say(f"judging {len(cases)} targets")
     judged = [judge(case) for case in cases]
-    write_csv(folder / "forecasts.csv", cases)
     forecast_plots.reliability(folder / "pictures" / "reliability.png", judged)
     return judged
 

@@ -2,6 +2,8 @@
 
 Every module offers `Model`, a Flax module that sees the observations of one event and returns raw outputs,
 and `network(size, **settings)`, the same bound to pure functions, `size` being what a head wants.
+Forecasting networks (`kail2021`, `panakkat2009`) read a catalogue, not the observations of an event, and have a
+`Model` alone.
 """
 
 from jaxloc.networks import arrivals as arrivals
@@ -12,6 +14,7 @@ from jaxloc.networks import janbakhsh2019 as janbakhsh2019
 from jaxloc.networks import kriegerowski2019 as kriegerowski2019
 from jaxloc.networks import mousavi2020 as mousavi2020
 from jaxloc.networks import picks as picks
+from jaxloc.networks import preseis as preseis
 from jaxloc.networks import set_transformer as set_transformer
 from jaxloc.networks import station_graph as station_graph
 from jaxloc.networks import zhang2020 as zhang2020
@@ -26,6 +29,7 @@ __all__ = [
     "kriegerowski2019",
     "mousavi2020",
     "picks",
+    "preseis",
     "set_transformer",
     "station_graph",
     "zhang2020",

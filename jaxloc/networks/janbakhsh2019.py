@@ -122,8 +122,8 @@ class Model(nn.Module):
         """The last states of a recurrent unit that goes over the code forwards, and of one that goes backwards."""
         for _ in range(2):
             code = Norm(self.norm)(nn.relu(Conv1D(4 * self.width, 5, 2)(code)))
-        ways = [nn.RNN(nn.GRUCell(self.recurrent), reverse=back)(code[None])[0, -1] for back in (False, True)]
-        return jnp.concatenate([*ways, largest(code, 0)])
+        ways = [nn.RNN(nn.GRUCell(self.recurrent), reverse=back)(code[None]) for back in (False, True)]
+        return jnp.concatenate([*(jnp.asarray(way)[0, -1] for way in ways), largest(code, 0)])
 
 
 def network(size: int, **settings: Any) -> Network:

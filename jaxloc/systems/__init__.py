@@ -16,6 +16,7 @@ from jaxloc.systems.any_stations import set_transformer, station_graph
 from jaxloc.systems.arrivals import arrivals, settings_elsewhere
 from jaxloc.systems.coordinates import multi_station, picks
 from jaxloc.systems.dropout import coordinates
+from jaxloc.systems.preseis import preseis
 from jaxloc.systems.records import bayesian_single_station, denoised_record
 from jaxloc.systems.single_station import lomax2019, perol2018
 from jaxloc.systems.system import LabelBatch, System, as_labelled
@@ -29,6 +30,7 @@ SYSTEMS: dict[str, Callable[..., System]] = {
     "zhang2020": fully_convolutional,
     "kriegerowski2019": multi_station,
     "picks": picks,
+    "preseis": preseis,
     "mousavi2020": bayesian_single_station,
     "janbakhsh2019": denoised_record,
     "gu2019": coordinates,

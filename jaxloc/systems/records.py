@@ -53,7 +53,7 @@ def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _beside_the_rule(blueprint: Blueprint, network: Network, head: Head) -> System:
     """Raw numbers are in units of the training catalogue, so that other stations are refused."""
-    system = stations_apart(blueprint, network, head, 0.0, False)
+    system = stations_apart(blueprint, network, head, 0.0)
     return system._replace(baselines=lambda train: sp_rules(blueprint, train))
 
 

@@ -1,0 +1,65 @@
+"""PreSEIS: hypocentre, magnitude and extent of the rupture, each told of draws of what came before it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxloc import heads
+from jaxloc.blueprint import Blueprint, spread_of
+from jaxloc.chain_head import Given, Link, chain
+from jaxloc.label_heads import joint, number
+from jaxloc.locators.neural import neural
+from jaxloc.networks import preseis as networks
+from jaxloc.systems.system import System, not_prepared
+
+FLOOR = (0.02, 0.02, 0.02, 0.02)  # least standard deviations of the hypocentre, in those of the catalogue
+LABELS = ("magnitude", "extent")
+
+
+def preseis(
+    blueprint: Blueprint,
+    *,
+    components: int = 3,
+    labels: Sequence[str] = LABELS,
+    magnitude: tuple[float, float] = (6.0, 0.9),
+    extent: Mapping[str, tuple[float, float]] | None = None,
+    travel_s: tuple[float, float] = (4.0, 2.0),
+    draws: int = 64,
+    **settings: Any,
+) -> System:
+    """Boese, Wenzel & Erdik (2008): onsets to a hypocentre; with cumulative absolute velocity to magnitude and extent.
+
+    Args:
+        blueprint: stations and catalogue of the training network.
+        components: of the hypocentre's mixture.
+        labels: "magnitude", and after it "extent"; none where hypocentres alone are labelled.
+        magnitude: mean and standard deviation that raw zeros say.
+        extent: labels of the rupture's extent, each with mean and standard deviation that raw zeros say.
+        travel_s: mean and standard deviation of the time from an event's beginning to its first trigger.
+        draws: of earlier labels, that make up the distribution of a later one.
+        settings: those of the network.
+
+    Raises:
+        ValueError: for labels that are not the first ones of the chain.
+    """
+    if tuple(labels) != LABELS[: len(labels)]:
+        raise ValueError(f"network.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
+    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    place = Given("hypocentre", middle[:3], spread[:3])
+    size = Given("magnitude", np.array(magnitude[:1]), np.array(magnitude[1:]))
+    extents = [number(*scale, 0.02 * scale[1], name) for name, scale in (extent or {}).items()]
+    links = [Link(number(*magnitude, 0.05), (place,))]
+    links += [Link(joint(*extents), (place, size))] if extents else []
+    links = links[: len(labels)]
+    first = heads.moved(heads.mixture(np.zeros(4), np.ones(4), components, FLOOR))
+    head = chain(first, links, draws)
+    network = networks.network(
+        heads.mixture(np.zeros(4), np.ones(4), components).size,  # pyright: ignore[reportArgumentType]
+        centre=(*map(float, middle[:3]), travel_s[0]),
+        scale=(*map(float, spread[:3]), travel_s[1]),
+        links=tuple((sum(len(g.centre) for g in link.given), link.head.size) for link in links),
+        num_stations=len(blueprint.stations),
+        **settings,
+    )
+    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
