@@ -33,6 +33,7 @@ from jaxloc.lattice import LogDensity, Region, Search
 from jaxloc.locators.neural import LocateEvent
 from jaxloc.types import Head, Network, Observations, Posterior, Weights
 
+PLACED_ANEW = 2  # times: the first lattice may be too wide for its points, which widens what it finds
 BLUR = 0.5  # of a coarse lattice's spacing: how much wider components are there
 SIZES = Search((13, 13, 3, 16), (8, 8, 8, 7), 12, (9, 9, 9, 15))  # the last widens origin times by 3 %
 
@@ -123,9 +124,12 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
     def found(centre: Array, scale_tril: Array) -> Components:
         return lattice.components(lattice.evaluate(density, centre, scale_tril, question.sizes.last), jnp.zeros(2))
 
-    # The search is as wide as its smoothed levels: the last lattice is placed once more by what it found itself.
-    first = HypocentreMixture(found(*lattice.search(density, question.region, question.sizes)))
-    log_weight, mean, tril = found(first.mean, jnp.linalg.cholesky(covariance(first)))
+    # The search is as wide as its smoothed levels: the last lattice is placed anew by what it found itself.
+    at = lattice.search(density, question.region, question.sizes)
+    for _ in range(PLACED_ANEW):
+        before = HypocentreMixture(found(*at))
+        at = before.mean, jnp.linalg.cholesky(covariance(before))
+    log_weight, mean, tril = found(*at)
     return Components(log_weight, mean, jnp.broadcast_to(tril, (*mean.shape, 4)))
 
 
