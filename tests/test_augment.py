@@ -202,5 +202,6 @@ def test_a_turn_keeps_distances_and_what_moves_towards_a_station():
     angle = np.arctan2(moved[:, 1], moved[:, 0])
     assert angle.min() < -1
     assert angle.max() > 1
-    mirrored = np.sign(np.cross(moved[:, :2], many.observations.station_km[:, 4, :2]))
+    east, north = np.moveaxis(np.asarray(many.observations.station_km[:, 4, :2]), -1, 0)
+    mirrored = np.sign(moved[:, 0] * north - moved[:, 1] * east)
     assert set(mirrored) == {-1.0, 1.0}
