@@ -43,6 +43,7 @@ def place_of(out):
     return np.asarray(jax.nn.softmax(log_weight) @ mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_order_of_stations_does_not_matter(name):
     order = jnp.array([4, 2, 6, 0, 3, 1, 5])

@@ -299,12 +299,16 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
 
 
 def test_an_unknown_station_is_less_certain_by_what_its_delay_may_be():
-    """Widths add in squares: that of arrivals at stations of training, and that of the prior of delays."""
+    """Widths add in squares: that of arrivals at stations of training, and that of delays.
+
+    Delays of one prior's width for four stations, and of the two stations of training, which have none yet.
+    """
     prior = Prior(delay_sd_s=(0.3, 0.5))
     model = PhysicsModel(((0.0,), (6.0,)), (0.0, 0.0), GRID, prior)
     index = jnp.array([0, -1])
     seen = Observations(None, jnp.zeros((2, 3)), jnp.ones(2, bool), index, jnp.asarray(RATE_HZ))
     params = model.init(jax.random.key(0), seen)
     smoothing_s = model.apply(params, seen).smoothing_s
+    delay_sd_s = np.array(prior.delay_sd_s) * np.sqrt(4 / (4 + 2))
     np.testing.assert_allclose(smoothing_s[0], prior.smoothing_s, rtol=1e-5)
-    np.testing.assert_allclose(smoothing_s[1], np.hypot(prior.smoothing_s, prior.delay_sd_s), rtol=1e-5)
+    np.testing.assert_allclose(smoothing_s[1], np.hypot(prior.smoothing_s, delay_sd_s), rtol=1e-5)

@@ -30,6 +30,7 @@ def calibrated(kind="none", by="", factor=3.0):
     return posterior, truth, calibration.calibrate(*args, kind=kind, dataset="made up", by=by)
 
 
+@pytest.mark.slow
 def test_ellipses_drawn_at_calibrated_levels_hold_what_they_say():
     """Errors are sqrt(3) times what is stated: the level of a normal that holds 90 % is known."""
     _, _, found = calibrated()
@@ -72,6 +73,7 @@ def test_what_is_stated_after_calibration():
     assert np.mean([bool(reason) for reason in said.alarms]) < 0.1
 
 
+@pytest.mark.slow
 def test_too_few_events_draw_nothing_larger():
     posterior, truth = stated(np.ones(4))
     few = lambda tree: jax.tree.map(lambda x: x[:8], tree)
@@ -98,6 +100,7 @@ def test_a_file_holds_all_of_it(tmp_path):
         read_calibration(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_best_map_is_that_of_highest_cross_fitted_likelihood():
     few = lambda tree: jax.tree.map(lambda x: x[:60], tree)
     best = lambda posterior, truth: calibration.best(calibration.candidates(KEY, few(posterior), few(truth), 100))

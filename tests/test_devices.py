@@ -47,6 +47,7 @@ def results():
     return np.asarray(mean(located.hypocentre)), np.asarray(learnt)
 
 
+@pytest.mark.slow
 def test_four_devices_give_the_numbers_of_one():
     """To single precision: sums over events are taken in another order."""
     flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"

@@ -128,6 +128,7 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_calibrated_run_states_calibrated_errors(finished, labelled, tmp_path, capsys):
     folder = tmp_path / "calibrated"
     shutil.copytree(finished, folder)
@@ -190,7 +191,7 @@ WRONG = [
     (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
     (["compare", "{tmp}"], "has no scores.json"),
     (["calibrate", "{run}", "{labelled}", "--split", "test"], "test"),
-    (["study", "everything"], "no such study: 'everything'; the studies are uncertainty"),
+    (["study", "everything"], "no such study: 'everything'; the studies are networks, uncertainty"),
     (["study", "uncertainty", "seedz=[1]"], "seedz"),
     (["compare", "{run}", "--output", "{tmp}/cards"], "must end in one of .png, .pdf, .svg"),
 ]
@@ -245,7 +246,7 @@ def test_only_weights_of_the_same_network_can_be_started_from(finished):
         start(fitted.blueprint._replace(network={"name": "picks"}))
     with pytest.raises(ValueError, match=r"this experiment has arrivals at 20 Hz"):
         start(fitted.blueprint._replace(rate_hz=20.0))
-    with pytest.raises(ValueError, match=r"weights of other shapes .*'kernel'"):
+    with pytest.raises(ValueError, match=r"weights of other shapes .* first\); give both runs"):
         start(fitted.blueprint, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank))
     with pytest.raises(ValueError, match="is no trained run"):
         experiment.started_from(finished / "nothing", blank, fitted.blueprint, 1)

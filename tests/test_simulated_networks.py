@@ -75,6 +75,7 @@ def data(**changes):
     return common | {"velocity": velocity} | sizes | changes
 
 
+@pytest.mark.slow
 def test_dev_and_fresh_events_are_at_networks_never_seen_in_training():
     train, dev = open_sources(data(), 0)
     fresh = [fresh_events(data(), 0, 2, round_) for round_ in (1, 2)]
