@@ -6,6 +6,11 @@ in this order: 1 + 50 + 20 + 20 + 36 as published. Depth, azimuth and magnitude 
 As published, the likelihood is that of the class that holds the label (four cross-entropies). By default it is the
 density of the label where each class is a normal about its centre, `smoothing` class widths wide: just what the
 posterior states, and classes beside the right one are not all equally wrong, which few events could not teach.
+
+By default, too, the numbers of distances and azimuths are what a record says beside the catalogue of training events,
+as seen from its station: zeros state that catalogue. Distance and direction of events of a region go together; as
+published, they are independent, and a ring about the station reaches where no event was ever known. Posteriors then
+hold the catalogue once, whatever the station, and can be put together over it.
 """
 
 import math
@@ -36,6 +41,7 @@ from jaxloc.station_by_station import placed
 from jaxloc.types import Head, Label, Labels
 
 LEAST_KM = 0.3  # least standard deviation of a class of distance or depth
+ELSEWHERE = 0.05  # of events that are anywhere within reach, for those unlike the catalogue
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -75,6 +81,7 @@ class Kernels(NamedTuple):
     azimuth: Normals
     origin_s: tuple[float, float]
     log_ratio: float
+    epicentre_km: Float[np.ndarray, "event 2"] | None
 
 
 class Read(NamedTuple):
@@ -86,16 +93,22 @@ class Read(NamedTuple):
     azimuth: Float[Array, " class"]
 
 
-def polar_classes(classes: Classes, origin_s: tuple[float, float], prior_ratio: float = 1.0) -> Head:
+def polar_classes(
+    classes: Classes,
+    origin_s: tuple[float, float],
+    prior_ratio: float = 1.0,
+    epicentre_km: Float[np.ndarray, "event 2"] | None = None,
+) -> Head:
     """The head of one station's record, `AtStation`; labels "hypocentre", "magnitude" and "is_event".
 
-    Depth is stated as the normal of its classes' mean and variance, magnitude likewise; distance and azimuth are
-    independent for each draw of weights, so their draws together are not.
+    Depth is stated as the normal of its classes' mean and variance, magnitude likewise. What a record says of distance
+    and of azimuth is independent for each draw of weights, so for all draws together it is not.
 
     Args:
         classes: what the raw numbers stand for.
         origin_s: mean and standard deviation of the origin time in the training catalogue; the network tells none.
         prior_ratio: odds of an event where the network is used over its odds in training, corrected at prediction.
+        epicentre_km: of the training catalogue; None, or the published form: each class as likely as the next.
 
     Raises:
         ValueError: where a smoothing is not positive, or the ratio or the origin time is none.
@@ -115,6 +128,7 @@ def polar_classes(classes: Classes, origin_s: tuple[float, float], prior_ratio: 
         Normals(azimuth_centres(classes.azimuths), np.full(classes.azimuths, smoothing * turn)),
         origin_s,
         math.log(prior_ratio),
+        None if classes.smoothing is None else epicentre_km,
     )
 
     def at(station_km: Float[Array, " 3"]) -> Head:
@@ -137,13 +151,49 @@ def _read(classes: Classes, raw: Float[Array, " raw"]) -> Read:
 
 def _stated(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> dict[str, dist.Distribution]:
     numbers = (*kernels.distance, *kernels.azimuth, *_moments(read.depth, kernels.depth), *kernels.origin_s)
-    polar = Polar(read.distance[1:, None] + read.azimuth, *map(jnp.asarray, numbers))  # pyright: ignore[reportCallIssue]
+    polar = Polar(_together(kernels, station_km, read), *map(jnp.asarray, numbers))  # pyright: ignore[reportCallIssue]
     odds = logsumexp(read.distance[1:]) - read.distance[0] + kernels.log_ratio
     return {
         "hypocentre": HypocentreMixture(hypocentres(polar, station_km, kernels.classes.most)),
         "magnitude": dist.Normal(*_moments(read.magnitude, kernels.magnitude)),
         "is_event": dist.CategoricalLogits(jnp.stack([jnp.zeros_like(odds), odds])),
     }
+
+
+def _together(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> Float[Array, "distance azimuth"]:
+    """Log-weights of distances and azimuths, given that there is an event."""
+    log_weight = read.distance[1:, None] + read.azimuth
+    if kernels.epicentre_km is not None:
+        log_weight += _catalogue(kernels, station_km, jnp.asarray(kernels.epicentre_km))
+    return log_weight - logsumexp(log_weight)
+
+
+def _catalogue(
+    kernels: Kernels, station_km: Float[Array, " 3"], epicentre_km: Float[Array, "event 2"]
+) -> Float[Array, "distance azimuth"]:
+    """Log-shares of training events by distance and azimuth from a station, each event smoothed over what is near it.
+
+    Kernels are as wide as Scott's rule (1992) has them in two dimensions; a share of `ELSEWHERE` is anywhere.
+    """
+    width_km = epicentre_km.std(0).mean() * epicentre_km.shape[0] ** (-1 / 6)
+    distance_km, azimuth_rad = distance_and_azimuth(station_km, epicentre_km)
+    width_rad = width_km / jnp.maximum(distance_km, width_km)
+    across = _shares(kernels.distance, distance_km - kernels.distance.mean[:, None], width_km)
+    turned = _turned(kernels, azimuth_rad) - kernels.azimuth.mean[:, None]
+    share = across @ _shares(kernels.azimuth, turned, width_rad).T / epicentre_km.shape[0]
+    return jnp.log((1 - ELSEWHERE) * share + ELSEWHERE / share.size)
+
+
+def _shares(normals: Normals, apart: Float[Array, "class event"], width: Array) -> Float[Array, "class event"]:
+    """Of each event, how much is in each class: it is as wide as the class and its own width."""
+    variance = normals.sd[:, None] ** 2 + width**2
+    return jax.nn.softmax(jnp.log(normals.sd)[:, None] - 0.5 * apart**2 / variance - 0.5 * jnp.log(variance), 0)
+
+
+def _turned(kernels: Kernels, azimuth_rad: Float[Array, "*event"]) -> Float[Array, "class *event"]:
+    """Azimuths less than half a circle from each class: further ways round weigh nothing."""
+    middle = kernels.azimuth.mean.reshape(-1, *[1] * azimuth_rad.ndim)
+    return azimuth_rad - 2 * jnp.pi * jnp.round((azimuth_rad - middle) / (2 * jnp.pi))
 
 
 def _moments(log_weight: Float[Array, " class"], normals: Normals) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -170,16 +220,22 @@ def _log_likelihood(kernels: Kernels, station_km: Float[Array, " 3"], read: Read
 
 def _of_place(kernels: Kernels, station_km: Float[Array, " 3"], read: Read, label: Label) -> Float[Array, ""]:
     """The likelihood of what is known of the hypocentre, given that there is an event."""
-    classes, (value, mask) = kernels.classes, label
+    (value, mask), classes = label, kernels.classes
     place = jnp.where(mask, value, 0.0)
     distance_km, azimuth_rad = distance_and_azimuth(station_km, place)
-    far, round_ = encode(classes.distance, distance_km), encode_azimuth(classes.azimuths, azimuth_rad)
-    # Turned to less than half a circle from each class: further ways round weigh nothing.
-    turned = azimuth_rad - 2 * jnp.pi * jnp.round((azimuth_rad - kernels.azimuth.mean) / (2 * jnp.pi))
-    across = _of_class(kernels, jax.nn.log_softmax(read.distance[1:]), kernels.distance, far, distance_km)
-    across += _of_class(kernels, read.azimuth, kernels.azimuth, round_, turned)
+    if classes.smoothing is None:
+        far, round_ = encode(classes.distance, distance_km), encode_azimuth(classes.azimuths, azimuth_rad)
+        across = jax.nn.log_softmax(read.distance[1:])[far] + read.azimuth[round_]
+    else:
+        near = _log_normal(kernels.distance, distance_km)[:, None]
+        toward = _log_normal(kernels.azimuth, _turned(kernels, azimuth_rad))
+        across = logsumexp(_together(kernels, station_km, read) + near + toward)
     down = _of_class(kernels, read.depth, kernels.depth, encode(classes.depth, place[2]), place[2])
     return jnp.where(mask[:2].all(), across, 0.0) + jnp.where(mask[2], down, 0.0)
+
+
+def _log_normal(normals: Normals, value: Array) -> Float[Array, " class"]:
+    return -0.5 * ((value - normals.mean) / normals.sd) ** 2 - np.log(normals.sd) - HALF_LOG_2_PI
 
 
 def _of_class(
@@ -188,5 +244,4 @@ def _of_class(
     """The probability of the class of a label (published), or the density of the label itself."""
     if kernels.classes.smoothing is None:
         return log_weight[which]
-    density = -0.5 * ((value - normals.mean) / normals.sd) ** 2 - np.log(normals.sd) - HALF_LOG_2_PI
-    return logsumexp(log_weight + density)
+    return logsumexp(log_weight + _log_normal(normals, value))

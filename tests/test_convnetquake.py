@@ -8,7 +8,7 @@ import pytest
 
 from jaxloc.cluster_head import averaged, cluster_classes
 from jaxloc.clusters import clusters, nearest
-from jaxloc.distributions import marginal, mean
+from jaxloc.distributions import covariance, marginal, mean
 from jaxloc.networks import convnetquake, convnetquake_ingv
 from jaxloc.polar import circular, distance_and_azimuth
 from jaxloc.polar_classes import (
@@ -133,6 +133,18 @@ def test_a_station_that_knows_the_distance_alone_states_a_ring():
     # 95 % of a normal, and a resultant of 2000 directions at random: its mean square is 1 / 2000.
     assert np.mean(np.abs(distance_km - 36.0) < 2 * 3.0) > 0.9
     assert circular(jnp.ones(2000), azimuth_rad).resultant < 4 / np.sqrt(2000)
+
+
+def test_numbers_of_zero_state_the_catalogue_as_seen_from_any_station():
+    """Its mean and spread of epicentres, widened by kernels and classes, from a station within and one without."""
+    places = np.random.default_rng(0).normal([15.0, -10.0], [9.0, 5.0], (250, 2)).astype(np.float32)
+    head = polar_classes(LOCAL._replace(most=720), (2.0, 1.0), epicentre_km=places)
+    for station_km in (STATION_KM, jnp.array([-25.0, 20.0, 0.0])):
+        stated = head.distribution(AtStation(jnp.zeros(head.size), station_km, jnp.ones(())))["hypocentre"]
+        sd = np.sqrt(np.diag(covariance(stated)))[:2]
+        assert (np.abs(mean(stated)[:2] - places.mean(0)) < 0.35 * sd).all()
+        assert (sd / places.std(0) > 0.9).all()
+        assert (sd / places.std(0) < 2.5).all()
 
 
 def events(number=120):

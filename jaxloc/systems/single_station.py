@@ -21,6 +21,7 @@ from jaxloc.types import Head, Network
 
 Average: TypeAlias = Callable[[AtStation], AtStation] | None
 PRIOR_EVENTS = 64  # of the training catalogue that stand for it where stations are put together
+MOST_EVENTS = 300  # that the catalogue seen from a station is made of
 SURPRISES = (0.1, 2.0)  # share and width of the tails of that prior: see `single_station`
 
 
@@ -68,7 +69,8 @@ def lomax2019(
         most,
     )
     middle, spread = _spread(blueprint)
-    head = polar_classes(classes, (float(middle[3]), float(spread[3])), _odds_ratio(blueprint, event_share))
+    origin_s, odds = (float(middle[3]), float(spread[3])), _odds_ratio(blueprint, event_share)
+    head = polar_classes(classes, origin_s, odds, _epicentres(blueprint))
     network = convnetquake_ingv.network(_flat(head), published=published, **settings)
     return stations_apart(blueprint, network, head, correlation)
 
@@ -97,6 +99,13 @@ def prior_of(blueprint: Blueprint) -> HypocentreMixture:
 
 def _spread(blueprint: Blueprint) -> tuple[np.ndarray, np.ndarray]:
     return spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+
+
+def _epicentres(blueprint: Blueprint) -> np.ndarray:
+    """Each epicentre of the training catalogue once; of many, some, taken evenly."""
+    hypocentres, known = blueprint.catalogue
+    once = np.unique(hypocentres[known[:, :2].all(-1), :2], axis=0)
+    return once[np.linspace(0, len(once) - 1, min(len(once), MOST_EVENTS)).astype(int)]
 
 
 def _odds_ratio(blueprint: Blueprint, event_share: float | None) -> float:
