@@ -44,12 +44,13 @@ def _chunks(number: int, size: int) -> list[np.ndarray]:
     return [np.arange(at, min(at + size, number)) for at in range(0, number, size)]
 
 
-def spread_of(catalogue: Catalogue, duration_s: float) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]:
+def spread_of(blueprint: Blueprint) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]:
     """Mean and standard deviation of each coordinate; a broad guess of one that no event has.
 
     Raises:
         ValueError: where no training event has an epicentre.
     """
+    catalogue, duration_s = blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz
     if not catalogue.known[:, :2].all(-1).any():
         raise ValueError(
             "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"

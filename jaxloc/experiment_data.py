@@ -28,6 +28,7 @@ from jaxloc.data.synthetic import (
     simulated_dataset,
 )
 from jaxloc.lattice import Region, region_around
+from jaxloc.systems.system import as_tuples
 from jaxloc.traveltime import VelocityModel, layered
 
 SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
@@ -163,7 +164,7 @@ def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str
 
 def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
     known: dict[str, Any] = {name: data[name] for name in Variety._fields if name in data}
-    variety = Variety()._replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+    variety = Variety()._replace(**as_tuples(known))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
     recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
     model, key = velocity_model(data["velocity"]), jax.random.key(seed)

@@ -10,7 +10,7 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.locators.neural import neural
 from jaxloc.networks import set_transformer as set_network
 from jaxloc.networks import station_graph as graph_network
-from jaxloc.systems.system import System, not_prepared
+from jaxloc.systems.system import System, as_tuples, flat, not_prepared
 from jaxloc.types import Head, Network
 
 
@@ -35,10 +35,7 @@ def _any_stations(
     """A mixture of `components` in units of the network's own place; nothing of the training's region is in it."""
     own = heads.mixture(np.zeros(4), np.ones(4), components, (floor,) * 4)
     place = heads.moved(own)
-    for name in ("channels", "blocks", "layers"):
-        if name in settings:
-            settings[name] = tuple(settings[name])
-    network = build(own.size, **settings)
+    network = build(flat(own), **as_tuples(settings))
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
         return arrival_head.beside(

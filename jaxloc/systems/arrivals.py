@@ -16,7 +16,7 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.data.synthetic import positions_km
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.networks import arrivals as arrivals_network
-from jaxloc.systems.system import LabelBatch, System, as_labelled
+from jaxloc.systems.system import LabelBatch, System, as_labelled, as_tuples
 from jaxloc.traveltime import TableGrid
 from jaxloc.types import Batch, Head, Network, Params, Weights
 
@@ -40,7 +40,7 @@ def arrivals(
 ) -> System:
     """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
     region, velocity = blueprint.region, blueprint.velocity
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     if np.shape(catalogue_sd_km) != (3,):
         raise ValueError(f"network.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
     depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
@@ -51,18 +51,16 @@ def arrivals(
     log_prior = log_prior_of(region, depth)
     stations_km = positions_km(blueprint.frame, blueprint.stations)
     grid = _table_grid(region, **(table or _reach(stations_km, region)))
-    physics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (prior or {}).items()}
     network = arrivals_network.network(
         (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
         tuple(s.position_sd_km for s in blueprint.stations),
         grid,
-        arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | physics)),
+        arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | as_tuples(prior or {}))),
         channels=tuple(channels),
         kernel_size=kernel_size,
         dropout=dropout,
     )
-    levels: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (lattice_sizes or {}).items()}
-    sizes = lattice.Search(**levels)
+    sizes = lattice.Search(**as_tuples(lattice_sizes or {}))
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
         return arrivals_head(

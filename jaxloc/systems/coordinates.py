@@ -8,10 +8,9 @@ import numpy as np
 from jaxloc import heads
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.label_heads import joint, number
-from jaxloc.locators.neural import neural
 from jaxloc.networks import kriegerowski2019
 from jaxloc.networks import picks as picks_network
-from jaxloc.systems.system import System, not_prepared
+from jaxloc.systems.system import System, as_tuples, flat, of_known_stations
 from jaxloc.types import Head
 
 LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0.05)}
@@ -20,30 +19,19 @@ LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0
 
 def multi_station(blueprint: Blueprint, *, components: int = 1, labels: Sequence[str] = (), **settings: Any) -> System:
     """Kriegerowski and others (2019): waveforms of the stations of training to coordinates, and to other `labels`."""
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     head = heads.mixture(middle, spread, components)
     if unknown := sorted(set(labels) - set(LABELS)):
         raise ValueError(f"network.labels has {unknown}, beside the hypocentre there may be: {', '.join(LABELS)}")
     if labels:
         head = joint(head, *(LABELS[name]() for name in labels))
-    for name in ("kernels", "strides", "dense"):
-        if name in settings:
-            settings[name] = tuple(settings[name])
-    network = kriegerowski2019.network(_flat(head), num_stations=len(blueprint.stations), **settings)
-    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
+    network = kriegerowski2019.network(flat(head), num_stations=len(blueprint.stations), **as_tuples(settings))
+    return of_known_stations(network, head)
 
 
 def picks(blueprint: Blueprint, *, components: int = 8, floor: float = 0.02, **settings: Any) -> System:
     """Arrival times of any stations to coordinates."""
     head = heads.moved(heads.mixture(np.zeros(4), np.ones(4), components, (floor,) * 4))
-    if "speed_km_s" in settings:
-        settings["speed_km_s"] = tuple(settings["speed_km_s"])
     low, high = zip(*blueprint.region[:3], strict=True)
-    network = picks_network.network(_flat(head) - picks_network.PLACE, low_km=low, high_km=high, **settings)
-    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
-
-
-def _flat(head: Head) -> int:
-    if not isinstance(head.size, int):
-        raise ValueError(f"a network of coordinates wants a head of flat raw numbers, got the size {head.size}")
-    return head.size
+    network = picks_network.network(flat(head) - picks_network.PLACE, low_km=low, high_km=high, **as_tuples(settings))
+    return of_known_stations(network, head)

@@ -5,10 +5,8 @@ from typing import Any
 from jaxloc import heads
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.isotropic_head import dropout_precision, isotropic
-from jaxloc.locators.neural import neural
 from jaxloc.networks import gu2019
-from jaxloc.systems.system import System, not_prepared
-from jaxloc.types import Head, Network
+from jaxloc.systems.system import System, of_known_stations
 
 KEPT = 0.5  # share of features in the published form
 
@@ -22,18 +20,14 @@ def coordinates(blueprint: Blueprint, *, published: bool = False, precision: Any
     Raises:
         ValueError: for a precision that is none of these.
     """
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     build = lambda size, **more: gu2019.network(size, num_stations=len(blueprint.stations), **settings, **more)
     if not published:
         head = heads.gaussian(middle, spread)
-        return _system(build(head.size), head)
+        return of_known_stations(build(head.size), head)
     known = _precision(precision, len(blueprint.catalogue.known))
     network = build(3, published=True, learns_precision=known is None)
-    return _system(network, isotropic(middle, spread, known))
-
-
-def _system(network: Network, head: Head) -> System:
-    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
+    return of_known_stations(network, isotropic(middle, spread, known))
 
 
 def _precision(given: Any, number: int) -> float | None:

@@ -9,9 +9,8 @@ from jaxloc import heads
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.chain_head import Given, Link, chain
 from jaxloc.label_heads import joint, number
-from jaxloc.locators.neural import neural
 from jaxloc.networks import preseis as networks
-from jaxloc.systems.system import System, not_prepared
+from jaxloc.systems.system import System, flat, of_known_stations
 
 FLOOR = (0.02, 0.02, 0.02, 0.02)  # least standard deviations of the hypocentre, in those of the catalogue
 LABELS = ("magnitude", "extent")
@@ -45,7 +44,7 @@ def preseis(
     """
     if tuple(labels) != LABELS[: len(labels)]:
         raise ValueError(f"network.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     place = Given("hypocentre", middle[:3], spread[:3])
     size = Given("magnitude", np.array(magnitude[:1]), np.array(magnitude[1:]))
     extents = [number(*scale, 0.02 * scale[1], name) for name, scale in (extent or {}).items()]
@@ -55,11 +54,11 @@ def preseis(
     first = heads.moved(heads.mixture(np.zeros(4), np.ones(4), components, FLOOR))
     head = chain(first, links, draws)
     network = networks.network(
-        heads.mixture(np.zeros(4), np.ones(4), components).size,  # pyright: ignore[reportArgumentType]
+        flat(heads.mixture(np.zeros(4), np.ones(4), components)),
         centre=(*map(float, middle[:3]), travel_s[0]),
         scale=(*map(float, spread[:3]), travel_s[1]),
         links=tuple((sum(len(g.centre) for g in link.given), link.head.size) for link in links),
         num_stations=len(blueprint.stations),
         **settings,
     )
-    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
+    return of_known_stations(network, head)

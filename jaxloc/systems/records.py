@@ -15,7 +15,7 @@ from jaxloc.networks import janbakhsh2019, mousavi2020
 from jaxloc.station_by_station import placed
 from jaxloc.station_head import Beforehand, numbers, station
 from jaxloc.systems.single_station import prior_of, stations_apart
-from jaxloc.systems.system import System
+from jaxloc.systems.system import System, as_tuples
 from jaxloc.types import Head, Network
 
 CHUNK = 64  # records read at a time
@@ -29,7 +29,7 @@ def bayesian_single_station(
     if published:
         directions, depth = 1, False
     far, towards = numbers(directions, depth)
-    kept = {"azimuth_size": towards, "directions": directions, "published": published} | _tuples(settings)
+    kept = {"azimuth_size": towards, "directions": directions, "published": published} | as_tuples(settings)
     head = placed(station(beforehand(blueprint), directions, depth), far + towards + mousavi2020.PASSED)
     return _beside_the_rule(blueprint, mousavi2020.network(far, **kept), head)
 
@@ -44,12 +44,8 @@ def denoised_record(
     catalogue = (logarithm, before.depth_km, before.origin_s)
     sizes = MAGNITUDES if magnitude else None
     at = ring_head.of_record(catalogue, sizes, reconstruction, prior_of(blueprint))
-    network = janbakhsh2019.network(size, **_tuples(settings))
+    network = janbakhsh2019.network(size, **as_tuples(settings))
     return _beside_the_rule(blueprint, network, placed(at, size + 2))
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(x) if isinstance(x, list) else x for name, x in settings.items()}
 
 
 def _beside_the_rule(blueprint: Blueprint, network: Network, head: Head) -> System:
@@ -71,7 +67,7 @@ def sp_rules(blueprint: Blueprint, train: Dataset) -> Mapping[str, LocateEvent]:
 
 def beforehand(blueprint: Blueprint) -> Beforehand:
     """What is known before a record is read; distances are those of events to their nearest stations, and beyond."""
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     known = blueprint.catalogue.known[:, :2].all(-1)
     places = blueprint.catalogue.hypocentres[known, :2]
     stations_km = positions_km(blueprint.frame, blueprint.stations)[:, :2]

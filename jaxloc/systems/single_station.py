@@ -16,7 +16,7 @@ from jaxloc.networks import convnetquake, convnetquake_ingv
 from jaxloc.polar_classes import PUBLISHED_DEPTH, PUBLISHED_DISTANCE, PUBLISHED_MAGNITUDE, Scale
 from jaxloc.polar_head import Classes, polar_classes
 from jaxloc.station_by_station import AtStation, over_stations, placed
-from jaxloc.systems.system import System, not_prepared
+from jaxloc.systems.system import System, as_tuples, flat, not_prepared
 from jaxloc.types import Head, Network
 
 Average: TypeAlias = Callable[[AtStation], AtStation] | None
@@ -34,12 +34,10 @@ def perol2018(
     **settings: Any,
 ) -> System:
     """Perol and others (2018): noise or one of so many clusters. `event_share` is that of windows where it is used."""
-    found = clusters_of(*blueprint.catalogue, clusters, _spread(blueprint))
+    found = clusters_of(*blueprint.catalogue, clusters, spread_of(blueprint))
     head = cluster_classes(found, _odds_ratio(blueprint, event_share))
-    if "dense" in settings:
-        settings["dense"] = tuple(settings["dense"])
-    network = convnetquake.network(_flat(head), num_stations=len(blueprint.stations), **settings)
-    return stations_apart(blueprint, network, placed(lambda station_km: head, _flat(head)), correlation, averaged)
+    network = convnetquake.network(flat(head), num_stations=len(blueprint.stations), **as_tuples(settings))
+    return stations_apart(blueprint, network, placed(lambda station_km: head, flat(head)), correlation, averaged)
 
 
 def lomax2019(
@@ -68,10 +66,10 @@ def lomax2019(
         None if published else smoothing,
         most,
     )
-    middle, spread = _spread(blueprint)
+    middle, spread = spread_of(blueprint)
     origin_s, odds = (float(middle[3]), float(spread[3])), _odds_ratio(blueprint, event_share)
     head = polar_classes(classes, origin_s, odds, _epicentres(blueprint))
-    network = convnetquake_ingv.network(_flat(head), published=published, **settings)
+    network = convnetquake_ingv.network(flat(head), published=published, **settings)
     return stations_apart(blueprint, network, head, correlation)
 
 
@@ -91,14 +89,10 @@ def prior_of(blueprint: Blueprint) -> HypocentreMixture:
     """The training catalogue as a density of few kernels, with heavier tails."""
     hypocentres, known = blueprint.catalogue
     told = known.any(-1)
-    middle, spread = (tuple(map(float, each)) for each in _spread(blueprint))
+    middle, spread = (tuple(map(float, each)) for each in spread_of(blueprint))
     everyone = catalogue_baseline(hypocentres[told], known[told], 1, middle, spread, PRIOR_EVENTS).hypocentre
     one = jax.tree.map(lambda x: x[0], components(everyone))
     return HypocentreMixture(contaminated(one, *SURPRISES))
-
-
-def _spread(blueprint: Blueprint) -> tuple[np.ndarray, np.ndarray]:
-    return spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
 
 
 def _epicentres(blueprint: Blueprint) -> np.ndarray:
@@ -120,8 +114,3 @@ def _odds_ratio(blueprint: Blueprint, event_share: float | None) -> float:
             f"with {noise} windows of noise"
         )
     return event_share / (1 - event_share) * noise / events
-
-
-def _flat(head: Head) -> int:
-    assert isinstance(head.size, int)
-    return head.size

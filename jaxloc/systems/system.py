@@ -1,12 +1,12 @@
 """What a system is: a network with what it needs to learn and to locate."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxloc.data.dataset import Dataset
-from jaxloc.locators.neural import LocateEvent
+from jaxloc.locators.neural import LocateEvent, neural
 from jaxloc.types import Batch, Head, Network, Params
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
@@ -48,3 +48,24 @@ class System(NamedTuple):
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
     """Nothing is fitted before a stage."""
     return params, as_labelled
+
+
+def of_known_stations(network: Network, head: Head) -> System:
+    """The system of a network of the stations of training that learns from labels alone, by one head in all stages."""
+    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
+
+
+def flat(head: Head) -> int:
+    """How many raw numbers a head takes.
+
+    Raises:
+        ValueError: where it takes them in another shape than a vector.
+    """
+    if not isinstance(head.size, int):
+        raise ValueError(f"the network wants a head of flat raw numbers, got the size {head.size}")
+    return head.size
+
+
+def as_tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose lists, as a configuration has them, are tuples, as a network has them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

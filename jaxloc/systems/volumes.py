@@ -73,7 +73,7 @@ def early_warning(
 
 def _grid(blueprint: Blueprint, cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
     """Cell edges along each axis, and the catalogue's mean and spread of origin times."""
-    middle, spread = spread_of(blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz)
+    middle, spread = spread_of(blueprint)
     region = blueprint.region
     spans = (region.east_km, region.north_km, region.depth_km)
     east, north, depth = (np.linspace(*span, number + 1) for span, number in zip(spans, cells, strict=True))
