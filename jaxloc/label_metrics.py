@@ -13,12 +13,12 @@ import scipy.stats
 
 from jaxloc.alarm import auroc
 from jaxloc.label_posteriors import Classes, LabelPosterior, Number
+from jaxloc.metrics import LEVELS, resampled
 from jaxloc.types import Labels
 
 RESAMPLES = 1000
 SEED = 20
 LEAST = 1e-6  # probability that a class is given at least, to score its logarithm
-LEVELS = (0.50, 0.68, 0.90, 0.95)
 
 
 def label_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -110,7 +110,4 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, num_bins: int =
 
 def resampled_mean(values: np.ndarray) -> dict[str, float]:
     """A mean with its interval over resampled events."""
-    rng = np.random.default_rng(SEED)
-    resampled = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    return resampled(lambda x: x.mean(-1), values, seed=SEED, num_resamples=RESAMPLES)

@@ -252,6 +252,13 @@ def _statistics(region: str, name: str) -> dict[str, Statistic]:
 
 
 def _bootstrap(statistic: Statistic, *values: np.ndarray, seed: int, num_resamples: int) -> Card:
+    return {
+        name: _plain(x) for name, x in resampled(statistic, *values, seed=seed, num_resamples=num_resamples).items()
+    }
+
+
+def resampled(statistic: Statistic, *values: np.ndarray, seed: int, num_resamples: int) -> dict[str, float]:
+    """A statistic over events, the last axis, with the ends of its 95 % interval over resampled events."""
     number = len(values[0])
     rng = np.random.default_rng(seed)
     block = max(1, 2**21 // number)
@@ -260,7 +267,7 @@ def _bootstrap(statistic: Statistic, *values: np.ndarray, seed: int, num_resampl
         index = rng.integers(number, size=(min(block, num_resamples - first), number))
         parts.append(statistic(*(value[index] for value in values)))
     low, high = np.percentile(np.concatenate(parts), [2.5, 97.5])
-    return {"value": _plain(statistic(*values)), "low": _plain(low), "high": _plain(high)}
+    return {"value": float(statistic(*values)), "low": float(low), "high": float(high)}
 
 
 def _plain(value: np.ndarray | float) -> float | None:
@@ -305,7 +312,8 @@ def catalogue_baseline(
 
     Bandwidths are by Silverman's rule (1986) for each coordinate, of its robust spread, no less
     than 0.05 km and 0.01 s. An event that lacks a coordinate has the catalogue's mean and spread of it; one
-    that no event has is normal with `broad_mean` and `broad_sd`. Longer catalogues are thinned evenly.
+    that no event has is normal with `broad_mean` and `broad_sd`. What has no known coordinate, as windows of noise, is
+    left out where anything else is there. Longer catalogues are thinned evenly.
 
     Raises:
         ValueError: where no event is given, or a known value is not finite.
@@ -316,6 +324,8 @@ def catalogue_baseline(
             f"hypocentres of shape {hypocentres.shape} must hold at least one event and be finite where "
             "known; give the training split's labels"
         )
+    told = known.any(-1) if known.any() else np.ones(len(known), bool)
+    hypocentres, known = hypocentres[told], known[told]
     every = np.linspace(0, len(hypocentres) - 1, min(max_components, len(hypocentres))).astype(int)
     hypocentres, known = hypocentres[every], known[every]
     centre, spread = np.array(broad_mean, float), np.array(broad_sd, float)

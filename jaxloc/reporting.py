@@ -84,10 +84,9 @@ def calibration_lines(calibration: Calibration) -> list[str]:
 def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
     """The training catalogue as the posterior of every event; windows of noise are none of it."""
     duration_s = blueprint.num_samples / blueprint.rate_hz
-    told = blueprint.catalogue.known.any(-1)
     return catalogue_baseline(
-        blueprint.catalogue.hypocentres[told],
-        blueprint.catalogue.known[told],
+        blueprint.catalogue.hypocentres,
+        blueprint.catalogue.known,
         number,
         broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
         broad_sd=(100.0, 100.0, 10.0, duration_s / 4),

@@ -87,10 +87,8 @@ def stations_apart(
 
 def prior_of(blueprint: Blueprint) -> HypocentreMixture:
     """The training catalogue as a density of few kernels, with heavier tails."""
-    hypocentres, known = blueprint.catalogue
-    told = known.any(-1)
     middle, spread = (tuple(map(float, each)) for each in spread_of(blueprint))
-    everyone = catalogue_baseline(hypocentres[told], known[told], 1, middle, spread, PRIOR_EVENTS).hypocentre
+    everyone = catalogue_baseline(*blueprint.catalogue, 1, middle, spread, PRIOR_EVENTS).hypocentre
     one = jax.tree.map(lambda x: x[0], components(everyone))
     return HypocentreMixture(contaminated(one, *SURPRISES))
 
