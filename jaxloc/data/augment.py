@@ -53,7 +53,7 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
     if settings.drop_stations:
         event = drop_stations(keys["stations"], event, settings.drop_stations)
     if settings.turn:
-        event = turned(jax.random.fold_in(key, 2), event)
+        event = turned(jax.random.fold_in(key, 3), event)
     if settings.few_stations:
         event = keep_few(keys["few"], event, settings.few_stations)
     if settings.repick:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.truncation import only
 from jaxloc.types import Batch
 
 P = 0  # the phase that triggers
@@ -30,15 +31,7 @@ def so_far(event: Batch, elapsed_s: Float[Array, ""]) -> Batch:
     first_s = jnp.where(triggered, seen.picks_s[:, P], jnp.inf).min()
     number = jnp.floor((first_s + elapsed_s) * seen.rate_hz + 1e-3) + 1  # samples 0 to this one less one are known
     now_s = (number - 1) / seen.rate_hz
-    known = jnp.arange(seen.waveforms.shape[-1]) < number
-    mask = seen.pick_mask & (seen.picks_s <= now_s)
-    return event._replace(
-        observations=seen._replace(
-            waveforms=jnp.where(known, seen.waveforms, 0.0),
-            picks_s=jnp.where(mask, seen.picks_s, 0.0),
-            pick_mask=mask,
-        )
-    )
+    return only(event, jnp.arange(seen.waveforms.shape[-1]) < number, seen.picks_s <= now_s)
 
 
 def at_times(dataset: Dataset, elapsed_s: Sequence[float]) -> Dataset:

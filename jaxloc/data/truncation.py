@@ -6,7 +6,7 @@ and picks say together: origin time by the median pick less its travel time, so 
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxloc.types import Batch, Observations
 
@@ -28,9 +28,16 @@ def cut(event: Batch, end_s: Float[Array, ""]) -> Batch:
     if seen.waveforms is None:
         raise ValueError("observations.waveforms is None; only waveforms can be cut: use a data set that has them")
     there = jnp.arange(seen.waveforms.shape[-1]) < end_s * seen.rate_hz
-    seen = seen._replace(waveforms=jnp.where(there, seen.waveforms, 0.0))
-    if seen.pick_mask is not None and seen.picks_s is not None:
-        known = seen.pick_mask & (seen.picks_s < end_s)
+    return only(event, there, None if seen.picks_s is None else seen.picks_s < end_s)
+
+
+def only(event: Batch, sample: Bool[Array, " sample"], pick: Bool[Array, "station phase"] | None) -> Batch:
+    """An event with these samples and picks alone, where it has any: others are zero, and masked."""
+    seen = event.observations
+    if seen.waveforms is not None:
+        seen = seen._replace(waveforms=jnp.where(sample, seen.waveforms, 0.0))
+    if seen.pick_mask is not None and seen.picks_s is not None and pick is not None:
+        known = seen.pick_mask & pick
         seen = seen._replace(pick_mask=known, picks_s=jnp.where(known, seen.picks_s, 0.0))
     return event._replace(observations=seen)
 

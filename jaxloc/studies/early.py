@@ -7,7 +7,7 @@ were chosen on.
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from jaxloc import experiment, reporting
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import cut, first_p_s
 from jaxloc.experiment import Fitted
-from jaxloc.experiment_data import fresh_events, open_sources
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import score_card, score_events
 from jaxloc.studies.table import SCORES, Row, markdown_of, value_of, write_csv
+from jaxloc.studies.unseen import unseen
 from jaxloc.study_plots import elapsed
 from jaxloc.types import Batch, Label, Posterior
 
@@ -77,13 +77,6 @@ def _card(posterior: Posterior, truth: Label) -> dict[str, Any]:
     return score_card(key, score_events(key, posterior, truth, DRAWS), RESAMPLES)
 
 
-def events_of(config: Mapping[str, Any], number: int) -> Dataset:
-    """Events to judge a run by: `number` that are simulated anew, or those that it was chosen on."""
-    if config["data"]["kind"] == "simulated":
-        return fresh_events(config["data"], int(config["seed"]), number, ROUND)
-    return open_sources(config["data"], int(config["seed"])).dev
-
-
 def judge(run: Path, number: int, folder: Path, times_s: Sequence[float] = ELAPSED_S) -> list[Row]:
     """A row for each time since the first P; writes `early.csv` and `early.png`.
 
@@ -91,7 +84,7 @@ def judge(run: Path, number: int, folder: Path, times_s: Sequence[float] = ELAPS
         ValueError: where the folder is no finished run.
     """
     config, fitted = experiment.load(run)
-    dataset = events_of(config, number)
+    dataset = unseen(config["data"], int(config["seed"]), number, ROUND)
     rows = [{"elapsed_s": time_s} | row_of(fitted, so_far(dataset, time_s)) for time_s in times_s]
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "early.csv", rows, list(rows[0]))

@@ -20,9 +20,9 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.files import write_whole
 from jaxloc.data.so_far import at_times
-from jaxloc.experiment_data import fresh_events, open_sources
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import lookup
+from jaxloc.studies.unseen import unseen
 from jaxloc.study_plots import against_time
 from jaxloc.types import Posterior
 
@@ -49,12 +49,10 @@ AGAINST = ("epicentre_km", "crps_east_km", "crps_north_km", "crps_depth_km", "en
 Row = dict[str, float]
 
 
-def unseen(config: Mapping[str, Any], number: int) -> Dataset:
-    """Whole records of events that the run has not seen: fresh ones of a simulation, else those held out."""
+def whole_records(config: Mapping[str, Any], number: int) -> Dataset:
+    """Whole records of events that the run has not seen."""
     data = {**config["data"], "records": {**config["data"]["records"], "elapsed_s": None}}
-    if data["kind"] == "seisbench":
-        return open_sources(data, int(config["seed"])).dev
-    return fresh_events(data, int(config["seed"]), number, ROUND)
+    return unseen(data, int(config["seed"]), number, ROUND)
 
 
 def once_each(blueprint: Blueprint) -> Blueprint:
@@ -73,7 +71,7 @@ def over_time(run: Path, number: int, times_s: Sequence[float], folder: Path) ->
         ValueError: where the folder is no finished run, or a time is not positive.
     """
     config, fitted = experiment.load(run)
-    records = at_times(unseen(config, number), times_s)
+    records = at_times(whole_records(config, number), times_s)
     located = experiment.locate(fitted, records)
     baseline = once_each(fitted.blueprint)
     rows = [

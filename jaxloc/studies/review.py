@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxloc.metrics import lookup
+from jaxloc.studies.table import in_markdown
 from jaxloc.study_plots import ORDINARY
 
 HEADER = (
@@ -38,8 +39,7 @@ def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]
         records: of judged runs.
         networks: of the study's configuration; `data` and `published` of each are shown as they are.
     """
-    rows = [HEADER, ("---",) * len(HEADER), *(_row(record, networks[record["cell"]["network"]]) for record in records)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    return in_markdown(HEADER, [_row(record, networks[record["cell"]["network"]]) for record in records]) + "\n"
 
 
 def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
     merged = [row for row in over_seeds(rows) if row["condition"] == condition]
     calibrated = {tuple(r[n] for n in KEY[:4]): r for r in merged if r["as"] == "calibrated"}
     header = ["network", "method", "events", *(_title(name) for name in SHOWN), "calibrated", "conformal"]
-    lines = [header, ["---"] * len(header)]
+    lines = []
     for row in merged:
         if row["as"] != "stated":
             continue
@@ -123,14 +123,17 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
         after = [" / ".join(f"{100 * other.get(name, np.nan):.1f}" for name in names) for names in (COVERAGE, HELD)]
         size = "" if row["size"] is None else str(row["size"])
         lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), *after])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return in_markdown(header, lines) + "\n"
 
 
 def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     """Numbers of rows in Markdown, by title and name of each column."""
-    lines = [list(columns), ["---"] * len(columns)]
-    lines += [[f"{row[name]:.3g}" for name in columns.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return in_markdown(list(columns), [[f"{row[name]:.3g}" for name in columns.values()] for row in rows])
+
+
+def in_markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, without a newline at its end."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines))
 
 
 def _title(name: str) -> str:
