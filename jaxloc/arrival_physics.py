@@ -1,13 +1,13 @@
 """From arrival densities to a density over hypocentres: travel times tie the stations.
 
 For a hypocentre and origin time, each station's density of P is read where P should arrive, and that of S likewise;
-the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Three
-things keep it honest: each density is smoothed by the error of travel times, mixed with an outlier level, and the
-product is tempered, since neighbouring stations share the model's error: n stations with errors of correlation r tell
-as much as n / (1 + r (n - 1)). The density of the hypocentre is then as wide again as the error of position that is
-common to all stations, and a share of hypocentres, which is learnt, may err by three times what is stated: catalogues
-and models are now and then worse than usual, and widths that had to cover these by themselves would be too wide for all
-others.
+the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Four
+things keep it honest: each density is smoothed by the error of travel times and mixed with an outlier level, delays of
+stations that nobody knows are integrated out, and the product is tempered, since neighbouring stations share the
+model's error: n stations with errors of correlation r tell as much as n / (1 + r (n - 1)). The density of the
+hypocentre is then as wide again as the error of position that is common to all stations, and a share of hypocentres,
+which is learnt, may err by three times what is stated: catalogues and models are now and then worse than usual, and
+widths that had to cover these by themselves would be too wide for all others.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from jaxloc.geometry import distance_km
 from jaxloc.lattice import LogDensity
 from jaxloc.traveltime import StationTable, look_up_s
 
+DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
 SURPRISE_SCALE = 3.0  # how much more than stated the hypocentres err that are surprises
 SAME_KM = 1e-3  # hypocentres closer than this are one
 SMOOTHING_SPEED_KM_S = 6.0  # turns a lattice's spacing in km into the smoothing in s that it needs
@@ -36,6 +37,7 @@ class Physics(NamedTuple):
     station_km: Float[Array, "station 3"]
     delay_s: Float[Array, "station phase"]
     smoothing_s: Float[Array, "station phase"]
+    delay_covariance_s2: Float[Array, "station phase phase"]  # of what is not known of delays
     outlier: Float[Array, ""]
     correlation: Float[Array, ""]
     floor_km: Float[Array, " 2"]
@@ -87,12 +89,15 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     frequency_hz = jnp.fft.rfftfreq(2 * samples) * arrivals.rate_hz
     present = ((1 - mass[..., -1]).mean(-1) * arrivals.alive).sum()
     tempering = 1 / (1 + physics.correlation * jnp.maximum(present - 1, 0))
+    read_p_s = mass[:, 0, :-1].argmax(-1) / arrivals.rate_hz
 
     def value(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Float[Array, "point time"]:
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
-        width_s = jnp.sqrt(physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2)
+        squared_s2 = physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
+        variance_s2, follows = _with_delays(squared_s2, physics.delay_covariance_s2, 1 - mass[:, 0, -1])
+        width_s = jnp.sqrt(variance_s2)
         response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
         smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
         elsewhere = mass[..., -1:] / duration_s
@@ -100,10 +105,30 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
         inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + elsewhere) + level)
         outside = jnp.log((1 - physics.outlier) * elsewhere + level)
         arrival_s = origin_s[..., None, None] + travel_s(physics, points)[:, None]
+        most_s = DELAYS_OF_P * width_s[:, 0]
+        late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
+        arrival_s = arrival_s.at[..., 1].add(follows * late_s)
         read = _read(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
         return tempering * (read * arrivals.alive[:, None]).sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
 
     return value
+
+
+def _with_delays(
+    variance_s2: Float[Array, "station phase"],
+    delays_s2: Float[Array, "station phase phase"],
+    p_present: Float[Array, " station"],
+) -> tuple[Float[Array, "station phase"], Float[Array, " station"]]:
+    """Variances of arrivals with delays that are not known, and by how much S follows a late P.
+
+    S is given P, since delays of both go together: what is slow under a station is slow for both. Normal errors that
+    are conditioned on P shift the expected S in proportion and leave S a smaller variance; where P is not seen they
+    leave it all.
+    """
+    p_s2 = variance_s2[:, 0] + delays_s2[:, 0, 0]
+    follows = p_present * delays_s2[:, 1, 0] / p_s2
+    s_s2 = variance_s2[:, 1] + delays_s2[:, 1, 1] - follows * delays_s2[:, 1, 0]
+    return jnp.stack([p_s2, s_s2], -1), follows
 
 
 def _read(

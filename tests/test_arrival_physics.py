@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import quick_jit
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from jaxloc import lattice
 from jaxloc.arrival_head import _interpolated
@@ -59,6 +59,7 @@ def physics_of(station_km, correlation, delay_s):
         station_km,
         delay_s,
         jnp.tile(jnp.array(SMOOTHING_S), (len(station_km), 1)),
+        jnp.zeros((len(station_km), 2, 2)),
         jnp.array(OUTLIER),
         correlation,
         jnp.full(2, 1e-3),
@@ -299,16 +300,39 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
 
 
 def test_an_unknown_station_is_less_certain_by_what_its_delay_may_be():
-    """Widths add in squares: that of arrivals at stations of training, and that of delays.
-
-    Delays of one prior's width for four stations, and of the two stations of training, which have none yet.
-    """
-    prior = Prior(delay_sd_s=(0.3, 0.5))
+    """Delays as wide as before data for ten stations, and those of the two of training, which have none yet."""
+    prior = Prior(elsewhere_sd_s=(0.3, 0.5), elsewhere_together=0.6)
     model = PhysicsModel(((0.0,), (6.0,)), (0.0, 0.0), GRID, prior)
     index = jnp.array([0, -1])
     seen = Observations(None, jnp.zeros((2, 3)), jnp.ones(2, bool), index, jnp.asarray(RATE_HZ))
     params = model.init(jax.random.key(0), seen)
-    smoothing_s = model.apply(params, seen).smoothing_s
-    delay_sd_s = np.array(prior.delay_sd_s) * np.sqrt(4 / (4 + 2))
-    np.testing.assert_allclose(smoothing_s[0], prior.smoothing_s, rtol=1e-5)
-    np.testing.assert_allclose(smoothing_s[1], np.hypot(prior.smoothing_s, delay_sd_s), rtol=1e-5)
+    known, unknown = model.apply(params, seen).delay_covariance_s2
+    np.testing.assert_array_equal(known, 0)
+    np.testing.assert_allclose(unknown, np.array([[0.09, 0.09], [0.09, 0.25]]) * 10 / (10 + 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("station", [0, 2])
+def test_delays_that_go_together_are_integrated_out(station):
+    """Against the normal density of the residuals of P and S at once: both errors, and the delays' covariance.
+
+    Moving an origin time moves both residuals; readings are sharp, and nothing is cut off or taken for an outlier.
+    """
+    station_km = stations(3)
+    covariance_s2 = np.array([[0.16, 0.2], [0.2, 0.36]])
+    seen = arrivals(station_km, times_s(station_km, TRUTH))
+    unknown = np.zeros((ROWS, 2, 2))
+    unknown[station] = covariance_s2
+    seen = seen._replace(
+        alive=jnp.zeros(ROWS).at[station].set(1.0),
+        physics=seen.physics._replace(delay_covariance_s2=jnp.asarray(unknown, jnp.float32), outlier=jnp.array(1e-9)),
+    )
+    flat = lambda points, origin_s, _: jnp.zeros(origin_s.shape)
+    points = TRUTH[:3] + np.array([[0, 0, 0], [1.5, 0, 0], [0, -2.0, 1.0]])
+    origin_s = TRUTH[3] + np.linspace(-0.3, 0.3, 5) + np.zeros((3, 1))
+    value = log_density(seen, flat)(jnp.asarray(points), jnp.asarray(origin_s), jnp.array(1e-3))
+    each = np.concatenate([points[:, None] + np.zeros((1, 5, 1)), origin_s[..., None]], -1)
+    residual_s = (times_s(station_km, TRUTH) - times_s(station_km, each))[..., station, :]
+    total_s2 = covariance_s2 + np.diag(np.square(SMOOTHING_S) + PICK_SD_S**2)
+    expected = multivariate_normal.logpdf(residual_s, np.zeros(2), total_s2) + 2 * np.log(1 - NONE)
+    # The sharp reading's own width is no part of what S is expected by: 0.06 s beside delays of 0.4.
+    np.testing.assert_allclose(value, expected, atol=0.12)

@@ -16,7 +16,6 @@ from jaxloc.forecasts.indicators import NAMES, Settings, features, indicators
 from jaxloc.forecasts.largest import Climate
 from jaxloc.forecasts.maps import Steps, Window
 from jaxloc.forecasts.next_event import Next, Waiting
-from jaxloc.forecasts.next_event_scores import crps
 from jaxloc.forecasts.windows import inputs, stacked, standard_of, stretches
 from jaxloc.networks import kail2021, panakkat2009
 
@@ -336,14 +335,6 @@ def test_places_are_a_density():
         assert float(mass) == pytest.approx(1, abs=1e-3)
     usual = next_event.own_place(jnp.zeros(next_event.SIZE), places)
     assert float(jax.nn.sigmoid(usual.log_odds)) < 0.2
-
-
-def test_a_continuous_score_of_a_sample():
-    """Of a normal sample it is that of the normal distribution."""
-    sample = np.asarray(scipy.stats.norm.ppf((np.arange(2000) + 0.5) / 2000))
-    z = 0.7
-    want = z * (2 * scipy.stats.norm.cdf(z) - 1) + 2 * scipy.stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
-    assert crps(sample, z) == pytest.approx(want, abs=2e-3)
 
 
 # Networks

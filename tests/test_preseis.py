@@ -16,7 +16,8 @@ from jaxloc.data.dataset import Dataset, Event
 from jaxloc.data.so_far import at_times, so_far
 from jaxloc.geometry import Frame
 from jaxloc.networks import preseis
-from jaxloc.studies.preseis import as_csv, table
+from jaxloc.studies.preseis import table
+from jaxloc.studies.table import write_csv
 from jaxloc.study_plots import against_time
 from jaxloc.types import Batch, Label, Weights
 
@@ -146,8 +147,11 @@ def test_a_table_over_time_reads_back_and_is_drawn_without_magnitudes_too(tmp_pa
         {"elapsed_s": t, "events": 3, "triggered": t} | {k: v for n in names for k, v in part(n, t).items()}
         for t in (0.5, 15.0)
     ]
-    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
-    assert [{name: float(value) for name, value in row.items()} for row in read] == rows
+    write_csv(tmp_path / "rows.csv", rows, list(rows[0]))
+    read = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
+    assert [{name: float(value) for name, value in row.items()} for row in read] == [
+        pytest.approx(row, rel=1e-5) for row in rows
+    ]
     assert table(rows).count("\n") == 3
     assert "2.00 [1.80, 2.20]" in table(rows)
     against_time(tmp_path / "picture.png", rows, "two times")

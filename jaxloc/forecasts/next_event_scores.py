@@ -6,6 +6,8 @@ Intervals are 95 % percentiles over resampled events; with a handful of them the
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
@@ -13,6 +15,7 @@ from scipy.special import logsumexp
 from jaxloc.forecasts.next_event import Next
 from jaxloc.forecasts.panakkat_periods import Forecasts
 from jaxloc.forecasts.scores import blocks, estimate
+from jaxloc.metrics import crps
 
 
 def score_next(
@@ -39,7 +42,7 @@ def score_next(
         low, middle, high = np.percentile(pooled, [5, 50, 95], axis=1)
         found[name] = {
             "place_km": mean(np.hypot(*(each.middle_km.mean(0)[over] - place).T)),
-            "crps_days": mean(np.array([crps(sample, day) for sample, day in zip(pooled, days, strict=True)])),
+            "crps_days": mean(np.asarray(jax.vmap(crps)(jnp.asarray(pooled), jnp.asarray(days)))),
             "error_days": mean(np.abs(middle - days)),
             "held_90": mean(((days >= low) & (days <= high)).astype(float)),
         }
@@ -48,13 +51,6 @@ def score_next(
         time, where = (own - other for own, other in zip(density[first], density[name], strict=True))
         found[first][f"over_{name}"] = {"gain_time": mean(time, all_draws), "gain_place": mean(where)}
     return found
-
-
-def crps(sample: Float[np.ndarray, " draw"], truth: float) -> float:
-    """The continuous ranked probability score of a sample (Gneiting and Raftery 2007, eq. 20), in its unit."""
-    ordered, number = np.sort(sample), len(sample)
-    spread = (ordered * (2 * np.arange(1, number + 1) - number - 1)).sum() / number**2
-    return float(np.abs(sample - truth).mean() - spread)
 
 
 def _pooled(log_density: Float[np.ndarray, "draw event"]) -> Float[np.ndarray, " event"]:

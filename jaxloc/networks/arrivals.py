@@ -24,7 +24,7 @@ from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, largest, wavefor
 from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
-BELIEVED = 4.0  # stations' worth of belief in the prior spread of delays, against what known stations show
+BELIEVED = 10.0  # stations' worth of belief in delays elsewhere before data: other stations stand on other ground
 
 
 class Prior(NamedTuple):
@@ -34,6 +34,8 @@ class Prior(NamedTuple):
     vp_vs: float = 1.73
     vp_vs_sd: float = 0.03
     delay_sd_s: tuple[float, float] = (0.1, 0.17)
+    elsewhere_sd_s: tuple[float, float] = (0.15, 0.26)  # delays at a station that is not known
+    elsewhere_together: float = 0.7  # their correlation between P and S
     smoothing_s: tuple[float, float] = (0.06, 0.1)
     smoothing_log_sd: float = 0.7
     outlier: float = 0.03
@@ -68,9 +70,11 @@ class PhysicsModel(nn.Module):
         delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
         shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
         # A station that was not there in training has neither delay nor shift (the row after the last is zero), and
-        # arrivals that are less certain by what its delay may be: as delays differ among those that were there.
-        elsewhere_s = jnp.sqrt((BELIEVED * jnp.array(prior.delay_sd_s) ** 2 + (delay_s**2).sum(0)) / (BELIEVED + known))
-        unknown = (observations.station_index < 0)[:, None]
+        # delays that differ as those that were there, and as delays do.
+        together = jnp.full((2, 2), prior.elsewhere_together).at[jnp.diag_indices(2)].set(1.0)
+        believed_s2 = together * jnp.outer(jnp.array(prior.elsewhere_sd_s), jnp.array(prior.elsewhere_sd_s))
+        elsewhere_s2 = (BELIEVED * believed_s2 + delay_s.T @ delay_s) / (BELIEVED + known)
+        unknown = (observations.station_index < 0)[:, None, None]
         row = jnp.where(observations.station_index >= 0, observations.station_index, known)
         shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
         smoothing_s = jnp.array(prior.smoothing_s) * jnp.exp(prior.smoothing_log_sd * standard("smoothing", 2))
@@ -78,7 +82,8 @@ class PhysicsModel(nn.Module):
             for_stations(tabulate(VelocityModel(tops, vp, vp / vp_vs), self.grid), observations.station_km[:, 2]),
             observations.station_km + shift_km,
             jnp.pad(delay_s, ((0, 1), (0, 0)))[row],
-            jnp.hypot(smoothing_s, unknown * elsewhere_s),
+            jnp.broadcast_to(smoothing_s, (len(row), len(PHASES))),
+            unknown * elsewhere_s2,
             jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
             prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
             jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),

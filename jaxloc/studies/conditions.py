@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxloc.data.augment import noisier, silence_stations
-from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.dataset import Dataset, Event, retaken
 from jaxloc.experiment_data import fresh_events, select
 from jaxloc.types import Batch
 
 CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
-KEPT = 8  # sets of events that a process keeps: its next run is most often judged by the same
+NETWORKS = 5  # other networks: delays at one of them are a single draw, by which all its events are off together
+KEPT = 2 + NETWORKS  # sets of events that a process keeps: its next run is most often judged by the same
 
 
 def conditions(ordinary: Dataset, judged: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
@@ -63,15 +64,23 @@ def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -
 
 
 def elsewhere(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> tuple[str, Dataset]:
-    """Events of the same kind at stations that no run knows, neither by name nor by index."""
-    dataset = _fresh(data, seed + OTHER_NETWORK, int(judged["shifted"]), ELSEWHERE)
-    stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in dataset.stations)
-    inner = dataset.take
+    """Events of the same kind at stations that no run knows, neither by name nor by index.
+
+    They are of several networks in turn; the stations of the data set stand for those that an event has.
+    """
+    wanted = int(judged["shifted"])
+    number = min(NETWORKS, wanted)
+    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), ELSEWHERE) for i in range(number)]
 
     def take(index: np.ndarray) -> Batch:
-        batch = inner(index)
+        each = [parts[i % number].take(np.array([i // number])) for i in index]
+        batch = jax.tree.map(lambda *x: np.concatenate(x), *each)
         unknown = np.full_like(batch.observations.station_index, -1)
         return batch._replace(observations=batch.observations._replace(station_index=unknown))
 
-    name, renamed = "another network", retaken(dataset, take)
-    return name, Dataset(name, renamed.frame, stations, renamed.events, renamed.rate_hz, renamed.num_samples, take)
+    first = parts[0]
+    stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in first.stations)
+    events = tuple(Event(f"other{i:07d}", "fresh") for i in range(wanted))
+    return "other networks", Dataset(
+        "other networks", first.frame, stations, events, first.rate_hz, first.num_samples, take
+    )

@@ -6,8 +6,6 @@ catalogue alone; all with 95 % intervals over events.
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,10 @@ import numpy as np
 from jaxloc import experiment, reporting
 from jaxloc.blueprint import Blueprint
 from jaxloc.data.dataset import Dataset
-from jaxloc.data.files import write_whole
 from jaxloc.data.so_far import at_times
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import lookup
+from jaxloc.studies.table import write_csv
 from jaxloc.studies.unseen import unseen
 from jaxloc.study_plots import against_time
 from jaxloc.types import Posterior
@@ -79,7 +77,7 @@ def over_time(run: Path, number: int, times_s: Sequence[float], folder: Path) ->
         for i, time in enumerate(times_s)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "against_time.csv", as_csv(rows).encode())
+    write_csv(folder / "against_time.csv", rows, list(rows[0]))
     against_time(
         folder / "against_time.png", rows, f"{run.name}: {len(records) // len(times_s)} events not seen before"
     )
@@ -108,15 +106,6 @@ def _estimate(name: str, estimate: Mapping[str, Any] | None) -> Row:
     if estimate is None:
         return {}
     return {name: estimate["value"], f"{name}_low": estimate["low"], f"{name}_high": estimate["high"]}
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """Rows as CSV text; columns in the order of the first row."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def table(rows: Sequence[Row]) -> str:
