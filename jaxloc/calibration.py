@@ -18,8 +18,9 @@ from jaxloc.alarm import Watch, watch
 from jaxloc.conformal import conformal_level
 from jaxloc.data.catalogues import azimuthal_gap_deg
 from jaxloc.distributions import covariance, mean
-from jaxloc.metrics import LEVELS, REGIONS, score_card, score_events
+from jaxloc.metrics import LEVELS, REGIONS, score_events
 from jaxloc.recalibration import MAPS, Recalibration
+from jaxloc.score_card import score_card
 from jaxloc.types import Label, Observations, Posterior
 
 FEWEST = 40  # events in a group: its 95 % regions need 19, and twice as many make them no wild guess

@@ -13,7 +13,8 @@ from jaxloc.data.predictions_nonlinloc import read_nonlinloc
 from jaxloc.data.predictions_quakeml import read_quakeml
 from jaxloc.data.truths import QUAKEML
 from jaxloc.distributions import covariance, gaussian_mixture
-from jaxloc.metrics import score_card, score_events
+from jaxloc.metrics import score_events
+from jaxloc.score_card import score_card
 from jaxloc.types import Label, Posterior
 
 

@@ -13,7 +13,8 @@ import scipy.stats
 
 from jaxloc.alarm import auroc
 from jaxloc.label_posteriors import Classes, LabelPosterior, Number
-from jaxloc.metrics import LEVELS, resampled
+from jaxloc.metrics import LEVELS
+from jaxloc.score_card import resampled
 from jaxloc.types import Labels
 
 RESAMPLES = 1000

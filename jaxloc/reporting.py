@@ -11,13 +11,15 @@ import numpy as np
 from jaxloc import alarm, maps, plots
 from jaxloc.blueprint import Blueprint
 from jaxloc.calibration import DENSEST, Calibration, Stated, epistemic_share
+from jaxloc.catalogue_baseline import catalogue_baseline
 from jaxloc.conformal import conformal_level, cross_fitted
 from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions import components, covariance, gaussian_mixture, mean
 from jaxloc.geometry import to_degrees
 from jaxloc.label_posteriors import named
-from jaxloc.metrics import LEVELS, catalogue_baseline, score_card, score_events, table
+from jaxloc.metrics import LEVELS, score_events
+from jaxloc.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
 
 SCORE_SEED = 20

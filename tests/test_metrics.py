@@ -9,20 +9,10 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
+from jaxloc.catalogue_baseline import catalogue_baseline
 from jaxloc.distributions import covariance, gaussian_mixture
-from jaxloc.metrics import (
-    LEVELS,
-    REGIONS,
-    Card,
-    catalogue_baseline,
-    crps,
-    energy_score,
-    lookup,
-    score_card,
-    score_events,
-    table,
-    to_json,
-)
+from jaxloc.metrics import LEVELS, REGIONS, crps, energy_score, score_events
+from jaxloc.score_card import Card, lookup, score_card, table, to_json
 from jaxloc.types import Label, Posterior
 
 KEYS = jax.random.split(jax.random.key(3), 5)

@@ -19,7 +19,8 @@ from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import cut, first_p_s
 from jaxloc.experiment import Fitted
 from jaxloc.label_metrics import score_labels
-from jaxloc.metrics import score_card, score_events
+from jaxloc.metrics import score_events
+from jaxloc.score_card import score_card
 from jaxloc.studies.table import SCORES, Row, markdown_of, value_of, write_csv
 from jaxloc.studies.unseen import unseen
 from jaxloc.study_plots import elapsed

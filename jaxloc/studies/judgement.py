@@ -21,7 +21,8 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.experiment import Fitted, Located
 from jaxloc.experiment_data import open_sources
 from jaxloc.label_metrics import score_labels
-from jaxloc.metrics import LEVELS, score_card, score_events
+from jaxloc.metrics import LEVELS, score_events
+from jaxloc.score_card import score_card
 from jaxloc.studies.conditions import calibration_events, conditions, elsewhere, events_to_judge
 from jaxloc.study_plots import ORDINARY
 from jaxloc.types import Label, Posterior

@@ -18,7 +18,7 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.so_far import at_times
 from jaxloc.label_metrics import score_labels
-from jaxloc.metrics import lookup
+from jaxloc.score_card import lookup
 from jaxloc.studies.table import write_csv
 from jaxloc.studies.unseen import unseen
 from jaxloc.study_plots import against_time

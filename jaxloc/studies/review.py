@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxloc.metrics import lookup
+from jaxloc.score_card import lookup
 from jaxloc.studies.table import in_markdown
 from jaxloc.study_plots import ORDINARY
 

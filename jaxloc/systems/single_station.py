@@ -7,11 +7,11 @@ import jax
 import numpy as np
 
 from jaxloc.blueprint import Blueprint, spread_of
+from jaxloc.catalogue_baseline import catalogue_baseline
 from jaxloc.cluster_head import averaged, cluster_classes
 from jaxloc.clusters import clusters as clusters_of
 from jaxloc.distributions import HypocentreMixture, components, contaminated
 from jaxloc.locators.single_station import single_station
-from jaxloc.metrics import catalogue_baseline
 from jaxloc.networks import convnetquake, convnetquake_ingv
 from jaxloc.polar_classes import PUBLISHED_DEPTH, PUBLISHED_DISTANCE, PUBLISHED_MAGNITUDE, Scale
 from jaxloc.polar_head import Classes, polar_classes
