@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import heads, posteriors
+from jaxloc import heads, posteriors, volume_head
 from jaxloc.arrival_head import arrivals as arrivals_head
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.lattice import Region
@@ -53,7 +53,7 @@ def _kriegerowski2019() -> Case:
 
 def _zhang2020() -> Case:
     edges = (np.linspace(*span, cells + 1) for span, cells in zip(REGION[:3], CELLS, strict=True))
-    head = heads.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
+    head = volume_head.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
     network = zhang2020.network(CELLS, num_stations=STATIONS)
 
     def average(raws: jax.Array) -> jax.Array:

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from jaxloc.distributions import HypocentreMixture, components, covariance, credible_ellipsoid, marginal, mean
+from jaxloc.credible_regions import credible_ellipsoid
+from jaxloc.distributions import HypocentreMixture, components, covariance, marginal, mean
 from jaxloc.plots import BLUE, INK, MUTED, PAPER, VERMILION, dress, figure, frame, legend, save
 
 DENSITY = LinearSegmentedColormap.from_list("posterior", ["#dcebf5", "#8cc1e3", "#2f86c0", "#0b4f7d"])

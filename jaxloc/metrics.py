@@ -14,17 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jaxloc.distributions import (
-    HypocentreMixture,
-    components,
-    covariance,
-    gaussian_mixture,
-    level_of,
-    marginal,
-    mean,
-    mode,
-    volume_of,
-)
+from jaxloc.credible_regions import level_of, volume_of
+from jaxloc.distributions import HypocentreMixture, components, covariance, gaussian_mixture, marginal, mean, mode
 from jaxloc.types import Label, Posterior
 
 COORDINATE_REGIONS = {"east": (0,), "north": (1,), "depth": (2,), "origin": (3,)}

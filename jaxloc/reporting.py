@@ -13,7 +13,9 @@ from jaxloc.blueprint import Blueprint
 from jaxloc.calibration import DENSEST, Calibration, Stated, epistemic_share
 from jaxloc.catalogue_baseline import catalogue_baseline
 from jaxloc.conformal import conformal_level, cross_fitted
-from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, write_csv, write_quakeml
+from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg
+from jaxloc.data.catalogues_csv import write_csv
+from jaxloc.data.catalogues_quakeml import write_quakeml
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions import components, covariance, gaussian_mixture, mean
 from jaxloc.geometry import to_degrees

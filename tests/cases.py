@@ -163,11 +163,11 @@ HEADS: dict[str, Callable[[], Head]] = {
     "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
     "record": lambda: _placed(ring_head.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 1.0)),
     "station": lambda: _placed(station(BEFORE, 2)),
-    "volume": lambda: heads.volume(*AXES, CENTRE[3], SCALE[3]),
+    "volume": lambda: volume_head.volume(*AXES, CENTRE[3], SCALE[3]),
     "polar": lambda: over_stations(polar_head.polar_classes(POLAR, (2.0, 1.0))),
-    "published_volume": lambda: heads.published_volume(*AXES, CENTRE[3], SCALE[3]),
+    "published_volume": lambda: volume_head.published_volume(*AXES, CENTRE[3], SCALE[3]),
     "volume and magnitude": lambda: label_heads.joint(
-        heads.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
+        volume_head.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
     ),
 }
 

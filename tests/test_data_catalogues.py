@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from obspy import UTCDateTime, read_events
 
-from jaxloc.data.catalogues import (
-    Hypocentre,
-    Truth,
-    azimuthal_gap_deg,
-    errors_km,
-    km_per_degree,
-    read_csv,
-    write_csv,
-    write_quakeml,
-)
+from jaxloc.data.catalogues import Hypocentre, Truth, azimuthal_gap_deg, errors_km, km_per_degree
+from jaxloc.data.catalogues_csv import read_csv, write_csv
+from jaxloc.data.catalogues_quakeml import write_quakeml
 from jaxloc.data.ellipsoids import (
     Ellipsoid,
     chi,

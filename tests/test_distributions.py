@@ -10,15 +10,13 @@ import pytest
 import scipy.stats
 from jaxtyping import Array
 
+from jaxloc.credible_regions import credible_ellipsoid, highest_density_level, highest_density_volume
 from jaxloc.distributions import (
     HypocentreMixture,
     components,
     contaminated,
     covariance,
-    credible_ellipsoid,
     gaussian_mixture,
-    highest_density_level,
-    highest_density_volume,
     marginal,
     mean,
     mixture_of_draws,

@@ -13,7 +13,7 @@ from obspy import read_events
 from jaxloc import cli, configuration, experiment
 from jaxloc.calibrating import refuse_training_events
 from jaxloc.calibration_file import read_calibration
-from jaxloc.data.catalogues import read_csv
+from jaxloc.data.catalogues_csv import read_csv
 from jaxloc.data.seisbench import write_seisbench
 from jaxloc.experiment_data import open_sources
 

@@ -11,7 +11,8 @@ from scipy.integrate import quad
 from scipy.stats import kstest, laplace, norm
 
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
-from jaxloc.distributions import components, covariance, highest_density_level, mean
+from jaxloc.credible_regions import highest_density_level
+from jaxloc.distributions import components, covariance, mean
 from jaxloc.lattice import Region, Search
 from jaxloc.locators.grid_search import dense_grid, grid_search, table_times, uniform_times
 from jaxloc.locators.neural import batched

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from jaxloc import heads
+from jaxloc import heads, volume_head
 from jaxloc.distributions import components, covariance
 from jaxloc.distributions import mean as mixture_mean
 from jaxloc.types import Label
@@ -29,11 +29,11 @@ HEADS = {
     "gaussian": heads.gaussian(CENTRE, SCALE),
     "mixture": heads.mixture(CENTRE, SCALE, 3),
     "moved": heads.moved(heads.mixture(np.zeros(4), np.ones(4), 3)),
-    "volume": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0),
-    "volume, cut": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, max_voxels=20),
-    "volume, null class": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, elsewhere=ELSEWHERE),
-    "volume, smoothed": heads.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=(1.0, 1.0, 1.0)),
-    "published volume": heads.published_volume(EAST, NORTH, DEPTH, 12.0, 2.0),
+    "volume": volume_head.volume(EAST, NORTH, DEPTH, 12.0, 2.0),
+    "volume, cut": volume_head.volume(EAST, NORTH, DEPTH, 12.0, 2.0, max_voxels=20),
+    "volume, null class": volume_head.volume(EAST, NORTH, DEPTH, 12.0, 2.0, elsewhere=ELSEWHERE),
+    "volume, smoothed": volume_head.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=(1.0, 1.0, 1.0)),
+    "published volume": volume_head.published_volume(EAST, NORTH, DEPTH, 12.0, 2.0),
 }
 EXACT = ["gaussian", "mixture", "moved", "volume", "volume, null class"]
 MASKS = list(itertools.product([False, True], repeat=4))
@@ -150,7 +150,7 @@ def test_gaussian_finds_the_maximum_likelihood_of_labels_without_depth():
 def test_volume_density_is_nearly_flat_for_equal_weights():
     """A voxel's Gaussian of half a cell ripples within 5 % of the uniform density, away from the faces."""
     edges = np.arange(-10.0, 11)
-    head = heads.volume(edges, edges, edges, 0.0, 1.0)
+    head = volume_head.volume(edges, edges, edges, 0.0, 1.0)
     at = jnp.array([[x, 0.3, y] for x in np.linspace(-4, 4, 41) for y in (0.0, 0.5)])
     labels = lambda x: hypocentre(jnp.append(x, 0.0), (True, True, True, False))
     density = quick_jit(jax.vmap(lambda x: head.log_likelihood(jnp.zeros(head.size), labels(x))))(at)
@@ -173,7 +173,7 @@ def test_cut_volume_keeps_mass_mean_and_covariance():
 
 def test_default_cut_is_at_4096_voxels_and_all_mass_in_one_voxel_is_safe():
     edges = np.linspace(-10, 10, 18)
-    head = heads.volume(edges, edges, edges, 0.0, 1.0)
+    head = volume_head.volume(edges, edges, edges, 0.0, 1.0)
     raw = jnp.zeros(head.size).at[3, 4, 5].set(1e4)
     mixture = head.distribution(raw)["hypocentre"]
     assert components(mixture).log_weight.shape == (4097,)
@@ -225,12 +225,12 @@ def test_published_volume_is_mean_binary_cross_entropy():
         (lambda: heads.gaussian(CENTRE, [1, 2, 0, 1]), "scale must be positive"),
         (lambda: heads.gaussian([np.nan, 0, 0, 0], SCALE), "centre must be four finite"),
         (lambda: heads.mixture(CENTRE, SCALE, 0), "num_components must be 1 or more, got 0"),
-        (lambda: heads.volume(EAST[::-1], NORTH, DEPTH, 0.0, 1.0), "grid_east_km must be"),
-        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, -1.0), "origin_sd_s positive, got 0.0 and -1.0"),
-        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1.0, 1.0, -2.0)), "label_sigma_km"),
-        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, max_voxels=0), "max_voxels"),
-        (lambda: heads.volume(EAST, NORTH, DEPTH, 0.0, 1.0, elsewhere=([0, 0, 0], [1, 1, 0])), "elsewhere"),
-        (lambda: heads.published_volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1, 2)), "sigma_km"),
+        (lambda: volume_head.volume(EAST[::-1], NORTH, DEPTH, 0.0, 1.0), "grid_east_km must be"),
+        (lambda: volume_head.volume(EAST, NORTH, DEPTH, 0.0, -1.0), "origin_sd_s positive, got 0.0 and -1.0"),
+        (lambda: volume_head.volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1.0, 1.0, -2.0)), "label_sigma_km"),
+        (lambda: volume_head.volume(EAST, NORTH, DEPTH, 0.0, 1.0, max_voxels=0), "max_voxels"),
+        (lambda: volume_head.volume(EAST, NORTH, DEPTH, 0.0, 1.0, elsewhere=([0, 0, 0], [1, 1, 0])), "elsewhere"),
+        (lambda: volume_head.published_volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1, 2)), "sigma_km"),
     ],
 )
 def test_bad_settings_are_refused(build, words):

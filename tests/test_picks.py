@@ -9,7 +9,7 @@ import pytest
 from cases import NETWORKS, observations, quick_jit
 from scipy.stats import kstest
 
-from jaxloc import heads
+from jaxloc import heads, volume_head
 from jaxloc.data.augment import Augmentation, augment
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.simulated_picks import Picking, simulated_picks
@@ -160,7 +160,7 @@ def test_a_moved_head_is_the_head_seen_through_a_matrix():
     np.testing.assert_allclose(found[0], place + matrix @ mean[0], rtol=1e-5)
     np.testing.assert_allclose(root[0] @ root[0].T, matrix @ tril[0] @ tril[0].T @ matrix.T, atol=1e-4)
     with pytest.raises(ValueError, match="flat raw numbers"):
-        heads.moved(heads.volume(np.arange(3.0), np.arange(3.0), np.arange(3.0), 0.0, 1.0))
+        heads.moved(volume_head.volume(np.arange(3.0), np.arange(3.0), np.arange(3.0), 0.0, 1.0))
 
 
 def test_a_network_over_picks_wants_picks():

@@ -9,7 +9,9 @@ from obspy import UTCDateTime, read_events
 from test_predictions import DATA
 
 from jaxloc import cli
-from jaxloc.data.catalogues import EPOCH, Hypocentre, Truth, write_csv, write_quakeml
+from jaxloc.data.catalogues import Hypocentre, Truth
+from jaxloc.data.catalogues_csv import write_csv
+from jaxloc.data.catalogues_quakeml import EPOCH, write_quakeml
 from jaxloc.data.predictions import read_predictions
 from jaxloc.data.predictions_nonlinloc import read_nonlinloc, read_scatter
 from jaxloc.data.predictions_quakeml import read_quakeml

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxloc import recalibration
-from jaxloc.distributions import covariance, gaussian_mixture, highest_density_level, marginal, mean
+from jaxloc.credible_regions import highest_density_level
+from jaxloc.distributions import covariance, gaussian_mixture, marginal, mean
 from jaxloc.recalibration import MAPS, cross_fitted, fit, recalibrated
 from jaxloc.types import Label, Posterior
 

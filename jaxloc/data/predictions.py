@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxloc.data.catalogues import AXES, PAIRS, WGS84, Truth
+from jaxloc.data.catalogues import WGS84, Truth
+from jaxloc.data.catalogues_csv import AXES, PAIRS
 from jaxloc.geometry import check_degrees
 
 NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")

@@ -11,8 +11,9 @@ features, upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels
 1,024 bins between 0 and 10 from the mean of each feature before the upsampling. So it is a reconstruction. Known to
 differ from the paper:
 
-* Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in `jaxloc.heads.published_volume`;
-  the paper's pure noise has a volume of zeros, here it adds nothing to the likelihood.
+* Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in
+  `jaxloc.volume_head.published_volume`; the paper's pure noise has a volume of zeros, here it adds nothing to the
+  likelihood.
 * The volume comes out east, north, depth, in the frame of the run and not along axes turned by 160 degrees.
 * Two layers after each upsampling, of 512, 256, 128 and 64 features, and dropout at two places, as in the forerunner.
 

@@ -21,18 +21,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc import experiment
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
+from jaxloc.credible_regions import highest_density_level
 from jaxloc.data.files import write_whole
 from jaxloc.data.simulated_picks import table_around
 from jaxloc.data.synthetic import positions_km
-from jaxloc.distributions import (
-    HypocentreMixture,
-    components,
-    covariance,
-    gaussian_mixture,
-    highest_density_level,
-    marginal,
-    mean,
-)
+from jaxloc.distributions import HypocentreMixture, components, covariance, gaussian_mixture, marginal, mean
 from jaxloc.experiment_data import fresh_events, picking_of, velocity_model
 from jaxloc.lattice import Search
 from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times

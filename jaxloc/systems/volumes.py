@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxloc import heads
+from jaxloc import heads, volume_head
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.label_heads import binned, joint, number
 from jaxloc.locators.neural import neural
@@ -31,7 +31,7 @@ def fully_convolutional(
     **settings: Any,
 ) -> System:
     """Zhang and others (2020): waveforms to a volume of `cells` over the blueprint's region."""
-    head = heads.volume(*_grid(blueprint, cells), label_sigma_km=label_sigma_km, max_voxels=max_voxels)
+    head = volume_head.volume(*_grid(blueprint, cells), label_sigma_km=label_sigma_km, max_voxels=max_voxels)
     shape = (cells[0], cells[1], cells[2])
     build = lambda **more: zhang2020.network(shape, num_stations=len(blueprint.stations), **settings, **more)
     return _system(build, head, _mean_log_mass)
@@ -54,9 +54,9 @@ def early_warning(
     """
     grid = _grid(blueprint, cells)
     if published:
-        place, mean = heads.published_volume(*grid, sigma_km=PUBLISHED_SIGMA_KM), _mean_log_odds
+        place, mean = volume_head.published_volume(*grid, sigma_km=PUBLISHED_SIGMA_KM), _mean_log_odds
     else:
-        place, mean = heads.volume(*grid, label_sigma_km=label_sigma_km, max_voxels=max_voxels), _mean_log_mass
+        place, mean = volume_head.volume(*grid, label_sigma_km=label_sigma_km, max_voxels=max_voxels), _mean_log_mass
     magnitude = binned(*MAGNITUDES, magnitude_bins) if magnitude_bins else number(2.0, 1.5, 0.05)
     voxels, shape = math.prod(cells), (cells[0], cells[1], cells[2])
 
