@@ -13,20 +13,17 @@ import numpy as np
 from jaxloc import checkpoints, reporting, training
 from jaxloc.blueprint import Blueprint, read_blueprint, write_blueprint
 from jaxloc.calibration import Calibration, Stated, stated_by
-from jaxloc.data.augment import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.experiment_data import blueprint_of, open_sources, practice
 from jaxloc.label_metrics import score_labels
 from jaxloc.locators.neural import LocateEvent, batched
 from jaxloc.polar_metrics import score_polar
-from jaxloc.posteriors import prior_mean, prior_scale, target
-from jaxloc.run_folder import OnStep, Say, claim, fit_stage, read_log
+from jaxloc.run_folder import OnStep, Say, claim, read_log
+from jaxloc.stages import Config, fit, prepare, stage_of
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
-from jaxloc.training import Plan, members_of
-from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Target, Weights
-from jaxloc.weight_posteriors import configured, keeps_best
+from jaxloc.training import members_of
+from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
 
-Config = Mapping[str, Any]
 CHUNK = 32  # events whose waveforms are in memory at a time
 
 
@@ -38,14 +35,6 @@ class Fitted(NamedTuple):
     method: Method
     state: State
     num_draws: int
-
-
-class Stage(NamedTuple):
-    """One stage of training: its plan, its method and the target the method is fitted to."""
-
-    plan: Plan
-    method: Method
-    target: Target
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
@@ -107,11 +96,11 @@ def _train(
             raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
         if not simulated and (label is None or settings["relabel"]):
             say(f"stage {name}: labels of {len(train)} events")
-            params, label = _prepare(system, params, train, settings["relabel"])
-        stage = _stage(config, system, name, settings, len(train), prior, first, seed + number)
+            params, label = prepare(system, params, train, settings["relabel"])
+        stage = stage_of(config, system, name, settings, len(train), prior, first, seed + number)
         data = practice(config["simulation"], blueprint, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label
-        progress = _fit_stage(folder, stage, params, data, labels, dev, say, on_step)
+        progress = fit(folder, stage, params, data, labels, dev, say, on_step)
         state = training.chosen(progress, stage.plan)
         fitted, before = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"])), name
     if fitted is None:
@@ -144,70 +133,6 @@ def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int
     return params
 
 
-def _prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
-    """Prepared by the first member: what changes is the same for all, the rest stays each member's own."""
-    first = jax.tree.map(lambda x: x[0], params)
-    prepared, label = system.prepare(first, train, by_network)
-    changed = lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape)
-    return jax.tree.map(changed, params, prepared, first), label
-
-
-def _stage(
-    config: Config,
-    system: System,
-    name: str,
-    settings: Mapping[str, Any],
-    num_data: int,
-    prior_params: Params | None,
-    like: Params,
-    seed: int,
-) -> Stage:
-    posterior = config["posterior"]
-    try:
-        augmentation = Augmentation(**settings["augmentation"])
-    except TypeError as error:
-        raise ValueError(
-            f"stages.{name}.augmentation: {error}; it may have {', '.join(Augmentation._fields)}"
-        ) from error
-    plan = Plan(
-        name,
-        int(settings["steps"]),
-        int(settings["batch_size"]),
-        seed,
-        augmentation,
-        int(settings["per_call"]),
-        int(settings["checks"]),
-        bool(settings["keep_best"]) and keeps_best(posterior, settings),
-    )
-    number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
-    head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
-    centre = prior_mean(like, prior_params)
-    scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
-    in_loop = plan.per_call > 1 or int(posterior["members"]) > 1
-    goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
-    goal = goal._replace(at_once=settings.get("at_once"))
-    judged = target(system.network, head, centre, scale, number)
-    return Stage(plan, configured(posterior, goal, plan.steps, settings), judged)
-
-
-def _fit_stage(
-    folder: Path,
-    stage: Stage,
-    params: Params,
-    data: Dataset,
-    label: LabelBatch,
-    dev: Dataset,
-    say: Say,
-    on_step: OnStep | None,
-) -> training.Progress:
-    def take(index: np.ndarray) -> Batch:
-        return label(index, data.take(index))
-
-    plan = stage.plan
-    judge = training.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
-    return fit_stage(folder, plan, stage.method, params, len(data), take, judge, say, on_step)
-
-
 def load(folder: Path) -> tuple[Config, Fitted]:
     """A trained run from its folder.
 
@@ -230,7 +155,7 @@ def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) 
     trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
     name, settings = trained[-1]
     prior = _prior_of(config, folder, params, system, trained)
-    stage = _stage(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
+    stage = stage_of(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
     state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     kept = folder / "checkpoints" / name
     progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
@@ -255,7 +180,7 @@ def _prior_of(config: Config, folder: Path, params: Params, system: System, trai
         return None
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
-    stage = _stage(config, system, wanted, stages[wanted], 1, None, like, 0)
+    stage = stage_of(config, system, wanted, stages[wanted], 1, None, like, 0)
     state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
     if progress is None:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxloc import heads, volume_head
+from jaxloc import volume_head
 from jaxloc.blueprint import Blueprint, spread_of
 from jaxloc.label_heads import binned, joint, number
 from jaxloc.locators.neural import neural
@@ -27,7 +27,7 @@ def fully_convolutional(
     *,
     cells: Cells = (40, 48, 10),
     label_sigma_km: tuple[float, float, float] | None = None,
-    max_voxels: int = heads.MAX_VOXELS,
+    max_voxels: int = volume_head.MAX_VOXELS,
     **settings: Any,
 ) -> System:
     """Zhang and others (2020): waveforms to a volume of `cells` over the blueprint's region."""
@@ -42,7 +42,7 @@ def early_warning(
     *,
     cells: Cells = (40, 48, 10),
     label_sigma_km: tuple[float, float, float] | None = None,
-    max_voxels: int = heads.MAX_VOXELS,
+    max_voxels: int = volume_head.MAX_VOXELS,
     magnitude_bins: int = 0,
     published: bool = False,
     **settings: Any,
