@@ -23,6 +23,7 @@ from jaxloc.stages import Config, fit, prepare, stage_of
 from jaxloc.systems import LabelBatch, System, as_labelled, build, example, initial
 from jaxloc.training import members_of
 from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
+from jaxloc.weight_posteriors import draws_of
 
 CHUNK = 32  # events whose waveforms are in memory at a time
 
@@ -102,7 +103,7 @@ def _train(
         labels = as_labelled if simulated or label is None else label
         progress = fit(folder, stage, params, data, labels, dev, say, on_step)
         state = training.chosen(progress, stage.plan)
-        fitted, before = Fitted(blueprint, system, stage.method, state, int(config["posterior"]["draws"])), name
+        fitted, before = Fitted(blueprint, system, stage.method, state, draws_of(config["posterior"])), name
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
@@ -161,9 +162,7 @@ def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) 
     progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
     if progress is None or progress.step < stage.plan.steps:
         raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
-    return Fitted(
-        blueprint, system, stage.method, training.chosen(progress, stage.plan), int(config["posterior"]["draws"])
-    )
+    return Fitted(blueprint, system, stage.method, training.chosen(progress, stage.plan), draws_of(config["posterior"]))
 
 
 def _blank(system: System, blueprint: Blueprint, members: int) -> Params:

@@ -48,6 +48,12 @@ def keeps_best(posterior: Settings, stage: Settings) -> bool:
     return _name(posterior, stage) not in AT_THE_END
 
 
+def draws_of(posterior: Settings) -> int:
+    """Draws of weights to locate by: of point estimates one a member, since more would be the same again."""
+    members, draws = int(posterior["members"]), int(posterior["draws"])
+    return members if posterior["method"] == "point" else draws
+
+
 def _name(posterior: Settings, stage: Settings) -> str:
     name = "point" if stage["method"] == "point" else str(posterior["method"])
     if name not in METHODS:

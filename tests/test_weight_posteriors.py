@@ -8,7 +8,7 @@ import pytest
 import yaml
 from test_posteriors import DIM, batch, fit, linear, start
 
-from jaxloc.weight_posteriors import AT_THE_END, METHODS, configured, keeps_best
+from jaxloc.weight_posteriors import AT_THE_END, METHODS, configured, draws_of, keeps_best
 
 POSTERIORS = Path(__file__).parents[1] / "experiments" / "posterior"
 STAGE = {"method": "posterior", "learning_rate": 1e-2, "physics_rate": 1.0}
@@ -45,6 +45,12 @@ def test_stages_that_ask_for_a_point_estimate_get_it(name):
     state, _ = fit(method, members(start(), 1), 4)
     draws = method.sample(jax.random.key(0), state, 2).params["kernel"]
     np.testing.assert_array_equal(draws[0], draws[1])
+
+
+def test_point_estimates_are_drawn_once_a_member():
+    assert draws_of(settings("point", draws=10)) == 1
+    assert draws_of(settings("ensemble", members=5, draws=50)) == 5
+    assert draws_of(settings("mean_field", draws=10)) == 10
 
 
 def test_a_subspace_is_named_by_patterns():

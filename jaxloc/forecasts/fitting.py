@@ -14,7 +14,7 @@ from jaxloc.networks.binding import applied, initialised
 from jaxloc.posteriors import by_event, prior_mean, prior_scale, with_normal_prior
 from jaxloc.run_folder import OnStep, Say, fit_stage
 from jaxloc.types import Method, Params, State, Target, Weights
-from jaxloc.weight_posteriors import configured
+from jaxloc.weight_posteriors import configured, draws_of
 
 Config = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
         plan = _plan(name, stage, int(config["seed"]) + number)
         take: Any = problem.take
         progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)
-        fitted = Fitted(problem.module, method, progress.state, int(posterior["draws"]), num_weights)
+        fitted = Fitted(problem.module, method, progress.state, draws_of(posterior), num_weights)
         params = training.members_of(method, progress.state, members)
         learnt = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else learnt
     if fitted is None:
