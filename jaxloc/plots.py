@@ -30,13 +30,15 @@ BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = (
     "#56b4e9",
     "#cc79a7",
 )
+TITLE_LETTER_IN = 0.105  # width of a letter of titles, in inches
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, MUTED)
 
 Scores = Mapping[str, Float[np.ndarray, " event"]]
 
 
 def figure(width_in: float, height_in: float, title: str = "") -> Figure:
-    """An empty figure on a canvas of its own."""
+    """An empty figure on a canvas of its own, no narrower than its title."""
+    width_in = max(width_in, TITLE_LETTER_IN * len(title))
     engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.03)
     new = Figure(figsize=(width_in, height_in), dpi=160, layout=engine, facecolor=PAPER)
     FigureCanvasAgg(new)
@@ -180,6 +182,7 @@ def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = 
     new = figure(10.2, 3.8, title)
     nominal = np.linspace(0, 1, 101)
     panels = ("epicentre", "depth", "hypocentre")
+    told: list[str] = []
     for axes, region in zip(new.subplots(1, 3, sharey=True), panels, strict=True):
         dress(axes, "probability of the region", title=region.capitalize())
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1)
@@ -192,14 +195,16 @@ def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = 
         for (name, values), colour in zip(levels.items(), CYCLE * 4, strict=False):
             if len(values):
                 inside = (values[:, None] <= nominal).mean(0)
-                axes.plot(nominal, inside, color=colour, linewidth=1.8, label=f"{name}, {len(values)} events")
+                axes.plot(nominal, inside, color=colour, linewidth=1.8, label=f"{name}, {len(values):,} judged")
                 marks = [50, 68, 90, 95]
                 axes.plot(nominal[marks], inside[marks], "o", color=colour, markersize=4, markeredgecolor=PAPER)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1))
-        if axes.get_legend_handles_labels()[0]:
+        named = axes.get_legend_handles_labels()[1]
+        if named and named != told:  # what the panel before says as well is said once
             legend(axes, loc="lower right")
+        told = named
     new.axes[0].set_ylabel("truths inside it", fontsize=9, color=INK)
     save(path, new)
 
