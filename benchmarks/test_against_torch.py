@@ -8,6 +8,7 @@ The same network, batches and numbers of draws, on as many cores for both. The l
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import convolutions
 import jax

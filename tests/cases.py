@@ -26,6 +26,7 @@ from jaxloc import (
     polar_head,
     posteriors,
     ring_head,
+    volume_head,
 )
 from jaxloc.arrival_physics import log_prior_of, same_everywhere
 from jaxloc.distributions import gaussian_mixture

@@ -16,7 +16,7 @@ from cases import HEADS, LABEL_HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_
 from test_posteriors import linear
 
 import jaxloc
-from jaxloc import heads, label_heads, locators, networks, posteriors
+from jaxloc import heads, label_heads, locators, networks, posteriors, volume_head
 from jaxloc.distributions import HypocentreMixture, covariance
 from jaxloc.locators.neural import batched
 from jaxloc.types import Head, Method, Network, Weights
@@ -70,7 +70,7 @@ def test_the_table_of_networks_is_complete():
 
 
 def test_the_table_of_heads_is_complete():
-    """Every public function of `jaxloc.heads` that gives a head, and those of some networks alone."""
+    """Every public function of `jaxloc.heads` and `volume_head` that gives a head, and those of some networks alone."""
 
     def public(module):
         return {
@@ -92,7 +92,7 @@ def test_the_table_of_heads_is_complete():
         "station",
         "volume and magnitude",
     }
-    assert set(HEADS) == public(heads) | alone
+    assert set(HEADS) == public(heads) | public(volume_head) | alone
     assert set(LABEL_HEADS) == public(label_heads)
 
 
