@@ -265,7 +265,7 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": reporting.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
-    locators |= {name: _without_weights(locate, dataset) for name, locate in baselines.items()}
+    locators |= {name: locate_without_weights(locate, dataset) for name, locate in baselines.items()}
     cards, scores = reporting.score(locators, truth)
     about = {
         "name": name,
@@ -282,7 +282,7 @@ def evaluate(
     return cards
 
 
-def _without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
+def locate_without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
     """All events of a data set, located by what is the same whatever the weights."""
     locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
     parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]

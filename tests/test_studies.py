@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxloc import cli, configuration
-from jaxloc.studies import review, table
+from jaxloc.studies import judgement, review, table
 from jaxloc.studies.conditions import conditions, elsewhere, events_to_judge
 from jaxloc.studies.plan import plan, stages_in_common
 from jaxloc.systems import SYSTEMS
@@ -131,13 +131,17 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
 
 
 def test_networks_stand_beside_their_papers_and_the_catalogue():
+    def estimate(value):
+        return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
     def card(energy):
-        estimate = {"value": energy, "low": energy - 0.1, "high": energy + 0.1}
-        return {"hypocentre": {"number": 40, "energy": {"mean": estimate}, "coverage": {"90": estimate}}}
+        of = estimate(energy)
+        return {"card": {"hypocentre": {"number": 40, "energy": {"mean": of}, "coverage": {"90": of}}}}
 
     def record(name, energy):
-        found = {"stated": {"card": card(energy)}, "calibrated": {"card": card(energy)}, "locating_s": 0.01}
-        conditions = {"as trained": found | {"catalogue": {"card": card(3.0)}}}
+        lower = {"catalogue": estimate(3.0 - energy), "rule": None}
+        found = {"stated": card(energy), "calibrated": card(energy), "locating_s": 0.01, "lower": lower}
+        conditions = {"as trained": found | {"catalogue": card(3.0), "rule": {"card": {"number": 0}}}}
         own = {"network": name, "method": "point", "seed": 0, "size": None}
         return {"cell": own, "conditions": conditions, "parameters": 1234, "training_s": 5.0}
 
@@ -145,7 +149,15 @@ def test_networks_stand_beside_their_papers_and_the_catalogue():
     assert review.published(networks)
     lines = review.markdown([record("a", 2.0), record("b", 3.15)], networks).splitlines()
     assert len({line.count("|") for line in lines}) == 1
-    assert "| yes |" in lines[2]
+    assert "| catalogue 3 (2.9 to 3.1); rule - | 1 (0.9 to 1.1); - |" in lines[2]
     assert "| 4.9 km |" in lines[2]
-    assert "| open |" in lines[3]
-    assert review.better({"low": 3.0, "high": 4.0}, {"low": 1.0, "high": 2.0}) == "no"
+    assert "| -0.15 (-0.25 to -0.05); - |" in lines[3]
+
+
+def test_what_a_run_is_better_by_is_told_event_by_event():
+    theirs = np.random.default_rng(0).gamma(2.0, 5.0, 200)
+    lower = judgement._lower(theirs - 0.5, theirs)
+    assert lower == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5})
+    unknown = np.where(np.arange(200) < 100, np.nan, theirs)
+    assert judgement._lower(unknown, theirs) == pytest.approx({"value": 0.0, "low": 0.0, "high": 0.0})
+    assert judgement._lower(np.full(3, np.nan), np.ones(3)) is None

@@ -22,14 +22,17 @@ from jaxloc.experiment import Fitted, Located
 from jaxloc.experiment_data import open_sources
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import LEVELS, score_events
-from jaxloc.score_card import score_card
+from jaxloc.score_card import resampled, score_card
 from jaxloc.studies.conditions import calibration_events, conditions, elsewhere, events_to_judge
 from jaxloc.study_plots import ORDINARY
+from jaxloc.systems.system import no_baselines
 from jaxloc.types import Label, Posterior
 
 RESAMPLES = 200  # of events, for intervals that the table does not show
-FEW = 500  # events that the catalogue is judged by
+FEW = 500  # events that those who know less are judged by
+CATALOGUE = "catalogue"
 WAVEFORMS = "simulated", "simulated_networks"  # kinds of data with as many fresh events as are wanted
+PAIRED = "hypocentre/energy"  # the score by which a run and who knows less are compared, event by event
 Judged = Mapping[str, Any]
 Record = dict[str, Any]
 
@@ -45,9 +48,10 @@ def judge(config: Mapping[str, Any], judged: Judged) -> Record:
         ValueError: as `experiment.load`.
     """
     config, fitted = experiment.load(Path(config["run_dir"]))
-    of = _by_fresh_events if config["data"]["kind"] in WAVEFORMS else _by_held_out_events
+    data, seed = config["data"], int(config["seed"])
+    of = _by_fresh_events if data["kind"] in WAVEFORMS else _by_held_out_events
     size = sum(x.size for x in jax.tree.leaves(experiment.draw_of(fitted)))
-    return {"parameters": int(size), **of(config["data"], int(config["seed"]), fitted, judged)}
+    return {"parameters": int(size), **of(data, seed, fitted, judged)}
 
 
 def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
@@ -66,7 +70,8 @@ def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged:
             **_cards(located, stated, lambda level: level[:, None] <= limit, draws),
         }
 
-    found = {ORDINARY: record(ordinary, seconds) | _catalogue(fitted, ordinary, draws)}
+    known_less = _known_less(data, seed, fitted, test)
+    found = {ORDINARY: record(ordinary, seconds) | _beside(known_less, ordinary, draws)}
     others = dict(conditions(test, judged))
     if judged["elsewhere"] and fitted.system.any_station:
         others |= dict([elsewhere(data, seed, judged)])
@@ -87,7 +92,8 @@ def _by_held_out_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judg
         inside = lambda level: conformal.cross_fitted(apart, altered=level)
         return {"locating_s": seconds, "auroc": {}, **_cards(located, calibrated, inside, draws)}
 
-    found = {ORDINARY: record(ordinary, seconds) | _catalogue(fitted, ordinary, draws)}
+    known_less = _known_less(data, seed, fitted, dev)
+    found = {ORDINARY: record(ordinary, seconds) | _beside(known_less, ordinary, draws)}
     # Each event altered is judged by the folds that it is not in: all of them, in their order.
     for name, dataset in conditions(dev, {**judged, "shifted": len(dev)}):
         found[name] = record(*_located(fitted, dataset))
@@ -117,11 +123,38 @@ def _cards(located: Located, calibrated: Posterior, inside: Callable, num_draws:
     return cards | {"labels": score_labels(located.posterior.others, located.batch.labels)}
 
 
-def _catalogue(fitted: Fitted, located: Located, num_draws: int) -> Record:
-    """The score card of one who knows the training catalogue alone; of few events, for all have the same posterior."""
-    truth = jax.tree.map(lambda x: x[:FEW], located.batch.labels["hypocentre"])
-    card = _card(reporting.baseline_of(fitted.blueprint, len(truth.mask)), truth, num_draws)["card"]
-    return {"catalogue": {"card": card}}
+def _known_less(data: Mapping[str, Any], seed: int, fitted: Fitted, dataset: Dataset) -> dict[str, Posterior]:
+    """Who must be beaten: one who knows the training catalogue alone, and the trivial locators of the system."""
+    found = {CATALOGUE: reporting.baseline_of(fitted.blueprint, len(dataset))}
+    if fitted.system.baselines is not no_baselines:
+        rules = fitted.system.baselines(open_sources(data, seed).train)
+        found |= {name: experiment.locate_without_weights(rule, dataset) for name, rule in rules.items()}
+    return found
+
+
+def _beside(known_less: Mapping[str, Posterior], located: Located, num_draws: int) -> Record:
+    """Score cards of those who know less, and by how much the run's energy is lower than theirs, event by event.
+
+    Of few events: all have the same posterior to who knows the catalogue alone.
+    """
+    truth, own = jax.tree.map(lambda x: x[:FEW], (located.batch.labels["hypocentre"], located.posterior))
+    key = jax.random.key(reporting.SCORE_SEED)
+    energy = np.asarray(score_events(key, own, truth, num_draws)[PAIRED])
+    found: Record = {"lower": {}}
+    for name, posterior in known_less.items():
+        theirs = score_events(key, jax.tree.map(lambda x: x[:FEW], posterior), truth, num_draws)
+        found[name] = {"card": score_card(key, theirs, RESAMPLES)}
+        found["lower"][name] = _lower(energy, np.asarray(theirs[PAIRED]))
+    return found
+
+
+def _lower(own: np.ndarray, theirs: np.ndarray) -> dict[str, float] | None:
+    """Mean of what one's scores are lower by, with its 95 % interval; None where no event has both."""
+    both = np.isfinite(own) & np.isfinite(theirs)
+    if not both.any():
+        return None
+    mean = lambda x: x.mean(-1)
+    return resampled(mean, (theirs - own)[both], seed=reporting.SCORE_SEED, num_resamples=1000)
 
 
 def _card(posterior: Posterior, truth: Label, num_draws: int) -> Record:

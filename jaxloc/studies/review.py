@@ -15,8 +15,8 @@ HEADER = (
     "epicentre median (km)",
     "depth MAE (km)",
     "energy (km)",
-    "of the catalogue",
-    "better",
+    "beside it",
+    "lower by",
     "90 % stated",
     "90 % recalibrated",
     "epistemic share",
@@ -32,8 +32,9 @@ Record = Mapping[str, Any]
 def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]]) -> str:
     """The table in Markdown, a row for each run.
 
-    Energy scores have their 95 % bootstrap intervals; `better` is yes where that of the network ends below that of the
-    catalogue begins, no where it is the other way round, and open where they overlap.
+    Energy scores have their 95 % bootstrap intervals. Beside it stand one who knows the training catalogue alone, and
+    the trivial locators of its kind; `lower by` is what the network's energy is lower than each, event by event: where
+    the interval begins above zero, it is better than they are.
 
     Args:
         records: of judged runs.
@@ -44,8 +45,7 @@ def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]
 
 def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
     own, found = record["cell"], record["conditions"][ORDINARY]
-    stated, catalogue = found["stated"]["card"], found["catalogue"]["card"]
-    energy, trivial = (dict(lookup(card, "hypocentre/energy/mean") or {}) for card in (stated, catalogue))
+    stated, lower = found["stated"]["card"], found["lower"]
     return (
         own["network"],
         str(about.get("data", "")),
@@ -53,9 +53,9 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
         str(stated["hypocentre"]["number"]),
         _value(stated, "epicentre/error/median"),
         _value(stated, "depth/error/mae"),
-        _with_interval(energy),
-        _with_interval(trivial),
-        better(energy, trivial),
+        _energy(stated),
+        "; ".join(f"{name} {_energy(found[name]['card'])}" for name in lower),
+        "; ".join(_with_interval(difference) for difference in lower.values()),
         _value(stated, "hypocentre/coverage/90"),
         _value(found["calibrated"]["card"], "hypocentre/coverage/90"),
         _value(stated, "epicentre/epistemic_share/mean"),
@@ -67,13 +67,8 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def better(own: Mapping[str, float], other: Mapping[str, float]) -> str:
-    """Whether a score is lower than another by more than their intervals leave open."""
-    if not own or not other:
-        return "-"
-    if own["high"] < other["low"]:
-        return "yes"
-    return "no" if own["low"] > other["high"] else "open"
+def _energy(card: Record) -> str:
+    return _with_interval(lookup(dict(card), "hypocentre/energy/mean"))
 
 
 def _value(card: Record, path: str) -> str:
@@ -81,8 +76,10 @@ def _value(card: Record, path: str) -> str:
     return "-" if found is None or found["value"] is None else f"{found['value']:.3g}"
 
 
-def _with_interval(score: Mapping[str, float]) -> str:
-    return f"{score['value']:.3g} ({score['low']:.3g} to {score['high']:.3g})" if score else "-"
+def _with_interval(score: Mapping[str, float | None] | None) -> str:
+    if score is None or score["value"] is None:
+        return "-"
+    return f"{score['value']:.3g} ({score['low']:.3g} to {score['high']:.3g})"
 
 
 def _label(name: str, card: Record) -> str:
