@@ -8,7 +8,7 @@ import numpy as np
 from jaxloc import calibration, reporting
 from jaxloc.calibration import Calibration
 from jaxloc.data.dataset import Dataset
-from jaxloc.experiment import Fitted, locate
+from jaxloc.experiment import Fitted, locate, of_known
 from jaxloc.types import Batch
 
 BEST = "best"
@@ -21,7 +21,7 @@ def calibrate_run(
 
     Args:
         fitted: a run.
-        dataset: labelled events.
+        dataset: labelled events; those of whose hypocentre nothing is known are left out.
         kind: one of `jaxloc.recalibration.MAPS`; `BEST` takes the one of highest cross-fitted likelihood.
         by: "gap" or "distance" for regions that hold in groups.
         num_draws: of each posterior, to score it by.
@@ -29,7 +29,9 @@ def calibrate_run(
     Raises:
         ValueError: for training events, and as `calibration.calibrate`.
     """
-    located, key = locate(fitted, dataset, with_features=True), jax.random.key(reporting.SCORE_SEED)
+    located, key = of_known(locate(fitted, dataset, with_features=True)), jax.random.key(reporting.SCORE_SEED)
+    if not len(located.batch.labels["hypocentre"].mask):
+        raise ValueError(f"{dataset.name} has no event with a known hypocentre to calibrate with; give labelled events")
     refuse_training_events(fitted, located.batch)
     truth = located.batch.labels["hypocentre"]
     cards = calibration.candidates(key, located.posterior, truth, num_draws)

@@ -216,6 +216,12 @@ def locate(fitted: Fitted, dataset: Dataset, seed: int = 0, *, with_features: bo
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
+def of_known(located: Located) -> Located:
+    """Those events of whose hypocentre something is known: windows of noise have none to be judged by."""
+    known = np.asarray(located.batch.labels["hypocentre"].mask).any(-1)
+    return jax.tree.map(lambda x: x[known], located)
+
+
 def draw_of(fitted: Fitted) -> Params:
     """One draw of the network's parameters."""
     draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(jax.random.key(0))

@@ -5,8 +5,27 @@ import pytest
 
 from jaxloc import configuration, experiment, reporting
 
-SMALL = ("small_kriegerowski", "small_fcn", "small_gu2019", "small_zhang2021")
-"""Experiments on the simulator, one for each network that learns hypocentres from labels alone."""
+FEW_EVENTS = ("data.num_train=300", "data.num_dev=100")
+LABELS_ALONE = (*FEW_EVENTS, "stages.learn.arrival_weight=0", "stages.learn.hypocentre_weight=1")
+FEW_RECORDS = ("data.num_train=60", "data.num_dev=100")  # each as eight stations recorded it
+SMALL = {
+    "small_kriegerowski": FEW_EVENTS,
+    "small_fcn": FEW_EVENTS,
+    "small_gu2019": FEW_EVENTS,
+    "small_zhang2021": FEW_EVENTS,
+    "small_set_transformer": LABELS_ALONE,
+    "small_station_graph": LABELS_ALONE,
+    "small_arrivals": (*LABELS_ALONE, "stages.learn.batch_size=4"),
+    "small_convnetquake": FEW_EVENTS,
+    "small_convnetquake_ingv": FEW_RECORDS,
+    "small_mousavi2020": FEW_RECORDS,
+    "small_janbakhsh2019": FEW_RECORDS,
+    "marmara_preseis": ("data.num_train=100",),
+}
+"""Experiments on the simulator, one for each network that locates from waveforms or onsets, and what makes them short.
+
+Picks are not shuffled, for some networks are given them: those that learn arrivals learn hypocentres alone here.
+"""
 
 
 @pytest.mark.slow
@@ -14,8 +33,7 @@ SMALL = ("small_kriegerowski", "small_fcn", "small_gu2019", "small_zhang2021")
 def test_shuffled_labels_teach_the_catalogue(name, tmp_path):
     few = [
         "posterior=point",
-        "data.num_train=300",
-        "data.num_dev=100",
+        *SMALL[name],
         "data.records.shuffled=true",
         "stages.learn.steps=300",
         "stages.learn.checks=1",

@@ -19,7 +19,7 @@ from jaxloc.calibrating import calibrate_run
 from jaxloc.calibration import Calibration
 from jaxloc.data.dataset import Dataset
 from jaxloc.experiment import Fitted, Located
-from jaxloc.experiment_data import open_sources
+from jaxloc.experiment_data import open_sources, select
 from jaxloc.label_metrics import score_labels
 from jaxloc.metrics import LEVELS, score_events
 from jaxloc.score_card import resampled, score_card
@@ -61,17 +61,18 @@ def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged:
     usual = _strangeness(learnt, ordinary)
 
     def record(located: Located, seconds: float) -> Record:
+        located, labels = _events_and_labels(located)
         auroc = {score: alarm.auroc(usual[score], values) for score, values in _strangeness(learnt, located).items()}
         stated, seen = experiment.as_calibrated(learnt, located).posterior, located.batch.observations
         limit = np.stack([calibration.stated_levels(learnt, stated, seen, p)["hypocentre"] for p in LEVELS], -1)
         return {
             "locating_s": seconds,
             "auroc": auroc,
+            "labels": labels,
             **_cards(located, stated, lambda level: level[:, None] <= limit, draws),
         }
 
-    known_less = _known_less(data, seed, fitted, test)
-    found = {ORDINARY: record(ordinary, seconds) | _beside(known_less, ordinary, draws)}
+    found = {ORDINARY: record(ordinary, seconds) | _beside(data, seed, fitted, test, ordinary, draws)}
     others = dict(conditions(test, judged))
     if judged["elsewhere"] and fitted.system.any_station:
         others |= dict([elsewhere(data, seed, judged)])
@@ -83,17 +84,19 @@ def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged:
 def _by_held_out_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
     key, draws, dev = jax.random.key(reporting.SCORE_SEED), int(judged["draws"]), open_sources(data, seed).dev
     ordinary, seconds = _located(fitted, dev)
-    own, truth = ordinary.posterior, ordinary.batch.labels["hypocentre"]
+    whole, _ = _events_and_labels(ordinary)
+    own, truth = whole.posterior, whole.batch.labels["hypocentre"]
     kind = calibration.best(calibration.candidates(key, own, truth))
     apart = score_events(key, recalibration.cross_fitted(key, kind, own, truth), truth, draws)["hypocentre/level"]
 
     def record(located: Located, seconds: float) -> Record:
+        located, labels = _events_and_labels(located)
         calibrated = recalibration.cross_fitted(key, kind, own, truth, altered=located.posterior)
         inside = lambda level: conformal.cross_fitted(apart, altered=level)
-        return {"locating_s": seconds, "auroc": {}, **_cards(located, calibrated, inside, draws)}
+        cards = _cards(located, calibrated, inside, draws)
+        return {"locating_s": seconds, "auroc": {}, "labels": labels, **cards}
 
-    known_less = _known_less(data, seed, fitted, dev)
-    found = {ORDINARY: record(ordinary, seconds) | _beside(known_less, ordinary, draws)}
+    found = {ORDINARY: record(ordinary, seconds) | _beside(data, seed, fitted, dev, ordinary, draws)}
     # Each event altered is judged by the folds that it is not in: all of them, in their order.
     for name, dataset in conditions(dev, {**judged, "shifted": len(dev)}):
         found[name] = record(*_located(fitted, dataset))
@@ -105,6 +108,11 @@ def _located(fitted: Fitted, dataset: Dataset, *, with_features: bool = False) -
     began = time.monotonic()
     located = experiment.locate(trained_for(fitted, dataset, None), dataset, with_features=with_features)
     return located, (time.monotonic() - began) / len(dataset)
+
+
+def _events_and_labels(located: Located) -> tuple[Located, Record]:
+    """Events, without windows of noise, and the scores of what else is said of both."""
+    return experiment.of_known(located), score_labels(located.posterior.others, located.batch.labels)
 
 
 def _strangeness(learnt: Calibration, located: Located) -> dict[str, np.ndarray]:
@@ -120,29 +128,29 @@ def _cards(located: Located, calibrated: Posterior, inside: Callable, num_draws:
     cards = {name: _card(posterior, truth, num_draws) for name, posterior in of.items()}
     held = inside(np.array(cards["calibrated"]["levels"]["hypocentre/level"])).mean(0)
     cards["calibrated"]["held"] = dict(zip((f"{100 * p:.0f}" for p in LEVELS), held.tolist(), strict=True))
-    return cards | {"labels": score_labels(located.posterior.others, located.batch.labels)}
+    return cards
 
 
-def _known_less(data: Mapping[str, Any], seed: int, fitted: Fitted, dataset: Dataset) -> dict[str, Posterior]:
-    """Who must be beaten: one who knows the training catalogue alone, and the trivial locators of the system."""
-    found = {CATALOGUE: reporting.baseline_of(fitted.blueprint, len(dataset))}
-    if fitted.system.baselines is not no_baselines:
-        rules = fitted.system.baselines(open_sources(data, seed).train)
-        found |= {name: experiment.locate_without_weights(rule, dataset) for name, rule in rules.items()}
-    return found
-
-
-def _beside(known_less: Mapping[str, Posterior], located: Located, num_draws: int) -> Record:
+def _beside(
+    data: Mapping[str, Any], seed: int, fitted: Fitted, judged_by: Dataset, located: Located, num_draws: int
+) -> Record:
     """Score cards of those who know less, and by how much the run's energy is lower than theirs, event by event.
 
-    Of few events: all have the same posterior to who knows the catalogue alone.
+    They are one who knows the training catalogue alone, and the trivial locators of the system. Few events will do: to
+    the first of them all are the same.
     """
-    truth, own = jax.tree.map(lambda x: x[:FEW], (located.batch.labels["hypocentre"], located.posterior))
+    truth = located.batch.labels["hypocentre"]
+    few = np.flatnonzero(np.asarray(truth.mask).any(-1))[:FEW]
+    own, truth = jax.tree.map(lambda x: x[few], (located.posterior, truth))
+    known_less = {CATALOGUE: reporting.baseline_of(fitted.blueprint, len(few))}
+    if fitted.system.baselines is not no_baselines:
+        rules, events = fitted.system.baselines(open_sources(data, seed).train), select(judged_by, few)
+        known_less |= {name: experiment.locate_without_weights(rule, events) for name, rule in rules.items()}
     key = jax.random.key(reporting.SCORE_SEED)
     energy = np.asarray(score_events(key, own, truth, num_draws)[PAIRED])
     found: Record = {"lower": {}}
     for name, posterior in known_less.items():
-        theirs = score_events(key, jax.tree.map(lambda x: x[:FEW], posterior), truth, num_draws)
+        theirs = score_events(key, posterior, truth, num_draws)
         found[name] = {"card": score_card(key, theirs, RESAMPLES)}
         found["lower"][name] = _lower(energy, np.asarray(theirs[PAIRED]))
     return found
