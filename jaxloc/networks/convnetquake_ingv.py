@@ -13,6 +13,8 @@ Differs besides, as it is by default:
 
 * The amplitude enters as its standardised log10. In m/s, as published, it is about 1e-6 beside numbers of order one:
   weights would have to grow to a million for it to count, so magnitudes cannot be learnt from it.
+* It counts as much as all other features together: as one among a hundred, of 150 records of northern Chile other features
+  were learnt by heart before it, and magnitudes had no skill.
 * Scale by the root mean square, and group normalisation after each convolution.
 
 What the classes mean, and how their mistakes are mended, is told by `jaxloc.polar_head`.
@@ -51,6 +53,8 @@ class Model(nn.Module):
             traces = station_traces(observations, *self.log_amplitude)
             record, amplitude = traces.waveforms[0], traces.log_amplitude
         waveform = Halvings(self.layers, self.width, "none" if self.published else self.norm)(record)
+        if not self.published:
+            amplitude = amplitude * waveform.shape[0] ** 0.5
         features = jnp.concatenate([waveform, amplitude])
         hidden = nn.Dense(self.dense or features.shape[0], kernel_init=nn.initializers.he_normal())(features)
         return nn.Dense(self.size)(nn.relu(hidden))
