@@ -13,8 +13,8 @@ Differs besides, as it is by default:
 
 * The amplitude enters as its standardised log10. In m/s, as published, it is about 1e-6 beside numbers of order one:
   weights would have to grow to a million for it to count, so magnitudes cannot be learnt from it.
-* It counts as much as all other features together: as one among a hundred, of 150 records of northern Chile other features
-  were learnt by heart before it, and magnitudes had no skill.
+* It counts as much as all other features together: as one among a hundred, other features of 150 records of northern
+  Chile were learnt by heart before it, and magnitudes had no skill.
 * Scale by the root mean square, and group normalisation after each convolution.
 
 What the classes mean, and how their mistakes are mended, is told by `jaxloc.polar_head`.
