@@ -284,7 +284,10 @@ def evaluate(
         "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
     }
     reporting.write_scores(folder, cards, about)
-    reporting.write_pictures(folder / "pictures", name, located.batch, stated.posterior, scores, read_log(folder))
+    known = np.asarray(truth.mask).any(-1)
+    pick = lambda x: x[known] if known.any() else x  # windows of noise are nowhere
+    shown, posterior, scores = jax.tree.map(pick, (located.batch, stated.posterior, scores))
+    reporting.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder))
     return cards
 
 

@@ -195,6 +195,7 @@ def overview_map(
     axes_km = credible_ellipsoid(jnp.asarray(spread[:, :2, :2]), 0.9)
     lengths, directions = (np.asarray(a) for a in axes_km)
     angle = np.rad2deg(np.arctan2(directions[:, 1, 0], directions[:, 0, 0]))
+    deep = _overlap(lengths, np.concatenate([truth[use, :2], estimate[:, :2]]))
     left.add_collection(
         EllipseCollection(
             2 * lengths[:, 0],
@@ -203,8 +204,8 @@ def overview_map(
             units="xy",
             offsets=estimate[:, :2],
             transOffset=left.transData,
-            facecolor=(BLUE, 0.10),
-            edgecolor=(BLUE, 0.45),
+            facecolor=(BLUE, 0.10 / deep),
+            edgecolor=(BLUE, max(0.45 / deep, 0.12)),
             linewidth=0.7,
         )
     )
@@ -228,6 +229,12 @@ def overview_map(
     legend(left, handles=handles, loc="upper left", bbox_to_anchor=(0, -0.075), ncols=4)
     _depth_panel(right, estimate[:, 2], np.sqrt(spread[:, 2, 2]), truth[:, 2], known[:, 2])
     save(path, new)
+
+
+def _overlap(lengths: np.ndarray, places: np.ndarray) -> float:
+    """How many ellipses lie on each other where events are, in threes; one if fewer: they would hide all else."""
+    areas, events_km2 = np.pi * lengths[:, 0] * lengths[:, 1], np.ptp(places, axis=0).prod()
+    return max(1.0, np.minimum(areas / max(events_km2, 1e-9), 1.0).sum() / 3)
 
 
 def _held(apart: np.ndarray, lengths: np.ndarray, directions: np.ndarray) -> str:

@@ -212,8 +212,8 @@ def write_pictures(
     if np.asarray(truth.mask)[:, :2].all(-1).any():
         write_calibration(folder, name, scores["locator"], scores.get("calibrated"))
         error = scores["locator"]["epicentre/error"]
-        order = np.argsort(np.where(np.isfinite(error), error, np.inf))
-        for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[np.isfinite(error).sum() - 1]))):
+        order = np.argsort(np.where(np.isfinite(error), error, np.inf))[: np.isfinite(error).sum()]
+        for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[-1]))):
             picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
 
 
