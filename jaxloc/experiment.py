@@ -204,8 +204,18 @@ class Located(NamedTuple):
     features: np.ndarray | None
 
 
-def locate(fitted: Fitted, dataset: Dataset, seed: int = 0, *, with_features: bool = False) -> Located:
-    """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept."""
+def locate(
+    fitted: Fitted,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    with_features: bool = False,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> Located:
+    """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept.
+
+    `on_chunk` is told how many events are done after each chunk.
+    """
     locator, found = locator_of(fitted), []
     describe = _features(fitted) if with_features else lambda observations: None
     for at in range(0, len(dataset), CHUNK):
@@ -213,6 +223,7 @@ def locate(fitted: Fitted, dataset: Dataset, seed: int = 0, *, with_features: bo
         posterior = locator(jax.random.key(seed), batch.observations)
         bare = batch._replace(observations=batch.observations._replace(waveforms=None))
         found.append(Located(bare, posterior, describe(batch.observations)))
+        on_chunk(min(at + CHUNK, len(dataset)))
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
