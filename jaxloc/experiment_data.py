@@ -125,7 +125,8 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
 def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
     """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
 
-    They are taken as the experiment's `records` are: of single records, so many as events are asked for.
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for, and as many
+    windows of noise again where it has noise.
 
     Raises:
         ValueError: where the experiment's data are not simulated, or no event is asked for.
@@ -134,7 +135,11 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
     if not 1 <= number <= LONGEST_ROUND or round_ < 1:
         raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
-    return taken_by(data.get("records", {}), _fresh(data, seed, number, round_))
+    records = dict(data.get("records", {}))
+    fresh = taken_by(records | {"noise": False}, _fresh(data, seed, number, round_))
+    if records.get("each_station"):
+        fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
 
 
 def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
@@ -146,12 +151,7 @@ def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Data
         return _at_networks(data, seed, number, _apart(first, data), "fresh")
     if data["kind"] == "finite_fault":
         return _scenarios(data, seed, round_, {"fresh": number})
-    records = dict(data.get("records", {}))
-    fresh = taken_by(
-        {**records, "noise": False}, held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
-    )
-    fresh = select(fresh, np.arange(min(number, len(fresh))))
-    return with_noise(fresh) if records.get("noise") else fresh
+    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
 
 
 def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:

@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from jaxloc import configuration
 from jaxloc.data.records import at_stations, each_station, shuffled, taken_by, with_noise
 from jaxloc.data.synthetic import DEFAULT_FRAME, Recording, quick_start, random_network, simulated_dataset
+from jaxloc.experiment_data import fresh_events
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +67,12 @@ def test_shuffled_labels_are_those_of_other_events(events):
     assert not np.array_equal(own, theirs)
     np.testing.assert_array_equal(np.sort(own, 0), np.sort(theirs, 0))
     np.testing.assert_array_equal(control.take(np.array([2])).labels["hypocentre"].value[0], theirs[2])
+
+
+@pytest.mark.parametrize("name", ["small_convnetquake", "small_convnetquake_ingv"])
+def test_fresh_events_have_as_many_windows_of_noise_which_are_told_apart(name):
+    fresh = fresh_events(configuration.load(name, [])["data"], 0, 3)
+    labels = fresh.take(np.arange(6)).labels
+    assert len(fresh) == 6
+    np.testing.assert_array_equal(labels["is_event"].value, [1.0] * 3 + [0.0] * 3)
+    np.testing.assert_array_equal(labels["hypocentre"].mask[:, 0], labels["is_event"].value > 0)

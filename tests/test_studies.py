@@ -140,7 +140,8 @@ def test_networks_stand_beside_their_papers_and_the_catalogue():
 
     def record(name, energy):
         lower = {"catalogue": estimate(3.0 - energy), "rule": None}
-        found = {"stated": card(energy), "calibrated": card(energy), "locating_s": 0.01, "lower": lower}
+        calibrated = card(energy) | {"held": {"90": 0.91}}
+        found = {"stated": card(energy), "calibrated": calibrated, "locating_s": 0.01, "lower": lower}
         conditions = {"as trained": found | {"catalogue": card(3.0), "rule": {"card": {"number": 0}}}}
         own = {"network": name, "method": "point", "seed": 0, "size": None}
         return {"cell": own, "conditions": conditions, "parameters": 1234, "training_s": 5.0}
@@ -150,6 +151,7 @@ def test_networks_stand_beside_their_papers_and_the_catalogue():
     lines = review.markdown([record("a", 2.0), record("b", 3.15)], networks).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert "| catalogue 3 (2.9 to 3.1); rule - | 1 (0.9 to 1.1); - |" in lines[2]
+    assert "| 0.91 |" in lines[2]
     assert "| 4.9 km |" in lines[2]
     assert "| -0.15 (-0.25 to -0.05); - |" in lines[3]
 

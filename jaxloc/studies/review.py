@@ -18,7 +18,8 @@ HEADER = (
     "beside it",
     "lower by",
     "90 % stated",
-    "90 % recalibrated",
+    "after a map",
+    "as drawn",
     "epistemic share",
     "other labels",
     "parameters",
@@ -34,7 +35,8 @@ def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]
 
     Energy scores have their 95 % bootstrap intervals. Beside it stand one who knows the training catalogue alone, and
     the trivial locators of its kind; `lower by` is what the network's energy is lower than each, event by event: where
-    the interval begins above zero, it is better than they are.
+    the interval begins above zero, it is better than they are. What regions said to hold 90 % of hypocentres hold:
+    as stated, after the calibration's map of posteriors, and as it draws them (conformal).
 
     Args:
         records: of judged runs.
@@ -58,6 +60,7 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
         "; ".join(_with_interval(difference) for difference in lower.values()),
         _value(stated, "hypocentre/coverage/90"),
         _value(found["calibrated"]["card"], "hypocentre/coverage/90"),
+        f"{found['calibrated']['held']['90']:.3g}",
         _value(stated, "epicentre/epistemic_share/mean"),
         "; ".join(_label(name, card) for name, card in found.get("labels", {}).items()),
         f"{record['parameters']:,}",
