@@ -58,7 +58,7 @@ def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged:
     draws, test = int(judged["draws"]), events_to_judge(data, seed, judged)
     _, learnt = calibrate_run(fitted, calibration_events(data, seed, judged), num_draws=draws)
     ordinary, seconds = _located(fitted, test, with_features=True)
-    usual = _strangeness(learnt, ordinary)
+    usual = _strangeness(learnt, experiment.of_known(ordinary))
 
     def record(located: Located, seconds: float) -> Record:
         located, labels = _events_and_labels(located)
@@ -84,8 +84,8 @@ def _by_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged:
 def _by_held_out_events(data: Mapping[str, Any], seed: int, fitted: Fitted, judged: Judged) -> Record:
     key, draws, dev = jax.random.key(reporting.SCORE_SEED), int(judged["draws"]), open_sources(data, seed).dev
     ordinary, seconds = _located(fitted, dev)
-    whole, _ = _events_and_labels(ordinary)
-    own, truth = whole.posterior, whole.batch.labels["hypocentre"]
+    known = experiment.of_known(ordinary)
+    own, truth = known.posterior, known.batch.labels["hypocentre"]
     kind = calibration.best(calibration.candidates(key, own, truth))
     apart = score_events(key, recalibration.cross_fitted(key, kind, own, truth), truth, draws)["hypocentre/level"]
 
