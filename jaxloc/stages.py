@@ -85,11 +85,11 @@ def stage_of(
     head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
     centre = prior_mean(like, prior_params)
     scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
-    in_loop = plan.per_call > 1 or int(posterior["members"]) > 1
+    in_loop = plan.per_call > 1
     goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
     goal = goal._replace(at_once=settings.get("at_once"))
     judged = target(system.network, head, centre, scale, number)
-    return Stage(plan, configured(posterior, goal, plan.steps, settings), judged)
+    return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), judged)
 
 
 def fit(

@@ -6,27 +6,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxloc.plots import BLUE, CYCLE, INK, MUTED, VERMILION, coverage_curve, dress, figure, legend, log_ticks, save
 
 Row = Mapping[str, Any]
 ORDINARY = "as trained"
 LEVELS = (50, 68, 90, 95)
+WIDEST = 6  # networks side by side
 
 
 def write_pictures(folder: Path, rows: Sequence[Row], levels: Mapping[str, Mapping[str, Mapping]]) -> list[Path]:
-    """All pictures of a study into a folder.
+    """All pictures of a study into a folder; learning curves and shifts where it has sizes and other conditions.
 
     Args:
         folder: where to.
         rows: means over seeds (`studies.table.over_seeds`).
         levels: by network and method, "REGION/level" of every event judged.
     """
-    written = []
+    written: list[Path] = []
     for network, methods in levels.items():
         written.append(folder / f"coverage_{network}.png")
         coverage_curve(written[-1], methods, f"{network}: coverage as stated")
-    pictures = {"sharpness": sharpness, "cost": cost, "learning": learning_curves, "shifts": shifts}
+    pictures = {"sharpness": sharpness, "cost": cost}
+    if any(row["size"] is not None for row in rows):
+        pictures["learning"] = learning_curves
+    if len(_names(rows, "condition")) > 1:
+        pictures["shifts"] = shifts
     for name, draw in pictures.items():
         written.append(folder / f"{name}.png")
         draw(written[-1], rows)
@@ -118,26 +124,33 @@ def _positive(axes: Axes, values: Sequence[float], axis: str) -> None:
 
 def _by_network(path: Path, title: str, rows: Sequence[Row], panels: Sequence[tuple], up: tuple) -> None:
     """A column a network, a panel each thing that goes across, a dot a method; an open dot is calibrated."""
-    networks, methods = _names(rows, "network"), _names(rows, "method")
-    wide = max(1, len(networks))
-    new = figure(3.6 * wide, 0.6 + 3.1 * len(panels), title)
-    grid = new.subplots(len(panels), wide, squeeze=False)
-    for column, network in enumerate(networks):
+    methods = _names(rows, "method")
+    new, columns = _columns(title, _names(rows, "network"), len(panels))
+    for place, (network, column) in enumerate(columns.items()):
         own = [row for row in rows if row["network"] == network]
-        for axes, (name, across) in zip(grid[:, column], panels, strict=True):
-            dress(axes, name, up[0] if column == 0 else "", network)
+        for axes, (name, across) in zip(column, panels, strict=True):
+            dress(axes, name, up[0] if place % WIDEST == 0 else "", network)
             _dots(axes, own, methods, across, up[1])
-    if networks:
-        _legend_of_all(grid[0])
+    _legend_of_all(list(columns.values()))
     save(path, new)
 
 
-def _legend_of_all(panels: Sequence[Axes]) -> None:
+def _columns(title: str, networks: Sequence[str], panels: int) -> tuple[Figure, dict[str, Sequence[Axes]]]:
+    """A figure with a column of panels for each network, `WIDEST` of them side by side, the others below."""
+    wide, blocks = min(WIDEST, len(networks)), -(-len(networks) // WIDEST)
+    new = figure(3.6 * wide, 0.6 + 3.1 * panels * blocks, title)
+    grid = new.subplots(panels * blocks, wide, squeeze=False)
+    columns = np.concatenate(np.split(grid, blocks), 1)
+    for axes in columns[:, len(networks) :].flat:
+        axes.remove()
+    return new, {network: list(columns[:, i]) for i, network in enumerate(networks)}
+
+
+def _legend_of_all(columns: Sequence[Sequence[Axes]]) -> None:
     """In the first panel, of what any of them shows: networks may have methods that others have not."""
-    first, *_ = panels
-    shown = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    shown = [pair for first, *_ in columns for pair in zip(*first.get_legend_handles_labels(), strict=True)]
     by_name = {name: handle for handle, name in shown}
-    legend(first, handles=list(by_name.values()), labels=list(by_name))
+    legend(columns[0][0], handles=list(by_name.values()), labels=list(by_name))
 
 
 def _dots(axes: Axes, rows: Sequence[Row], methods: Sequence[str], across: Callable, up: Callable) -> None:
@@ -153,13 +166,11 @@ def _lines(
     path: Path, title: str, rows: Sequence[Row], across: tuple, panels: Sequence[tuple], ticks: Sequence[str] = ()
 ) -> None:
     """A column of panels a network, a line a method."""
-    networks, methods = _names(rows, "network"), _names(rows, "method")
-    size = (3.6 * max(1, len(networks)), 0.6 + 3.1 * len(panels))
-    new = figure(*size, title)
-    grid = new.subplots(len(panels), max(1, len(networks)), squeeze=False)
-    for column, network in enumerate(networks):
-        for axes, (label, value, target) in zip(grid[:, column], panels, strict=True):
-            dress(axes, across[0], label if column == 0 else "", network)
+    methods = _names(rows, "method")
+    new, columns = _columns(title, _names(rows, "network"), len(panels))
+    for place, (network, column) in enumerate(columns.items()):
+        for axes, (label, value, target) in zip(column, panels, strict=True):
+            dress(axes, across[0], label if place % WIDEST == 0 else "", network)
             for method in methods:
                 own = [row for row in rows if (row["network"], row["method"]) == (network, method)]
                 points = sorted((across[1](row), value(row)) for row in own)
@@ -172,32 +183,7 @@ def _lines(
                 axes.set_ylim(0, 1.02)
             if ticks:
                 axes.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", fontsize=7, color=MUTED)
-    if networks:
-        _legend_of_all(grid[0])
-    save(path, new)
-
-
-def elapsed(path: Path, rows: Sequence[Row], title: str) -> None:
-    """What an early warning is worth by the time since the first P; the last row has whole records.
-
-    Solid lines are the network's scores; dashed ones those of who knows the catalogue alone, or the nominal coverage.
-    """
-    ticks = [f"{row['elapsed_s']:g}" if np.isfinite(row["elapsed_s"]) else "all" for row in rows]
-    panels = {
-        "hypocentre: energy score (km)": {"energy_km": "catalogue_energy_km"},
-        "magnitude: CRPS": {"magnitude_crps": "magnitude_crps_climatology"},
-        "truths in the 90 % region": {"hypocentre_90": 0.9, "depth_90": 0.9, "magnitude_90": 0.9},
-    }
-    new = figure(10.2, 3.5, title)
-    for axes, (name, lines) in zip(new.subplots(1, len(panels)), panels.items(), strict=True):
-        dress(axes, "seconds since the first P", "", name)
-        for (score, other), colour in zip(lines.items(), CYCLE, strict=False):
-            dashed = [other if isinstance(other, float) else row[other] for row in rows]
-            axes.plot([row[score] for row in rows], "o-", color=colour, markersize=4, label=score.split("_")[0])
-            axes.plot(dashed, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-        axes.set_xticks(range(len(ticks)), ticks)
-        axes.set_ylim(0, 1.02 if len(lines) > 1 else None)
-    legend(new.axes[-1], loc="lower right")
+    _legend_of_all(list(columns.values()))
     save(path, new)
 
 
@@ -247,41 +233,3 @@ def _ranks(axes: Axes, ranks: Mapping[str, np.ndarray], bins: int = 20) -> None:
     for (name, rank), colour in zip(ranks.items(), (VERMILION, BLUE), strict=False):
         axes.hist(rank, bins=bins, range=(0.0, 1.0), histtype="step", color=colour, linewidth=1.3, label=name)
     axes.set_ylim(0, 1.6 * expected)
-
-
-def against_time(path: Path, rows: Sequence[Row], title: str) -> None:
-    """Errors, scores over those of the catalogue, and coverage, against time since the first trigger."""
-    new = figure(10.2, 3.9, title)
-    left, middle, right, last = new.subplots(1, 4)
-    _over_time(dress(left, "s after the first trigger", "mean error (km)", "Epicentre"), rows, "epicentre_km", BLUE)
-    _over_time(dress(middle, "s after the first trigger", "mean error", "Magnitude"), rows, "magnitude_mae", VERMILION)
-    dress(right, "s after the first trigger", "score over the catalogue's", "CRPS and energy score")
-    dress(last, "s after the first trigger", "truths in the 90 % region", "Coverage")
-    parts = {
-        "epicentre": ("energy_epicentre_km", "energy_epicentre_km_catalogue", "coverage90_epicentre"),
-        "depth": ("crps_depth_km", "crps_depth_km_catalogue", "coverage90_depth"),
-        "magnitude": ("magnitude_crps", "magnitude_crps_climatology", "magnitude_coverage90"),
-        "rupture length": ("rupture_log10_km_crps", "rupture_log10_km_crps_climatology", "rupture_log10_km_coverage90"),
-    }
-    for (name, (score, against, coverage)), colour in zip(parts.items(), CYCLE, strict=False):
-        if score in rows[0]:
-            relative = [{**row, "share": row[score] / row[against]} for row in rows]
-            _over_time(right, relative, "share", colour, name)
-            _over_time(last, rows, coverage, colour, name)
-    last.axhline(0.9, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    for axes in (left, middle, right):
-        axes.set_ylim(bottom=0)
-    last.set_ylim(0.5, 1.02)
-    legend(last, loc="lower right")
-    save(path, new)
-
-
-def _over_time(axes: Axes, rows: Sequence[Row], name: str, colour: str, label: str | None = None) -> None:
-    """A line with a band of its 95 % interval, where it has one."""
-    if name not in rows[0]:
-        return
-    time_s = [row["elapsed_s"] for row in rows]
-    axes.plot(time_s, [row[name] for row in rows], "o-", color=colour, linewidth=1.5, markersize=4, label=label)
-    if f"{name}_low" in rows[0]:
-        low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("low", "high"))
-        axes.fill_between(time_s, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -14,7 +14,7 @@ Build = Callable[[Target, optax.GradientTransformation, int, Settings], Method]
 """Target, optimiser, steps of the stage and settings of the posterior, to a method."""
 
 
-def configured(posterior: Settings, target: Target, steps: int, stage: Settings) -> Method:
+def configured(posterior: Settings, target: Target, steps: int, stage: Settings, *, in_loop: bool = True) -> Method:
     """The weight posterior of a stage: the configured one, or the point estimate where the stage asks for it.
 
     Args:
@@ -22,6 +22,7 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings)
         target: likelihood and prior.
         steps: of the stage.
         stage: its settings: `method`, `learning_rate` and `physics_rate`.
+        in_loop: whether members may take their steps in a loop (`posteriors.ensemble`).
 
     Raises:
         ValueError: for a method, or an option of it, that does not exist; lists those that do.
@@ -40,7 +41,7 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings)
         except TypeError as error:
             raise ValueError(f"posterior {name!r}: {error}; its options are in experiments/posterior") from error
 
-    return posteriors.ensemble(_over(posterior, target, build), int(posterior["members"]))
+    return posteriors.ensemble(_over(posterior, target, build), int(posterior["members"]), in_loop=in_loop)
 
 
 def keeps_best(posterior: Settings, stage: Settings) -> bool:

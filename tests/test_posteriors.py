@@ -184,9 +184,10 @@ def test_members_of_an_ensemble_differ_and_sampling_goes_round_them():
     np.testing.assert_array_equal(draws, members[np.arange(7) % 3])
 
 
-def test_members_of_an_ensemble_are_those_trained_alone():
+@pytest.mark.parametrize("in_loop", [True, False])
+def test_members_of_an_ensemble_are_those_trained_alone(in_loop):
     alone = point(linear(), optax.adam(0.02))
-    together, info = fit(ensemble(alone, 2), start(2), 20)
+    together, info = fit(ensemble(alone, 2, in_loop=in_loop), start(2), 20)
     one = jax.tree.map(lambda x: x[1], start(2))
     single, last = fit(alone, one, 20)
     np.testing.assert_allclose(together.params["kernel"][1], single.params["kernel"], rtol=1e-5)

@@ -18,7 +18,7 @@ from jaxloc.geometry import Frame
 from jaxloc.networks import preseis
 from jaxloc.studies.preseis import table
 from jaxloc.studies.table import write_csv
-from jaxloc.study_plots import against_time
+from jaxloc.time_plots import against_time
 from jaxloc.types import Batch, Label, Weights
 
 STEPS_S = jnp.array([0.5, 2.0, 4.0])

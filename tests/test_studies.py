@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxloc import cli, configuration
+from jaxloc import cli, configuration, review_plots, study_plots
 from jaxloc.studies import judgement, review, table
 from jaxloc.studies.conditions import conditions, elsewhere, events_to_judge
 from jaxloc.studies.plan import plan, stages_in_common
@@ -57,6 +57,14 @@ def test_the_study_of_networks_has_them_all():
     assert {each.config["network"]["name"] for each in planned} == set(SYSTEMS) - {"picks"}
 
 
+def test_a_study_can_be_had_shorter(tmp_path):
+    usual, short = planned(tmp_path)[0], planned(tmp_path, "shorter=4")[0]
+    assert {name: stage["steps"] for name, stage in short.config["stages"].items()} == {"learn": 3, "weights": 3}
+    assert usual.config["run_dir"] != short.config["run_dir"]
+    with pytest.raises(ValueError, match=r"shorter must be .* at least 1, got 0"):
+        planned(tmp_path, "shorter=0")
+
+
 def test_what_a_study_does_not_have_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"only\.methods names 'magic'; the study has point, mean_field"):
         planned(tmp_path, "only.methods=[magic]")
@@ -90,6 +98,25 @@ def rows(energy):
     own = {"network": "a", "method": "b", "size": 10, "condition": "as trained", "as": "stated"}
     scores = dict.fromkeys(table.SCORES, 0.5) | dict.fromkeys(table.COSTS, 1.0)
     return [own | scores | {"seed": seed, "energy_km": value} for seed, value in enumerate(energy)]
+
+
+def test_many_networks_have_places_of_their_own(tmp_path):
+    names = [f"network {i}" for i in range(study_plots.WIDEST + 2)]
+    figure, columns = study_plots._columns("many", names, 2)
+    assert list(columns) == names
+    assert len({axes for column in columns.values() for axes in column}) == len(figure.axes) == 2 * len(names)
+    first, second = columns[names[0]]
+    below, _ = columns[names[study_plots.WIDEST]]
+    assert below.get_subplotspec().rowspan.start == 2
+    assert second.get_subplotspec().colspan == first.get_subplotspec().colspan == below.get_subplotspec().colspan
+
+
+def test_pictures_are_of_what_there_is(tmp_path):
+    own = [row | {"size": None} for row in rows([1.0, 2.0])]
+    pictures = study_plots.write_pictures(tmp_path, table.over_seeds(own), {})
+    assert (
+        {path.name for path in pictures} == {path.name for path in tmp_path.iterdir()} == {"sharpness.png", "cost.png"}
+    )
 
 
 def test_seeds_are_averaged_and_their_spread_is_told():
@@ -130,7 +157,7 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
     assert "1 runs, 1 of them there already" in capsys.readouterr().out
 
 
-def test_networks_stand_beside_their_papers_and_the_catalogue():
+def test_networks_stand_beside_their_papers_and_the_catalogue(tmp_path):
     def estimate(value):
         return {"value": value, "low": value - 0.1, "high": value + 0.1}
 
@@ -148,12 +175,19 @@ def test_networks_stand_beside_their_papers_and_the_catalogue():
 
     networks = {"a": {"published": "4.9 km"}, "b": {}}
     assert review.published(networks)
-    lines = review.markdown([record("a", 2.0), record("b", 3.15)], networks).splitlines()
+    records = [record("a", 2.0), record("b", 3.15)]
+    lines = review.markdown(records, networks).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert "| catalogue 3 (2.9 to 3.1); rule - | 1 (0.9 to 1.1); - |" in lines[2]
     assert "| 0.91 |" in lines[2]
     assert "| 4.9 km |" in lines[2]
     assert "| -0.15 (-0.25 to -0.05); - |" in lines[3]
+    first, second = review.standings(records)
+    assert (first.network, first.energy_km, first.drawn) == ("a", pytest.approx((2.0, 1.9, 2.1)), 0.91)
+    assert second.beside_km["catalogue"] == 3.0
+    assert np.isnan(second.beside_km["rule"])
+    review_plots.standings(tmp_path / "networks.png", [first, second])
+    assert (tmp_path / "networks.png").stat().st_size > 10_000
 
 
 def test_what_a_run_is_better_by_is_told_event_by_event():

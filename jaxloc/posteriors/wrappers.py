@@ -10,12 +10,18 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
 
 
-def ensemble(method: Method, size: int) -> Method:
+def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
     """Several members of any method, side by side (Lakshminarayanan and others 2017).
 
     `init` takes parameters with a leading member axis: members differ by where they start. On a CPU
     members take their step one after the other, which is faster there; elsewhere by `vmap`.
     `sample` goes round the members.
+
+    Args:
+        method: of one member.
+        size: number of members.
+        in_loop: on a CPU, one step in a loop over the members; else steps written out one by one, which take longer
+            to compile and may have XLA's fast convolutions, which do not work inside of loops.
 
     Raises:
         ValueError: where `size` is below one.
@@ -28,11 +34,13 @@ def ensemble(method: Method, size: int) -> Method:
 
     def update(key: PRNGKeyArray, state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, size)
-        if size == 1:  # no loop: XLA's fast convolutions on the CPU do not work inside of one
-            state, info = method.update(keys[0], jax.tree.map(lambda x: x[0], state), batch)
-            return jax.tree.map(lambda x: x[None], state), info
-        if jax.default_backend() == "cpu":
-            state, info = jax.lax.map(lambda each: method.update(each[0], each[1], batch), (keys, state))
+        one = lambda each: method.update(each[0], each[1], batch)
+        on_cpu = jax.default_backend() == "cpu"
+        if size == 1 or (on_cpu and not in_loop):
+            stepped = [one(jax.tree.map(lambda x, i=i: x[i], (keys, state))) for i in range(size)]
+            state, info = jax.tree.map(lambda *members: jnp.stack(members), *stepped)
+        elif on_cpu:
+            state, info = jax.lax.map(one, (keys, state))
         else:
             state, info = jax.vmap(lambda k, s: method.update(k, s, batch))(keys, state)
         return state, jax.tree.map(jnp.mean, info)

@@ -23,7 +23,7 @@ from jaxloc.metrics import score_events
 from jaxloc.score_card import score_card
 from jaxloc.studies.table import SCORES, Row, markdown_of, value_of, write_csv
 from jaxloc.studies.unseen import unseen
-from jaxloc.study_plots import elapsed
+from jaxloc.time_plots import elapsed
 from jaxloc.types import Batch, Label, Posterior
 
 ELAPSED_S = (1.0, 2.0, 4.0, 8.0, 15.0, math.inf)

@@ -26,7 +26,7 @@ class Planned(NamedTuple):
 
 
 def plan(study: Mapping[str, Any]) -> list[Planned]:
-    """Every cell of a study, those of few training events first.
+    """The cells of a study that `only` leaves, those of few training events first.
 
     Raises:
         ValueError: for an experiment, key or value that does not exist, or a study without cells; says which.
@@ -57,11 +57,19 @@ def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     overrides = [*network["overrides"], *study["methods"][cell.method], f"seed={cell.seed}"]
     if cell.size is not None:
         overrides.append(f"{study['size_key']}={cell.size}")
-    config = configuration.load(network["experiment"], overrides)
+    config = _shorter(configuration.load(network["experiment"], overrides), int(study["shorter"]))
     # Named by its content, so that a run is found again whatever study asks for it, and never taken for another.
     content = {key: value for key, value in config.items() if key not in ("name", "run_dir")}
     folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{_digest(content)}"
     return config | {"name": f"{cell.network} {cell.method}", "run_dir": str(folder)}
+
+
+def _shorter(config: dict[str, Any], times: int) -> dict[str, Any]:
+    """The same experiment with so many times fewer steps of training."""
+    if times < 1:
+        raise ValueError(f"shorter must be how many times fewer steps are trained, at least 1, got {times}")
+    stages = {name: {**stage, "steps": -(-stage["steps"] // times)} for name, stage in config["stages"].items()}
+    return config | {"stages": stages}
 
 
 def stages_in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from jaxloc.label_metrics import score_labels
 from jaxloc.score_card import lookup
 from jaxloc.studies.table import write_csv
 from jaxloc.studies.unseen import unseen
-from jaxloc.study_plots import against_time
+from jaxloc.time_plots import against_time
 from jaxloc.types import Posterior
 
 TIMES_S = (0.5, 2.0, 4.0, 7.5, 15.0)

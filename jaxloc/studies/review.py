@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from jaxloc.review_plots import Interval, Standing
 from jaxloc.score_card import lookup
 from jaxloc.studies.table import in_markdown
 from jaxloc.study_plots import ORDINARY
@@ -70,6 +73,29 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
         f"{1000 * found['locating_s']:.0f}",
         str(about.get("published", "")),
     )
+
+
+def standings(records: Sequence[Record]) -> list[Standing]:
+    """The same for a picture (`review_plots.standings`)."""
+    return [_standing(record["cell"], record["conditions"][ORDINARY]) for record in records]
+
+
+def _standing(own: Record, found: Record) -> Standing:
+    stated = found["stated"]["card"]
+    return Standing(
+        own["network"],
+        own["method"],
+        _interval(stated, "hypocentre/energy/mean"),
+        {name: _interval(found[name]["card"], "hypocentre/energy/mean")[0] for name in found["lower"]},
+        _interval(stated, "hypocentre/coverage/90")[0],
+        found["calibrated"]["held"]["90"],
+    )
+
+
+def _interval(card: Record, path: str) -> Interval:
+    found = lookup(dict(card), path) or {}
+    value, low, high = (np.nan if found.get(name) is None else float(found[name]) for name in ("value", "low", "high"))
+    return value, low, high
 
 
 def _energy(card: Record) -> str:

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxloc.data.files import write_whole
+from jaxloc.review_plots import standings
 from jaxloc.studies import cell, review, table
 from jaxloc.studies.plan import Planned, plan
 from jaxloc.study_plots import ORDINARY, write_pictures
@@ -22,7 +23,9 @@ Say = Callable[[str], None]
 
 
 def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
-    """Run what is not there yet, then write the table and the pictures; returns the study's folder.
+    """Run what `only` leaves and is not there yet; returns the study's folder.
+
+    The table and the pictures are of all that is there, whatever part of the study it was run for.
 
     Raises:
         ValueError: for wrong configurations, or where every cell failed; says why.
@@ -30,22 +33,23 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
     folder = Path(study["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     planned, judged = plan(study), study["judged"]
+    whole = plan({**study, "only": {"networks": [], "methods": []}})
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
-    records = {each.cell: found for each in planned if (found := cell.finished(each, judged)) is not None}
+    records = {each.cell: found for each in whole if (found := cell.finished(each, judged)) is not None}
     waiting = [each for each in planned if each.cell not in records]
-    say(f"{len(planned)} runs, {len(records)} of them there already")
+    say(f"{len(planned)} runs, {len(planned) - len(waiting)} of them there already")
     failed: dict[str, str] = {}
-    for number, (each, outcome) in enumerate(_side_by_side(waiting, planned, judged, int(study["processes"])), 1):
+    for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, int(study["processes"])), 1):
         if isinstance(outcome, str):
             failed[_name(each)] = outcome
         else:
             records[each.cell] = outcome
         told = f"failed: {outcome}" if isinstance(outcome, str) else f"{outcome['training_s']:.0f} s of training"
         say(f"{number} of {len(waiting)}: {_name(each)}: {told}")
-        gather(folder, [records[p.cell] for p in planned if p.cell in records], failed, study["networks"])
-    if not records:
+        gather(folder, [records[p.cell] for p in whole if p.cell in records], failed, study["networks"])
+    if not any(each.cell in records for each in planned):
         raise ValueError(f"no run of the study came to its end: {'; '.join(sorted(set(failed.values())))}")
-    gather(folder, [records[p.cell] for p in planned if p.cell in records], failed, study["networks"])
+    gather(folder, [records[p.cell] for p in whole if p.cell in records], failed, study["networks"])
     return folder
 
 
@@ -55,7 +59,7 @@ def gather(
     failed: Mapping[str, str],
     networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """table.csv, table.md and the pictures of what is there; networks.md where published figures are given."""
+    """table.csv, table.md and the pictures of what is there; networks.md and its picture where papers have figures."""
     if not records:
         return
     rows = table.rows_of(records)
@@ -66,6 +70,7 @@ def gather(
     write_whole(folder / "table.md", text.encode())
     if review.published(networks):
         write_whole(folder / "networks.md", review.markdown(records, networks).encode())
+        standings(folder / "networks.png", review.standings(records))
     write_pictures(folder, table.over_seeds(rows), _levels(records))
 
 
