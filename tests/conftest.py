@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-# Compiling takes most of the time of tests. Without LLVM's optimisation and XLA's newer way to write loops it takes half
-# of it. To be set before JAX is; XLA ends a program that asks for what it does not know, and a later one may not.
+# Compiling takes most of the time of tests: half of it without LLVM's optimisation and XLA's newer way to write loops.
+# To be set before JAX is; XLA ends a program that asks for what it does not know, and a later one may not.
 HASTE = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 
 
