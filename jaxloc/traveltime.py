@@ -8,6 +8,7 @@ Depths are in km, positive downwards, so a station at 1,200 m above sea level ha
 up for ever, the last one down.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -164,6 +165,7 @@ class TableGrid(NamedTuple):
     num_receivers: int = 4
 
 
+@partial(jax.jit, static_argnames="grid")
 def tabulate(model: VelocityModel, grid: TableGrid) -> TravelTimeTable:
     """Tabulate a model; inside `jit` and `grad` this is cheap enough to repeat at every step."""
     x, z, r = (

@@ -292,7 +292,7 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
     seen = arrivals(station_km, times_s(station_km, TRUTH))
     prior = log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR))
     grid = quick_jit(lambda: hypocentre_lattice(seen, prior, REGION, SIZES))()
-    few, many = (posterior_of(grid, jnp.full(2, 1e-3), jnp.array(share)) for share in (0.01, 0.3))
+    few, many = (quick_jit(posterior_of)(grid, jnp.full(2, 1e-3), jnp.array(share)) for share in (0.01, 0.3))
     np.testing.assert_allclose(mean(few), mean(many), atol=1e-3)
     # A share s of three times the width has 1 + 8 s times the variance.
     ratio = np.diagonal(covariance(many)) / np.diagonal(covariance(few))
@@ -305,8 +305,8 @@ def test_an_unknown_station_is_less_certain_by_what_its_delay_may_be():
     model = PhysicsModel(((0.0,), (6.0,)), (0.0, 0.0), GRID, prior)
     index = jnp.array([0, -1])
     seen = Observations(None, jnp.zeros((2, 3)), jnp.ones(2, bool), index, jnp.asarray(RATE_HZ))
-    params = model.init(jax.random.key(0), seen)
-    known, unknown = model.apply(params, seen).delay_covariance_s2
+    params = quick_jit(model.init)(jax.random.key(0), seen)
+    known, unknown = quick_jit(model.apply)(params, seen).delay_covariance_s2
     np.testing.assert_array_equal(known, 0)
     np.testing.assert_allclose(unknown, np.array([[0.09, 0.09], [0.09, 0.25]]) * 10 / (10 + 2), rtol=1e-5)
 
@@ -329,7 +329,7 @@ def test_delays_that_go_together_are_integrated_out(station):
     flat = lambda points, origin_s, _: jnp.zeros(origin_s.shape)
     points = TRUTH[:3] + np.array([[0, 0, 0], [1.5, 0, 0], [0, -2.0, 1.0]])
     origin_s = TRUTH[3] + np.linspace(-0.3, 0.3, 5) + np.zeros((3, 1))
-    value = log_density(seen, flat)(jnp.asarray(points), jnp.asarray(origin_s), jnp.array(1e-3))
+    value = quick_jit(lambda seen: log_density(seen, flat)(points, origin_s, jnp.array(1e-3)))(seen)
     each = np.concatenate([points[:, None] + np.zeros((1, 5, 1)), origin_s[..., None]], -1)
     residual_s = (times_s(station_km, TRUTH) - times_s(station_km, each))[..., station, :]
     total_s2 = covariance_s2 + np.diag(np.square(SMOOTHING_S) + PICK_SD_S**2)

@@ -61,8 +61,8 @@ MODULES = {"dense": Dense(), "slices": Convolutional(), "convolutions": Convolut
 RATIOS = [
     ("dense", "flipout", 0.7),
     ("dense", "local", 0.5),
-    ("slices", "flipout", 0.5),
-    ("convolutions", "local", 0.4),
+    pytest.param("slices", "flipout", 0.5, marks=pytest.mark.slow),
+    pytest.param("convolutions", "local", 0.4, marks=pytest.mark.slow),
 ]
 
 
@@ -100,7 +100,13 @@ def gradients(name, estimator):
 
 
 @pytest.mark.parametrize(
-    ("name", "estimator"), [("dense", "flipout"), ("dense", "local"), ("slices", "flipout"), ("convolutions", "local")]
+    ("name", "estimator"),
+    [
+        ("dense", "flipout"),
+        ("dense", "local"),
+        pytest.param("slices", "flipout", marks=pytest.mark.slow),
+        pytest.param("convolutions", "local", marks=pytest.mark.slow),
+    ],
 )
 def test_bound_and_gradient_are_those_of_the_plain_estimator(name, estimator):
     """Means over keys differ by less than 4.5 standard errors, for each of some hundred parameters."""

@@ -164,8 +164,8 @@ def test_dropout_draws_differ_by_what_is_dropped():
     params = quick_jit(network.init)(jax.random.key(0), one)
     no_likelihood = Target(lambda w, b: jnp.zeros(1), lambda p: jnp.zeros(()), params, params, 1, params)
     method = posteriors.dropout(no_likelihood, optax.sgd(0.0))
-    state = method.init(jax.random.key(0), params)
-    draws = method.sample(jax.random.key(1), state, 3)
+    state = quick_jit(method.init)(jax.random.key(0), params)
+    draws = quick_jit(lambda state: method.sample(jax.random.key(1), state, 3))(state)
     out = quick_jit(lambda w: jax.lax.map(lambda draw: network.apply(draw, one), w))(draws)
     assert np.abs(out[0] - out[1]).max() > 1e-3
     same = posteriors.point(no_likelihood, optax.sgd(0.0)).sample(jax.random.key(1), state, 2)

@@ -1,9 +1,12 @@
 """Maps of posteriors to posteriors: normal distributions whose errors are known to be misstated."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import quick_jit
 
 from jaxloc import recalibration
 from jaxloc.credible_regions import highest_density_level
@@ -37,9 +40,12 @@ def stated(factor, bias=(0.0, 0.0, 0.0, 0.0), components=1):
 
 
 def coverage(posterior, truth, dims, level=0.9):
-    part = marginal(posterior.hypocentre, dims)
-    value = jnp.asarray(truth.value)[:, jnp.array(dims)]
-    return float((highest_density_level(KEY, part, value, 200) <= level).mean())
+    return float((_level(posterior.hypocentre, jnp.asarray(truth.value), dims) <= level).mean())
+
+
+@partial(quick_jit, static_argnames="dims")
+def _level(hypocentre, value, dims):
+    return highest_density_level(KEY, marginal(hypocentre, dims), value[:, jnp.array(dims)], 200)
 
 
 def test_temperatures_are_those_that_the_errors_were_misstated_by():

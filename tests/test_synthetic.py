@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import quick_jit
 from jax import random
 
 from jaxloc.data.noise import Noise, Recording, draw_noise
@@ -125,7 +126,7 @@ def test_amplitude_falls_with_distance_as_spreading():
     at = box((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
     source = Source(smear=1.0)  # the same power everywhere
     simulation = Simulation(at, ONE_SPEED, source, path, QUIET, RECORDING)
-    waveforms = simulate_event(KEY, simulation, here).observations.waveforms
+    waveforms = quick_jit(lambda at: simulate_event(KEY, simulation, at).observations.waveforms)(here)
     energy = np.sqrt((np.asarray(waveforms) ** 2).sum((1, 2)))
     assert energy[0] / energy[1] == pytest.approx(2.0, rel=0.02)
 
@@ -152,7 +153,9 @@ def test_radiation_averages_over_the_sphere():
 def test_p_moves_along_the_ray_and_s_across():
     simulation = quiet(BARE)
     truth = draw_truth(KEY, simulation, station_km())
-    waveforms = np.asarray(simulate_event(KEY, simulation, station_km()).observations.waveforms)
+    waveforms = np.asarray(
+        quick_jit(lambda at: simulate_event(KEY, simulation, at))(station_km()).observations.waveforms
+    )
     for phase, limit in ((0, 0.99), (1, 0.1)):
         for s in range(8):
             start = int(truth.arrivals_s[s, phase] * 50) + 1
