@@ -95,7 +95,6 @@ def test_the_score_card_counts_every_event_and_states_the_baseline(finished):
         assert np.isfinite(card["hypocentre"]["nll"]["mean"]["value"])
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(finished, tmp_path):
     folder = tmp_path / "again"
 
