@@ -16,7 +16,7 @@ import numpy as np
 from jaxloc.data.files import write_whole
 from jaxloc.review_plots import standings
 from jaxloc.studies import cell, review, table
-from jaxloc.studies.plan import Planned, plan
+from jaxloc.studies.plan import Cell, Planned, plan
 from jaxloc.study_plots import ORDINARY, write_pictures
 
 Say = Callable[[str], None]
@@ -35,22 +35,26 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
     planned, judged = plan(study), study["judged"]
     whole = plan({**study, "only": {"networks": [], "methods": []}})
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
-    records = {each.cell: found for each in whole if (found := cell.finished(each, judged)) is not None}
-    waiting = [each for each in planned if each.cell not in records]
+    there = _finished(whole, judged)
+    waiting = [each for each in planned if each.cell not in there]
     say(f"{len(planned)} runs, {len(planned) - len(waiting)} of them there already")
     failed: dict[str, str] = {}
     for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, int(study["processes"])), 1):
         if isinstance(outcome, str):
             failed[_name(each)] = outcome
-        else:
-            records[each.cell] = outcome
         told = f"failed: {outcome}" if isinstance(outcome, str) else f"{outcome['training_s']:.0f} s of training"
         say(f"{number} of {len(waiting)}: {_name(each)}: {told}")
-        gather(folder, [records[p.cell] for p in whole if p.cell in records], failed, study["networks"])
-    if not any(each.cell in records for each in planned):
+        gather(folder, list(_finished(whole, judged).values()), failed, study["networks"])
+    there = _finished(whole, judged)
+    if not any(each.cell in there for each in planned):
         raise ValueError(f"no run of the study came to its end: {'; '.join(sorted(set(failed.values())))}")
-    gather(folder, [records[p.cell] for p in whole if p.cell in records], failed, study["networks"])
+    gather(folder, list(there.values()), failed, study["networks"])
     return folder
+
+
+def _finished(whole: Sequence[Planned], judged: Mapping[str, Any]) -> dict[Cell, dict[str, Any]]:
+    """What is there, in the order of the plan; read anew each time, since parts may be run beside one another."""
+    return {each.cell: found for each in whole if (found := cell.finished(each, judged)) is not None}
 
 
 def gather(
