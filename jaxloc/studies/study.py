@@ -123,7 +123,7 @@ def _side_by_side(
 def _start_process(counter: Any, processes: int, compiled: Path, in_haste: bool) -> None:
     """What one run has compiled is there for the others; most of a small run's time is compiling.
 
-    In haste programs are compiled without optimisation, which takes less time than it costs where few steps are run.
+    In haste programs are compiled without optimisation: where few steps are run, that saves more time than it costs.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     jax.config.update("jax_compilation_cache_dir", str(compiled))
