@@ -132,7 +132,7 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
     # In this process: a new one would only compile it all again.
     from jaxloc.studies import cell, study
 
-    def here(waiting, planned, judged, processes, in_haste):
+    def here(waiting, planned, judged, processes):
         for each in waiting:
             yield each, cell.run_cell(each, planned, judged)
 

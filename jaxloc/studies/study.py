@@ -35,12 +35,11 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
     planned, judged = plan(study), study["judged"]
     whole = plan({**study, "only": {"networks": [], "methods": []}})
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
-    processes, in_haste = int(study["processes"]), int(study["shorter"]) > 1
     there = _finished(whole, judged)
     waiting = [each for each in planned if each.cell not in there]
     say(f"{len(planned)} runs, {len(planned) - len(waiting)} of them there already")
     failed: dict[str, str] = {}
-    for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, processes, in_haste), 1):
+    for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, int(study["processes"])), 1):
         if isinstance(outcome, str):
             failed[_name(each)] = outcome
         told = f"failed: {outcome}" if isinstance(outcome, str) else f"{outcome['training_s']:.0f} s of training"
@@ -97,19 +96,14 @@ def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
 
 
 def _side_by_side(
-    waiting: Sequence[Planned],
-    planned: Sequence[Planned],
-    judged: Mapping[str, Any],
-    processes: int,
-    in_haste: bool,
+    waiting: Sequence[Planned], planned: Sequence[Planned], judged: Mapping[str, Any], processes: int
 ) -> Iterator[tuple[Planned, dict[str, Any] | str]]:
     """Cells with their records, or with the reason why there is none, as they end."""
     if processes < 1:
         raise ValueError(f"processes must be at least 1, got {processes}")
     # Processes are started anew: a forked one would inherit JAX's threads, and hang.
     context = multiprocessing.get_context("spawn")
-    compiled = Path(planned[0].config["run_dir"]).parents[1] / "compiled"
-    start = (context.Value("i", 0), processes, compiled, in_haste)
+    start = (context.Value("i", 0), processes, Path(planned[0].config["run_dir"]).parents[1] / "compiled")
     with ProcessPoolExecutor(processes, context, _start_process, start) as pool:
         running = {pool.submit(_outcome, each, list(planned), dict(judged)): each for each in waiting}
         try:
@@ -120,15 +114,11 @@ def _side_by_side(
             raise
 
 
-def _start_process(counter: Any, processes: int, compiled: Path, in_haste: bool) -> None:
-    """What one run has compiled is there for the others; most of a small run's time is compiling.
-
-    In haste programs are compiled without optimisation: where few steps are run, that saves more time than it costs.
-    """
+def _start_process(counter: Any, processes: int, compiled: Path) -> None:
+    """What one run has compiled is there for the others; most of a small run's time is compiling."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     jax.config.update("jax_compilation_cache_dir", str(compiled))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-    jax.config.update("jax_disable_most_optimizations", in_haste)
     _take_own_cores(counter, processes)
 
 
