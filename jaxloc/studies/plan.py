@@ -26,12 +26,21 @@ class Planned(NamedTuple):
 
 
 def plan(study: Mapping[str, Any]) -> list[Planned]:
+    """The cells of a study that `only` leaves, with their configurations.
+
+    Raises:
+        ValueError: as `cells`, and for an experiment, key or value that does not exist; says which.
+    """
+    return [Planned(cell, _configured(study, cell)) for cell in cells(study)]
+
+
+def cells(study: Mapping[str, Any]) -> list[Cell]:
     """The cells of a study that `only` leaves, those of few training events first.
 
     Raises:
-        ValueError: for an experiment, key or value that does not exist, or a study without cells; says which.
+        ValueError: where `only` names what there is not, or leaves no cell; says which.
     """
-    cells = [
+    found = [
         Cell(network, method, int(seed), None if size is None else int(size))
         for network, settings in _only(study, "networks").items()
         for method in _only(study, "methods")
@@ -39,9 +48,9 @@ def plan(study: Mapping[str, Any]) -> list[Planned]:
         for seed in settings.get("seeds") or study["seeds"]
         for size in settings.get("sizes") or [None]
     ]
-    if not cells:
+    if not found:
         raise ValueError("the study has no run: give it networks, methods and seeds")
-    return [Planned(cell, _configured(study, cell)) for cell in sorted(cells, key=lambda c: (c.size or 0, c.seed))]
+    return sorted(found, key=lambda c: (c.size or 0, c.seed))
 
 
 def _only(study: Mapping[str, Any], part: str) -> dict[str, Any]:

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from jaxloc.review_plots import Interval, Standing
+from jaxloc.review_plots import Standing
 from jaxloc.score_card import lookup
-from jaxloc.studies.table import in_markdown
+from jaxloc.studies.table import in_markdown, value_of
 from jaxloc.study_plots import ORDINARY
 
 HEADER = (
@@ -31,6 +29,7 @@ HEADER = (
     "ms an event",
     "published",
 )
+ENERGY = "hypocentre/energy/mean"
 Record = Mapping[str, Any]
 
 
@@ -82,24 +81,19 @@ def standings(records: Sequence[Record]) -> list[Standing]:
 
 def _standing(own: Record, found: Record) -> Standing:
     stated = found["stated"]["card"]
+    value, low, high = (value_of(stated, ENERGY, name) for name in ("value", "low", "high"))
     return Standing(
         own["network"],
         own["method"],
-        _interval(stated, "hypocentre/energy/mean"),
-        {name: _interval(found[name]["card"], "hypocentre/energy/mean")[0] for name in found["lower"]},
-        _interval(stated, "hypocentre/coverage/90")[0],
+        (value, low, high),
+        {name: value_of(found[name]["card"], ENERGY) for name in found["lower"]},
+        value_of(stated, "hypocentre/coverage/90"),
         found["calibrated"]["held"]["90"],
     )
 
 
-def _interval(card: Record, path: str) -> Interval:
-    found = lookup(dict(card), path) or {}
-    value, low, high = (np.nan if found.get(name) is None else float(found[name]) for name in ("value", "low", "high"))
-    return value, low, high
-
-
 def _energy(card: Record) -> str:
-    return _with_interval(lookup(dict(card), "hypocentre/energy/mean"))
+    return _with_interval(lookup(dict(card), ENERGY))
 
 
 def _value(card: Record, path: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxloc.data.files import write_whole
 from jaxloc.review_plots import standings
 from jaxloc.studies import cell, review, table
-from jaxloc.studies.plan import Cell, Planned, plan
+from jaxloc.studies.plan import Cell, Planned, cells, plan
 from jaxloc.study_plots import ORDINARY, write_pictures
 
 Say = Callable[[str], None]
@@ -32,12 +32,12 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
     """
     folder = Path(study["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    planned, judged = plan(study), study["judged"]
+    asked, judged = cells(study), study["judged"]
     whole = plan({**study, "only": {"networks": [], "methods": []}})
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
     there = _finished(whole, judged)
-    waiting = [each for each in planned if each.cell not in there]
-    say(f"{len(planned)} runs, {len(planned) - len(waiting)} of them there already")
+    waiting = [each for each in whole if each.cell in asked and each.cell not in there]
+    say(f"{len(asked)} runs, {len(asked) - len(waiting)} of them there already")
     failed: dict[str, str] = {}
     for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, int(study["processes"])), 1):
         if isinstance(outcome, str):
@@ -46,7 +46,7 @@ def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
         say(f"{number} of {len(waiting)}: {_name(each)}: {told}")
         gather(folder, list(_finished(whole, judged).values()), failed, study["networks"])
     there = _finished(whole, judged)
-    if not any(each.cell in there for each in planned):
+    if there.keys().isdisjoint(asked):
         raise ValueError(f"no run of the study came to its end: {'; '.join(sorted(set(failed.values())))}")
     gather(folder, list(there.values()), failed, study["networks"])
     return folder
