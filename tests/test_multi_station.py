@@ -175,21 +175,25 @@ QUICK = ["data.num_train=1500", "data.num_dev=50", "posterior.draws=10"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("posterior", "grows"), [("dropout", "stated_km"), ("ensemble", "epistemic_km")])
-def test_ground_that_is_not_what_the_network_learnt_in_makes_it_less_sure(tmp_path: Path, posterior: str, grows: str):
+@pytest.mark.parametrize(
+    ("posterior", "steps", "grows"), [("dropout", (1500, 800), "stated_km"), ("ensemble", (800, 400), "epistemic_km")]
+)
+def test_ground_that_is_not_what_the_network_learnt_in_makes_it_less_sure(
+    tmp_path: Path, posterior: str, steps: tuple[int, int], grows: str
+):
     """Twice the speeds: errors grow and what is stated with them, and members of an ensemble disagree more.
 
     The experiment itself gave 3.3 times the error and 1.5 times the stated one with dropout, whose passes hardly
-    disagree more; and 4.5, 2.3 and 2.1 times, the last of disagreement, with an ensemble. Half of the training gave
-    1.2 times the stated error with dropout; means of 200 events, whose ratio errs by 0.03.
+    disagree more; and 4.5, 2.3 and 2.1 times, the last of disagreement, with an ensemble. Half of its training is too
+    little for dropout: its stated error grows by a fifth.
     """
-    overrides = [*QUICK, f"posterior={posterior}", "stages.learn.steps=800", "stages.weights.steps=400"]
-    config = configuration.load("groningen_gu2019", overrides)
+    training = [f"stages.learn.steps={steps[0]}", f"stages.weights.steps={steps[1]}"]
+    config = configuration.load("groningen_gu2019", [*QUICK, f"posterior={posterior}", *training])
     config["run_dir"] = str(tmp_path / "run")
     experiment.run(config, tmp_path / "run", say=lambda line: None)
     ordinary, elsewhere = ground.judge(tmp_path / "run", 200, tmp_path / "ground", (1.0, 2.0))
     assert elsewhere["energy_km"] > 1.5 * ordinary["energy_km"]
-    assert elsewhere[grows] > 1.1 * ordinary[grows]
+    assert elsewhere[grows] > 1.2 * ordinary[grows]
     assert (tmp_path / "ground" / "ground.csv").read_text().count("\n") == 3
 
 
