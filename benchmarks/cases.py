@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxloc import heads, posteriors, volume_head
-from jaxloc.arrival_head import arrivals as arrivals_head
-from jaxloc.arrival_physics import log_prior_of, same_everywhere
-from jaxloc.lattice import Region
+from jaxloc import inference
+from jaxloc.heads import gaussian, volume
+from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators import neural
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
-from jaxloc.traveltime import TableGrid
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.priors import log_prior_of, same_everywhere
+from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Weights
 
 STATIONS, SAMPLES, RATE_HZ, EVENTS = 12, 2000, 50.0, 4
@@ -46,14 +47,14 @@ def _arrivals() -> Case:
 
 
 def _kriegerowski2019() -> Case:
-    head = heads.gaussian(MIDDLE, SPREAD)
+    head = gaussian.gaussian(MIDDLE, SPREAD)
     network = kriegerowski2019.network(14, num_stations=STATIONS)
     return Case(network, head, lambda chunk: neural.neural(network, head, draw_chunk=chunk))
 
 
 def _zhang2020() -> Case:
     edges = (np.linspace(*span, cells + 1) for span, cells in zip(REGION[:3], CELLS, strict=True))
-    head = volume_head.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
+    head = volume.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
     network = zhang2020.network(CELLS, num_stations=STATIONS)
 
     def average(raws: jax.Array) -> jax.Array:
@@ -68,7 +69,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "kriegerowski2019": _kriegerowski2019,
     "zhang2020": _zhang2020,
 }
-METHODS = {"point": posteriors.point, "mean_field": posteriors.mean_field}
+METHODS = {"point": inference.point, "mean_field": inference.mean_field}
 
 
 def batch(number: int = EVENTS) -> Batch:
@@ -96,8 +97,8 @@ def event() -> Observations:
 def fitted(case: Case, name: str) -> tuple[Method, object]:
     """A weight posterior of a case by name, and its first state."""
     params = case.network.init(jax.random.key(1), event())
-    centre, scale = posteriors.prior_mean(params), posteriors.prior_scale(params)
-    goal = posteriors.target(case.network, case.head, centre, scale, NUM_DATA)
+    centre, scale = inference.prior_mean(params), inference.prior_scale(params)
+    goal = inference.target(case.network, case.head, centre, scale, NUM_DATA)
     method = METHODS[name](goal, optax.adam(1e-3))
     return method, jax.jit(method.init)(jax.random.key(2), params)
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 import optax
 
-from jaxloc import posteriors
-from jaxloc.networks.binding import applied, initialised
+from jaxloc import inference
+from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.networks.layers import Conv1D
 from jaxloc.types import Batch, Method, Target, Weights
 
@@ -55,9 +55,9 @@ def target(params: dict) -> Target:
     def of_event(weights: Weights, event: tuple) -> jax.Array:
         return likelihood(applied(Layers(), weights, event[0])).log_prob(event[1]).sum()
 
-    scale = posteriors.prior_scale(params)
-    whole = posteriors.by_event(of_event)
-    goal = posteriors.with_normal_prior(whole, posteriors.prior_mean(params), scale, NUM_DATA)
+    scale = inference.prior_scale(params)
+    whole = inference.by_event(of_event)
+    goal = inference.with_normal_prior(whole, inference.prior_mean(params), scale, NUM_DATA)
     return goal._replace(at_once=AT_ONCE)
 
 

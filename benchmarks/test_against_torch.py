@@ -17,7 +17,8 @@ import pytest
 from convolutions import BATCH, CHANNELS, COMPONENTS, LAYERS, NAME, OUTPUTS, SAMPLES, STEPS
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from jaxloc import posteriors, regression
+from jaxloc import inference
+from jaxloc.regression import fit
 
 torch = pytest.importorskip("torch", reason="PyTorch is not there; pip install -e '.[torch]'")
 layers = pytest.importorskip("bayesian_torch.layers", reason="no bayesian-torch; pip install -e '.[torch]'")
@@ -75,7 +76,7 @@ def _forward(network: "torch.nn.Sequential", x: "torch.Tensor") -> tuple["torch.
 def test_step_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
     """Mean-field inference, five updates in a loop."""
     params, batches = convolutions.first_params(), convolutions.batches()
-    method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
+    method = inference.mean_field(convolutions.target(params), convolutions.optimizer())
     state = convolutions.started(method, params)
     run = convolutions.steps(method, state)
     seconds = _least_s(benchmark, lambda: jax.block_until_ready(run(state, batches)), rounds=21)
@@ -105,8 +106,8 @@ def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> Non
     targets = np.zeros((len(windows), convolutions.OUTPUTS), np.float32)
     settings: Any = {"steps": 1, "standardise": False, "at_once": convolutions.AT_ONCE}
     module, likelihood = convolutions.Layers(), convolutions.likelihood
-    fitted = regression.fit(jax.random.key(0), module, likelihood, windows, targets, posteriors.mean_field, **settings)
-    run = lambda: jax.block_until_ready(regression.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
+    fitted = fit.fit(jax.random.key(0), module, likelihood, windows, targets, inference.mean_field, **settings)
+    run = lambda: jax.block_until_ready(fit.predict(fitted, jax.random.key(4), windows, DRAWS).mean)
     figures[NAME]["jaxloc prediction s"] = _predicts_s(benchmark, run)
 
 

@@ -12,15 +12,15 @@ import pytest
 from convolutions import NAME, STEPS
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from jaxloc import posteriors
-from jaxloc.networks.binding import applied
+from jaxloc import inference
+from jaxloc.networks.flax_adapter import applied
 from jaxloc.types import Method
 
 METHODS = {
-    "point": posteriors.point,
-    "plain": posteriors.mean_field,
-    "flipout": partial(posteriors.mean_field, estimator="flipout"),
-    "local": partial(posteriors.mean_field, estimator="local"),
+    "point": inference.point,
+    "plain": inference.mean_field,
+    "flipout": partial(inference.mean_field, estimator="flipout"),
+    "local": partial(inference.mean_field, estimator="local"),
 }
 
 
@@ -45,7 +45,7 @@ def test_ensemble(benchmark: BenchmarkFixture, figures: dict) -> None:
     """Five members of the point estimate."""
     params = convolutions.first_params()
     five = jax.tree.map(lambda x: jnp.repeat(x[None], 5, 0), params)
-    method = posteriors.ensemble(posteriors.point(convolutions.target(params), convolutions.optimizer()), 5)
+    method = inference.ensemble(inference.point(convolutions.target(params), convolutions.optimizer()), 5)
     figures[NAME]["five members step s"] = _step_s(benchmark, method, five)
 
 
@@ -53,7 +53,7 @@ def test_ensemble(benchmark: BenchmarkFixture, figures: dict) -> None:
 def test_memory_of_draws(figures: dict, draws: int) -> None:
     """Mean and spread over draws that go through one after the other, drawn as they are needed."""
     params = convolutions.first_params()
-    method = posteriors.mean_field(convolutions.target(params), convolutions.optimizer())
+    method = inference.mean_field(convolutions.target(params), convolutions.optimizer())
 
     def moments(state: object, waveforms: jax.Array) -> tuple[jax.Array, jax.Array]:
         def one(key: jax.Array) -> jax.Array:

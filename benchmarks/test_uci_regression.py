@@ -18,7 +18,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pytest
 
-from jaxloc import posteriors, regression
+from jaxloc import inference, regression
 
 # Log density and root mean square error: probabilistic backpropagation (Hernandez-Lobato and Adams 2015), dropout (Gal
 # and Ghahramani 2016), ensembles of five (Lakshminarayanan and others 2017).
@@ -35,10 +35,10 @@ PUBLISHED = {
 }
 METHODS = {
     "usual": regression.fit,
-    "mean_field": partial(regression.fit, method=posteriors.mean_field),
-    "five_mean_fields": partial(regression.fit, method=posteriors.mean_field, members=5),
-    "five_points": partial(regression.fit, method=posteriors.point, members=5),
-    "nuts": partial(regression.fit, method=posteriors.nuts),
+    "mean_field": partial(regression.fit, method=inference.mean_field),
+    "five_mean_fields": partial(regression.fit, method=inference.mean_field, members=5),
+    "five_points": partial(regression.fit, method=inference.point, members=5),
+    "nuts": partial(regression.fit, method=inference.nuts),
 }
 MODULE = nn.Sequential([nn.Dense(50), nn.relu, nn.Dense(2)])
 DRAWS = 100

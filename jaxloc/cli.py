@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxloc.calibration import Calibration
+    from jaxloc.calibration.calibration import Calibration
 
 from jaxloc import __version__
 
@@ -121,8 +121,9 @@ def parser() -> argparse.ArgumentParser:
 def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jaxloc import configuration, experiment, reporting
-    from jaxloc.forecasts import run as forecasts
+    from jaxloc.forecasting import run as forecasts
+    from jaxloc.runs import config as configuration
+    from jaxloc.runs import report, train
 
     config = configuration.load(parsed.experiment, parsed.overrides)
     folder = Path(config["run_dir"])
@@ -142,18 +143,18 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
             progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
 
         forecast = config.get("task") == forecasts.TASK
-        run = forecasts.run if forecast else experiment.run
+        run = forecasts.run if forecast else train.run
         run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
     if forecast:
         console.print((folder / "table.md").read_text(), markup=False)
     else:
-        _show(reporting.read_scores(folder), console)
+        _show(report.read_scores(folder), console)
     console.print(f"run folder: {folder}", markup=False)
 
 
 def _study(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc import configuration
-    from jaxloc.studies.study import run_study
+    from jaxloc.runs import config as configuration
+    from jaxloc.studies.run import run_study
 
     folder = run_study(
         configuration.load_study(parsed.study, parsed.overrides), lambda line: console.print(line, markup=False)
@@ -163,51 +164,51 @@ def _study(parsed: argparse.Namespace, console: "Console") -> None:
 
 
 def _show(scores: dict, console: "Console") -> None:
-    from jaxloc import reporting
-    from jaxloc.label_metrics import label_lines
-    from jaxloc.polar_metrics import polar_lines
+    from jaxloc.runs import report
+    from jaxloc.scores.labels import label_lines
+    from jaxloc.scores.polar import polar_lines
 
     about = scores["about"]
     others = ("calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
     cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in others if k in scores}
-    console.print(reporting.table(cards, f"{about['events']} events of {about['dataset']}"))
+    console.print(report.table(cards, f"{about['events']} events of {about['dataset']}"))
     _say_conformal(about, console)
     for line in (*polar_lines(about.get("polar", {})), *label_lines(about.get("labels", {}))):
         console.print(line, markup=False)
 
 
 def _say_conformal(about: dict, console: "Console") -> None:
-    from jaxloc import reporting
+    from jaxloc.runs import report
 
-    if line := reporting.conformal_line(about.get("conformal", {})):
+    if line := report.conformal_line(about.get("conformal", {})):
         console.print(line, markup=False)
 
 
 def _locate(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc import experiment, reporting
-    from jaxloc.application import open_input, trained_for
+    from jaxloc.runs import predict, report, train
+    from jaxloc.runs.transfer import open_input, trained_for
 
-    config, fitted = experiment.load(parsed.run)
+    config, fitted = train.load(parsed.run)
     calibration = _calibration_of(parsed, console)
     dataset = open_input(fitted, config, parsed.input, parsed.stations, parsed.windows, parsed.split)
     fitted = trained_for(fitted, dataset, parsed.velocity)
     parsed.output.mkdir(parents=True, exist_ok=True)
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    located = experiment.locate(fitted, dataset, with_features=calibration is not None)
-    batch, stated = located.batch, experiment.as_calibrated(calibration, located)
-    found, lost = reporting.hypocentres_of(dataset, batch, stated)
+    located = predict.locate(fitted, dataset, with_features=calibration is not None)
+    batch, stated = located.batch, predict.as_calibrated(calibration, located)
+    found, lost = report.hypocentres_of(dataset, batch, stated)
     for event, reason in lost.items():
         console.print(f"event {event} was not located: {reason}", markup=False)
     if not found:
         raise ValueError(f"nothing located: {', '.join(sorted(set(lost.values())))}")
-    reporting.write_events(parsed.output, found)
+    report.write_events(parsed.output, found)
     if parsed.pictures:
         for i, event in enumerate(dataset.events):
             if event.id not in lost:
                 name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
-                reporting.picture_of_event(parsed.output / f"{name}.png", i, batch, stated.posterior, event.id)
+                report.picture_of_event(parsed.output / f"{name}.png", i, batch, stated.posterior, event.id)
     for event in found[:20]:
-        console.print(reporting.line(event), markup=False)
+        console.print(report.line(event), markup=False)
     console.print(
         f"{len(found)} of {len(dataset)} events located: {parsed.output}/events.csv, events.xml", markup=False
     )
@@ -220,21 +221,21 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
         raise ValueError("evaluate needs RUN and DATASET, or --predictions FILE")
     if parsed.truth is not None:
         raise ValueError("--truth goes with --predictions; a DATASET has its own labels")
-    from jaxloc import experiment, reporting
-    from jaxloc.application import open_input, trained_for
+    from jaxloc.runs import predict, report, train
+    from jaxloc.runs.transfer import open_input, trained_for
 
-    config, fitted = experiment.load(parsed.run)
+    config, fitted = train.load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
     fitted = trained_for(fitted, dataset, parsed.velocity)
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
-    experiment.evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
-    _show(reporting.read_scores(folder), console)
+    predict.evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
+    _show(report.read_scores(folder), console)
     console.print(f"score card and pictures: {folder}", markup=False)
 
 
 def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibration | None":
-    from jaxloc.calibration_file import read_calibration
+    from jaxloc.calibration.storage import read_calibration
 
     calibration = None if parsed.raw else read_calibration(parsed.run)
     if calibration is not None:
@@ -244,13 +245,13 @@ def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibrat
 
 
 def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc import experiment, reporting
-    from jaxloc.application import open_input, trained_for
-    from jaxloc.calibrating import calibrate_run
-    from jaxloc.calibration_file import write_calibration
-    from jaxloc.experiment_data import fresh_events
+    from jaxloc.calibration.storage import write_calibration
+    from jaxloc.runs import report, train
+    from jaxloc.runs.calibrate import calibrate_run
+    from jaxloc.runs.datasets import fresh_events
+    from jaxloc.runs.transfer import open_input, trained_for
 
-    config, fitted = experiment.load(parsed.run)
+    config, fitted = train.load(parsed.run)
     if parsed.dataset is None:
         dataset = fresh_events(config["data"], int(config["seed"]), parsed.events)
     else:
@@ -258,27 +259,23 @@ def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
     fitted = trained_for(fitted, dataset, parsed.velocity)
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
     cards, calibration = calibrate_run(fitted, dataset, parsed.map, parsed.by)
-    console.print(
-        reporting.table(cards, f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}")
-    )
+    console.print(report.table(cards, f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}"))
     path = write_calibration(parsed.run, calibration)
     console.print(f"map taken: {calibration.map.kind}", markup=False)
-    for text in reporting.calibration_lines(calibration):
+    for text in report.calibration_lines(calibration):
         console.print(text, markup=False)
     console.print(f"calibration: {path}; locate and evaluate use it from now on", markup=False)
 
 
 def _judge(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc import judging, reporting
+    from jaxloc.runs import report, score_external
 
     if parsed.run is not None or parsed.split is not None or parsed.velocity is not None:
         raise ValueError("--predictions are scored as they are: leave out RUN, DATASET, --split and --velocity")
     folder = parsed.output or Path(f"evaluate_{parsed.predictions.stem.replace('*', '_')}")
-    scores = judging.judge(parsed.predictions, folder, parsed.truth)
+    scores = score_external.judge(parsed.predictions, folder, parsed.truth)
     about = scores["about"]
-    console.print(
-        reporting.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}")
-    )
+    console.print(report.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}"))
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
     console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
     _say_conformal(about, console)
@@ -292,18 +289,19 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
 
 
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc import plots, reporting
+    from jaxloc.plots import scores as plots
+    from jaxloc.runs import report
 
     if parsed.output.suffix.lower() not in PICTURES:
         raise ValueError(f"--output {parsed.output} must end in one of {', '.join(PICTURES)}")
     cards: dict = {}
     for folder in parsed.runs:
-        scores = reporting.read_scores(folder)
+        scores = report.read_scores(folder)
         name = scores["about"]["name"]
         cards[name if name not in cards else str(folder)] = scores["locator"]
         cards.setdefault("catalogue", scores["catalogue"])
     cards["catalogue"] = cards.pop("catalogue")
-    console.print(reporting.table(cards, "Score cards"))
+    console.print(report.table(cards, "Score cards"))
     plots.compare_cards(parsed.output, cards)
     console.print(f"picture: {parsed.output}", markup=False)
 

@@ -152,10 +152,10 @@ class Method(NamedTuple):
 class Posterior(NamedTuple):
     """A posterior over hypocentres: one event, or a batch with a leading axis.
 
-    `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions`), `epistemic` and
+    `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions.gaussian_mixture`), `epistemic` and
     `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
     and the rest: the mean of the covariances and what a locator adds to them.
-    `others` holds what is known of other labels, by name, with its two parts (`jaxloc.label_posteriors`).
+    `others` holds what is known of other labels, by name, with its two parts (`jaxloc.distributions.labels`).
     """
 
     hypocentre: dist.Distribution

@@ -15,22 +15,14 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jaxloc import (
-    arrival_head,
-    chain_head,
-    cluster_head,
-    clusters,
-    heads,
-    isotropic_head,
-    label_heads,
-    polar_head,
-    posteriors,
-    ring_head,
-    volume_head,
-)
-from jaxloc.arrival_physics import log_prior_of, same_everywhere
-from jaxloc.distributions import gaussian_mixture
-from jaxloc.lattice import Region, Search
+from jaxloc import inference
+from jaxloc.distributions.gaussian_mixture import gaussian_mixture
+from jaxloc.heads import arrivals as arrival_head
+from jaxloc.heads import autoregressive, distance_ring, gaussian, isotropic, labels, polar_classes, volume
+from jaxloc.heads import clusters as cluster_head
+from jaxloc.heads import clusters as clusters_
+from jaxloc.heads.polar_classes import Scale
+from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import grid_search, neural, single_station, sp_rule
 from jaxloc.networks import (
@@ -48,10 +40,10 @@ from jaxloc.networks import (
     zhang2020,
     zhang2021,
 )
-from jaxloc.polar_classes import Scale
-from jaxloc.station_by_station import over_stations, placed
-from jaxloc.station_head import Beforehand, numbers, station
-from jaxloc.traveltime import TableGrid
+from jaxloc.per_station import over_stations, placed
+from jaxloc.physics.adaptive_grid import Region, Search
+from jaxloc.physics.priors import log_prior_of, same_everywhere
+from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
 
 # Compiling takes nearly all of the time in tests; without optimisation it takes an eighth.
@@ -107,12 +99,12 @@ def _arrivals_network() -> Network:
     return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
 
 
-def _clusters() -> clusters.Clusters:
+def _clusters() -> clusters_.Clusters:
     places = np.random.default_rng(0).normal(CENTRE, SCALE, (30, 4)).astype(np.float32)
-    return clusters.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
+    return clusters_.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
 
 
-POLAR = polar_head.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8, most=20)
+POLAR = polar_classes.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8, most=20)
 
 
 def _mousavi_network() -> Network:
@@ -148,37 +140,35 @@ HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "beside": lambda: arrival_head.beside(HEADS["moved"]()),
-    "chain": lambda: chain_head.chain(
-        heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
+    "chain": lambda: autoregressive.chain(
+        gaussian.moved(gaussian.gaussian(np.zeros(4), np.ones(4))),
         [
-            chain_head.Link(
-                label_heads.number(2.0, 1.5, 0.05),
-                (chain_head.Given("hypocentre", np.array(CENTRE[:3]), np.array(SCALE[:3])),),
+            autoregressive.Link(
+                labels.number(2.0, 1.5, 0.05),
+                (autoregressive.Given("hypocentre", np.array(CENTRE[:3]), np.array(SCALE[:3])),),
             )
         ],
         4,
     ),
-    "gaussian": lambda: heads.gaussian(np.array(CENTRE), np.array(SCALE)),
-    "isotropic": lambda: isotropic_head.isotropic(np.array(CENTRE), np.array(SCALE)),
-    "mixture": lambda: heads.mixture(np.array(CENTRE), np.array(SCALE), 2),
-    "moved": lambda: heads.moved(heads.gaussian(np.zeros(4), np.ones(4))),
-    "record": lambda: _placed(ring_head.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 1.0)),
+    "gaussian": lambda: gaussian.gaussian(np.array(CENTRE), np.array(SCALE)),
+    "isotropic": lambda: isotropic.isotropic(np.array(CENTRE), np.array(SCALE)),
+    "mixture": lambda: gaussian.mixture(np.array(CENTRE), np.array(SCALE), 2),
+    "moved": lambda: gaussian.moved(gaussian.gaussian(np.zeros(4), np.ones(4))),
+    "record": lambda: _placed(distance_ring.of_record(((1.0, 0.3), (8.0, 5.0), (2.0, 1.0)), (2.0, 1.5), 1.0)),
     "station": lambda: _placed(station(BEFORE, 2)),
-    "volume": lambda: volume_head.volume(*AXES, CENTRE[3], SCALE[3]),
-    "polar": lambda: over_stations(polar_head.polar_classes(POLAR, (2.0, 1.0))),
-    "published_volume": lambda: volume_head.published_volume(*AXES, CENTRE[3], SCALE[3]),
-    "volume and magnitude": lambda: label_heads.joint(
-        volume_head.volume(*AXES, CENTRE[3], SCALE[3]), label_heads.number(2.0, 1.5, 0.05)
+    "volume": lambda: volume.volume(*AXES, CENTRE[3], SCALE[3]),
+    "polar": lambda: over_stations(polar_classes.polar_classes(POLAR, (2.0, 1.0))),
+    "published_volume": lambda: volume.published_volume(*AXES, CENTRE[3], SCALE[3]),
+    "volume and magnitude": lambda: labels.joint(
+        volume.volume(*AXES, CENTRE[3], SCALE[3]), labels.number(2.0, 1.5, 0.05)
     ),
 }
 
 LABEL_HEADS: dict[str, Callable[[], Head]] = {
-    "binned": lambda: label_heads.binned(0.0, 5.0, 4),
-    "categorical": lambda: label_heads.categorical(3, "polarity"),
-    "number": lambda: label_heads.number(2.0, 1.5, 0.05),
-    "joint": lambda: label_heads.joint(
-        HEADS["gaussian"](), label_heads.number(2.0, 1.5, 0.05), label_heads.categorical()
-    ),
+    "binned": lambda: labels.binned(0.0, 5.0, 4),
+    "categorical": lambda: labels.categorical(3, "polarity"),
+    "number": lambda: labels.number(2.0, 1.5, 0.05),
+    "joint": lambda: labels.joint(HEADS["gaussian"](), labels.number(2.0, 1.5, 0.05), labels.categorical()),
 }
 
 # Which head reads which network's output, where this is not any head at all.
@@ -199,21 +189,21 @@ PAIRS = {
 }
 
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
-    "dropout": posteriors.dropout,
-    "ensemble": lambda target, optimizer: posteriors.ensemble(posteriors.point(target, optimizer), 3),
-    "full_covariance": posteriors.full_covariance,
-    "laplace": partial(posteriors.laplace, start=2),
-    "low_rank": partial(posteriors.low_rank, rank=2),
-    "mean_field": posteriors.mean_field,
-    "nuts": lambda target, optimizer: posteriors.nuts(target, start=2, keep=4),
-    "point": posteriors.point,
-    "sghmc": lambda target, optimizer: posteriors.sghmc(target, steps=8, keep=4),
-    "sgld": lambda target, optimizer: posteriors.sgld(target, steps=8, keep=4),
-    "stein": partial(posteriors.stein, particles=3),
-    "subspace": lambda target, optimizer: posteriors.subspace(
-        target, lambda name: name == "kernel", lambda part: posteriors.full_covariance(part, optimizer)
+    "dropout": inference.dropout,
+    "ensemble": lambda target, optimizer: inference.ensemble(inference.point(target, optimizer), 3),
+    "full_covariance": inference.full_covariance,
+    "laplace": partial(inference.laplace, start=2),
+    "low_rank": partial(inference.low_rank, rank=2),
+    "mean_field": inference.mean_field,
+    "nuts": lambda target, optimizer: inference.nuts(target, start=2, keep=4),
+    "point": inference.point,
+    "sghmc": lambda target, optimizer: inference.sghmc(target, steps=8, keep=4),
+    "sgld": lambda target, optimizer: inference.sgld(target, steps=8, keep=4),
+    "stein": partial(inference.stein, particles=3),
+    "subspace": lambda target, optimizer: inference.subspace(
+        target, lambda name: name == "kernel", lambda part: inference.full_covariance(part, optimizer)
     ),
-    "swag": partial(posteriors.swag, start=1),
+    "swag": partial(inference.swag, start=1),
 }
 ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
 WHOLE_BATCHES = ("nuts",)  # all events a step, or none

@@ -13,11 +13,13 @@ import numpy as np
 import optax
 import pytest
 from cases import HEADS, LABEL_HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_jit
-from test_posteriors import linear
+from linear_regression import linear
 
 import jaxloc
-from jaxloc import heads, label_heads, locators, networks, posteriors, volume_head
-from jaxloc.distributions import HypocentreMixture, covariance
+from jaxloc import inference, locators, networks
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance
+from jaxloc.heads import gaussian, volume
+from jaxloc.heads import labels as label_heads
 from jaxloc.locators.neural import batched
 from jaxloc.types import Head, Method, Network, Weights
 
@@ -70,7 +72,7 @@ def test_the_table_of_networks_is_complete():
 
 
 def test_the_table_of_heads_is_complete():
-    """Every public function of `jaxloc.heads` and `volume_head` that gives a head, and those of some networks alone."""
+    """Every public function of `jaxloc.heads.gaussian` and `volume` that gives a head, and of some networks."""
 
     def public(module):
         return {
@@ -92,12 +94,12 @@ def test_the_table_of_heads_is_complete():
         "station",
         "volume and magnitude",
     }
-    assert set(HEADS) == public(heads) | public(volume_head) | alone
+    assert set(HEADS) == public(gaussian) | public(volume) | alone
     assert set(LABEL_HEADS) == public(label_heads)
 
 
 def test_the_table_of_weight_posteriors_is_complete():
-    assert set(METHODS) == set(posteriors.__all__)
+    assert set(METHODS) == set(inference.__all__)
 
 
 def test_the_table_of_locators_is_complete():

@@ -13,19 +13,20 @@ import optax
 import pytest
 from cases import CENTRE, SCALE, STATIONS, batch, observations
 
-from jaxloc import devices, heads, posteriors
-from jaxloc.data.augment import Augmentation
-from jaxloc.distributions import mean
+from jaxloc import devices, inference
+from jaxloc.data.augmentation import Augmentation
+from jaxloc.distributions.gaussian_mixture import mean
+from jaxloc.heads import gaussian
 from jaxloc.locators import neural
 from jaxloc.networks import kriegerowski2019
-from jaxloc.training import Plan, fit, start
+from jaxloc.training.loop import Plan, fit, start
 from jaxloc.types import Weights
 
 EVENTS = 8
 
 
 def system():
-    head = heads.gaussian(np.array(CENTRE), np.array(SCALE))
+    head = gaussian.gaussian(np.array(CENTRE), np.array(SCALE))
     return kriegerowski2019.network(14, width=2, num_stations=STATIONS, dropout=0.0), head
 
 
@@ -36,9 +37,9 @@ def results():
     one = jax.tree.map(lambda x: x[None], params)
     locator = neural.batched(neural.neural(network, head), lambda key: Weights(one))
     located = locator(jax.random.key(0), batch(EVENTS).observations)
-    middle, scale = posteriors.prior_mean(params), posteriors.prior_scale(params)
+    middle, scale = inference.prior_mean(params), inference.prior_scale(params)
     # Plain steps: Adam makes a large step of the rounding of a small gradient.
-    method = posteriors.point(posteriors.target(network, head, middle, scale, EVENTS), optax.sgd(1e-3))
+    method = inference.point(inference.target(network, head, middle, scale, EVENTS), optax.sgd(1e-3))
     plan = Plan("learn", 3, EVENTS, 0, Augmentation(drop_stations=0.3), per_call=1, checks=1, keep_best=False)
     take = lambda index: jax.tree.map(lambda x: np.asarray(x)[index], batch(EVENTS))
     progress = fit(jax.random.key(1), method, start(method.init(jax.random.key(2), params)), plan, EVENTS, take, None,

@@ -1,1 +1,1 @@
-"""Everything that reads, makes or writes data; the only place that knows file formats."""
+"""Data sets in memory: events with their observations and labels, preprocessing, augmentation and views."""

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxloc import lattice
-from jaxloc.arrival_physics import Arrivals, log_density, posterior_of
-from jaxloc.distributions import covariance
-from jaxloc.lattice import LogDensity, Region, Search
+from jaxloc.distributions.gaussian_mixture import covariance
 from jaxloc.locators.neural import LocateEvent, covariance_of_means
+from jaxloc.physics import adaptive_grid
+from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.arrival_likelihood import Arrivals, log_density, posterior_of
 from jaxloc.types import Network, Observations, Posterior, Weights
 
 
@@ -22,17 +22,17 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
 
     def locate(weights: Weights, observations: Observations) -> Posterior:
         draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
-        centre, scale_tril = lattice.search(log_density(_mean(draws), log_prior), region, sizes)
+        centre, scale_tril = adaptive_grid.search(log_density(_mean(draws), log_prior), region, sizes)
 
         def on_lattice(one: Arrivals) -> tuple[Array, Array]:
-            grid = lattice.evaluate(log_density(one, log_prior), centre, scale_tril, sizes.last)
-            parts = lattice.components(grid, one.physics.floor_km)
+            grid = adaptive_grid.evaluate(log_density(one, log_prior), centre, scale_tril, sizes.last)
+            parts = adaptive_grid.components(grid, one.physics.floor_km)
             return grid.log_mass, jnp.exp(parts.log_weight) @ parts.mean
 
         log_mass, means = jax.lax.map(on_lattice, draws)
         total = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(log_mass.shape[0])
-        axes = tuple(jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last)
-        grid = lattice.Lattice(centre, scale_tril, axes, total)
+        axes = tuple(jnp.linspace(-adaptive_grid.SPREAD, adaptive_grid.SPREAD, n) for n in sizes.last)
+        grid = adaptive_grid.Lattice(centre, scale_tril, axes, total)
         mixture = posterior_of(grid, draws.physics.floor_km.mean(0), draws.physics.surprises.mean())
         epistemic = covariance_of_means(means)
         return Posterior(mixture, epistemic, covariance(mixture) - epistemic)

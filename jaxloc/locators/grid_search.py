@@ -2,8 +2,9 @@
 
 `dense_grid` evaluates every cell of a region (Tarantola & Valette 1982; Moser, van Eck & Nolet 1992, JGR 97): slow, and
 right by construction, so that other locators can be held against it. `grid_search` finds its way from coarse to fine
-(after Sambridge & Kennett 1986, GJRAS 87; the lattice of `jaxloc.lattice` follows the posterior's axes) and is what to
-use on many events. Both answer one question: where the event was if picks err as `PickErrors` say, each on its own,
+(after Sambridge & Kennett 1986, GJRAS 87; the lattice of `jaxloc.physics.adaptive_grid` follows the posterior's
+axes) and is what to use on many events. Both
+answer one question: where the event was if picks err as `PickErrors` say, each on its own,
 about travel times that hold. Errors that stations have in common make their posteriors too narrow.
 """
 
@@ -14,14 +15,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxloc import lattice
-from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
-from jaxloc.distributions import covariance, gaussian_mixture
+from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.geometry import distance_km
-from jaxloc.lattice import LogDensity, Region, Search
 from jaxloc.locators.neural import LocateEvent
-from jaxloc.pick_likelihoods import NODES, OriginTime, PickErrors, Residuals, check, joint, over_origin, residuals
-from jaxloc.traveltime import TravelTimeTable, for_stations, look_up_s
+from jaxloc.physics import adaptive_grid
+from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.pick_likelihood import (
+    NODES,
+    OriginTime,
+    PickErrors,
+    Residuals,
+    check,
+    joint,
+    over_origin,
+    residuals,
+)
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
+from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s
 from jaxloc.types import Observations, Posterior, Weights
 
 MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
@@ -59,7 +69,7 @@ def uniform_times(vp_km_s: float, vp_vs: float = 1.73) -> TravelTimes:
 
 
 def table_times(table: TravelTimeTable) -> TravelTimes:
-    """First arrivals of a layered model, by its table (`jaxloc.traveltime.tabulate`)."""
+    """First arrivals of a layered model, by its table (`jaxloc.physics.layered.tabulate`)."""
 
     def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
         ready = for_stations(table, station_km[:, 2])
@@ -80,7 +90,7 @@ def grid_search(
     Args:
         times: travel times.
         region: where hypocentres and origin times are looked for.
-        log_prior: prior density of hypocentres (`jaxloc.arrival_physics.log_prior_of`).
+        log_prior: prior density of hypocentres (`jaxloc.physics.arrival_likelihood.log_prior_of`).
         errors: likelihood of picks.
         sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
 
@@ -100,8 +110,8 @@ def grid_search(
             seen = _residuals(errors, picks, travel_s, points, blur_s)
             return joint(errors, seen, origin_s) + log_prior(points, origin_s, spacing_km)
 
-        centre, scale_tril = lattice.search(log_density, region, sizes)
-        axes = [jnp.linspace(-lattice.SPREAD, lattice.SPREAD, n) for n in sizes.last[:3]]
+        centre, scale_tril = adaptive_grid.search(log_density, region, sizes)
+        axes = [jnp.linspace(-adaptive_grid.SPREAD, adaptive_grid.SPREAD, n) for n in sizes.last[:3]]
         steps = jnp.array([axis[1] - axis[0] for axis in axes])
         axes_km = scale_tril[:3, :3]
         return _posterior(

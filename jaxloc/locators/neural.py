@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from jaxloc.devices import event_by_event, on_all
-from jaxloc.distributions import HypocentreMixture, components, mixture_of_draws, split_covariance
-from jaxloc.label_posteriors import LabelPosterior, averaged, of_draw
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, mixture_of_draws, split_covariance
+from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
 
 LocateEvent = Callable[[Weights, Observations], Posterior]

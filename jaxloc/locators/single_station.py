@@ -16,9 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from jaxloc import lattice
-from jaxloc.arrival_physics import SMOOTHING_SPEED_KM_S
-from jaxloc.distributions import (
+from jaxloc.distributions.gaussian_mixture import (
     Components,
     HypocentreMixture,
     components,
@@ -28,9 +26,11 @@ from jaxloc.distributions import (
     split_covariance,
     triangular,
 )
-from jaxloc.label_posteriors import LabelPosterior, averaged, of_draw, pooled
-from jaxloc.lattice import LogDensity, Region, Search
+from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw, pooled
 from jaxloc.locators.neural import LocateEvent
+from jaxloc.physics import adaptive_grid
+from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import Head, Network, Observations, Posterior, Weights
 
 PLACED_ANEW = 2  # times: the first lattice may be too wide for its points, which widens what it finds
@@ -56,10 +56,10 @@ def single_station(
     Labels beside the hypocentre are the mean over living stations of what each says (a linear pool, Stone 1961).
 
     Args:
-        network: gives `AtStation` for all stations of an event (`jaxloc.station_by_station.each_station`).
+        network: gives `AtStation` for all stations of an event (`jaxloc.per_station.each_station`).
         head: of one station; its distribution has a mixture "hypocentre".
         prior: the training catalogue's density of hypocentres. Where its tails are lighter than a station's, their
-            ratio grows without end: make it heavier by `jaxloc.distributions.contaminated`.
+            ratio grows without end: make it heavier by `jaxloc.distributions.gaussian_mixture.contaminated`.
         region: where several stations look for an event together.
         average: raw outputs of one station with a leading draw axis to those of the mean density, as for `neural`.
         sizes: of their search; the last lattice's points in space are the components of a draw's posterior.
@@ -123,14 +123,16 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
     density = log_product(kept, alive, question.prior, question.correlation)
 
     def found(centre: Array, scale_tril: Array) -> Components:
-        return lattice.components(lattice.evaluate(density, centre, scale_tril, question.sizes.last), jnp.zeros(2))
+        return adaptive_grid.components(
+            adaptive_grid.evaluate(density, centre, scale_tril, question.sizes.last), jnp.zeros(2)
+        )
 
     def again(_: int, at: tuple[Array, Array]) -> tuple[Array, Array]:
         own = HypocentreMixture(found(*at))
         return own.mean, jnp.linalg.cholesky(covariance(own))
 
     # The search is as wide as its smoothed levels: the last lattice is placed again by what it found itself.
-    start = lattice.search(density, question.region, question.sizes)
+    start = adaptive_grid.search(density, question.region, question.sizes)
     log_weight, mean, tril = found(*jax.lax.fori_loop(0, PLACINGS, again, start))
     return Components(log_weight, mean, jnp.broadcast_to(tril, (*mean.shape, 4)))
 
@@ -138,7 +140,7 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
 def log_product(
     stations: Components, alive: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
 ) -> LogDensity:
-    """The log-density of what living stations say together, not normalised, for `jaxloc.lattice`.
+    """The log-density of what living stations say together, not normalised, for `jaxloc.physics.adaptive_grid`.
 
     Smoothed, each component is wider by `BLUR` spacings times the root of the number of stations: a product of n
     densities is narrower than each by that root.

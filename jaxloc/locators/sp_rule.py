@@ -15,13 +15,13 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from jaxloc.distributions import HypocentreMixture
-from jaxloc.lattice import Region
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
+from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators.neural import LocateEvent
 from jaxloc.locators.single_station import single_station
-from jaxloc.networks.record import cut, polarisation, record_of
-from jaxloc.station_by_station import each_station, placed, rows_of
-from jaxloc.station_head import Beforehand, numbers, station
+from jaxloc.networks.single_record import cut, polarisation, record_of
+from jaxloc.per_station import each_station, placed, rows_of
+from jaxloc.physics.adaptive_grid import Region
 from jaxloc.types import Batch, Head, Network, Observations
 
 DIRECTIONS = 2  # as P shakes the ground, and anywhere

@@ -6,19 +6,21 @@ Forecasting networks (`kail2021`, `panakkat2009`) read a catalogue, not the obse
 `Model` alone.
 """
 
-from jaxloc.networks import arrivals as arrivals
-from jaxloc.networks import convnetquake as convnetquake
-from jaxloc.networks import convnetquake_ingv as convnetquake_ingv
-from jaxloc.networks import gu2019 as gu2019
-from jaxloc.networks import janbakhsh2019 as janbakhsh2019
-from jaxloc.networks import kriegerowski2019 as kriegerowski2019
-from jaxloc.networks import mousavi2020 as mousavi2020
-from jaxloc.networks import picks as picks
-from jaxloc.networks import preseis as preseis
-from jaxloc.networks import set_transformer as set_transformer
-from jaxloc.networks import station_graph as station_graph
-from jaxloc.networks import zhang2020 as zhang2020
-from jaxloc.networks import zhang2021 as zhang2021
+from jaxloc.networks import (
+    arrivals,
+    convnetquake,
+    convnetquake_ingv,
+    gu2019,
+    janbakhsh2019,
+    kriegerowski2019,
+    mousavi2020,
+    picks,
+    preseis,
+    set_transformer,
+    station_graph,
+    zhang2020,
+    zhang2021,
+)
 
 __all__ = [
     "arrivals",

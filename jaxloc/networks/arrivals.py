@@ -3,7 +3,7 @@
 One network serves every station: it sees three components of one trace and gives the probability that P, and that S,
 arrives at each sample, or not at all. Beside it the model carries the physics that ties stations together (speeds of
 the layers, station delays and positions, how far to trust arrival times), as parameters in standard units, so that
-any weight posterior covers both. `jaxloc.arrival_head.arrivals` makes a posterior over hypocentres of the two.
+any weight posterior covers both. `jaxloc.heads.arrivals.arrivals` makes a posterior over hypocentres of the two.
 
 The shape of the network is that of PhaseNet (Zhu & Beroza 2019, GJI 216): a U over time, four times coarser at each
 step. Differs from it: probabilities add up to one over time with "no arrival", not over phases at each sample, since
@@ -18,10 +18,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.arrival_physics import Arrivals, Physics
-from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import TINY, Conv1D, Dropout, Norm, largest, waveforms_of
-from jaxloc.traveltime import TableGrid, VelocityModel, for_stations, tabulate
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import TINY, waveforms_of
+from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
+from jaxloc.physics.arrival_likelihood import Arrivals, Physics
+from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.table import TableGrid, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
 BELIEVED = 10.0  # stations' worth of belief in delays elsewhere before data: other stations stand on other ground

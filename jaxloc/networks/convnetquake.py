@@ -18,9 +18,9 @@ Differs besides, as it is by default:
 * Stations of one network share its weights but for that layer: which of `num_stations` a record is of is a feature.
   The paper's two stations, side by side, share all.
 
-What is done with the numbers differs too (`jaxloc.cluster_head`): an event is detected by one minus the probability of
-noise, not by the largest of K + 1 probabilities; clusters are found in kilometres among training events alone; and the
-share of noise in training is corrected for.
+What is done with the numbers differs too (`jaxloc.heads.clusters`): an event is detected by one minus the probability
+of noise, not by the largest of K + 1 probabilities; clusters are found in kilometres among training events alone; and
+the share of noise in training is corrected for.
 """
 
 from typing import Any
@@ -30,9 +30,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import TINY, Conv1D, Norm, station_traces, waveforms_of
-from jaxloc.station_by_station import each_station
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import TINY, station_traces, waveforms_of
+from jaxloc.networks.layers import Conv1D, Norm
+from jaxloc.per_station import each_station
 from jaxloc.types import Network, Observations
 
 

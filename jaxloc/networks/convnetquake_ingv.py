@@ -17,7 +17,7 @@ Differs besides, as it is by default:
   Chile were learnt by heart before it, and magnitudes had no skill.
 * Scale by the root mean square, and group normalisation after each convolution.
 
-What the classes mean, and how their mistakes are mended, is told by `jaxloc.polar_head`.
+What the classes mean, and how their mistakes are mended, is told by `jaxloc.heads.polar_classes`.
 """
 
 from typing import Any
@@ -26,10 +26,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.binding import bind
 from jaxloc.networks.convnetquake import Halvings, by_largest
-from jaxloc.networks.layers import station_traces
-from jaxloc.station_by_station import each_station
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import station_traces
+from jaxloc.per_station import each_station
 from jaxloc.types import Network, Observations
 
 

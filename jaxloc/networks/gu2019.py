@@ -8,7 +8,7 @@ layer of three coordinates; dropout goes on in prediction, its passes are the po
 The abstract has no table of layers. With `published=True` they are ours: blocks of a 3 x 3 convolution, ReLU and
 pooling along time, features doubling three times, all traces over the single largest amplitude, dropout at 0.5, one
 dense layer. `learns_precision` adds a number that is the same for all events: the logarithm of the precision, which
-`jaxloc.isotropic_head` reads. Coordinates are standardised by the training catalogue.
+`jaxloc.heads.isotropic` reads. Coordinates are standardised by the training catalogue.
 
 Differs besides, as it is by default (`published=False`):
 
@@ -25,9 +25,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.binding import bind
-from jaxloc.networks.fully_convolutional import largest_scaled
-from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, in_order, max_pool, station_traces, waveforms_of
+from jaxloc.networks.fcn_blocks import largest_scaled
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import in_order, station_traces, waveforms_of
+from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, max_pool
 from jaxloc.types import Network, Observations
 
 DOUBLINGS = 3

@@ -14,7 +14,8 @@ Differs from the papers:
   and what is learnt is how the true one differs from it. A posterior is a hundred times narrower than where events may
   be, and attention alone, which has to carry that precision through all layers, learns it slowly.
 * Times count from the mean of picks less travel times (weighted by stated errors), so that the raw outputs do not
-  change when all picks are later; place, time and errors are put behind them for a head to use (`jaxloc.heads.moved`).
+  change when all picks are later; place, time and errors are put behind them for a head to use
+  (`jaxloc.heads.gaussian.moved`).
 * Pooling is by scores that are linear in the tokens, the seeds of attention's pooling multiplied out; a mean over
   picks and their number stand beside it, since attention forgets how many there were.
 * Layers are normalised before attention and not after it, and there are no inducing points: picks are few.
@@ -29,8 +30,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.networks.attention import Block, Pool
-from jaxloc.networks.binding import bind
-from jaxloc.networks.least_squares import FAR_KM, Located, Picks, TravelTimes, misfit, step
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.geiger_layer import FAR_KM, Located, Picks, TravelTimes, misfit, step
 from jaxloc.types import Network, Observations
 
 LEAST_SD_S = 1e-3

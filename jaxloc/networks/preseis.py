@@ -8,7 +8,7 @@ gives the magnitude; the third reads all of these and gives the extent of the ru
 is coded by the time that has passed, the least that its delay can be.
 
 What this network gives of the second and third is a function of what came before in the chain: whoever locates hands it
-draws of the hypocentre, and whoever trains it the true one (`jaxloc.chain_head.chain`).
+draws of the hypocentre, and whoever trains it the true one (`jaxloc.heads.autoregressive.chain`).
 
 Not published, or not found, and chosen here, in both forms: hidden sizes, tanh, scales of inputs; acceleration is that
 of ground velocity between two samples, all components together, so it reaches as high as the records' rate does.
@@ -36,8 +36,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxloc.networks.binding import bind
-from jaxloc.networks.layers import in_order, waveforms_of
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import in_order, waveforms_of
 from jaxloc.types import Network, Observations
 
 P = 0  # the phase that triggers
@@ -146,7 +146,7 @@ class Model(nn.Module):
     """The observations of one event so far to raw outputs: those of the hypocentre, and a function for each link.
 
     Attributes:
-        size: raw numbers of the hypocentre's head, in units of `scale` about `centre` (`jaxloc.heads.moved`).
+        size: raw numbers of the hypocentre's head, in units of `scale` about `centre` (`jaxloc.heads.gaussian.moved`).
         centre, scale: of east, north and depth in km, and of the first travel time in s: how long before the first
             trigger an event begins.
         links: of each network after the first, how many numbers it is given and how many it gives.

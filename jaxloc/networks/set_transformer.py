@@ -12,7 +12,7 @@ Differs from the paper:
 * The convolutional network reads arrivals as well, and their soft times are features. Where training data have labelled
   arrivals they teach it; the paper trains it on single stations beforehand.
 * Between two rounds of attention the event is located by least squares with learnt travel times, and the second round
-  sees residuals. Raw outputs are in units of that place's errors (`jaxloc.heads.moved`), as in `picks`.
+  sees residuals. Raw outputs are in units of that place's errors (`jaxloc.heads.gaussian.moved`), as in `picks`.
 * Pooling by attention and a mean, in place of a learnt event token; layers are normalised before attention.
 * The mixture has full covariances over place and origin time; its likelihood is one of logarithms, where the paper adds
   1e-6 to the density, which leaves no gradient far from the modes, and cuts widths at zero.
@@ -23,10 +23,10 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxloc.arrival_physics import WithReadings
 from jaxloc.networks.attention import Block
-from jaxloc.networks.binding import bind
-from jaxloc.networks.station_reading import Answer, Placing, Reader, SecondLook
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
+from jaxloc.physics.arrival_likelihood import WithReadings
 from jaxloc.types import Network, Observations
 
 

@@ -22,11 +22,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxloc.arrival_physics import WithReadings
-from jaxloc.networks.binding import bind
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.geiger_layer import FAR_KM
 from jaxloc.networks.layers import Dropout, Norm
-from jaxloc.networks.least_squares import FAR_KM
-from jaxloc.networks.station_reading import Answer, Placing, Reader, SecondLook
+from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
+from jaxloc.physics.arrival_likelihood import WithReadings
 from jaxloc.types import Network, Observations
 
 

@@ -8,7 +8,7 @@ decoder of nearest-neighbour upsampling and convolutions gives a volume whose de
 Differs from the paper, with `published=True`:
 
 * Output: log-odds of the voxels. Sigmoids, and the label imposed on them, a Gaussian of 20 km standard
-  deviation (2.4 km in depth), are in `jaxloc.volume_head.published_volume`.
+  deviation (2.4 km in depth), are in `jaxloc.heads.volume.published_volume`.
 * Maps are resized to the wanted grid's quarter, half and full size. For the published input and grid
   these are the published factors 4, 2 and 2.
 * The volume comes out east, north, depth. The paper's rows are north-south (80) and columns
@@ -20,7 +20,7 @@ Differs besides, as it is by default (`published=False`):
 
 * Scale: each station by its own root mean square, with two more channels, its standardised log10 amplitude
   and its mask. The paper divides by the largest amplitude of all traces: far stations vanish.
-* A softmax over all voxels (`jaxloc.volume_head.volume`) in place of 307 200 independent sigmoids, which
+* A softmax over all voxels (`jaxloc.heads.volume.volume`) in place of 307 200 independent sigmoids, which
   sum to anything, and no imposed label width.
 * Normalisation within the event after each convolution but the last two; the paper has none. The last features
   before the volume are 16: with four, and normalised, log-odds grew slowly and some starts hardly learnt.
@@ -36,17 +36,9 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from jaxloc.networks.binding import bind
-from jaxloc.networks.fully_convolutional import (
-    Map,
-    Step,
-    Style,
-    decode,
-    encode,
-    largest_scaled,
-    station_image,
-)
-from jaxloc.networks.layers import in_order, waveforms_of
+from jaxloc.networks.fcn_blocks import Map, Step, Style, decode, encode, largest_scaled, station_image
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import in_order, waveforms_of
 from jaxloc.types import Network, Observations
 
 POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))

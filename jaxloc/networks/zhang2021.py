@@ -12,7 +12,7 @@ features, upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels
 differ from the paper:
 
 * Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in
-  `jaxloc.volume_head.published_volume`; the paper's pure noise has a volume of zeros, here it adds nothing to the
+  `jaxloc.heads.volume.published_volume`; the paper's pure noise has a volume of zeros, here it adds nothing to the
   likelihood.
 * The volume comes out east, north, depth, in the frame of the run and not along axes turned by 160 degrees.
 * Two layers after each upsampling, of 512, 256, 128 and 64 features, and dropout at two places, as in the forerunner.
@@ -35,17 +35,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.binding import bind
-from jaxloc.networks.fully_convolutional import (
-    Map,
-    Step,
-    Style,
-    decode,
-    encode,
-    largest_scaled,
-    station_image,
-)
-from jaxloc.networks.layers import in_order, largest, station_traces, waveforms_of
+from jaxloc.networks.fcn_blocks import Map, Step, Style, decode, encode, largest_scaled, station_image
+from jaxloc.networks.flax_adapter import bind
+from jaxloc.networks.inputs import in_order, station_traces, waveforms_of
+from jaxloc.networks.layers import largest
 from jaxloc.types import Network, Observations
 
 POOLS = ((1, 4), (1, 4), (2, 4), (2, 4))

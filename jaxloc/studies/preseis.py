@@ -13,15 +13,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxloc import experiment, reporting
-from jaxloc.blueprint import Blueprint
 from jaxloc.data.dataset import Dataset
-from jaxloc.data.so_far import at_times
-from jaxloc.label_metrics import score_labels
-from jaxloc.score_card import lookup
+from jaxloc.data.truncation import at_times
+from jaxloc.models.spec import Blueprint
+from jaxloc.plots.early_warning import against_time
+from jaxloc.runs import predict, report, train
+from jaxloc.runs.datasets import unseen
+from jaxloc.scores.labels import score_labels
+from jaxloc.scores.score_card import lookup
 from jaxloc.studies.table import write_csv
-from jaxloc.studies.unseen import unseen
-from jaxloc.time_plots import against_time
 from jaxloc.types import Posterior
 
 TIMES_S = (0.5, 2.0, 4.0, 7.5, 15.0)
@@ -68,9 +68,9 @@ def over_time(run: Path, number: int, times_s: Sequence[float], folder: Path) ->
     Raises:
         ValueError: where the folder is no finished run, or a time is not positive.
     """
-    config, fitted = experiment.load(run)
+    config, fitted = train.load(run)
     records = at_times(whole_records(config, number), times_s)
-    located = experiment.locate(fitted, records)
+    located = predict.locate(fitted, records)
     baseline = once_each(fitted.blueprint)
     rows = [
         row_of(time, jax.tree.map(lambda x, i=i: x[i :: len(times_s)], located), baseline)
@@ -84,12 +84,12 @@ def over_time(run: Path, number: int, times_s: Sequence[float], folder: Path) ->
     return rows
 
 
-def row_of(elapsed_s: float, located: experiment.Located, blueprint: Blueprint) -> Row:
+def row_of(elapsed_s: float, located: predict.Located, blueprint: Blueprint) -> Row:
     """What is said of events at one time, judged; "_low" and "_high" are ends of 95 % intervals."""
     batch, posterior = located.batch, located.posterior
     number = len(batch.observations.station_mask)
-    both: dict[str, Posterior] = {"own": posterior, "catalogue": reporting.baseline_of(blueprint, number)}
-    cards, _ = reporting.score(both, batch.labels["hypocentre"])
+    both: dict[str, Posterior] = {"own": posterior, "catalogue": report.baseline_of(blueprint, number)}
+    cards, _ = report.score(both, batch.labels["hypocentre"])
     picked = np.asarray(batch.observations.pick_mask)
     row: Row = {"elapsed_s": elapsed_s, "events": number, "triggered": float(picked[..., 0].sum(-1).mean())}
     for name, path in PATHS.items():

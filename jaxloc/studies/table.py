@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxloc.data.files import write_whole
-from jaxloc.metrics import LEVELS
-from jaxloc.score_card import lookup
+from jaxloc.atomic_write import write_whole
+from jaxloc.scores.events import LEVELS
+from jaxloc.scores.score_card import lookup
 
 KEY = ("network", "method", "size", "condition", "as")
 COVERAGE = tuple(f"hypocentre_{100 * level:.0f}" for level in LEVELS)

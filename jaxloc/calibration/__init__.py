@@ -1,0 +1,1 @@
+"""Recalibration of posteriors, conformal regions and out-of-distribution detection."""

@@ -1,0 +1,238 @@
+"""The calibration of a trained run: a map of its posteriors, the regions that hold what they say, and the alarm.
+
+Fitted to labelled events that the run has neither learnt from nor been chosen on, and kept beside the run, so that
+every location after it states errors that were true of those events. Split conformal regions hold the truth of a new
+event like them at least as often as they say (`jaxloc.calibration.conformal`); where a map is fitted to the same
+events, levels are those of posteriors whose map has not seen them, and the guarantee is that of cross-validation:
+close, not exact.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, PRNGKeyArray
+
+from jaxloc.calibration import out_of_distribution, recalibration
+from jaxloc.calibration.conformal import conformal_level
+from jaxloc.calibration.out_of_distribution import Watch, watch
+from jaxloc.calibration.recalibration import MAPS, Recalibration
+from jaxloc.distributions.gaussian_mixture import covariance, mean
+from jaxloc.io.catalogue import azimuthal_gap_deg
+from jaxloc.scores.events import LEVELS, REGIONS, score_events
+from jaxloc.scores.score_card import score_card
+from jaxloc.types import Label, Observations, Posterior
+
+FEWEST = 40  # events in a group: its 95 % regions need 19, and twice as many make them no wild guess
+MOST_GROUPS = 4
+DENSEST = ("epicentre", "depth", "hypocentre")
+GAUSSIAN = {"ellipse": (0, 1), "interval": (2,), "ellipsoid": (0, 1, 2)}
+"""Regions of the files, by the posterior's mean and covariance, and their coordinates."""
+
+
+class Groups(NamedTuple):
+    """Groups by the `edges` between which an event's azimuthal gap or distance lies; `by` is "" for one group."""
+
+    by: str
+    edges: tuple[float, ...]
+
+
+class Calibration(NamedTuple):
+    """A fitted calibration; `levels` are, by region, the stated levels to take for `LEVELS`, [group, level]."""
+
+    dataset: str
+    number: int
+    map: Recalibration
+    groups: Groups
+    levels: dict[str, Float[np.ndarray, "group level"]]
+    ordinary: Watch | None
+
+
+def candidates(
+    key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000
+) -> dict[str, dict[str, Any]]:
+    """Score cards of each of `MAPS`, cross-fitted: no event is judged by a map that has seen it."""
+    cards = {}
+    for kind in MAPS:
+        seen = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+        cards[kind] = score_card(key, score_events(key, seen, truth, num_draws))
+    return cards
+
+
+def best(cards: dict[str, dict[str, Any]]) -> str:
+    """The map of highest cross-fitted likelihood of hypocentres (of epicentres where depths are unknown)."""
+
+    def loss(kind: str) -> float:
+        region = cards[kind].get("hypocentre") or cards[kind]["epicentre"]
+        value = region["nll"]["mean"]["value"] if "nll" in region else None
+        return np.inf if value is None else value
+
+    return min(cards, key=loss)
+
+
+def calibrate(
+    key: PRNGKeyArray,
+    posterior: Posterior,
+    observations: Observations,
+    truth: Label,
+    features: Float[np.ndarray, "event feature"] | None,
+    *,
+    kind: str,
+    dataset: str,
+    by: str = "",
+    num_draws: int = 1000,
+) -> Calibration:
+    """Fit a calibration to a batch of events.
+
+    Args:
+        key: of draws.
+        posterior: as the run states them.
+        observations: of the same events; waveforms are not needed.
+        truth: "hypocentre" labels, [event, 4].
+        features: what the network makes of each event (`Network.features`); None for no alarm.
+        kind: one of `jaxloc.calibration.recalibration.MAPS`.
+        dataset: name of the events, for the record.
+        by: "gap" or "distance" for regions that hold in groups of stations' azimuthal gap, or distance of the nearest
+            station; groups have at least `FEWEST` events.
+        num_draws: of each posterior, for the levels of truths.
+
+    Raises:
+        ValueError: for an unknown map or grouping, or where truths are unknown or too few; says which.
+    """
+    fitted = recalibration.fit(kind, posterior, truth)
+    apart = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+    groups = _groups(by, posterior, observations)
+    member = group_of(groups, posterior, observations)
+    ordinary = None if features is None else watch(features, epistemic_share(posterior))
+    levels = _truth_levels(key, apart, truth, num_draws)
+    needed = _needed(levels, truth, member, len(groups.edges) + 1)
+    return Calibration(dataset, len(truth.mask), fitted, groups, needed, ordinary)
+
+
+def recalibrated(key: PRNGKeyArray, calibration: Calibration, posterior: Posterior) -> Posterior:
+    """Posteriors through the calibration's map."""
+    return recalibration.recalibrated(key, calibration.map, posterior)
+
+
+def stated_levels(
+    calibration: Calibration, posterior: Posterior, observations: Observations, level: float = 0.9
+) -> dict[str, Float[np.ndarray, " event"]]:
+    """By region: the level to draw each event's region at, for it to hold a share `level` of truths.
+
+    One, and no region is large enough, where calibration events were too few.
+
+    Raises:
+        ValueError: for a level that is none of `LEVELS`.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level {level} was not calibrated; use one of {', '.join(map(str, LEVELS))}")
+    member = group_of(calibration.groups, posterior, observations)
+    return {region: table[member, LEVELS.index(level)] for region, table in calibration.levels.items()}
+
+
+class Stated(NamedTuple):
+    """What is said of a batch of events: posteriors, at which levels to draw ellipse and ellipsoid, and alarms.
+
+    The last two are None where nothing was calibrated; an alarm of "" is none.
+    """
+
+    posterior: Posterior
+    drawn_at: Float[np.ndarray, "event 2"] | None = None
+    alarms: list[str] | None = None
+
+
+def stated_by(
+    calibration: Calibration,
+    posterior: Posterior,
+    observations: Observations,
+    features: Float[np.ndarray, "event feature"] | None,
+) -> Stated:
+    """A batch of events as a calibration corrects what the run states of them."""
+    corrected = recalibrated(jax.random.key(0), calibration, posterior)
+    level = stated_levels(calibration, corrected, observations)
+    drawn_at = None
+    if {"ellipse", "ellipsoid"} <= set(level):
+        pair = np.stack([level["ellipse"], level["ellipsoid"]], -1)
+        # Of too few calibration events there is no region large enough: what is stated stays.
+        drawn_at = np.where(pair < 1, pair, np.nan)
+    alarms = None
+    if calibration.ordinary is not None and features is not None:
+        strange = out_of_distribution.scores(calibration.ordinary, features, epistemic_share(posterior))
+        alarms = out_of_distribution.reasons(out_of_distribution.p_values(calibration.ordinary, strange))
+    return Stated(corrected, drawn_at, alarms)
+
+
+def epistemic_share(posterior: Posterior) -> Float[np.ndarray, " event"]:
+    """The epistemic part of the variance of the position, 0-1."""
+    epistemic, total = (
+        np.trace(np.asarray(x)[:, :3, :3], axis1=1, axis2=2)
+        for x in (posterior.epistemic, posterior.epistemic + posterior.aleatoric)
+    )
+    return epistemic / total
+
+
+def gaussian_levels(
+    posterior: Posterior, truth: Float[np.ndarray, "event 4"]
+) -> dict[str, Float[np.ndarray, " event"]]:
+    """By region of `GAUSSIAN`: the level of the smallest ellipse, interval or ellipsoid that holds the truth."""
+    middle, spread = (np.asarray(of(posterior.hypocentre), float) for of in (mean, covariance))
+    found = {}
+    for region, dims in GAUSSIAN.items():
+        index = list(dims)
+        away = (np.asarray(truth, float) - middle)[:, index]
+        squared = np.einsum("ei,ei->e", away, np.linalg.solve(spread[:, index][:, :, index], away[..., None])[..., 0])
+        found[region] = scipy.stats.chi2.cdf(squared, len(dims))
+    return found
+
+
+def group_of(groups: Groups, posterior: Posterior, observations: Observations) -> np.ndarray:
+    """The number of the group that each event belongs to."""
+    if not groups.by:
+        return np.zeros(len(posterior.epistemic), int)
+    return np.searchsorted(np.asarray(groups.edges), _measure(groups.by, posterior, observations), side="right")
+
+
+def _measure(by: str, posterior: Posterior, observations: Observations) -> Float[np.ndarray, " event"]:
+    """Azimuthal gap in degrees, or distance in km of the nearest living station, as seen from the stated epicentre."""
+    if by not in ("gap", "distance"):
+        raise ValueError(f'groups are by "gap" or by "distance", got {by!r}')
+    middle = np.asarray(mean(posterior.hypocentre))[:, :2]
+    places, alive = np.asarray(observations.station_km), np.asarray(observations.station_mask)
+    events = zip(middle, places, alive, strict=True)
+    if by == "gap":
+        return np.array([azimuthal_gap_deg(m, p[a]) for m, p, a in events])
+    return np.array([np.hypot(*(p[a, :2] - m).T).min(initial=np.inf) for m, p, a in events])
+
+
+def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups:
+    if not by:
+        return Groups("", ())
+    measure = _measure(by, posterior, observations)
+    number = int(np.clip(len(measure) // FEWEST, 1, MOST_GROUPS))
+    edges = np.quantile(measure, np.arange(1, number) / number)
+    return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
+
+
+def _truth_levels(key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
+    """By region: the level of the smallest region that holds the truth."""
+    scores = score_events(key, posterior, truth, num_draws)
+    level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
+    return level | gaussian_levels(posterior, np.asarray(truth.value))
+
+
+def _needed(level: dict[str, np.ndarray], truth: Label, member: np.ndarray, number: int) -> dict[str, Any]:
+    dims = REGIONS | GAUSSIAN
+    needed = {}
+    for region, values in level.items():
+        known = np.asarray(truth.mask)[:, list(dims[region])].all(-1)
+        # A posterior that is not finite holds no truth: its event counts as missed by every region.
+        values = np.where(np.isfinite(values), values, 1.0)
+        if known.any():
+            parts = [values[known & (member == group)] for group in range(number)]
+            needed[region] = np.array([_levels_of(part) for part in parts])
+    return needed
+
+
+def _levels_of(values: np.ndarray) -> np.ndarray:
+    return conformal_level(values, np.array(LEVELS)) if len(values) else np.ones(len(LEVELS))

@@ -1,0 +1,1 @@
+"""Distributions over hypocentres and other labels, their credible regions and ellipsoids."""

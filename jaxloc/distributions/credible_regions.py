@@ -1,0 +1,71 @@
+"""Credible regions of posteriors: ellipsoids of normal ones, and regions of highest density of any mixture."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+import scipy.stats
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components
+
+
+class Ellipsoid(NamedTuple):
+    """Half-lengths of the axes, longest first, and unit vectors along them as columns."""
+
+    semi_axes: Float[Array, "*event axis"]
+    directions: Float[Array, "*event coordinate axis"]
+
+
+def credible_ellipsoid(covariance: Float[Array, "*event d d"], level: float) -> Ellipsoid:
+    """The region of probability `level` of a Gaussian, by the chi-square quantile of its dimension.
+
+    Raises:
+        ValueError: where the level is not within 0-1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be within 0-1 (0.9 for 90 %), got {level}")
+    factor = scipy.stats.chi2.ppf(level, covariance.shape[-1])
+    values, directions = jnp.linalg.eigh(covariance)
+    semi_axes = jnp.sqrt(jnp.maximum(values, 0) * factor)
+    return Ellipsoid(semi_axes[..., ::-1], directions[..., ::-1])
+
+
+def highest_density_level(
+    key: PRNGKeyArray,
+    mixture: dist.Distribution,
+    point: Float[Array, "*event coordinate"],
+    num_draws: int = 1000,
+) -> Float[Array, " *event"]:
+    """The posterior mass of the region denser than a point: P(p(X) > p(point)), plus half of the ties.
+
+    Uniform on 0-1 where points come from the mixture itself (Hyndman 1996); 0 at the mode.
+    """
+    own = HypocentreMixture(components(mixture))
+    return level_of(own.log_prob(own.sample(key, (num_draws,))), own.log_prob(point))
+
+
+def highest_density_volume(
+    key: PRNGKeyArray, mixture: dist.Distribution, level: Float[Array, " level"], num_draws: int = 1000
+) -> Float[Array, "*event level"]:
+    """Length, area or volume of the smallest regions that hold given masses; in km, km2, km3 (s).
+
+    E[1{p(X) > c} / p(X)] with c the (1 - level) quantile of the density over draws (Hyndman 1996).
+    """
+    own = HypocentreMixture(components(mixture))
+    return volume_of(own.log_prob(own.sample(key, (num_draws,))), level)
+
+
+def level_of(log_density: Float[Array, "draw *event"], at_point: Float[Array, " *event"]) -> Float[Array, " *event"]:
+    """`highest_density_level` from log-densities of draws of the mixture and of the point."""
+    above = log_density > at_point[None]
+    return (above + 0.5 * (log_density == at_point[None])).mean(0)
+
+
+def volume_of(log_density: Float[Array, "draw *event"], level: Float[Array, " level"]) -> Float[Array, "*event level"]:
+    """`highest_density_volume` from log-densities of draws of the mixture."""
+    number = log_density.shape[0]
+    rank = jnp.clip(jnp.round(jnp.asarray(level) * number).astype(int), 1, number)
+    threshold = jnp.sort(log_density, axis=0)[number - rank]
+    inside = log_density[:, None] >= threshold[None]
+    return jnp.moveaxis(jnp.where(inside, jnp.exp(-log_density[:, None]), 0.0).mean(0), 0, -1)

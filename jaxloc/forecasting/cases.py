@@ -1,0 +1,103 @@
+"""Forecasts of whether something happens, by time and cell: judged, and written for people."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxloc.atomic_write import write_whole
+from jaxloc.forecasting.grid import Grid, any_within, probability_within
+from jaxloc.forecasting.scores import Judged, blocks, contingency, estimate, score
+
+LEAST_WRITTEN = 0.02  # probability, or what happened, that a line is written for
+
+
+class Case(NamedTuple):
+    """Forecasts of one thing: probabilities by draw of weights, what happened, and what the references said.
+
+    `date` is when each forecast was made (ISO 8601), `axes` what a place is given by, `recent` a regression on recent
+    rates. `block` is the number of consecutive forecasts that are resampled together.
+    """
+
+    name: str
+    date: Sequence[str]
+    place: Float[np.ndarray, "cell 2"]
+    axes: tuple[str, str]
+    draws: Float[np.ndarray, "draw time cell"]
+    outcome: Bool[np.ndarray, "time cell"]
+    rates: Float[np.ndarray, "time cell"]
+    recent: Float[np.ndarray, "time cell"]
+    block: int
+
+
+def within(case: Case, grid: Grid, radius_km: float) -> Case:
+    """The same forecasts of targets dilated to a radius; cells are those of a grid, rows first."""
+    on_grid = lambda x: x.reshape(*x.shape[:-1], grid.rows, grid.columns)
+    flat = lambda x: x.reshape(*x.shape[:-2], -1)
+    wider = lambda p: flat(probability_within(on_grid(p), grid, radius_km))
+    return case._replace(
+        name=f"{case.name} within {radius_km:g} km",
+        draws=np.stack([wider(draw) for draw in case.draws]),
+        outcome=flat(any_within(on_grid(case.outcome), grid, radius_km)),
+        rates=wider(case.rates),
+        recent=wider(case.recent),
+    )
+
+
+def judge(case: Case) -> dict[str, Any]:
+    """Scores of the network and of the regression on recent rates, both beside the rate map.
+
+    `over_recent` is the network's information gain over that regression; `epistemic` the standard deviation of
+    probabilities over draws of weights, as a share of the probability, in the mean weighted by it.
+    """
+    probability = case.draws.mean(0)
+    network = score(Judged(probability, case.outcome, case.rates), case.block)
+    recent = score(Judged(case.recent, case.outcome, case.rates), case.block)
+    over = score(Judged(probability, case.outcome, case.recent), case.block, ranks=False)
+    return {
+        "target": case.name,
+        "network": network,
+        "recent": recent,
+        "over_recent": over["information_gain"],
+        "epistemic": float(case.draws.std(0).sum() / probability.sum()),
+    }
+
+
+def alarms(case: Case, level: float) -> dict[str, Any]:
+    """The scores of alarms where the probability is at least a level, with their 95 % intervals for the R score."""
+    flagged = case.draws.mean(0) >= level
+    draws = blocks(len(case.outcome), case.block)
+    found = lambda flags: (
+        lambda w: (
+            contingency(np.repeat(flags, w.astype(int), 0), np.repeat(case.outcome, w.astype(int), 0))["r_score"]
+            or np.nan
+        )
+    )
+    return {"level": level, **contingency(flagged, case.outcome), "r_score": estimate(found(flagged), draws)}
+
+
+def level_of_bias_one(probability: Float[np.ndarray, "time cell"], outcome: Bool[np.ndarray, "time cell"]) -> float:
+    """The probability above which there are as many forecasts as came true: to be taken from training forecasts."""
+    return float(np.sort(probability, axis=None)[::-1][max(int(outcome.sum()) - 1, 0)])
+
+
+def write_csv(path: Path, cases: Iterable[Case]) -> None:
+    """A line for each forecast that is worth one: probability with its 90 % interval over draws of weights."""
+    text, header = io.StringIO(), None
+    writer = csv.writer(text, lineterminator="\n")
+    for case in cases:
+        if header is None:
+            header = ["target", "made_on", *case.axes, "probability", "low", "high", "rate_map", "recent", "happened"]
+            writer.writerow(header)
+        probability = case.draws.mean(0)
+        low, high = np.percentile(case.draws, [5, 95], axis=0)
+        for t, c in np.argwhere((probability >= LEAST_WRITTEN) | case.outcome):
+            numbers = (x[t, c] for x in (probability, low, high, case.rates, case.recent))
+            place = (f"{x:.2f}" for x in case.place[c])
+            shown = (f"{x:.3g}" for x in numbers)
+            writer.writerow([case.name, case.date[t], *place, *shown, int(case.outcome[t, c])])
+    write_whole(path, text.getvalue().encode())

@@ -1,0 +1,120 @@
+"""A forecasting network's weights: stages of training by a configuration, as those of locating networks are."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from jaxloc.inference import by_event, prior_mean, prior_scale, with_normal_prior
+from jaxloc.inference.registry import configured, draws_of
+from jaxloc.networks.flax_adapter import applied, initialised
+from jaxloc.training import loop
+from jaxloc.training.run_folder import OnStep, Say, fit_stage
+from jaxloc.types import Method, Params, State, Target, Weights
+
+Config = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """What a forecast is made from and what came after; a batch has a leading axis."""
+
+    inputs: PyTree[Array]
+    target: PyTree[Array]
+
+
+class Problem(NamedTuple):
+    """What weights are fitted to.
+
+    `log_likelihood(output, target)` is of one row. `take(index)` gives rows that training may draw, of which there are
+    `num_rows`; as they may overlap, `num_data` is how many count.
+    """
+
+    module: nn.Module
+    log_likelihood: Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
+    take: Callable[[np.ndarray], Row]
+    num_rows: int
+    num_data: int
+
+
+def shuffled(problem: Problem, seed: int) -> Problem:
+    """A control: rows with the targets of others, of which nothing can be learnt but what is usual."""
+    other = np.random.default_rng(seed).permutation(problem.num_rows)
+    return problem._replace(take=lambda index: Row(problem.take(index).inputs, problem.take(other[index]).target))
+
+
+class Fitted(NamedTuple):
+    """A network with its posterior over weights."""
+
+    module: nn.Module
+    method: Method
+    state: State
+    num_draws: int
+    num_weights: int
+
+
+def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnStep | None = None) -> Fitted:
+    """Train through the configured stages, from checkpoints where there are any.
+
+    `data.shuffled` is the control of `shuffled`.
+
+    Raises:
+        ValueError: where no stage has any steps.
+    """
+    problem = shuffled(problem, int(config["seed"])) if config["data"]["shuffled"] else problem
+    posterior, members = config["posterior"], int(config["posterior"]["members"])
+    keys = jax.random.split(jax.random.key(int(config["seed"])), members)
+    example = jax.tree.map(lambda x: x[0], problem.take(np.zeros(1, int)).inputs)
+    params: Params = jax.jit(jax.vmap(lambda key: initialised(problem.module, key, example)))(keys)
+    like = jax.tree.map(lambda x: x[0], params)
+    num_weights = sum(x.size for x in jax.tree.leaves(like))
+    say(f"network {config['network']['name']}: {num_weights:,} parameters, {problem.num_data} rows")
+    learnt: Params | None = None
+    fitted: Fitted | None = None
+    for number, (name, stage) in enumerate(config["stages"].items()):
+        if not stage["steps"]:
+            continue
+        target = _target(problem, like, learnt, float(posterior["prior_scale"]))
+        method = configured(posterior, target, int(stage["steps"]), {"physics_rate": 1.0, **stage})
+        plan = _plan(name, stage, int(config["seed"]) + number)
+        take: Any = problem.take
+        progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)
+        fitted = Fitted(problem.module, method, progress.state, draws_of(posterior), num_weights)
+        params = loop.members_of(method, progress.state, members)
+        learnt = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else learnt
+    if fitted is None:
+        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+    return fitted
+
+
+def outputs(fitted: Fitted, key: PRNGKeyArray, inputs: PyTree[Array]) -> PyTree[Float[np.ndarray, "draw row ..."]]:
+    """The network's output for each draw of its weights and each row."""
+    read = jax.jit(lambda draw, rows: jax.lax.map(lambda row: applied(fitted.module, draw, row), rows))
+    draws = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(key)
+    each = [read(jax.tree.map(lambda x, i=i: x[i], draws), inputs) for i in range(fitted.num_draws)]
+    return jax.tree.map(lambda *x: np.stack(x), *each)
+
+
+def _target(problem: Problem, like: Params, learnt: Params | None, scale: float) -> Target:
+    """A prior about zero, or about what was learnt, which is then as wide as the configuration says."""
+
+    def of_row(weights: Weights, row: Row) -> Float[Array, ""]:
+        return problem.log_likelihood(applied(problem.module, weights, row.inputs), row.target)
+
+    widths = prior_scale(like, 1.0 if learnt is None else scale)
+    return with_normal_prior(by_event(of_row), prior_mean(like, learnt), widths, problem.num_data)
+
+
+def _plan(name: str, stage: Config, seed: int) -> loop.Plan:
+    return loop.Plan(
+        name,
+        int(stage["steps"]),
+        int(stage["batch_size"]),
+        seed,
+        per_call=int(stage.get("per_call", 10)),
+        checks=int(stage.get("checks", 4)),
+        keep_best=False,
+    )

@@ -1,0 +1,150 @@
+"""A run of Kail and others (2021): which cells will have an event above a magnitude in days 10 to 50 from now?
+
+The catalogue up to `train_until` is learnt from, forecasts from `test_from` on are judged. No event counts in both: a
+training window ends before the one, a test window begins after the other. What happened before a forecast was
+made may always be known to it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxloc.forecasting import maps
+from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
+from jaxloc.forecasting.grid import Grid, cells_of, grid_over
+from jaxloc.forecasting.kail2021 import Inputs, Model
+from jaxloc.forecasting.maps import Steps, Window
+from jaxloc.forecasting.periods import Periods, periods_of
+from jaxloc.forecasting.rate_map import RateMap, fitted_rate_map, log_odds, with_recent_rates
+from jaxloc.io.event_list import EventList, read_event_list
+from jaxloc.training.run_folder import OnStep, Say
+
+Config = Mapping[str, Any]
+
+
+class Material(NamedTuple):
+    """Maps and outcomes of all steps, which of them train and test, and the rate map of those that train."""
+
+    grid: Grid
+    steps: Steps
+    window: Window
+    magnitudes: tuple[float, ...]
+    maps: Float[np.ndarray, "step row column channel"]
+    recent: Float[np.ndarray, "step row column memory"]
+    outcomes: Bool[np.ndarray, "step row column magnitude"]
+    train: Int[np.ndarray, " train"]
+    test: Int[np.ndarray, " test"]
+    rates: RateMap
+    smoothing: list[tuple[float, float]]
+
+
+class Forecasts(NamedTuple):
+    """Probabilities of the test steps: of each draw of weights, and of what they have to beat."""
+
+    draws: Float[np.ndarray, "draw test row column magnitude"]
+    rates: RateMap
+    recent: Float[np.ndarray, "test row column magnitude"]
+
+
+def material(config: Config, events: EventList) -> Material:
+    """Maps, outcomes and rate map of a catalogue.
+
+    Raises:
+        ValueError: where the periods overlap or hold too few steps, or no event is on the grid.
+    """
+    data, published = config["data"], bool(config["network"]["published"])
+    periods, events = periods_of(data, events)
+    grid = grid_over(data["box_km"], float(data["cell_km"]))
+    if not cells_of(grid, events.east_km, events.north_km)[2].any():
+        raise ValueError(f"no event of {data['path']} is in box_km {list(data['box_km'])}")
+    steps = _steps(periods, float(data["step_days"]))
+    window = Window(float(data["lead_days"]), float(data["horizon_days"]))
+    at, sigma = maps.ends(steps), float(data["memory_sigma_km"]) / grid.cell_km
+    recent = maps.recent_rates(maps.counts(events, grid, steps), steps, list(map(float, data["memory_days"])), sigma)
+    if published:
+        seen = maps.last_magnitudes(events, grid, steps)
+    else:
+        seen = np.concatenate([maps.largest_and_number(events, grid, steps), recent], -1)
+    magnitudes = tuple(map(float, data["magnitudes"]))
+    outcomes = maps.exceedances(events, grid, steps, window, magnitudes)
+    burnt = at >= periods.start + float(data["burn_in_days"])
+    train = np.flatnonzero(burnt & (at + window.horizon_days <= periods.train_until))
+    test = np.flatnonzero((at >= periods.test_from) & (at + window.horizon_days <= periods.until))
+    if not len(test):
+        raise ValueError(f"no forecast from test_from={data['test_from']} on ends before the catalogue does")
+    gap = int(np.ceil(window.horizon_days / steps.step_days))
+    rates, smoothing = fitted_rate_map(outcomes[train], gap)
+    return Material(grid, steps, window, magnitudes, seen, recent, outcomes, train, test, rates, smoothing)
+
+
+def problem(config: Config, made: Material) -> Problem:
+    """Stretches of steps to learn from: `warm_up` to find the state, `stretch` that count.
+
+    A window of 40 days is forecast at every step that it moves on by: each step counts for the share of the window that
+    is its own, so that every event counts once. Stretches overlap, and count as many as there are side by side.
+
+    Raises:
+        ValueError: where the training period is shorter than a stretch.
+    """
+    warm, long = int(config["data"]["warm_up"]), int(config["data"]["stretch"])
+    first = made.train[(made.train >= warm) & (made.train + long - 1 <= made.train[-1])]
+    if not len(first):
+        raise ValueError(f"{len(made.train)} training steps hold no stretch of {warm} + {long}; train on more days")
+    share = made.steps.step_days / (made.window.horizon_days - made.window.lead_days)
+
+    def log_likelihood(odds: Float[Array, "step row column magnitude"], outcomes: Array) -> Float[Array, ""]:
+        return share * jax.nn.log_sigmoid(jnp.where(outcomes, odds, -odds)[warm:]).sum()
+
+    def take(index: np.ndarray) -> Row:
+        return _rows(made, first[index], warm, long)
+
+    network = {name: value for name, value in config["network"].items() if name != "name"}
+    return Problem(Model(**network), log_likelihood, take, len(first), max(1, len(made.train) // long))
+
+
+def forecast(config: Config, made: Material, fitted: Fitted, which: np.ndarray) -> Float[np.ndarray, "draw step ..."]:
+    """Probabilities at steps (consecutive numbers), by each draw of the weights."""
+    warm, long = int(config["data"]["warm_up"]), int(config["data"]["stretch"])
+    first = np.arange(which[0], which[-1] + 1, long)
+    if first[0] < warm or first[-1] + long > made.steps.number:
+        first = np.clip(first, warm, made.steps.number - long)
+    rows = _rows(made, first, warm, long).inputs
+    odds = outputs(fitted, jax.random.key(int(config["seed"])), rows)[:, :, warm:]
+    steps = first[:, None] + np.arange(long)
+    place = np.array([np.argwhere(steps == step)[0] for step in which])
+    return np.asarray(jax.nn.sigmoid(odds[:, place[:, 0], place[:, 1]]))
+
+
+def run(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> tuple[Material, Forecasts, Fitted]:
+    """Read, train and forecast the test steps."""
+    events = read_event_list(config["data"]["kind"], config["data"]["path"])
+    made = material(config, events)
+    happened = made.outcomes[made.train].sum((0, 1, 2)), made.outcomes[made.test].sum((0, 1, 2))
+    for k, magnitude in enumerate(made.magnitudes):
+        sigma, everywhere = made.smoothing[k]
+        say(
+            f"M > {magnitude}: {happened[0][k]} training and {happened[1][k]} test forecasts that came true; rate map "
+            f"smoothed over {sigma * made.grid.cell_km:.0f} km, {100 * everywhere:.1f} % of it everywhere"
+        )
+    fitted = fit(config, folder, problem(config, made), say, on_step)
+    say(f"forecasting {len(made.test)} steps with {fitted.num_draws} draws of the weights")
+    draws = forecast(config, made, fitted, made.test)
+    recent = with_recent_rates(made.rates, (made.recent[made.train], made.outcomes[made.train]), made.recent[made.test])
+    return made, Forecasts(draws, made.rates, recent), fitted
+
+
+def _steps(periods: Periods, step_days: float) -> Steps:
+    return Steps(periods.start, step_days, int((periods.until - periods.start) / step_days))
+
+
+def _rows(made: Material, first: np.ndarray, warm: int, long: int) -> Row:
+    """Stretches whose first step that counts is given."""
+    steps = first[:, None] + np.arange(-warm, long)
+    odds = log_odds(made.rates).astype(np.float32)
+    repeated = np.broadcast_to(odds, (len(first), *odds.shape))
+    return Row(Inputs(made.maps[steps], repeated), made.outcomes[steps])  # pyright: ignore[reportArgumentType]

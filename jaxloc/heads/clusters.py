@@ -1,0 +1,134 @@
+"""The head of ConvNetQuake (Perol, Gharbi & Denolle 2018): noise, or an event of one of K clusters.
+
+K + 1 raw numbers are the logarithms of the odds of noise and of each cluster. The likelihood is the published
+cross-entropy. An event is detected by one minus the probability of noise: by the largest of K + 1 probabilities, an
+event whose probability is shared among clusters would be called noise. Given an event, its hypocentre is distributed as
+the training events of each cluster are, clusters weighted by their probabilities.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, Int
+from scipy.cluster.vq import kmeans2
+
+from jaxloc.distributions.gaussian_mixture import gaussian_mixture
+from jaxloc.per_station import AtStation
+from jaxloc.types import COORDINATES, Head, Labels
+
+SEED = 6
+
+
+LEAST = (0.1, 0.1, 0.1, 0.05)  # smallest bandwidth: km, km, km, s
+
+
+SIZE = len(COORDINATES)
+
+
+class Clusters(NamedTuple):
+    """Centres of clusters, and the kernels of the events: which cluster each is of, its mean and bandwidths."""
+
+    centre_km: Float[np.ndarray, "cluster 2"]
+    of_event: Int[np.ndarray, " event"]
+    mean: Float[np.ndarray, "event 4"]
+    sd: Float[np.ndarray, "event 4"]
+
+
+def clusters(
+    hypocentres: Float[np.ndarray, "event 4"],
+    known: Bool[np.ndarray, "event 4"],
+    number: int,
+    broad: tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]],
+    max_events: int = 400,
+) -> Clusters:
+    """`number` clusters of the events with epicentres; fewer, if some would have no event.
+
+    Events that are there several times (records of one event) count once; of many, `max_events` are taken evenly. A
+    kernel's bandwidth is Silverman's (1986), of the spread within its cluster; a coordinate that an event lacks has
+    `broad`, the mean and standard deviation of the catalogue.
+
+    Raises:
+        ValueError: where there are fewer events than clusters.
+    """
+    located = known[:, :2].all(-1)
+    once = np.unique(np.concatenate([hypocentres[located], known[located]], -1), axis=0)
+    if not 0 < number <= len(once):
+        raise ValueError(f"the number of clusters must be within 1-{len(once)}, the events known, got {number}")
+    centre_km, _ = kmeans2(once[:, :2], number, minit="++", rng=np.random.default_rng(SEED))
+    centre_km = centre_km[np.isin(np.arange(number), nearest(centre_km, once[:, :2]))]
+    kept = once[np.linspace(0, len(once) - 1, min(len(once), max_events)).astype(int)]
+    return _kernels(centre_km, nearest(centre_km, kept[:, :2]), kept[:, :SIZE], kept[:, SIZE:] > 0, broad)
+
+
+def nearest(centre_km: Float[np.ndarray, "cluster 2"], place_km: Float[np.ndarray, "event 2"]) -> np.ndarray:
+    """The cluster of each epicentre."""
+    return ((place_km[:, None] - centre_km) ** 2).sum(-1).argmin(-1)
+
+
+def _kernels(
+    centre_km: np.ndarray, of_event: np.ndarray, places: np.ndarray, known: np.ndarray, broad: tuple
+) -> Clusters:
+    mean, sd = np.where(known, places, broad[0]), np.broadcast_to(broad[1], places.shape).copy()
+    for cluster in range(len(centre_km)):
+        own = of_event == cluster
+        for i in range(SIZE):
+            has = own & known[:, i]
+            if has.any():
+                spread = places[has, i].std() if has.sum() > 1 else broad[1][i] / np.sqrt(len(centre_km))
+                sd[has, i] = max(spread * (4 / ((SIZE + 2) * has.sum())) ** (1 / (SIZE + 4)), LEAST[i])
+    return Clusters(centre_km, of_event, mean.astype(np.float32), sd.astype(np.float32))
+
+
+def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
+    """A head of K + 1 raw numbers; labels "hypocentre" and "is_event".
+
+    Args:
+        clusters: found among training events.
+        prior_ratio: odds of an event where the network is used over its odds in training. A network that learnt from as
+            many events as windows of noise takes both for equally likely; predictions are corrected by the logarithm
+            (Saerens and others 2002), the likelihood is not.
+
+    Raises:
+        ValueError: where the ratio is not positive.
+    """
+    if not 0 < prior_ratio < math.inf:
+        raise ValueError(f"prior_ratio must be positive (1: as in training), got {prior_ratio}")
+    shares = np.bincount(clusters.of_event, minlength=len(clusters.centre_km))
+    log_share = -np.log(np.maximum(shares, 1))[clusters.of_event].astype(np.float32)
+
+    def distribution(raw: Float[Array, " class"]) -> dict[str, dist.Distribution]:
+        odds = logsumexp(raw[1:]) - raw[0] + math.log(prior_ratio)
+        scale_tril = jnp.asarray(clusters.sd)[:, :, None] * jnp.eye(clusters.sd.shape[-1])
+        return {
+            "hypocentre": gaussian_mixture(
+                raw[1:][clusters.of_event] + log_share, jnp.asarray(clusters.mean), scale_tril
+            ),
+            "is_event": dist.CategoricalLogits(jnp.stack([jnp.zeros_like(odds), odds])),
+        }
+
+    def log_likelihood(raw: Float[Array, " class"], labels: Labels) -> Float[Array, ""]:
+        total = jnp.zeros((), raw.dtype)
+        if "is_event" in labels:
+            value, mask = labels["is_event"]
+            there = jax.nn.log_softmax(jnp.stack([raw[0], logsumexp(raw[1:])]))
+            total += jnp.where(mask, there[jnp.where(value > 0.5, 1, 0)], 0.0)
+        if "hypocentre" in labels:
+            value, mask = labels["hypocentre"]
+            place = jnp.where(mask[:2], value[:2], 0.0)
+            own = ((place - clusters.centre_km) ** 2).sum(-1).argmin()
+            total += jnp.where(mask[:2].all(), jax.nn.log_softmax(raw[1:])[own], 0.0)
+        return total
+
+    return Head(1 + len(clusters.centre_km), distribution, log_likelihood)
+
+
+def averaged(said: AtStation) -> AtStation:
+    """Raw outputs with a leading draw axis, to those whose hypocentre is the mean of the draws': kernels are shared."""
+    log_mean = lambda each: logsumexp(each, axis=0) - math.log(each.shape[0])
+    clusters = log_mean(jax.nn.log_softmax(said.raw[:, 1:], -1))
+    return AtStation(jnp.concatenate([jnp.zeros(1), clusters]), said.station_km[0], said.alive[0])

@@ -1,0 +1,205 @@
+"""The head of one station's record: distance, direction, depth and travel time, to a posterior over hypocentres.
+
+Raw numbers, in this order (`numbers`): of distance and of P's travel time a mean and a width each; if depth is told,
+the slope of travel time with distance, and mean, width and slope of depth; directions as pairs (north, east), and
+their log-weights but the last if there are several; then the P pick and the time from P to S in s, and whether each is
+known.
+
+* Distance is normal, cut off at zero. With an S pick, raw zeros say the rule of S minus P: the distance at the
+  catalogue's mean depth, a quarter of it uncertain; without, the catalogue's distances.
+* Travel time and depth are normal given distance. Origin time is the P pick less the travel time; without a P pick it
+  is that of the catalogue. Depth that is not told is the catalogue's.
+* Directions are von Mises: a pair is the concentration times the unit vector of the middle, so a pair of zeros is all
+  directions alike. Two of them can say a direction and its opposite.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jax.scipy.special import i0e, log_ndtr, logsumexp
+from jaxtyping import Array, Float
+
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
+from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
+from jaxloc.types import Head, Labels
+
+LIMIT = 20.0  # of raw numbers
+SHARPEST = 1000.0  # concentration: a standard deviation of 1.8 degrees
+FLOOR_KM, FLOOR_S = 0.1, 0.02
+LOWEST = 3.0  # standard deviations that a distance's middle may lie below zero
+REACH = 3.0  # standard deviations that nodes of a posterior reach
+LEAST_KM = 0.05  # distance below which the density over the plane grows no more
+UNIT = math.log(math.e - 1)  # softplus of it is one
+
+
+class Beforehand(NamedTuple):
+    """What is known before a record is read: means and standard deviations of the catalogue, and speeds."""
+
+    distance_km: tuple[float, float]
+    depth_km: tuple[float, float]
+    origin_s: tuple[float, float]
+    vp_km_s: float = 6.0
+    vp_vs: float = 1.73
+
+
+class Said(NamedTuple):
+    """What a record says: normals of distance, and of depth and travel time given it; directions; the P pick."""
+
+    distance: Float[Array, " 2"]
+    travel: Float[Array, " 3"]
+    depth: Float[Array, " 3"]
+    pairs: Float[Array, "direction 2"]
+    log_share: Float[Array, " direction"]
+    p_s: Float[Array, ""]
+    timed: Float[Array, ""]
+
+
+def numbers(directions: int = 1, depth: bool = True) -> tuple[int, int]:
+    """How many raw numbers are of distance, travel time and depth, and how many of directions."""
+    return (8 if depth else 4), 3 * directions - 1
+
+
+def station(
+    before: Beforehand, directions: int = 1, depth: bool = True, nodes: tuple[int, int] = (6, 8)
+) -> Callable[[Float[Array, " 3"]], Head]:
+    """The head of a record at a place, [east, north, depth] in km.
+
+    The log-likelihood is that of the label's distance, direction, depth and travel time, as a density over the plane;
+    of what is known of them.
+
+    Args:
+        before: what is known without the record.
+        directions: von Mises distributions that are mixed.
+        depth: whether the record tells of depth.
+        nodes: distances, and azimuths of each direction, that the posterior is made of.
+    """
+    far, towards = numbers(directions, depth)
+
+    def read(raw: Float[Array, " raw"]) -> Said:
+        return _read(raw, before, far, directions)
+
+    def at(station_km: Float[Array, " 3"]) -> Head:
+        def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
+            return {"hypocentre": HypocentreMixture(hypocentres(_polar(read(raw), before, nodes), station_km))}
+
+        def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
+            if "hypocentre" not in labels:
+                return jnp.zeros((), raw.dtype)
+            value, mask = labels["hypocentre"]
+            return _log_density(read(raw), jnp.where(mask, value, 0.0), mask, station_km)
+
+        return Head(far + towards + 4, distribution, log_likelihood)
+
+    return at
+
+
+def _read(raw: Float[Array, " raw"], before: Beforehand, far: int, directions: int) -> Said:
+    p_s, wait_s, timed, both = raw[-4:]
+    said = LIMIT * jnp.tanh(raw[:far] / LIMIT)
+    said = said if far == 8 else jnp.concatenate([said, jnp.zeros(4)])
+    told = both > 0.5
+    slant_km = wait_s * before.vp_km_s / (before.vp_vs - 1)
+    flat_km = jnp.sqrt(jnp.maximum(slant_km**2 - before.depth_km[0] ** 2, (slant_km / 3) ** 2) + 1e-6)
+    centre_km = jnp.where(told, flat_km, before.distance_km[0])
+    scale_km = jnp.where(told, 0.25 * slant_km + 1.0, before.distance_km[1])
+    usual_s = math.hypot(before.distance_km[0], before.depth_km[0]) / before.vp_km_s
+    centre_s = jnp.where(told, wait_s / (before.vp_vs - 1), usual_s)
+    scale_s = jnp.where(told, 0.1 * centre_s + 0.1, before.distance_km[1] / before.vp_km_s)
+    depth_sd_km = before.depth_km[1]
+    sd_km = _width(said[1], scale_km) + FLOOR_KM
+    middle_km = jnp.maximum(centre_km + scale_km * said[0], -LOWEST * sd_km)
+    travel = [centre_s + scale_s * said[2], _width(said[3], scale_s) + FLOOR_S, scale_s * said[4]]
+    depth = [before.depth_km[0] + depth_sd_km * said[5], _width(said[6], depth_sd_km) + FLOOR_KM]
+    pairs = raw[far : far + 2 * directions].reshape(directions, 2)
+    shares = jnp.append(raw[far + 2 * directions : -4], 0.0)
+    return Said(
+        jnp.stack([middle_km, sd_km]),
+        jnp.stack(travel),
+        jnp.stack([*depth, depth_sd_km * said[7]]),
+        _bounded(pairs),
+        jax.nn.log_softmax(shares),
+        p_s,
+        timed,
+    )
+
+
+def _width(raw: Float[Array, ""], scale: Float[Array, ""] | float) -> Float[Array, ""]:
+    return scale * jax.nn.softplus(raw + UNIT)
+
+
+def _bounded(pairs: Float[Array, "direction 2"]) -> Float[Array, "direction 2"]:
+    size = jnp.sqrt((pairs**2).sum(-1, keepdims=True) + 1e-12)
+    return pairs / size * SHARPEST * jnp.tanh(size / SHARPEST)
+
+
+def _log_density(
+    said: Said, value: Float[Array, " 4"], mask: Array, station_km: Float[Array, " 3"]
+) -> Float[Array, ""]:
+    """Of the known ones of distance and direction, depth and travel time; distance is at its middle where unknown."""
+    placed = mask[:2].all()
+    distance_km, azimuth_rad = distance_and_azimuth(station_km, value)
+    middle_km, sd_km = said.distance
+    distance_km = jnp.where(placed, distance_km, middle_km)
+    away = (distance_km - middle_km) / sd_km
+    plane = _log_normal(away, sd_km) - log_ndtr(middle_km / sd_km) - jnp.log(jnp.maximum(distance_km, LEAST_KM))
+    towards = jnp.stack([jnp.cos(azimuth_rad), jnp.sin(azimuth_rad)])
+    concentration = jnp.sqrt((said.pairs**2).sum(-1) + 1e-12)
+    of_each = said.pairs @ towards - concentration - jnp.log(i0e(concentration)) - math.log(2 * math.pi)
+    plane += logsumexp(said.log_share + of_each)
+    depth = _given(value[2], said.depth, away)
+    travel = _given(said.p_s - value[3], said.travel, away)
+    timed = mask[3] & (said.timed > 0.5)
+    return jnp.where(placed, plane, 0.0) + jnp.where(mask[2], depth, 0.0) + jnp.where(timed, travel, 0.0)
+
+
+def _given(value: Array, normal: Float[Array, " 3"], away: Array) -> Float[Array, ""]:
+    middle, sd, slope = normal
+    return _log_normal((value - middle - slope * away) / sd, sd)
+
+
+def _log_normal(white: Array, sd: Array) -> Float[Array, ""]:
+    return -0.5 * white**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi)
+
+
+def _polar(said: Said, before: Beforehand, nodes: tuple[int, int]) -> Polar:
+    """Distances and azimuths in equal steps, each with half a step as its standard deviation."""
+    middle_km, sd_km = said.distance
+    nearest_km = jnp.maximum(middle_km - REACH * sd_km, 0.0)
+    farthest_km = jnp.maximum(middle_km, 0.0) + REACH * sd_km
+    step_km = (farthest_km - nearest_km) / nodes[0]
+    distance_km = nearest_km + step_km * (jnp.arange(nodes[0]) + 0.5)
+    own_km = jnp.sqrt(sd_km**2 - step_km**2 / 4)  # the steps' own widths make up the rest
+    of_distance = -0.5 * ((distance_km - middle_km) / own_km) ** 2
+    azimuth_rad, azimuth_sd_rad, of_azimuth = jax.vmap(lambda pair: _around(pair, nodes[1]))(said.pairs)
+    of_azimuth = (said.log_share[:, None] + of_azimuth).ravel()
+    away = (distance_km - middle_km) / sd_km
+    timed = said.timed > 0.5
+    travel_s, travel_sd_s, slope_s = said.travel
+    flat = jnp.ones_like(away)
+    return Polar(
+        of_distance[:, None] + of_azimuth,
+        distance_km,
+        flat * step_km / 2,
+        azimuth_rad.ravel(),
+        azimuth_sd_rad.ravel(),
+        said.depth[0] + said.depth[2] * away,
+        flat * said.depth[1],
+        jnp.where(timed, said.p_s - travel_s - slope_s * away, before.origin_s[0]),
+        flat * jnp.where(timed, travel_sd_s, before.origin_s[1]),
+    )
+
+
+def _around(pair: Float[Array, " 2"], number: int) -> tuple[Array, Array, Array]:
+    """Azimuths about a von Mises distribution's middle, their standard deviations and log-weights."""
+    concentration = jnp.sqrt((pair**2).sum() + 1e-12)
+    reach = jnp.minimum(REACH / jnp.sqrt(concentration), jnp.pi)
+    step = 2 * reach / number
+    away = step * (jnp.arange(number) + 0.5) - reach
+    own = concentration / (1 - concentration * step**2 / 4)
+    middle = jnp.arctan2(pair[1], pair[0])
+    weight = jax.nn.log_softmax(own * (jnp.cos(away) - 1))
+    return middle + away, jnp.full(number, step / 2), weight

@@ -1,0 +1,218 @@
+"""Heads of volumes: log-weights of voxels to probability over hypocentres, and the likelihood of a label."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture, heaviest
+from jaxloc.types import COORDINATES, Head, Labels
+
+SIZE = len(COORDINATES)
+SMOOTHING = 0.5  # standard deviation of a voxel's Gaussian, in cells
+MAX_VOXELS = 4096
+
+
+class Grid(NamedTuple):
+    """Voxel centres and widths along east, north and depth, in km."""
+
+    centre_km: tuple[Float[np.ndarray, " cell"], ...]
+    width_km: tuple[Float[np.ndarray, " cell"], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers of voxels."""
+        return tuple(len(axis) for axis in self.centre_km)
+
+
+def volume(
+    grid_east_km: Float[np.ndarray, " edge"],
+    grid_north_km: Float[np.ndarray, " edge"],
+    grid_depth_km: Float[np.ndarray, " edge"],
+    origin_mean_s: float,
+    origin_sd_s: float,
+    label_sigma_km: tuple[float, float, float] | None = None,
+    elsewhere: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = None,
+    max_voxels: int = MAX_VOXELS,
+) -> Head:
+    """A softmax over all voxels of a grid of cell edges, from raw log-weights [east, north, depth].
+
+    A voxel is a Gaussian at its centre with a standard deviation of half a cell along each axis: equal
+    weights then make a density flat within 5 %, which a uniform cell's cell / sqrt(12) does not; it adds a
+    quarter of the squared cell to the variance. Origin time is independent, from the training
+    catalogue's `origin_mean_s` and `origin_sd_s`.
+
+    The likelihood of a label is the density of the whole mixture, so the width is learnt. With
+    `label_sigma_km` it is minus the cross-entropy to a Gaussian of these widths (east, north, depth) about the
+    label (normalised over the voxels), as a density (less log voxel volumes), for labels of known error.
+    `elsewhere` adds a null class of log-weight zero, with given mean and standard deviation
+    (east, north, depth in km): events outside the grid.
+
+    The distribution holds the `max_voxels` heaviest voxels; the rest are one Gaussian with their
+    mass, mean and covariance.
+
+    Raises:
+        ValueError: where edges are not finite and rising, or a width is not positive.
+    """
+    grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
+    _origin(origin_mean_s, origin_sd_s)
+    if label_sigma_km is not None and not (
+        np.shape(label_sigma_km) == (3,) and all(0 < sigma < math.inf for sigma in label_sigma_km)
+    ):
+        raise ValueError(
+            f"label_sigma_km must be None (the exact density) or three positive widths, got {label_sigma_km}"
+        )
+    if max_voxels < 1:
+        raise ValueError(f"max_voxels must be 1 or more, got {max_voxels}")
+    outside = None if elsewhere is None else (_three("mean", elsewhere[0]), _three("sd", elsewhere[1]))
+
+    def log_weights(raw: Array) -> tuple[Array, Array]:
+        """Log-weights of the voxels and of the null class, normalised together."""
+        null = jnp.full((), -jnp.inf if outside is None else 0.0, raw.dtype)
+        total = logsumexp(raw)
+        total = total if outside is None else jnp.logaddexp(total, null)
+        return raw - total, null - total
+
+    def distribution(raw: Float[Array, "east north depth"]) -> dict[str, dist.Distribution]:
+        weight, null = log_weights(raw)
+        parts = _heaviest(weight, grid, max_voxels)
+        if outside is not None:
+            parts = _append(parts, null, jnp.asarray(outside[0]), jnp.diag(outside[1]))
+        return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
+
+    def log_likelihood(raw: Float[Array, "east north depth"], labels: Labels) -> Float[Array, ""]:
+        if "hypocentre" not in labels:
+            return jnp.zeros((), raw.dtype)
+        value, mask = labels["hypocentre"]
+        weight, null = log_weights(raw)
+        if label_sigma_km is not None:
+            space = _cross_entropy(weight, grid, value[:3], mask[:3], label_sigma_km)
+        else:
+            space = _voxel_density(weight, grid, value[:3], mask[:3])
+        if outside is not None:
+            space = jnp.logaddexp(space, null + _known_normal(value[:3], *outside, mask[:3]).sum())
+        origin = _known_normal(value[3], origin_mean_s, origin_sd_s, mask[3])
+        return jnp.where(mask[:3].any(), space, 0.0) + origin
+
+    return Head(grid.shape, distribution, log_likelihood)
+
+
+def published_volume(
+    grid_east_km: Float[np.ndarray, " edge"],
+    grid_north_km: Float[np.ndarray, " edge"],
+    grid_depth_km: Float[np.ndarray, " edge"],
+    origin_mean_s: float,
+    origin_sd_s: float,
+    sigma_km: tuple[float, float, float] = (20.0, 20.0, 2.4),
+) -> Head:
+    """The head of Zhang and others (2020): an independent sigmoid a voxel, for comparison.
+
+    `log_likelihood` is minus the mean binary cross-entropy to an unnormalised Gaussian of the imposed
+    `sigma_km` about the label (peak 1), zero unless east, north and depth are known: a training
+    score, not a probability of the label. The distribution takes sigmoids, divided by their sum, as
+    the weights of voxels; its width is the one imposed. Arguments and errors else as for `volume`.
+    """
+    grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
+    _origin(origin_mean_s, origin_sd_s)
+    sigma = np.asarray(sigma_km, float)
+    if sigma.shape != (3,) or not (np.isfinite(sigma) & (sigma > 0)).all():
+        raise ValueError(f"sigma_km must be three positive numbers, got {sigma_km}")
+
+    def distribution(raw: Float[Array, "east north depth"]) -> dict[str, dist.Distribution]:
+        weight = jax.nn.log_sigmoid(raw)
+        parts = _heaviest(weight - logsumexp(weight), grid, MAX_VOXELS)
+        return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
+
+    def log_likelihood(raw: Float[Array, "east north depth"], labels: Labels) -> Float[Array, ""]:
+        if "hypocentre" not in labels:
+            return jnp.zeros((), raw.dtype)
+        value, mask = labels["hypocentre"]
+        exponent = [-0.5 * ((c - value[i]) / sigma[i]) ** 2 for i, c in enumerate(grid.centre_km)]
+        wanted = jnp.exp(_outer_sum(exponent))
+        score = wanted * jax.nn.log_sigmoid(raw) + (1 - wanted) * jax.nn.log_sigmoid(-raw)
+        return jnp.where(mask[:3].all(), score.mean(), 0.0)
+
+    return Head(grid.shape, distribution, log_likelihood)
+
+
+def _three(name: str, values: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"]:
+    array = np.asarray(values, np.float32)
+    if array.shape != (3,) or not np.isfinite(array).all() or (name == "sd" and not (array > 0).all()):
+        raise ValueError(
+            f"elsewhere must be a mean and a positive sd of east, north and depth in km; got {name} {values}"
+        )
+    return array
+
+
+def _origin(mean_s: float, sd_s: float) -> None:
+    if not (math.isfinite(mean_s) and math.isfinite(sd_s) and sd_s > 0):
+        raise ValueError(f"origin_mean_s must be finite and origin_sd_s positive, got {mean_s} and {sd_s}")
+
+
+def _grid(east_km: np.ndarray, north_km: np.ndarray, depth_km: np.ndarray) -> Grid:
+    edges = [np.asarray(axis, np.float32) for axis in (east_km, north_km, depth_km)]
+    for name, axis in zip(("east", "north", "depth"), edges, strict=True):
+        if axis.ndim != 1 or len(axis) < 2 or not np.isfinite(axis).all() or not (np.diff(axis) > 0).all():
+            raise ValueError(f"grid_{name}_km must be two or more finite, rising cell edges, got {axis}")
+    return Grid(tuple((a[1:] + a[:-1]) / 2 for a in edges), tuple(np.diff(a) for a in edges))
+
+
+def _outer_sum(axes: list[Array]) -> Float[Array, "east north depth"]:
+    return axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :]
+
+
+def _known_normal(value: Array, mean: ArrayLike, sd: ArrayLike, mask: Bool[Array, "*"]) -> Array:
+    """Log-density of independent normals, zero where the value is unknown."""
+    white = (jnp.where(mask, value, mean) - mean) / sd
+    return jnp.where(mask, -0.5 * white**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi), 0.0)
+
+
+def _voxel_density(weight: Array, grid: Grid, value: Array, mask: Array) -> Float[Array, ""]:
+    axes = [
+        _known_normal(value[i], centre, SMOOTHING * width, mask[i])
+        for i, (centre, width) in enumerate(zip(*grid, strict=True))
+    ]
+    return logsumexp(weight + _outer_sum(axes))
+
+
+def _cross_entropy(
+    weight: Array, grid: Grid, value: Array, mask: Array, sigma_km: tuple[float, float, float]
+) -> Float[Array, ""]:
+    """Expected log-density of the known coordinates under the smoothed label, voxels as uniform cells.
+
+    Along unknown axes the voxels' weights are added up first: the label says nothing there.
+    """
+    for i in range(3):
+        total = jnp.broadcast_to(logsumexp(weight, i, keepdims=True), weight.shape)
+        weight = jnp.where(mask[i], weight, total)
+    label, size = [], []
+    for i, (centre, width) in enumerate(zip(*grid, strict=True)):
+        smoothed = jax.nn.log_softmax(_known_normal(value[i], centre, sigma_km[i], mask[i]) + jnp.log(width))
+        label.append(smoothed)
+        size.append(jnp.where(mask[i], jnp.log(width), 0.0))
+    return (jnp.exp(_outer_sum(label)) * (weight - _outer_sum(size))).sum()
+
+
+def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: int) -> Components:
+    """The heaviest voxels, and the others as one Gaussian with their mass, mean and covariance."""
+    centres = np.stack(np.meshgrid(*grid.centre_km, indexing="ij"), -1).reshape(-1, 3)
+    sds = np.stack(np.meshgrid(*grid.width_km, indexing="ij"), -1).reshape(-1, 3) * SMOOTHING
+    kernels = jnp.asarray(sds)[:, None] * jnp.eye(3)
+    return heaviest(Components(log_weight.ravel(), jnp.asarray(centres), kernels), number)
+
+
+def _append(parts: Components, log_weight: Array, mean: Array, scale_tril: Array) -> Components:
+    one = Components(log_weight, mean, scale_tril)
+    return Components(*(jnp.concatenate([many, new[None]]) for many, new in zip(parts, one, strict=True)))
+
+
+def _with_origin(parts: Components, mean_s: float, sd_s: float) -> HypocentreMixture:
+    number = parts.log_weight.shape[0]
+    mean = jnp.concatenate([parts.mean, jnp.full((number, 1), mean_s, parts.mean.dtype)], -1)
+    scale_tril = jnp.zeros((number, SIZE, SIZE), mean.dtype).at[:, :3, :3].set(parts.scale_tril)
+    return gaussian_mixture(parts.log_weight, mean, scale_tril.at[:, 3, 3].set(sd_s))

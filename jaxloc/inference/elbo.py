@@ -1,0 +1,154 @@
+"""The evidence lower bound of any family of distributions over all weights, by NumPyro.
+
+The divergence may count for less at first (`warm_up`): a posterior that starts wide is then drawn to the data before it
+is drawn to the prior. The prior's width may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound
+over it stands for the evidence. Arrays under "physics" keep theirs, which is that of physics.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PRNGKeyArray
+from numpyro import handlers
+from numpyro.distributions import constraints
+from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
+from numpyro.infer.svi import SVIState
+from numpyro.optim import optax_to_numpyro
+
+from jaxloc.inference.microbatching import size_of, total_log_likelihood
+from jaxloc.types import Batch, Info, Method, Params, Target, Variation, Weights
+
+SITE = "displacement"
+MIDDLE, SPREAD = f"{SITE}_loc", f"{SITE}_scale"
+ESTIMATORS = ("plain", "flipout", "local")
+LOG_WIDTH = "log_prior_width"
+
+
+class Family(NamedTuple):
+    """Distributions of all weights (in units of their prior), by parameters with their first values and constraints."""
+
+    parameters: dict[str, tuple[Array, constraints.Constraint]]
+    distribution: Callable[[dict[str, Array]], dist.Distribution]
+
+
+def variational(
+    target: Target,
+    optimizer: optax.GradientTransformation,
+    family: Family,
+    temperature: float = 1.0,
+    warm_up: int = 0,
+    learn_prior: bool = False,
+    estimator: str = "plain",
+) -> Method:
+    """Variational inference with any family of distributions.
+
+    The likelihood of a batch counts for all `num_data` events, the divergence from the prior once. Losses are divided
+    by `num_data`: nats an event. They tell the whole divergence, also while it counts for less, so that those of
+    different steps can be compared. Estimators other than `plain` are for families of independent normals, which have
+    `SPREAD` among their parameters.
+
+    Raises:
+        ValueError: where the number of steps of the warm-up is negative.
+    """
+    if warm_up < 0:
+        raise ValueError(f"warm_up must be a number of steps, at least 0, got {warm_up}")
+    centre, unravel = ravel_pytree(target.prior_mean)
+    scale, _ = ravel_pytree(target.prior_scale)
+    array_of, learnt = _arrays(target.prior_mean)
+
+    def weights_of(z: Array) -> Weights:
+        return Weights(unravel(centre + scale * z))
+
+    def varied(z: Array) -> Weights:
+        if estimator == "plain":
+            return weights_of(z)
+        fitted, key = parameters(), cast(PRNGKeyArray, numpyro.prng_key())
+        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * fitted[SPREAD])
+        return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
+
+    def parameters() -> Any:
+        return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
+
+    def width(log_width: Array | None) -> Array | float:
+        """Of the prior of displacements: one, or what was learnt."""
+        return 1.0 if log_width is None else jnp.exp(learnt * log_width)[array_of]
+
+    def model(batch: Batch | None, weight: Array | float = temperature) -> None:
+        log_width: Any = numpyro.param(LOG_WIDTH, jnp.zeros(learnt.size)) if learn_prior else None
+        with handlers.scale(scale=weight):
+            z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
+        if batch is None:  # the guide asks only for the site
+            return
+        # No plate: it refuses a batch that goes through few events more than once.
+        with handlers.scale(scale=target.num_data / size_of(batch)):
+            numpyro.factor("log_likelihood", total_log_likelihood(target, varied(z), batch))
+
+    def guide(batch: Batch | None, weight: Array | float = temperature) -> None:
+        with handlers.scale(scale=weight):
+            numpyro.sample(SITE, family.distribution(parameters()))
+
+    per_event = 1 / target.num_data
+    svi = SVI(
+        handlers.scale(model, per_event),
+        handlers.scale(guide, per_event),
+        optax_to_numpyro(optimizer),
+        TraceMeanField_ELBO(),
+    )
+    # NumPyro keeps the transforms of parameters on the object: set up once, by shapes, so that nothing is computed.
+    jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
+
+    def init(key: PRNGKeyArray, params: Params) -> SVIState:
+        start = svi.optim.get_params(svi.init(key, None).optim_state)
+        start[MIDDLE] = (ravel_pytree(params)[0] - centre) / scale
+        return SVIState(svi.optim.init(start), None, None)
+
+    def divergence(state: SVIState) -> Array:
+        params = svi.get_params(state)
+        fitted, prior = family.distribution(params), width(params.get(LOG_WIDTH))
+        squares = (fitted.variance + fitted.mean**2) / prior**2
+        in_prior = (0.5 * squares + 0.5 * math.log(2 * math.pi) + jnp.log(prior)).sum()
+        return (in_prior - fitted.entropy()) / target.num_data
+
+    def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
+        step = state.optim_state[0]
+        weight = temperature * jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else temperature
+        kl = divergence(state)
+        new, loss = svi.update(state._replace(rng_key=key), batch, weight)
+        negative = loss - weight * kl
+        return new._replace(rng_key=None), Info(negative + temperature * kl, negative, temperature * kl)
+
+    def sample(key: PRNGKeyArray, state: SVIState, n: int) -> Weights:
+        draws = Predictive(guide, params=svi.get_params(state), num_samples=n, parallel=True)(key, None)
+        return jax.vmap(weights_of)(draws[SITE])
+
+    return Method(init, update, sample)
+
+
+def learnt_prior_scale(target: Target, state: SVIState) -> Params:
+    """Standard deviations of the prior as they were learnt, a tree like the parameters.
+
+    Raises:
+        ValueError: where the state's prior was not learnt.
+    """
+    params = state.optim_state[1][0]
+    if LOG_WIDTH not in params:
+        raise ValueError("this posterior has its prior as given; set learn_prior=true to fit its width")
+    leaves, tree = jax.tree.flatten(target.prior_scale)
+    factors = jnp.exp(_arrays(target.prior_mean)[1] * params[LOG_WIDTH])
+    return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
+
+
+def _arrays(params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Which array each weight belongs to, [weight], and whether an array's prior may be learnt, [array]."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    array_of = np.repeat(np.arange(len(leaves)), [leaf.size for _, leaf in leaves])
+    free = ["physics" not in [getattr(part, "key", None) for part in path] for path, _ in leaves]
+    return array_of, np.array(free, np.float32)

@@ -1,0 +1,172 @@
+"""Laplace's approximation: a normal distribution by the curvature at the mode.
+
+Curvature is full or diagonal. Kronecker-factored curvature, which lies between, is left out: laplax, which knows Flax,
+has full, diagonal and Lanczos curvature; kfac-jax wants losses and layers registered in the model's own code.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jaxloc.inference.point import PointState, point
+from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+
+MAX_FULL = 2000  # weights whose full curvature is taken: a Hessian costs that many gradients
+WIDTHS = np.exp(np.linspace(-5, 5, 501)).astype(np.float32)  # of the prior that are compared, two per cent apart
+FLAT = 1e-3  # curvature, in that of the prior, of a direction of which the data say nothing
+
+
+class LaplaceState(NamedTuple):
+    """The point estimate, and the curvature of the negative log-likelihood there, in units of the prior."""
+
+    point: PointState
+    step: Int[Array, ""]
+    curvature: Float[Array, "weight ..."]
+
+
+def laplace(
+    target: Target,
+    optimizer: optax.GradientTransformation,
+    *,
+    start: int,
+    diagonal: bool = False,
+    learn_prior: bool = False,
+) -> Method:
+    """Laplace's approximation (MacKay 1992): weights learn until step `start`; later steps take the curvature there.
+
+    The curvature is the Hessian over all events, averaged over the batches of the later steps. Directions in which it
+    is negative, away from a mode, count as flat: there the prior stays. Full curvature is for small networks and for
+    `subspace` (a last layer); the diagonal is estimated with one random direction a step (Hutchinson 1990).
+
+    Args:
+        target: likelihood and prior.
+        optimizer: an optax optimiser.
+        start: step from which weights stay and curvature is taken.
+        diagonal: no correlations, for networks of any size.
+        learn_prior: whether the prior's width is that of the highest evidence (`best_width`); the posterior's middle
+            moves with it.
+
+    Raises:
+        ValueError: where full curvature is asked of more than `MAX_FULL` weights, or physical parameters would have
+            their prior learnt.
+    """
+    learner = point(target, optimizer)
+    centre, unravel = ravel_pytree(target.prior_mean)
+    scale, _ = ravel_pytree(target.prior_scale)
+    if not diagonal and centre.size > MAX_FULL:
+        raise ValueError(
+            f"full curvature of {centre.size:,} weights, at most {MAX_FULL:,} are possible; use diagonal=true, "
+            "or full curvature of a subspace"
+        )
+
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(target.prior_mean)]
+    if learn_prior and any("physics" in path for path in paths):
+        raise ValueError(
+            "learn_prior would change the prior of physical parameters as well; choose other weights by "
+            "posterior.subspace"
+        )
+
+    def negative(z: Array, batch: Batch) -> Array:
+        return -target.log_likelihood(Weights(unravel(centre + scale * z)), batch).mean() * target.num_data
+
+    def curvature(key: PRNGKeyArray, z: Array, batch: Batch) -> Array:
+        if not diagonal:
+            return jax.hessian(negative)(z, batch)
+        along = jax.random.rademacher(key, z.shape, z.dtype)
+        return along * jax.jvp(jax.grad(lambda z: negative(z, batch)), (z,), (along,))[1]
+
+    def init(key: PRNGKeyArray, params: Params) -> LaplaceState:
+        shape = centre.shape if diagonal else (centre.size, centre.size)
+        return LaplaceState(learner.init(key, params), jnp.zeros((), jnp.int32), jnp.zeros(shape))
+
+    def learn(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+        learnt, info = learner.update(key, state.point, batch)
+        return state._replace(point=learnt), info
+
+    def look(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+        z = (ravel_pytree(state.point.params)[0] - centre) / scale
+        share = 1 / (state.step - start + 1)
+        found = state.curvature + share * (curvature(key, z, batch) - state.curvature)
+        loss = negative(z, batch) / target.num_data
+        prior = -target.log_prior(state.point.params) / target.num_data
+        return state._replace(curvature=found), Info(loss + prior, loss, prior)
+
+    def update(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+        new, info = jax.lax.cond(state.step < start, learn, look, key, state, batch)
+        return new._replace(step=state.step + 1), info
+
+    def sample(key: PRNGKeyArray, state: LaplaceState, n: int) -> Weights:
+        near = _nearby(target, state)
+        width = best_width(target, state) if learn_prior else 1.0
+        noise = jax.random.normal(key, (n, centre.size))
+        along = near.middle(width) + noise / jnp.sqrt(1 / width**2 + near.curvature)
+        z = along if near.directions is None else along @ near.directions.T
+        mode = (ravel_pytree(state.point.params)[0] - centre) / scale
+        z = jnp.where(state.step > start, z, mode)  # nothing is known of the curvature before
+        return Weights(jax.vmap(unravel)(centre + scale * z))
+
+    return Method(init, update, sample)
+
+
+class Nearby(NamedTuple):
+    """The log-likelihood near the mode: a parabola along each of some directions, in units of the prior.
+
+    Without `directions` they are the weights themselves.
+    """
+
+    mode: Float[Array, " direction"]
+    curvature: Float[Array, " direction"]
+    directions: Float[Array, "weight direction"] | None
+
+    def middle(self, width: Float[Array, ""] | float) -> Float[Array, " direction"]:
+        """The mode under a prior of another width; along flat directions it stays."""
+        # At the mode the likelihood pulls as hard as the prior of width one: that is where its parabola has its top.
+        moved = self.mode * (1 + self.curvature) / (1 / width**2 + self.curvature)
+        return jnp.where(self.curvature > FLAT, moved, self.mode)
+
+    def gain(self, width: Float[Array, ""]) -> Float[Array, ""]:
+        """The log-evidence of a prior of this width, above that of width one."""
+        pull = self.mode * (1 + self.curvature)
+
+        def evidence(width: Array | float) -> Array:
+            return 0.5 * (pull**2 / (1 / width**2 + self.curvature) - jnp.log1p(width**2 * self.curvature))
+
+        return jnp.where(self.curvature > FLAT, evidence(width) - evidence(1.0), 0.0).sum()
+
+
+def best_width(target: Target, state: LaplaceState) -> Float[Array, ""]:
+    """The factor on the prior's width with which the evidence is highest (MacKay 1992), one for all weights.
+
+    Near the mode the log-likelihood is taken for the parabola by its curvature there, for which the evidence of every
+    width is known: the weights are not fitted anew. Exact where the likelihood is normal in the weights.
+    """
+    widths = jnp.asarray(WIDTHS)
+    return widths[jnp.argmax(jax.lax.map(_nearby(target, state).gain, widths))]
+
+
+def log_evidence(
+    target: Target, state: LaplaceState, log_likelihood: Float[Array, ""], width: float = 1.0
+) -> Float[Array, ""]:
+    """Laplace's estimate of the log marginal likelihood, from the log-likelihood of all events at the mode.
+
+    With it, prior scales can be compared (MacKay 1992, equation 2.5); `width` multiplies that of the target.
+    """
+    near = _nearby(target, state)
+    flat, _ = ravel_pytree(target.prior_scale)
+    occam = -0.5 * jnp.log1p(near.curvature).sum() + jnp.log(flat).sum() + 0.5 * flat.size * math.log(2 * math.pi)
+    return log_likelihood + target.log_prior(state.point.params) + occam + near.gain(jnp.asarray(width))
+
+
+def _nearby(target: Target, state: LaplaceState) -> Nearby:
+    centre, scale = (ravel_pytree(tree)[0] for tree in (target.prior_mean, target.prior_scale))
+    z = (ravel_pytree(state.point.params)[0] - centre) / scale
+    if state.curvature.ndim == 1:
+        return Nearby(z, jnp.maximum(state.curvature, 0), None)
+    values, directions = jnp.linalg.eigh((state.curvature + state.curvature.T) / 2)
+    return Nearby(z @ directions, jnp.maximum(values, 0), directions)

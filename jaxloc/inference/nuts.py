@@ -1,0 +1,106 @@
+"""The No-U-Turn sampler by NumPyro: exact where it is affordable, on small networks or inside `subspace`."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from numpyro.infer.hmc import hmc
+
+from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
+from jaxloc.inference.whitening import displacement
+from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+
+MAX_WEIGHTS = 20_000  # of networks whose chains mix within the gradients that training can spend
+
+
+class NutsState(NamedTuple):
+    """The chain as NumPyro keeps it, without its keys (`HMCState`), and the draws that were kept."""
+
+    chain: Any
+    step: Int[Array, ""]
+    kept: Kept
+
+
+def nuts(
+    target: Target,
+    *,
+    start: int,
+    keep: int = 100,
+    every: int = 1,
+    max_tree_depth: int = 10,
+    step_size: float = 0.1,
+    temperature: float = 1.0,
+) -> Method:
+    """The No-U-Turn sampler (Hoffman and Gelman 2014): each update is one transition of the chain, on all events.
+
+    Widths of the weights and the step adapt up to step `start`; draws are kept after it. A transition takes up to
+    two to the power of `max_tree_depth` gradients.
+
+    Args:
+        target: likelihood and prior.
+        start: steps of adaptation.
+        keep: draws that are kept, the last ones. Before the first, draws are the chain's current point.
+        every: steps from one draw that is kept to the next.
+        max_tree_depth: doublings of a trajectory.
+        step_size: of the integrator, before it adapts, in standard deviations of the prior.
+        temperature: of the posterior; the likelihood weighs one over it. One is Bayes' rule.
+
+    Raises:
+        ValueError: where there are more than `MAX_WEIGHTS` weights, or a batch does not hold all training events.
+    """
+    units = displacement(target, temperature)
+    if units.size > MAX_WEIGHTS:
+        raise ValueError(
+            f"NUTS over {units.size:,} weights, at most {MAX_WEIGHTS:,} are sampled so; choose some of them by "
+            "posterior.subspace, or use sghmc"
+        )
+    if start < 0 or every < 1:
+        raise ValueError(f"start must be at least 0 and every at least 1, got {start} and {every}")
+    begin, transition = hmc(potential_fn_gen=lambda batch: lambda z: units.potential(z, batch))
+
+    def chain_at(z: Float[Array, " weight"]) -> Any:
+        settings = {"step_size": step_size, "max_tree_depth": max_tree_depth, "trajectory_length": None}
+        return _keyless(begin(z, start, **settings, model_args=(None,), rng_key=jax.random.key(0)))
+
+    # NumPyro keeps the length of the adaptation with the functions: set up once, by shapes; nothing is computed.
+    jax.eval_shape(chain_at, jax.ShapeDtypeStruct((units.size,), jnp.zeros(()).dtype))
+
+    def init(key: PRNGKeyArray, params: Params) -> NutsState:
+        zero = jnp.zeros((), jnp.int32)
+        return NutsState(chain_at(units.of_params(params)), zero, nothing(keep, units.size))
+
+    def update(key: PRNGKeyArray, state: NutsState, batch: Batch) -> tuple[NutsState, Info]:
+        _check_is_whole(batch, target.num_data)
+        # Of this batch: augmentation may have changed its events since the last step.
+        potential, gradient = jax.value_and_grad(units.potential)(state.chain.z, batch)
+        chain = state.chain._replace(potential_energy=potential, z_grad=gradient, rng_key=key)
+        chain = _keyless(transition(chain, (batch,), {}))
+        due = (state.step >= start) & ((state.step - start) % every == 0)
+        new = NutsState(chain, state.step + 1, keep_if(due, chain.z, state.kept))
+        return new, _info(target, temperature, units.to_params(chain.z), chain.potential_energy)
+
+    def sample(key: PRNGKeyArray, state: NutsState, n: int) -> Weights:
+        return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.chain.z, n)))
+
+    return Method(init, update, sample)
+
+
+def _keyless(chain: Any) -> Any:
+    return chain._replace(rng_key=None, adapt_state=chain.adapt_state._replace(rng_key=None))
+
+
+def _check_is_whole(batch: Batch, num_data: int) -> None:
+    number = jax.tree.leaves(batch)[0].shape[0]
+    if number != num_data:
+        raise ValueError(
+            f"NUTS needs all {num_data} training events in every batch, got {number}; set batch_size={num_data}, "
+            "or use sghmc, which takes batches"
+        )
+
+
+def _info(target: Target, temperature: float, params: Params, potential: Float[Array, ""]) -> Info:
+    """From the potential energy, which was computed on the way."""
+    loss = potential * temperature / target.num_data
+    prior = -target.log_prior(params) * temperature / target.num_data
+    return Info(loss, loss - prior, prior)

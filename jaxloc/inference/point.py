@@ -1,0 +1,52 @@
+"""The point estimate: the mode of the posterior over weights (maximum a posteriori); and dropout around it."""
+
+from typing import NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, PRNGKeyArray
+
+from jaxloc.inference.microbatching import size_of, total_log_likelihood
+from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+
+
+class PointState(NamedTuple):
+    """Parameters and what the optimiser remembers."""
+
+    params: Params
+    optimizer: optax.OptState
+
+
+def point(target: Target, optimizer: optax.GradientTransformation) -> Method:
+    """Maximise log-likelihood plus log-prior, both divided by the number of events."""
+    return _point(target, optimizer, random=False)
+
+
+def dropout(target: Target, optimizer: optax.GradientTransformation) -> Method:
+    """Monte Carlo dropout: a network that drops features, in training and in prediction (Gal and Ghahramani 2016).
+
+    The rate is the network's own setting; a network without one has draws that are all the same.
+    """
+    return _point(target, optimizer, random=True)
+
+
+def _point(target: Target, optimizer: optax.GradientTransformation, random: bool) -> Method:
+
+    def init(key: PRNGKeyArray, params: Params) -> PointState:
+        return PointState(params, optimizer.init(params))
+
+    def loss(params: Params, key: PRNGKeyArray, batch: Batch) -> tuple[Array, Array]:
+        negative = -total_log_likelihood(target, Weights(params, key if random else None), batch) / size_of(batch)
+        return negative - target.log_prior(params) / target.num_data, negative
+
+    def update(key: PRNGKeyArray, state: PointState, batch: Batch) -> tuple[PointState, Info]:
+        (value, negative), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, key, batch)
+        change, memory = optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, change)
+        return PointState(params, memory), Info(value, negative, value - negative)
+
+    def sample(key: PRNGKeyArray, state: PointState, n: int) -> Weights:
+        params = jax.tree.map(lambda x: x[None].repeat(n, 0), state.params)
+        return Weights(params, jax.random.split(key, n) if random else None)
+
+    return Method(init, update, sample)

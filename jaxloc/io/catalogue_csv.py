@@ -1,0 +1,138 @@
+"""Located events as a plain CSV that can be read back."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from obspy import UTCDateTime
+
+from jaxloc.atomic_write import write_whole
+from jaxloc.distributions.ellipsoids import horizontal_ellipse
+from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
+
+PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+AXES = ("east", "north", "depth", "origin")
+
+
+def _row(h: Hypocentre) -> dict[str, object]:
+    ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
+    sd = np.sqrt(np.diag(h.covariance))
+    epicentre_km, depth_km, origin_s = errors_km(h)
+    row: dict[str, object] = {
+        "id": h.id,
+        "origin_time": None if h.start is None else str(UTCDateTime(h.start) + h.origin_s),
+        "latitude_deg": h.latitude_deg,
+        "longitude_deg": h.longitude_deg,
+        "depth_km": h.depth_km,
+        "magnitude": h.magnitude,
+        "magnitude_sd": h.magnitude_sd,
+        **dict(zip(("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s"), sd, strict=True)),
+        "ellipse_major_km": ellipse.semi_major_km,
+        "ellipse_minor_km": ellipse.semi_minor_km,
+        "ellipse_azimuth_deg": ellipse.azimuth_deg,
+        "confidence_level": h.level,
+        "ellipse_drawn_at": h.drawn_at and h.drawn_at[0],
+        "ellipsoid_drawn_at": h.drawn_at and h.drawn_at[1],
+        "alarm": h.alarm,
+        "gap_deg": h.gap_deg,
+        "stations": h.num_stations,
+        "epistemic_share": h.epistemic_share,
+        "start": h.start,
+        "origin_s": h.origin_s,
+        **{f"truth_{name}": getattr(h.truth, name, None) for name in Truth._fields},
+        "epicentre_error_km": epicentre_km,
+        "depth_error_km": depth_km,
+        "origin_error_s": origin_s,
+    }
+    covariance = {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
+    return row | covariance | dict(h.others)
+
+
+def _columns() -> list[str]:
+    """Those that every file has."""
+    return list(_row(Hypocentre("", None, 0.0, 0.0, 0.0, 0.0, np.eye(4))))
+
+
+def _text(value: object) -> str:
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return ""
+    return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:
+    """Write one line an event: location, standard errors, ellipse, covariance, errors where truth is known.
+
+    Units are in the column names; a field that is unknown is empty. `origin_time` is empty where the start of
+    the record is unknown, `origin_s` never is. Figures of other labels are the last columns.
+
+    Raises:
+        ValueError: as `write_quakeml`.
+    """
+    check_events(hypocentres)
+    text = io.StringIO()
+    others = dict.fromkeys(name for h in hypocentres for name in h.others)
+    writer = csv.DictWriter(text, [*_columns(), *others], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _text(value) for name, value in _row(h).items()} for h in hypocentres)
+    write_whole(path, text.getvalue().encode())
+
+
+def read_csv(path: str | Path) -> list[Hypocentre]:
+    """Read what `write_csv` wrote.
+
+    Raises:
+        ValueError: where the file is missing, a column is missing or a value is no number; names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no such file of events: {path}")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = set(_columns()) - set(rows.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
+        return [_from_row(path, row) for row in rows]
+
+
+def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
+    def number(name: str) -> float | None:
+        try:
+            return float(row[name]) if row[name] else None
+        except ValueError as error:
+            raise ValueError(f"{path}: {name} of event {row['id']} is {row[name]!r}, which is no number") from error
+
+    def needed(name: str) -> float:
+        value = number(name)
+        if value is None:
+            raise ValueError(f"{path}: event {row['id']} has no {name}")
+        return value
+
+    covariance = np.zeros((4, 4))
+    for i, j in PAIRS:
+        covariance[i, j] = covariance[j, i] = needed(f"covariance_{AXES[i]}_{AXES[j]}")
+    truth = None
+    if row["truth_latitude_deg"]:
+        latitude_deg, longitude_deg, depth_km = (needed(f"truth_{name}") for name in Truth._fields[:3])
+        truth = Truth(latitude_deg, longitude_deg, depth_km, number("truth_origin_s"))
+    others = {name: needed(name) for name in set(row) - set(_columns()) if row[name]}
+    stations, drawn_at = number("stations"), (number("ellipse_drawn_at"), number("ellipsoid_drawn_at"))
+    return Hypocentre(
+        row["id"],
+        row["start"] or None,
+        needed("latitude_deg"),
+        needed("longitude_deg"),
+        needed("depth_km"),
+        needed("origin_s"),
+        covariance,
+        needed("confidence_level"),
+        number("epistemic_share"),
+        None if stations is None else int(stations),
+        number("gap_deg"),
+        number("magnitude"),
+        number("magnitude_sd"),
+        truth,
+        None if drawn_at[0] is None or drawn_at[1] is None else (drawn_at[0], drawn_at[1]),
+        row["alarm"] or None,
+        others,
+    )

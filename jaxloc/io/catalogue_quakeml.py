@@ -1,0 +1,153 @@
+"""Located events as QuakeML 1.2 with full uncertainties."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from obspy import UTCDateTime
+from obspy.core.event import (
+    Catalog,
+    Comment,
+    ConfidenceEllipsoid,
+    CreationInfo,
+    Event,
+    EventDescription,
+    Magnitude,
+    Origin,
+    OriginQuality,
+    OriginUncertainty,
+    QuantityError,
+    ResourceIdentifier,
+)
+
+from jaxloc import __version__
+from jaxloc.atomic_write import write_whole
+from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse
+from jaxloc.io.catalogue import Hypocentre, check_events, errors_km, km_per_degree
+from jaxloc.types import COORDINATES
+
+EPOCH = "1970-01-01T00:00:00Z"
+ONE_SIGMA_PERCENT = 68.27
+
+
+def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
+    """Write QuakeML 1.2, validated against its schema.
+
+    All lengths are in m, errors of latitude and longitude in degrees. Single errors are standard deviations
+    (confidence level 68.27 %); ellipse and ellipsoid are at the level of the event
+    (`jaxloc.distributions.ellipsoids`). Comments hold the covariance, the epistemic share and, where known, the
+    distance from the catalogue's location. Where the start is unknown, the origin time counts from
+    1970-01-01T00:00:00 and a comment says so.
+
+    Raises:
+        ValueError: where an id occurs twice, a value is not finite or outside its range, or the folder is missing.
+    """
+    check_events(hypocentres)
+    catalog = Catalog([_event(i, h) for i, h in enumerate(hypocentres)])
+    catalog.resource_id = ResourceIdentifier("smi:local/jaxloc/catalogue")
+    catalog.creation_info = _author()
+    text = io.BytesIO()
+    catalog.write(text, format="QUAKEML", validate=True)
+    write_whole(path, text.getvalue())
+
+
+def _author() -> CreationInfo:
+    return CreationInfo(author="jaxloc", version=__version__)
+
+
+def _event(number: int, h: Hypocentre) -> Event:
+    # The number keeps ids apart that differ only in characters which resource ids cannot hold.
+    name = f"{number}-{re.sub(r'[^A-Za-z0-9.-]', '_', h.id)}"
+    origin = _origin(name, h)
+    event = Event(
+        resource_id=ResourceIdentifier(f"smi:local/jaxloc/event/{name}"),
+        event_type="earthquake",
+        event_type_certainty="suspected",
+        event_descriptions=[EventDescription(text=h.id, type="earthquake name")],
+        origins=[origin],
+        creation_info=_author(),
+    )
+    event.preferred_origin_id = origin.resource_id
+    if h.magnitude is not None:
+        magnitude = Magnitude(
+            resource_id=ResourceIdentifier(f"smi:local/jaxloc/magnitude/{name}"),
+            mag=h.magnitude,
+            mag_errors=_error(h.magnitude_sd),
+            origin_id=origin.resource_id,
+        )
+        event.magnitudes, event.preferred_magnitude_id = [magnitude], magnitude.resource_id
+    return event
+
+
+def _error(standard_deviation: float | None) -> QuantityError:
+    if standard_deviation is None:
+        return QuantityError()
+    return QuantityError(uncertainty=float(standard_deviation), confidence_level=ONE_SIGMA_PERCENT)
+
+
+def _origin(name: str, h: Hypocentre) -> Origin:
+    east_km, north_km, depth_km, origin_s = np.sqrt(np.diag(h.covariance))
+    north_degree_km, east_degree_km = km_per_degree(h.latitude_deg)
+    return Origin(
+        resource_id=ResourceIdentifier(f"smi:local/jaxloc/origin/{name}"),
+        time=UTCDateTime(h.start or EPOCH) + h.origin_s,
+        time_errors=_error(origin_s),
+        latitude=h.latitude_deg,
+        latitude_errors=_error(north_km / north_degree_km),
+        longitude=(h.longitude_deg + 180) % 360 - 180,
+        longitude_errors=_error(east_km / east_degree_km),
+        depth=h.depth_km * 1000,
+        depth_errors=_error(depth_km * 1000),
+        depth_type="from location",
+        origin_uncertainty=_uncertainty(h),
+        quality=OriginQuality(used_station_count=h.num_stations, azimuthal_gap=h.gap_deg),
+        evaluation_mode="automatic",
+        method_id=ResourceIdentifier("smi:local/jaxloc/posterior"),
+        comments=[
+            Comment(text=text, resource_id=ResourceIdentifier(f"smi:local/jaxloc/comment/{name}/{i}"))
+            for i, text in enumerate(_comments(h))
+        ],
+        creation_info=_author(),
+    )
+
+
+def _uncertainty(h: Hypocentre) -> OriginUncertainty:
+    of_ellipse, of_ellipsoid = h.drawn_at or (h.level, h.level)
+    ellipse = horizontal_ellipse(h.covariance, of_ellipse)
+    ellipsoid = confidence_ellipsoid(h.covariance, of_ellipsoid)
+    return OriginUncertainty(
+        max_horizontal_uncertainty=ellipse.semi_major_km * 1000,
+        min_horizontal_uncertainty=ellipse.semi_minor_km * 1000,
+        azimuth_max_horizontal_uncertainty=ellipse.azimuth_deg,
+        confidence_ellipsoid=ConfidenceEllipsoid(
+            semi_major_axis_length=ellipsoid.semi_major_km * 1000,
+            semi_intermediate_axis_length=ellipsoid.semi_intermediate_km * 1000,
+            semi_minor_axis_length=ellipsoid.semi_minor_km * 1000,
+            major_axis_plunge=ellipsoid.plunge_deg,
+            major_axis_azimuth=ellipsoid.azimuth_deg,
+            major_axis_rotation=ellipsoid.rotation_deg,
+        ),
+        preferred_description="confidence ellipsoid",
+        confidence_level=h.level * 100,
+    )
+
+
+def _comments(h: Hypocentre) -> list[str]:
+    comments = [f"covariance over {', '.join(COORDINATES)}: {json.dumps(np.asarray(h.covariance).tolist())}"]
+    if h.start is None:
+        comments.append("start of the record unknown: the origin time counts from 1970-01-01T00:00:00")
+    if h.epistemic_share is not None:
+        epistemic = 100 * h.epistemic_share
+        comments.append(f"variance of the position: epistemic {epistemic:.1f} %, aleatoric {100 - epistemic:.1f} %")
+    if h.drawn_at is not None:
+        normal = " and ".join(f"{100 * level:.1f} %" for level in h.drawn_at)
+        comments.append(f"ellipse and ellipsoid calibrated: those of a normal distribution at {normal}")
+    comments += [f"{name}: {value:.6g}" for name, value in h.others.items()]
+    if h.alarm:
+        comments.append(f"stated errors may not hold: {h.alarm}")
+    if h.truth is not None:
+        epicentre_km, depth_km, _ = errors_km(h)
+        comments.append(f"distance from the catalogue: epicentre {epicentre_km:.3f} km, depth {depth_km:+.3f} km")
+    return comments

@@ -1,0 +1,155 @@
+"""Where events truly were, from a CSV or QuakeML of their own, and which of them a located event is.
+
+CSV columns: `id`, `latitude_deg`, `longitude_deg`, and, where known, `depth_km` and `origin_time` (ISO 8601, UTC); an
+empty cell is unknown. Located events are matched by id, or, where their files have none, by the nearest origin time.
+"""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from obspy import UTCDateTime, read_events
+from obspy.core.event import Catalog, Event, Origin
+
+from jaxloc.geometry import check_degrees
+from jaxloc.io.catalogue import Truth
+
+QUAKEML = (".xml", ".qml", ".quakeml")
+NEEDED = ("id", "latitude_deg", "longitude_deg")
+MATCH_S = 3.0  # locators differ by a second or two in origin time; events of a swarm follow one another more slowly
+
+
+class Known(NamedTuple):
+    """A true hypocentre, the names it goes by (the first is shown), its origin time in s since 1970; NaN is unknown."""
+
+    names: tuple[str, ...]
+    truth: Truth
+
+
+def read_truths(path: str | Path) -> list[Known]:
+    """Read true hypocentres.
+
+    Raises:
+        ValueError: where the file is missing or empty, a column or a value is missing or wrong, a place is impossible,
+            or a name is there twice; names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no such file of truths: {path}")
+    found = _from_quakeml(path) if path.suffix.lower() in QUAKEML else _from_csv(path)
+    if not found:
+        raise ValueError(f"{path} holds no event; truths need one a line, with {', '.join(NEEDED)}")
+    seen: set[str] = set()
+    for names, truth in found:
+        check_degrees(np.array(truth.latitude_deg), np.array(truth.longitude_deg), f"{path}: event {names[0]}")
+        if again := seen.intersection(names):
+            raise ValueError(f"{path} holds event {min(again)!r} twice; keep one truth an event")
+        seen.update(names)
+    return found
+
+
+def read_catalogue(path: Path) -> Catalog:
+    """QuakeML as ObsPy reads it.
+
+    Raises:
+        ValueError: where it cannot; says why.
+    """
+    try:
+        return read_events(str(path), format="QUAKEML")
+    except Exception as error:  # ObsPy raises whatever its parser does
+        raise ValueError(f"{path} cannot be read as QuakeML: {error}") from error
+
+
+def origin_of(path: Path, event: Event) -> Origin:
+    """The preferred origin of an event, else its only or first one.
+
+    Raises:
+        ValueError: where there is none, or it has no place.
+    """
+    origin = event.preferred_origin() or next(iter(event.origins), None)
+    if origin is None or origin.latitude is None or origin.longitude is None:
+        raise ValueError(f"{path}: event {names_of(event)[0]} has no origin with latitude and longitude")
+    return origin
+
+
+def names_of(event: Event) -> tuple[str, ...]:
+    """What an event may be called: its descriptions, its resource id, and the last part of that."""
+    whole = str(event.resource_id)
+    names = [d.text for d in event.event_descriptions if d.text and d.type != "Flinn-Engdahl region"]
+    return tuple(dict.fromkeys([*names, whole, whole.rsplit("/", 1)[-1]]))
+
+
+def seconds(time: UTCDateTime | None) -> float:
+    """Seconds since 1970, NaN where there is no time."""
+    return math.nan if time is None else time.ns / 1e9
+
+
+def _from_quakeml(path: Path) -> list[Known]:
+    found = []
+    for event in read_catalogue(path):
+        origin = origin_of(path, event)
+        depth_km = math.nan if origin.depth is None else origin.depth / 1000
+        found.append(Known(names_of(event), Truth(origin.latitude, origin.longitude, depth_km, seconds(origin.time))))
+    return found
+
+
+def _from_csv(path: Path) -> list[Known]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if missing := [name for name in NEEDED if name not in (rows.fieldnames or ())]:
+            raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+        return [_row(path, row) for row in rows]
+
+
+def _row(path: Path, row: dict[str, str]) -> Known:
+    def number(name: str) -> float:
+        text = (row.get(name) or "").strip()
+        try:
+            return float(text) if text else math.nan
+        except ValueError as error:
+            raise ValueError(f"{path}: {name} of event {row['id']} is {text!r}, which is no number") from error
+
+    text = (row.get("origin_time") or "").strip()
+    try:
+        origin_s = seconds(UTCDateTime(text)) if text else math.nan
+    except Exception as error:  # ObsPy raises several kinds
+        raise ValueError(f"{path}: origin_time of event {row['id']} is {text!r}, which is no ISO 8601 time") from error
+    place = (number("latitude_deg"), number("longitude_deg"), number("depth_km"))
+    return Known((row["id"],), Truth(*place, origin_s))
+
+
+def by_name(names: Sequence[tuple[str, ...]], truths: list[Known]) -> list[Truth | None]:
+    """The truth of each event, by any name that it goes by; None where there is none.
+
+    Raises:
+        ValueError: where two events are the same one; names it.
+    """
+    index = {name: known for known in truths for name in known.names}
+    found = [next((index[name] for name in each if name in index), None) for each in names]
+    taken = [known.names[0] for known in found if known is not None]
+    if again := [name for name, count in Counter(taken).items() if count > 1]:
+        raise ValueError(f"event {again[0]!r} was located twice; an event is scored once")
+    return [None if known is None else known.truth for known in found]
+
+
+def by_time(origin_s: Sequence[float], truths: list[Known], within_s: float = MATCH_S) -> list[Truth | None]:
+    """The truth of nearest origin time to each event, none if it is further than `within_s`; each truth only once.
+
+    Raises:
+        ValueError: where no truth has an origin time.
+    """
+    known_s = np.array([known.truth.origin_s for known in truths], float)
+    if not np.isfinite(known_s).any():
+        raise ValueError("truths without origin_time cannot be matched to events without ids; give their origin times")
+    apart = np.abs(np.asarray(origin_s, float)[:, None] - known_s)
+    apart[~np.isfinite(apart)] = np.inf
+    found: list[Truth | None] = [None] * len(origin_s)
+    while apart.size and apart.min() <= within_s:
+        event, truth = np.unravel_index(apart.argmin(), apart.shape)
+        found[int(event)] = truths[int(truth)].truth
+        apart[event, :], apart[:, truth] = np.inf, np.inf
+    return found

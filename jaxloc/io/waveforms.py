@@ -1,0 +1,290 @@
+"""Waveform files that ObsPy reads, cut into windows, as a data set.
+
+Headers are read once; samples are read when a window is taken, and those of its time span alone. Components
+are brought to Z, N, E: horizontals called 1 and 2 are taken for N and E as they stand, without rotation,
+for orientations are often unknown. Where StationXML is given, counts become m/s by the channel's overall
+sensitivity, which is flat within the instrument's band; nothing is deconvolved.
+"""
+
+# pyright: reportArgumentType=false
+# A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from obspy import Inventory, Stream, Trace, UTCDateTime
+from obspy import read as read_stream
+
+from jaxloc.data.dataset import Dataset, Event, Station
+from jaxloc.data.preprocessing import bandpass, check_band, clean, demean, is_dead, resample
+from jaxloc.geometry import Frame, to_km
+from jaxloc.io.seisbench_metadata import check_events
+from jaxloc.io.stations import centre_of, join_stations, load_inventory, read_stations, station_positions
+from jaxloc.io.time_windows import Window, read_windows
+from jaxloc.io.waveform_index import Piece, choose_channels, index_files
+from jaxloc.types import Batch, Label, Labels, Observations
+
+MARGIN_S = 5.0
+"""Read beyond either end of a window, so that filters have settled within it."""
+SMALLEST_GAP = 0.01
+
+
+class _Source(NamedTuple):
+    """Pieces of the chosen channels, [station][component], and the counts per m/s of each channel."""
+
+    pieces: list[list[list[Piece]]]
+    sensitivity: dict[str, float]
+    codes: list[str]
+    rate_hz: float
+    num_samples: int
+    bandpass_hz: tuple[float, float] | None
+
+
+def read_waveforms(
+    files: str | Path | Sequence[str | Path],
+    inventory: str | Path | Inventory | None,
+    windows: str | Path | Sequence[str | UTCDateTime] | None = None,
+    *,
+    rate_hz: float | None = None,
+    num_samples: int | None = None,
+    bandpass_hz: tuple[float, float] | None = None,
+    stations: tuple[Station, ...] | None = None,
+    frame: Frame | None = None,
+    unknown_stations: Literal["keep", "refuse"] = "keep",
+    before_s: float = 5.0,
+    memory_mb: float = 2048,
+) -> Dataset:
+    """Cut windows out of waveform files.
+
+    Channels are freed of their mean, resampled, filtered and cut. Gaps are filled with zeros, and a warning
+    names the stations that have any. Of several instruments at a station that with the most components is
+    taken, then the one of the highest sampling rate.
+
+    Args:
+        files: a folder, a file, a pattern such as "data/*.mseed", or a list of files.
+        inventory: StationXML, a station table (`jaxloc.io.stations`) or an ObsPy inventory; None where
+            `stations` has all.
+        windows: start times, or a CSV (`jaxloc.io.time_windows`); by default one window from the data's start.
+        rate_hz: by default the commonest rate of the files.
+        num_samples: needed where windows are given; by default all that there is.
+        bandpass_hz: corners of a causal Butterworth band-pass of order 4.
+        stations: the list of a trained network, kept in its order.
+        frame: the local frame; by default centred on the stations.
+        unknown_stations: what to do with stations that are not in `stations`: "keep" appends them with
+            station index -1, "refuse" raises.
+        before_s: how long before an origin time its window starts.
+        memory_mb: windows are kept after the first use where all of them need no more than this.
+
+    Returns:
+        The data set. Labels: "hypocentre" and "magnitude" as far as the windows say, "arrivals" all masked.
+
+    Raises:
+        ValueError: where a file cannot be read, a station is not in the inventory, or an argument is impossible.
+    """
+    chosen = choose_channels(index_files(files))
+    known = _known_stations(inventory, stations)
+    missing = sorted(code for code in chosen if code not in known)
+    if missing:
+        raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
+    everyone, num_known = join_stations(tuple(known[code] for code in sorted(chosen)), stations, unknown_stations)
+    used = [piece for channels in chosen.values() for channel in channels for piece in channel]
+    if rate_hz is None:
+        rate_hz = Counter(piece.rate_hz for piece in used).most_common(1)[0][0]
+    if bandpass_hz is not None:
+        check_band(bandpass_hz, rate_hz)
+    begin, end = min(piece.start for piece in used), max(piece.end for piece in used)
+    cut = [Window(begin, str(begin))] if windows is None else read_windows(windows, before_s)
+    if not cut:
+        raise ValueError("windows is empty; give at least one start time, or None for all of the data")
+    num_samples = _length(num_samples, windows is None, float(end - begin), rate_hz)
+    _check_span(cut, begin, end, num_samples / rate_hz)
+    codes = [station.code for station in everyone]
+    source = _Source(
+        [chosen.get(code, [[], [], []]) for code in codes],
+        _sensitivities(inventory, used),
+        codes,
+        rate_hz,
+        num_samples,
+        bandpass_hz,
+    )
+    frame = frame or centre_of(everyone)
+    events = tuple(_event(window) for window in cut)
+    take = _Take(source, cut, _labels(cut, everyone, frame), station_positions(everyone, frame), num_known, memory_mb)
+    name = Path(files).name if isinstance(files, str | Path) else Path(files[0]).parent.name
+    return Dataset(name, frame, everyone, events, float(rate_hz), num_samples, take)
+
+
+def _known_stations(
+    inventory: str | Path | Inventory | None, stations: tuple[Station, ...] | None
+) -> dict[str, Station]:
+    known = {} if inventory is None else {station.code: station for station in read_stations(inventory)}
+    return known | {station.code: station for station in stations or ()}
+
+
+def _sensitivities(inventory: str | Path | Inventory | None, pieces: list[Piece]) -> dict[str, float]:
+    """Counts per m/s by channel, from StationXML; nothing for a table of stations."""
+    if isinstance(inventory, str | Path) and Path(inventory).read_bytes().lstrip()[:1] == b"<":
+        inventory = load_inventory(Path(inventory))
+    if not isinstance(inventory, Inventory):
+        return {}
+    found: dict[str, float] = {}
+    other: set[str] = set()
+    for piece in {piece.channel: piece for piece in pieces}.values():
+        network, station, location, channel = piece.channel.split(".")
+        chosen = inventory.select(network, station, location, channel, time=piece.start)
+        responses = [c.response for net in chosen for sta in net for c in sta if c.response is not None]
+        total = responses[0].instrument_sensitivity if responses else None
+        if total is not None and total.value and str(total.input_units).upper() == "M/S":
+            found[piece.channel] = float(total.value)
+        else:
+            other.add(piece.channel)
+    if other:
+        warnings.warn(f"left in counts, for want of a sensitivity to m/s: {', '.join(sorted(other))}", stacklevel=3)
+    return found
+
+
+def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: float) -> int:
+    if num_samples is None and not everything:
+        raise ValueError("num_samples is needed where windows are given")
+    length = int(span_s * rate_hz) + 1 if num_samples is None else num_samples
+    if length < 1 or not (np.isfinite(rate_hz) and rate_hz > 0):
+        raise ValueError(f"num_samples and rate_hz must be positive, got {length} and {rate_hz}")
+    return length
+
+
+def _check_span(windows: list[Window], begin: UTCDateTime, end: UTCDateTime, length_s: float) -> None:
+    for window in windows:
+        if window.start > end or window.start + length_s < begin:
+            raise ValueError(f"window at {window.start} lies outside the data, which go from {begin} to {end}")
+
+
+def _event(window: Window) -> Event:
+    origin = None if window.origin is None else str(window.origin)
+    magnitude = None if np.isnan(window.magnitude) else window.magnitude
+    return Event(window.id, "", str(window.start), origin, magnitude)
+
+
+def _labels(windows: list[Window], stations: tuple[Station, ...], frame: Frame) -> Labels:
+    latitude, longitude, depth, magnitude = np.array([window[3:] for window in windows], float).T
+    check_events([window.id for window in windows], latitude, longitude, stations)
+    placed = np.isfinite(latitude) & np.isfinite(longitude)
+    east, north = to_km(frame, np.where(placed, latitude, 0), np.where(placed, longitude, 0))
+    timed = np.array([window.origin is not None for window in windows])
+    origin_s = np.array([(w.origin or w.start) - w.start for w in windows])
+    mask = np.stack([placed, placed, np.isfinite(depth), timed], -1)
+    value = np.where(mask, np.stack([east, north, depth, origin_s], -1), 0).astype(np.float32)
+    nothing = np.zeros((len(windows), len(stations), 2))
+    return {
+        "hypocentre": Label(value, mask),
+        "arrivals": Label(nothing.astype(np.float32), nothing.astype(bool)),
+        "magnitude": Label(np.nan_to_num(magnitude).astype(np.float32), np.isfinite(magnitude)),
+    }
+
+
+class _Take:
+    """Takes windows by index, keeping those that it has read where memory allows."""
+
+    def __init__(
+        self,
+        source: _Source,
+        windows: list[Window],
+        labels: Labels,
+        station_km: Float[np.ndarray, "station 3"],
+        num_known: int,
+        memory_mb: float,
+    ) -> None:
+        self.source, self.windows, self.labels = source, windows, labels
+        self.station_km, self.num_known = station_km, num_known
+        size_mb = len(windows) * len(station_km) * 3 * source.num_samples * 4e-6
+        self.keep, self.kept = size_mb <= memory_mb, {}
+
+    def _window(self, i: int) -> Float[np.ndarray, "station 3 sample"]:
+        if i in self.kept:
+            return self.kept[i]
+        waveforms = _cut_window(self.source, self.windows[i].start)
+        if self.keep:
+            self.kept[i] = waveforms
+        return waveforms
+
+    def __call__(self, index: Int[np.ndarray, " event"]) -> Batch:
+        index = np.atleast_1d(np.asarray(index, int))
+        if index.size and not (index.min() >= 0 and index.max() < len(self.windows)):
+            raise ValueError(f"event index must lie in 0..{len(self.windows) - 1}, got {index.tolist()}")
+        shape = (len(index), len(self.station_km))
+        waveforms = np.zeros((*shape, 3, self.source.num_samples), np.float32)
+        for row, i in enumerate(index):
+            waveforms[row] = self._window(int(i))
+        number = np.arange(shape[1], dtype=np.int32)
+        observations = Observations(
+            waveforms,
+            np.broadcast_to(self.station_km, (*shape, 3)),
+            ~is_dead(waveforms),
+            np.broadcast_to(np.where(number < self.num_known, number, -1).astype(np.int32), shape),
+            np.full(shape[0], self.source.rate_hz, np.float32),
+        )
+        return Batch(
+            observations,
+            {name: Label(*(part[index] for part in label)) for name, label in self.labels.items()},
+        )
+
+
+def _cut_window(source: _Source, start: UTCDateTime) -> Float[np.ndarray, "station 3 sample"]:
+    """Read and process one window; warns of gaps, with the share of samples that each station lacks."""
+    margin = round(MARGIN_S * source.rate_hz)
+    first, total = start - margin / source.rate_hz, source.num_samples + 2 * margin
+    last = first + (total - 1) / source.rate_hz
+    out = np.zeros((len(source.codes), 3, total), np.float32)
+    filled = np.zeros(out.shape, bool)
+    for path, wanted in _by_file(source, first, last).items():
+        for trace in _read(path, first, last):
+            for at in wanted.get(trace.id, []):
+                _add(trace, source, first, out[at], filled[at])
+    if source.bandpass_hz is not None:
+        out = np.where(filled, bandpass(out, source.rate_hz, source.bandpass_hz), 0).astype(np.float32)
+    inside = slice(margin, margin + source.num_samples)
+    out, filled = clean(out[..., inside]), filled[..., inside]
+    lacking = 1 - filled.mean(-1).max(-1)
+    named = [f"{source.codes[i]} {lacking[i]:.0%}" for i in np.flatnonzero((lacking > SMALLEST_GAP) & (lacking < 1))]
+    if named:
+        warnings.warn(f"window at {start}: gaps filled with zeros at {', '.join(named)}", stacklevel=2)
+    return out
+
+
+def _by_file(source: _Source, first: UTCDateTime, last: UTCDateTime) -> dict[str, dict[str, list[tuple[int, int]]]]:
+    """File -> channel -> (station, component), for pieces that overlap a span of time."""
+    wanted: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    for station, components in enumerate(source.pieces):
+        for component, pieces in enumerate(components):
+            for piece in pieces:
+                places = wanted[piece.path][piece.channel] if piece.start <= last and piece.end >= first else None
+                if places is not None and (station, component) not in places:
+                    places.append((station, component))
+    return wanted
+
+
+def _read(path: str, first: UTCDateTime, last: UTCDateTime) -> Stream:
+    try:
+        return read_stream(path, starttime=first, endtime=last)
+    except Exception as error:  # ObsPy's readers raise many kinds
+        raise ValueError(f"{path} cannot be read ({error})") from error
+
+
+def _add(
+    trace: Trace, source: _Source, first: UTCDateTime, out: Float[np.ndarray, " sample"], filled: np.ndarray
+) -> None:
+    """Put one stretch of a channel, without its mean, in its place; an overlap keeps what came first."""
+    data = np.ma.filled(np.ma.asarray(trace.data, np.float64), np.nan)[None, None]
+    data = demean(clean(data)) / source.sensitivity.get(trace.id, 1.0)
+    data = resample(data, trace.stats.sampling_rate, source.rate_hz)[0, 0]
+    begin = round((trace.stats.starttime - first) * source.rate_hz)
+    low, high = max(begin, 0), min(begin + len(data), len(out))
+    if low >= high:
+        return
+    new = ~filled[low:high]
+    out[low:high][new] = data[low - begin : high - begin][new]
+    filled[low:high] = True

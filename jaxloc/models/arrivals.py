@@ -1,0 +1,152 @@
+"""The system of the arrivals network: arrivals are read by the network, physics makes a posterior of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxloc.data.dataset import Dataset
+from jaxloc.heads.arrivals import arrivals as arrivals_head
+from jaxloc.locators.arrivals import arrivals as arrivals_locator
+from jaxloc.models.model import LabelBatch, System, as_labelled, as_tuples
+from jaxloc.models.spec import Blueprint, spread_of
+from jaxloc.networks import arrivals as arrivals_network
+from jaxloc.physics import adaptive_grid
+from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_picks
+from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
+from jaxloc.physics.table import TableGrid
+from jaxloc.simulation.events import positions_km
+from jaxloc.types import Batch, Head, Network, Params, Weights
+
+BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
+
+
+def arrivals(
+    blueprint: Blueprint,
+    *,
+    channels: tuple[int, ...] = (12, 16, 24, 32, 48),
+    kernel_size: int = 7,
+    dropout: float = 0.0,
+    lattice_sizes: Mapping[str, Any] | None = None,
+    depth_prior: tuple[float, float] | None = None,
+    depth_prior_reach_km: float | None = 10.0,
+    catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
+    label_sd_s: float = 0.05,
+    fit_steps: int = 200,
+    table: Mapping[str, Any] | None = None,
+    prior: Mapping[str, Any] | None = None,
+) -> System:
+    """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
+    region, velocity = blueprint.region, blueprint.velocity
+    middle, spread = spread_of(blueprint)
+    if np.shape(catalogue_sd_km) != (3,):
+        raise ValueError(f"network.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
+    depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
+    known = blueprint.catalogue.known[:, :3].all(-1)
+    if depth_prior is None and depth_prior_reach_km is not None and known.any():
+        places = blueprint.catalogue.hypocentres[known, :3]
+        depth = as_nearby(places, depth_prior_reach_km, float(middle[2]), float(spread[2]))
+    log_prior = log_prior_of(region, depth)
+    stations_km = positions_km(blueprint.frame, blueprint.stations)
+    grid = _table_grid(region, **(table or _reach(stations_km, region)))
+    network = arrivals_network.network(
+        (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
+        tuple(s.position_sd_km for s in blueprint.stations),
+        grid,
+        arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | as_tuples(prior or {}))),
+        channels=tuple(channels),
+        kernel_size=kernel_size,
+        dropout=dropout,
+    )
+    sizes = adaptive_grid.Search(**as_tuples(lattice_sizes or {}))
+
+    def head(arrival_weight: float, hypocentre_weight: float) -> Head:
+        return arrivals_head(
+            region,
+            log_prior,
+            log_prior_without=lambda known_km: log_prior_of(region, depth, known_km),
+            sizes=sizes,
+            arrival_weight=arrival_weight,
+            hypocentre_weight=hypocentre_weight,
+            label_sd_s=label_sd_s,
+        )
+
+    def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+        fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
+        return _fit_physics(network, params, dataset, by_network, fit)
+
+    return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
+
+
+def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, Any]:
+    """What a table must cover: from every station to every corner of the region, and the stations' depths."""
+    east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
+    north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
+    receiver_km = (float(stations_km[:, 2].min()) - 0.5, float(stations_km[:, 2].max()) + 0.5)
+    return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
+
+
+def settings_elsewhere(region: adaptive_grid.Region, stations_km: np.ndarray) -> dict[str, Any]:
+    """What the network's settings become at other stations: free depth, and a table that reaches them."""
+    return {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
+
+
+def _table_grid(region: adaptive_grid.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:
+    depth_km = (min(region.depth_km[0], receiver_km[0]), region.depth_km[1])
+    nodes = int(np.clip(distance_km / 2.5, 48, 128))
+    return TableGrid(distance_km, depth_km, (receiver_km[0], receiver_km[1]), nodes, 32, 3)
+
+
+def _fit_physics(
+    network: Network,
+    params: Params,
+    dataset: Dataset,
+    by_network: bool,
+    settings: Mapping[str, Any],
+) -> tuple[Params, LabelBatch]:
+    """Physics from picks of a data set, and arrival labels for all of its stations; settings are of `fit_physics`."""
+    batch = _picked(network if by_network else None, params, dataset)
+    if not np.any(batch.observations.pick_mask):
+        if by_network:
+            raise ValueError(
+                "the network is sure of no arrival in any training event, so that none can be labelled anew; "
+                "train the stage before for more steps, or set relabel=false"
+            )
+        return params, as_labelled
+    one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
+
+    def physics_of(physics: Params) -> Any:
+        from_network = network.apply(Weights(params | {"physics": physics}), one)
+        return from_network.physics
+
+    start = jax.tree.map(jnp.zeros_like, params["physics"])  # their middle before data
+    fitted, hypocentres = fit_physics(physics_of, start, batch, **settings)
+    physics = jax.jit(physics_of)(fitted)
+    labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
+
+    def label(index: np.ndarray, events: Batch) -> Batch:
+        bare = events._replace(observations=events.observations._replace(waveforms=None))
+        labels: dict = jax.tree.map(np.asarray, labelled(bare, hypocentres[index]).labels)
+        return events._replace(labels=labels)
+
+    return params | {"physics": fitted}, label
+
+
+def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
+    """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
+    read = network and jax.jit(lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o)), seen))
+
+    def take(index: np.ndarray) -> Batch:
+        events = dataset.take(index)
+        seen, (value, labelled) = events.observations, events.labels["arrivals"]
+        given = (value, labelled) if seen.picks_s is None else (seen.picks_s, seen.pick_mask)
+        picks_s, mask = (np.asarray(x) for x in (read(seen) if read else given))
+        seen = seen._replace(
+            waveforms=None, picks_s=np.where(labelled, value, picks_s), pick_mask=np.asarray(labelled) | mask
+        )
+        return events._replace(observations=seen)
+
+    parts = [take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 32))]
+    return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)

@@ -1,0 +1,64 @@
+"""PreSEIS: hypocentre, magnitude and extent of the rupture, each told of draws of what came before it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxloc.heads import gaussian
+from jaxloc.heads.autoregressive import Given, Link, chain
+from jaxloc.heads.labels import joint, number
+from jaxloc.models.model import System, flat, of_known_stations
+from jaxloc.models.spec import Blueprint, spread_of
+from jaxloc.networks import preseis as networks
+
+FLOOR = (0.02, 0.02, 0.02, 0.02)  # least standard deviations of the hypocentre, in those of the catalogue
+LABELS = ("magnitude", "extent")
+
+
+def preseis(
+    blueprint: Blueprint,
+    *,
+    components: int = 3,
+    labels: Sequence[str] = LABELS,
+    magnitude: tuple[float, float] = (6.0, 0.9),
+    extent: Mapping[str, tuple[float, float]] | None = None,
+    travel_s: tuple[float, float] = (4.0, 2.0),
+    draws: int = 64,
+    **settings: Any,
+) -> System:
+    """Boese, Wenzel & Erdik (2008): onsets to a hypocentre; with cumulative absolute velocity to magnitude and extent.
+
+    Args:
+        blueprint: stations and catalogue of the training network.
+        components: of the hypocentre's mixture.
+        labels: "magnitude", and after it "extent"; none where hypocentres alone are labelled.
+        magnitude: mean and standard deviation that raw zeros say.
+        extent: labels of the rupture's extent, each with mean and standard deviation that raw zeros say.
+        travel_s: mean and standard deviation of the time from an event's beginning to its first trigger.
+        draws: of earlier labels, that make up the distribution of a later one.
+        settings: those of the network.
+
+    Raises:
+        ValueError: for labels that are not the first ones of the chain.
+    """
+    if tuple(labels) != LABELS[: len(labels)]:
+        raise ValueError(f"network.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
+    middle, spread = spread_of(blueprint)
+    place = Given("hypocentre", middle[:3], spread[:3])
+    size = Given("magnitude", np.array(magnitude[:1]), np.array(magnitude[1:]))
+    extents = [number(*scale, 0.02 * scale[1], name) for name, scale in (extent or {}).items()]
+    links = [Link(number(*magnitude, 0.05), (place,))]
+    links += [Link(joint(*extents), (place, size))] if extents else []
+    links = links[: len(labels)]
+    first = gaussian.moved(gaussian.mixture(np.zeros(4), np.ones(4), components, FLOOR))
+    head = chain(first, links, draws)
+    network = networks.network(
+        flat(gaussian.mixture(np.zeros(4), np.ones(4), components)),
+        centre=(*map(float, middle[:3]), travel_s[0]),
+        scale=(*map(float, spread[:3]), travel_s[1]),
+        links=tuple((sum(len(g.centre) for g in link.given), link.head.size) for link in links),
+        num_stations=len(blueprint.stations),
+        **settings,
+    )
+    return of_known_stations(network, head)

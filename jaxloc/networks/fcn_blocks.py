@@ -1,0 +1,128 @@
+"""What fully convolutional networks share: an image of stations x samples in, a map of the region out, of depths.
+
+The functions make layers, so they are called within a compact method of the module that holds them; Flax numbers the
+layers of that module in the order of the calls.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc.networks.inputs import TINY, station_traces
+from jaxloc.networks.layers import Conv2D, Dropout, Norm, max_pool
+from jaxloc.types import Observations
+
+POOLED_BLOCKS = 4
+
+
+class Style(NamedTuple):
+    """How layers are made: features of the first block, normalisation after each layer, dropout before the map.
+
+    `strided`: the first block's pooling is the stride of a 3 x 7 window.
+    """
+
+    width: int
+    norm: str
+    dropout: float
+    strided: bool
+    by_slices: bool | None = None
+
+
+class Step(NamedTuple):
+    """A step of upsampling: what part of the map's size it comes to (rows, columns), and features of its layers.
+
+    Features count in the first block's; `first` is the window of the first layer.
+    """
+
+    part: tuple[int, int]
+    features: tuple[float, ...]
+    first: tuple[int, int] = (3, 3)
+
+
+class Map(NamedTuple):
+    """The map that is wanted: voxels east, north and down, and the steps that lead to it.
+
+    `last` is the number of features before its log-odds, in the first block's; 0: none of their own. With `remap`, rows
+    and columns of the encoder's image are first mapped to those of the first step by learnt matrices. `finer` voxels
+    along east and north are made of one by linear interpolation.
+    """
+
+    grid: tuple[int, int, int]
+    steps: Sequence[Step]
+    last: float
+    remap: bool
+    finer: int = 1
+
+
+def layer(
+    style: Style,
+    image: Array,
+    factor: float,
+    window: tuple[int, int] = (3, 3),
+    stride: tuple[int, int] = (1, 1),
+    normalise: bool = True,
+) -> Array:
+    """A convolution to `factor` times the first block's features, normalisation and ReLU."""
+    image = Conv2D(max(1, round(style.width * factor)), window, stride, by_slices=style.by_slices)(image)
+    return nn.relu(Norm(style.norm)(image) if normalise else image)
+
+
+def encode(
+    style: Style, image: Float[Array, "station sample channel"], pools: Sequence[tuple[int, int]]
+) -> Float[Array, "row column feature"]:
+    """Blocks of two layers and a pooling each, features doubling, then two layers of sixteen times the first's."""
+    for block, pool in enumerate(pools):
+        early = block == 0 and style.strided
+        window, stride = ((3, 7), (pool[0], pool[1])) if early else ((3, 3), (1, 1))
+        image = layer(style, image, 2**block, window, stride)
+        image = layer(style, image, 2**block)
+        image = Dropout(style.dropout)(image) if block == POOLED_BLOCKS - 1 else image
+        image = image if early else max_pool(image, pool)
+    return Dropout(style.dropout)(layer(style, layer(style, image, 16), 16))
+
+
+def decode(style: Style, image: Float[Array, "row column feature"], wanted: Map) -> Float[Array, "east north depth"]:
+    """Upsampling to the nearest, with layers, up to the size of a map.
+
+    Log-odds have to grow large where a map is sharp: the last features before them are not normalised.
+    """
+    east, north = (-(-cells // wanted.finer) for cells in wanted.grid[:2])
+    for number, step in enumerate(wanted.steps):
+        size = -(-north // step.part[0]), -(-east // step.part[1])
+        image = upsampled(remapped(image, size) if number == 0 and wanted.remap else image, size)
+        for place, feature in enumerate(step.features):
+            image = layer(style, image, feature, step.first if place == 0 else (3, 3))
+    if wanted.last:
+        image = layer(style, image, wanted.last, normalise=False)
+    volume = jnp.swapaxes(Conv2D(wanted.grid[2], (1, 1), by_slices=style.by_slices)(image), 0, 1)
+    return jax.image.resize(volume, wanted.grid, "linear")
+
+
+def remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
+    """Both axes of the image mapped to `size` by a matrix each, the same for all features."""
+    image = nn.Dense(size[1], name="columns")(jnp.swapaxes(image, 1, 2))
+    image = nn.Dense(size[0], name="rows")(jnp.moveaxis(image, 0, -1))
+    return nn.relu(jnp.transpose(image, (2, 1, 0)))
+
+
+def upsampled(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
+    """Each pixel of the new image is the nearest of the old one."""
+    return jax.image.resize(image, (*size, image.shape[-1]), "nearest")
+
+
+def largest_scaled(waveforms: Float[Array, "station sample component"]) -> Array:
+    """All traces over the single largest amplitude of the event."""
+    largest = jnp.abs(waveforms).max()
+    return waveforms / jnp.where(largest > TINY, largest, 1.0)
+
+
+def station_image(observations: Observations, mean: float, sd: float) -> Float[Array, "station sample 5"]:
+    """Traces of each station over their root mean square, its standardised log10 amplitude and its mask."""
+    traces = station_traces(observations, mean, sd)
+    constant = jnp.stack([traces.log_amplitude, traces.mask.astype(traces.log_amplitude.dtype)], -1)
+    wide = jnp.broadcast_to(constant[:, None], (*traces.waveforms.shape[:2], 2))
+    return jnp.concatenate([traces.waveforms, wide], -1)

@@ -1,0 +1,160 @@
+"""From arrival densities to a density over hypocentres: travel times tie the stations.
+
+For a hypocentre and origin time, each station's density of P is read where P should arrive, and that of S likewise;
+the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Four
+things keep it honest: each density is smoothed by the error of travel times and mixed with an outlier level, delays of
+stations that nobody knows are integrated out, and the product is tempered, since neighbouring stations share the
+model's error: n stations with errors of correlation r tell as much as n / (1 + r (n - 1)). The density of the
+hypocentre is then as wide again as the error of position that is common to all stations, and a share of hypocentres,
+which is learnt, may err by three times what is stated: catalogues and models are now and then worse than usual, and
+widths that had to cover these by themselves would be too wide for all others.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, contaminated, gaussian_mixture
+from jaxloc.geometry import distance_km
+from jaxloc.physics import adaptive_grid
+from jaxloc.physics.adaptive_grid import LogDensity
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
+from jaxloc.physics.table import StationTable, look_up_s
+
+DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
+SURPRISE_SCALE = 3.0  # how much more than stated the hypocentres err that are surprises
+
+
+class Physics(NamedTuple):
+    """What ties arrival times to a hypocentre, for the stations at hand."""
+
+    table: StationTable
+    station_km: Float[Array, "station 3"]
+    delay_s: Float[Array, "station phase"]
+    smoothing_s: Float[Array, "station phase"]
+    delay_covariance_s2: Float[Array, "station phase phase"]  # of what is not known of delays
+    outlier: Float[Array, ""]
+    correlation: Float[Array, ""]
+    floor_km: Float[Array, " 2"]
+    surprises: Float[Array, ""]
+
+
+class Readings(NamedTuple):
+    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival."""
+
+    log_mass: Float[Array, "station phase sample_and_none"]
+    rate_hz: Float[Array, ""]
+    alive: Float[Array, " station"]
+
+
+class WithReadings(NamedTuple):
+    """Flat raw numbers of a head, and the arrivals that the network read on its way to them."""
+
+    raw: Float[Array, " raw"]
+    readings: Readings
+
+
+class Arrivals(NamedTuple):
+    """Arrival densities of one event as a network gives them; the last place of `log_mass` is no arrival."""
+
+    log_mass: Float[Array, "station phase sample_and_none"]
+    rate_hz: Float[Array, ""]
+    alive: Float[Array, " station"]
+    physics: Physics
+
+
+def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Array, "*batch station phase"]:
+    """Travel times of P and S from places to each station, station delays included, in s."""
+    return look_up_s(physics.table, distance_km(place_km[..., None, :], physics.station_km), place_km[..., None, 2]) + (
+        physics.delay_s
+    )
+
+
+def predicted_s(physics: Physics, hypocentre: Float[Array, "*batch 4"]) -> Float[Array, "*batch station phase"]:
+    """When P and S of given hypocentres reach each station, in s on the clock of the origin time."""
+    return hypocentre[..., 3, None, None] + travel_s(physics, hypocentre[..., :3])
+
+
+def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
+    """The log-density of hypocentres, not normalised, for `jaxloc.physics.adaptive_grid`."""
+    mass = jnp.exp(arrivals.log_mass)
+    physics, samples = arrivals.physics, mass.shape[-1] - 1
+    duration_s = samples / arrivals.rate_hz
+    spectrum = jnp.fft.rfft(mass[..., :-1], 2 * samples)
+    frequency_hz = jnp.fft.rfftfreq(2 * samples) * arrivals.rate_hz
+    present = ((1 - mass[..., -1]).mean(-1) * arrivals.alive).sum()
+    tempering = 1 / (1 + physics.correlation * jnp.maximum(present - 1, 0))
+    read_p_s = mass[:, 0, :-1].argmax(-1) / arrivals.rate_hz
+
+    def value(
+        points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+    ) -> Float[Array, "point time"]:
+        # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
+        squared_s2 = physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
+        variance_s2, follows = _with_delays(squared_s2, physics.delay_covariance_s2, 1 - mass[:, 0, -1])
+        width_s = jnp.sqrt(variance_s2)
+        response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
+        smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
+        elsewhere = mass[..., -1:] / duration_s
+        level = physics.outlier / duration_s
+        inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + elsewhere) + level)
+        outside = jnp.log((1 - physics.outlier) * elsewhere + level)
+        arrival_s = origin_s[..., None, None] + travel_s(physics, points)[:, None]
+        most_s = DELAYS_OF_P * width_s[:, 0]
+        late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
+        arrival_s = arrival_s.at[..., 1].add(follows * late_s)
+        read = _read(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
+        return tempering * (read * arrivals.alive[:, None]).sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
+
+    return value
+
+
+def _with_delays(
+    variance_s2: Float[Array, "station phase"],
+    delays_s2: Float[Array, "station phase phase"],
+    p_present: Float[Array, " station"],
+) -> tuple[Float[Array, "station phase"], Float[Array, " station"]]:
+    """Variances of arrivals with delays that are not known, and by how much S follows a late P.
+
+    S is given P, since delays of both go together: what is slow under a station is slow for both. Normal errors that
+    are conditioned on P shift the expected S in proportion and leave S a smaller variance; where P is not seen they
+    leave it all.
+    """
+    p_s2 = variance_s2[:, 0] + delays_s2[:, 0, 0]
+    follows = p_present * delays_s2[:, 1, 0] / p_s2
+    s_s2 = variance_s2[:, 1] + delays_s2[:, 1, 1] - follows * delays_s2[:, 1, 0]
+    return jnp.stack([p_s2, s_s2], -1), follows
+
+
+def _read(
+    inside: Float[Array, "station phase sample"],
+    outside: Float[Array, "station phase"],
+    position: Float[Array, "*point station phase"],
+) -> Float[Array, "*point station phase"]:
+    """Linear interpolation in time; before and after the record, the level of an arrival that is not in it."""
+    samples = inside.shape[-1]
+    lower = jnp.clip(jnp.floor(position).astype(jnp.int32), 0, samples - 2)
+    start = jnp.arange(inside.shape[0] * inside.shape[1]).reshape(inside.shape[:2]) * samples
+    flat = inside.reshape(-1)
+    left, right = flat[start + lower], flat[start + lower + 1]
+    part = position - lower
+    within = (position >= 0) & (position <= samples - 1)
+    return jnp.where(within, left + part * (right - left), outside)
+
+
+def hypocentre_lattice(
+    arrivals: Arrivals, log_prior: LogDensity, region: adaptive_grid.Region, sizes: adaptive_grid.Search
+) -> adaptive_grid.Lattice:
+    """The posterior of one event on the last lattice of a coarse-to-fine search."""
+    fixed = log_density(jax.lax.stop_gradient(arrivals), log_prior)
+    centre, scale_tril = adaptive_grid.search(fixed, region, sizes)
+    return adaptive_grid.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
+
+
+def posterior_of(
+    grid: adaptive_grid.Lattice, floor_km: Float[Array, " 2"], surprises: Float[Array, ""]
+) -> HypocentreMixture:
+    """The posterior that a lattice stands for, with the error of position and the tails that no arrival tells of."""
+    return gaussian_mixture(*contaminated(adaptive_grid.components(grid, floor_km), surprises, SURPRISE_SCALE))

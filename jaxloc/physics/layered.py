@@ -1,0 +1,139 @@
+"""Travel times of first arrivals through flat layers, differentiable in everything.
+
+The direct ray is found by Newton's method for the tangent of its angle in the fastest layer that it crosses, which
+makes offset against unknown almost a straight line (Kim & Baag 2002, BSSA 92(2)). A head wave runs
+along the top of every faster layer below both ends. The first arrival is the earliest of these.
+
+Depths are in km, positive downwards, so a station at 1,200 m above sea level has depth -1.2. The first layer reaches
+up for ever, the last one down.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+NEWTON_STEPS = 8
+
+
+class VelocityModel(NamedTuple):
+    """Flat layers: depth of each top in km, P and S speed in km/s."""
+
+    top_km: Float[Array, " layer"]
+    vp_km_s: Float[Array, " layer"]
+    vs_km_s: Float[Array, " layer"]
+
+
+def uniform(vp_km_s: float, vp_vs: float = 1.73) -> VelocityModel:
+    """One speed everywhere."""
+    return layered([0.0], [vp_km_s], [vp_km_s / vp_vs])
+
+
+def layered(top_km: list[float], vp_km_s: list[float], vs_km_s: list[float]) -> VelocityModel:
+    """A checked model of flat layers.
+
+    Raises:
+        ValueError: where lengths differ, tops do not increase, a value is not finite, a speed is not positive, or S is
+            not slower than P.
+    """
+    top, vp, vs = (np.asarray(x, float) for x in (top_km, vp_km_s, vs_km_s))
+    if not (top.shape == vp.shape == vs.shape and top.ndim == 1 and top.size):
+        raise ValueError(
+            f"top_km, vp_km_s and vs_km_s must have one value a layer, got {top.size}, {vp.size} and {vs.size}"
+        )
+    if not np.isfinite([*top, *vp, *vs]).all():
+        raise ValueError(
+            f"depths of tops and speeds must be finite, got {top.tolist()} km, {vp.tolist()} and {vs.tolist()} km/s"
+        )
+    if (np.diff(top) <= 0).any():
+        raise ValueError(f"top_km must increase downwards, got {top.tolist()}")
+    if not ((vs > 0) & (vp > vs)).all():
+        raise ValueError(f"speeds must be positive and S slower than P, got P {vp.tolist()} and S {vs.tolist()} km/s")
+    return VelocityModel(jnp.asarray(top), jnp.asarray(vp), jnp.asarray(vs))
+
+
+def travel_time_s(
+    top_km: Float[Array, " layer"],
+    speed_km_s: Float[Array, " layer"],
+    distance_km: Float[Array, ""],
+    source_depth_km: Float[Array, ""],
+    receiver_depth_km: Float[Array, ""],
+) -> Float[Array, ""]:
+    """First arrival in seconds of one ray, of P or of S as the speeds are."""
+    direct = _direct_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
+    heads = _head_waves_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
+    return jnp.minimum(direct, heads.min())
+
+
+def _crossed_km(
+    top_km: Float[Array, " layer"], upper_km: Float[Array, ""], lower_km: Float[Array, ""]
+) -> Float[Array, " layer"]:
+    """How much of each layer lies between two depths."""
+    tops = jnp.concatenate([jnp.full(1, -jnp.inf), top_km[1:]])
+    bottoms = jnp.concatenate([top_km[1:], jnp.full(1, jnp.inf)])
+    return jnp.maximum(jnp.minimum(lower_km, bottoms) - jnp.maximum(upper_km, tops), 0.0)
+
+
+def _direct_s(
+    top_km: Float[Array, " layer"],
+    speed_km_s: Float[Array, " layer"],
+    distance_km: Float[Array, ""],
+    source_depth_km: Float[Array, ""],
+    receiver_depth_km: Float[Array, ""],
+) -> Float[Array, ""]:
+    upper_km = jnp.minimum(source_depth_km, receiver_depth_km)
+    # A ray needs some depth to cross: one metre keeps a source at its receiver's depth regular.
+    lower_km = jnp.maximum(jnp.maximum(source_depth_km, receiver_depth_km), upper_km + 1e-3)
+    thickness_km = _crossed_km(top_km, upper_km, lower_km)
+    fastest = jnp.max(jnp.where(thickness_km > 0, speed_km_s, 0.0))
+    # Exactly one for the fastest layer, which rounding of the ratio would not give.
+    slower = jnp.where(speed_km_s >= fastest, 1.0, speed_km_s / fastest)
+
+    def offset_km(tangent: Float[Array, ""]) -> Float[Array, ""]:
+        return (thickness_km * slower * tangent / jnp.sqrt(1 + (1 - slower**2) * tangent**2)).sum()
+
+    def newton(tangent: Float[Array, ""]) -> Float[Array, ""]:
+        value, slope = jax.value_and_grad(offset_km)(tangent)
+        return jnp.maximum(tangent - (value - distance_km) / slope, 0.0)
+
+    # The curve is concave, below both its tangent at zero and its asymptote: where these reach the distance is left of
+    # the root, and from the left Newton's steps cannot overshoot.
+    bends = slower < 1
+    limit = jnp.where(bends, slower / jnp.sqrt(jnp.where(bends, 1 - slower**2, 1.0)), 0.0)
+    start = jnp.maximum(
+        distance_km / (thickness_km * slower).sum(),
+        (distance_km - (thickness_km * limit).sum()) / jnp.where(bends, 0.0, thickness_km).sum(),
+    )
+    tangent = jax.lax.fori_loop(0, NEWTON_STEPS, lambda _, t: newton(t), jax.lax.stop_gradient(start))
+    # One step more outside the loop carries the derivatives (implicit function theorem).
+    tangent = newton(jax.lax.stop_gradient(tangent))
+    ray = tangent / (fastest * jnp.sqrt(1 + tangent**2))
+    vertical = jnp.sqrt(jnp.maximum(1 / (slower * fastest) ** 2 - ray**2, 1e-12))
+    return ray * distance_km + (thickness_km * vertical).sum()
+
+
+def _head_waves_s(
+    top_km: Float[Array, " layer"],
+    speed_km_s: Float[Array, " layer"],
+    distance_km: Float[Array, ""],
+    source_depth_km: Float[Array, ""],
+    receiver_depth_km: Float[Array, ""],
+) -> Float[Array, " layer"]:
+    """Travel time along the top of each layer; infinite where there is no such head wave."""
+
+    def along(refractor_top_km: Float[Array, ""], refractor_speed: Float[Array, ""]) -> Float[Array, ""]:
+        crossed = _crossed_km(top_km, source_depth_km, refractor_top_km) + _crossed_km(
+            top_km, receiver_depth_km, refractor_top_km
+        )
+        slowest_ratio = jnp.max(jnp.where(crossed > 0, speed_km_s / refractor_speed, 0.0))
+        below_both = refractor_top_km >= jnp.maximum(source_depth_km, receiver_depth_km)
+        exists = below_both & (slowest_ratio < 1)
+        ratio = jnp.where(exists & (crossed > 0), speed_km_s / refractor_speed, 0.5)
+        cosine = jnp.sqrt(1 - ratio**2)
+        critical_km = (crossed * ratio / cosine).sum()
+        time_s = distance_km / refractor_speed + (crossed * cosine / speed_km_s).sum()
+        return jnp.where(exists & (distance_km >= critical_km), time_s, jnp.inf)
+
+    return jax.vmap(along)(top_km.at[0].set(-jnp.inf), speed_km_s)

@@ -1,0 +1,1 @@
+"""Figures of located events, scores, studies and forecasts."""

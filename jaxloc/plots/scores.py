@@ -1,0 +1,238 @@
+"""Figures of scores: error against predicted error, PIT, coverage, training and score cards side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.stats
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from jaxloc.plots.style import (
+    BLUE,
+    CENTRED,
+    CYCLE,
+    FAINT,
+    INK,
+    MUTED,
+    PAPER,
+    VERMILION,
+    Scores,
+    dress,
+    figure,
+    legend,
+    log_ticks,
+    save,
+)
+
+
+def error_against_stated(path: str | Path, scores: Scores, title: str = "Error against stated error") -> None:
+    """Absolute error over the posterior's own standard error, for epicentre, depth and origin time.
+
+    Dots are events. Large dots are root mean squares of groups of equal number with similar stated error,
+    with 95 % intervals; those of an honest locator lie on the line.
+    """
+    new = figure(10.2, 3.9, title)
+    panels = (("epicentre", "km", "Epicentre"), ("depth", "km", "Depth"), ("origin", "s", "Origin time"))
+    for axes, (region, unit, name) in zip(new.subplots(1, 3), panels, strict=True):
+        error, stated = (np.abs(scores[f"{region}/{score}"]) for score in ("error", "stated"))
+        use = np.isfinite(error) & np.isfinite(stated) & (stated > 0)
+        dress(axes, f"stated error ({unit})", f"real error ({unit})", f"{name}, {use.sum()} events")
+        if use.any():
+            _stated_panel(axes, error[use], stated[use])
+        else:
+            axes.text(0.5, 0.5, "truth unknown", transform=axes.transAxes, ha="center", color=MUTED)
+    handles, labels = new.axes[0].get_legend_handles_labels()
+    if handles:
+        new.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False, labelcolor=INK)
+    save(path, new)
+
+
+def _stated_panel(axes: Axes, error: np.ndarray, stated: np.ndarray) -> None:
+    floor = np.quantile(stated, 0.02) / 30
+    axes.scatter(stated, np.maximum(error, floor), s=9, color=BLUE, alpha=0.35, linewidth=0, label="event")
+    low, high = stated.min() * 0.7, stated.max() * 1.4
+    line = np.array([low, high])
+    axes.fill_between(line, line / 2, line * 2, color=FAINT, linewidth=0, zorder=0, label="within a factor of 2")
+    axes.plot(line, line, color=INK, linewidth=1, label="error as stated")
+    order = np.argsort(stated)
+    groups = [g for g in np.array_split(order, min(8, max(1, len(order) // 12))) if len(g)]
+    middle = [np.sqrt(np.mean(stated[g] ** 2)) for g in groups]
+    rms = np.array([np.sqrt(np.mean(error[g] ** 2)) for g in groups])
+    # standard error of a root mean square, from that of the mean square
+    half = [1.96 * np.std(error[g] ** 2) / np.sqrt(len(g)) / (2 * r) for g, r in zip(groups, rms, strict=True)]
+    below = np.minimum(half, 0.9 * rms)
+    axes.errorbar(
+        middle,
+        rms,
+        yerr=[below, half],
+        fmt="o",
+        color=VERMILION,
+        markeredgecolor=PAPER,
+        markersize=7,
+        elinewidth=1.2,
+        label="root mean square of a group",
+    )
+    axes.set(xscale="log", yscale="log", xlim=(low, high))
+    log_ticks(axes.xaxis, low, high)
+    log_ticks(axes.yaxis, *axes.get_ylim())
+
+
+def pit_histograms(path: str | Path, scores: Scores, num_bins: int = 10, title: str = "Calibration") -> None:
+    """Where the truth falls in each coordinate's posterior; flat within the band (95 %) where calibrated."""
+    new, top = figure(10.2, 3.1, title), 2.0
+    panels = new.subplots(1, 4, sharey=True)
+    for axes, region in zip(panels, ("east", "north", "depth", "origin"), strict=True):
+        values = scores[f"{region}/pit"]
+        values = values[np.isfinite(values)]
+        name = "Origin time" if region == "origin" else region.capitalize()
+        dress(axes, title=f"{name}, {len(values)} events")
+        axes.set_xlim(0, 1)
+        if len(values) == 0:
+            axes.text(0.5, 0.5, "truth unknown", transform=axes.transAxes, ha="center", color=MUTED)
+            continue
+        share, edges = np.histogram(values, num_bins, (0, 1))
+        scale = num_bins / len(values)
+        low, high = scale * np.array(scipy.stats.binom.interval(0.95, len(values), 1 / num_bins))
+        outside = (share * scale < low) | (share * scale > high)
+        colours = np.where(outside, VERMILION, BLUE)
+        axes.bar(edges[:-1], share * scale, 1 / num_bins, align="edge", color=colours, edgecolor=PAPER)
+        axes.axhspan(low, high, color=MUTED, alpha=0.22, linewidth=0, zorder=0)
+        axes.hlines([low, high], 0, 1, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.axhline(1, color=INK, linewidth=1)
+        top = max(top, 1.1 * share.max() * scale)
+    new.axes[0].set_ylim(0, top)
+    new.axes[0].set_ylabel("density of events", fontsize=9, color=INK)
+    new.supxlabel("share of the posterior below the truth", fontsize=9, color=INK)
+    save(path, new)
+
+
+def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = "Coverage") -> None:
+    """How often regions of each probability hold the truth, by locator; the band is 95 % about the diagonal.
+
+    Above the diagonal regions are wider than need be, below it they promise too much.
+    """
+    new = figure(10.2, 3.8, title)
+    nominal = np.linspace(0, 1, 101)
+    panels = ("epicentre", "depth", "hypocentre")
+    told: list[str] = []
+    for axes, region in zip(new.subplots(1, 3, sharey=True), panels, strict=True):
+        dress(axes, "probability of the region", title=region.capitalize())
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=1)
+        levels = {name: own[f"{region}/level"] for name, own in scores.items()}
+        levels = {name: values[np.isfinite(values)] for name, values in levels.items()}
+        fewest = min((len(values) for values in levels.values() if len(values)), default=0)
+        if fewest:
+            low, high = scipy.stats.binom.interval(0.95, fewest, nominal)
+            axes.fill_between(nominal, low / fewest, high / fewest, color=MUTED, alpha=0.2, linewidth=0)
+        for (name, values), colour in zip(levels.items(), CYCLE * 4, strict=False):
+            if len(values):
+                inside = (values[:, None] <= nominal).mean(0)
+                axes.plot(nominal, inside, color=colour, linewidth=1.8, label=f"{name}, {len(values):,} judged")
+                marks = [50, 68, 90, 95]
+                axes.plot(nominal[marks], inside[marks], "o", color=colour, markersize=4, markeredgecolor=PAPER)
+        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1))
+        named = axes.get_legend_handles_labels()[1]
+        if named and named != told:  # what the panel before says as well is said once
+            legend(axes, loc="lower right")
+        told = named
+    new.axes[0].set_ylabel("truths inside it", fontsize=9, color=INK)
+    save(path, new)
+
+
+def training_curve(path: str | Path, log: Sequence[Mapping[str, float]], title: str = "Training") -> None:
+    """Losses over steps in one panel, and each logged quantity whose name starts with "dev" in its own.
+
+    Raises:
+        ValueError: where no row of the log has a "step".
+    """
+    rows = [row for row in log if "step" in row]
+    if not rows:
+        raise ValueError(f'the training log has {len(log)} rows, none with a "step"; log at least one')
+    names = [name for name in dict.fromkeys(n for row in rows for n in row) if name != "step"]
+    losses = [name for name in names if not name.startswith("dev")]
+    scores = [name for name in names if name.startswith("dev")]
+    panels = [losses] * bool(losses) + [[name] for name in scores]
+    new = figure(max(5.0, 3.7 * len(panels)), 3.4, title)
+    for axes, drawn in zip(np.atleast_1d(new.subplots(1, len(panels))), panels, strict=True):
+        dress(axes, "step", "loss (nats an event)" if drawn is losses else drawn[0].replace("_", " "))
+        for name, colour in zip(drawn, CYCLE * 4, strict=False):
+            points = np.array([(row["step"], row[name]) for row in rows if name in row], float)
+            _curve(axes, points[np.isfinite(points[:, 1])], name.replace("_", " "), colour)
+        axes.margins(x=0.02)
+        if len(drawn) > 1:
+            legend(axes, loc="upper right")
+    save(path, new)
+
+
+def _curve(axes: Axes, points: np.ndarray, name: str, colour: str) -> None:
+    """A line; a long one faint, with its running mean over a fortieth of it."""
+    if len(points) < 80:
+        axes.plot(*points.T, color=colour, linewidth=1.6, marker="o", markersize=3, label=name)
+        return
+    width = len(points) // 40
+    smooth = np.lib.stride_tricks.sliding_window_view(points, width, axis=0).mean(-1)
+    axes.plot(*points.T, color=colour, linewidth=0.5, alpha=0.3, scaley=False)
+    axes.plot(*smooth.T, color=colour, linewidth=1.8, label=name)
+
+
+COMPARED = (
+    ("epicentre", ("error", "mean"), "Epicentre error, mean (km)", None),
+    ("depth", ("error", "mae"), "Depth error, mean absolute (km)", None),
+    ("origin", ("error", "mae"), "Origin time error, mean absolute (s)", None),
+    ("hypocentre", ("energy", "mean"), "Energy score, hypocentre (km)", None),
+    ("hypocentre", ("nll", "mean"), "NLL, hypocentre (nats)", None),
+    ("epicentre", ("coverage", "90"), "Truths in the 90 % region, epicentre", 0.9),
+    ("depth", ("coverage", "90"), "Truths in the 90 % region, depth", 0.9),
+    ("epicentre", ("width90", "median"), "90 % area, median (km²)", None),
+    ("epicentre", ("rank_correlation",), "Stated with real error, rank correlation", None),
+)
+
+
+def compare_cards(path: str | Path, cards: Mapping[str, Mapping], title: str = "Score cards") -> None:
+    """Score cards side by side: a panel for each score, a dot for each locator with its 95 % interval."""
+    new = figure(10.2, 1.2 + 3 * (0.55 + 0.24 * len(cards)), title)
+    rows = np.arange(len(cards))[::-1]
+    for panel, (axes, compared) in enumerate(zip(new.subplots(3, 3).flat, COMPARED, strict=True)):
+        region, names, label, target = compared
+        dress(axes, title=label)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        values = np.array([_estimate(card, region, names) for card in cards.values()])
+        for row, (value, low, high), colour in zip(rows, values, CYCLE * 4, strict=False):
+            axes.plot([low, high], [row, row], color=colour, linewidth=2.2, alpha=0.5, solid_capstyle="round")
+            axes.plot(value, row, "o", color=colour, markersize=5, markeredgewidth=0)
+            if np.isnan(value):
+                axes.text(0.5, row, "undefined", transform=axes.get_yaxis_transform(), color=MUTED, **CENTRED)
+        _span(axes, values[np.isfinite(values)], target, names)
+        axes.set_ylim(-0.6, len(cards) - 0.4)
+        axes.set_yticks(rows, list(cards) if panel % 3 == 0 else [""] * len(cards))
+        axes.tick_params(axis="y", length=0)
+    save(path, new)
+
+
+def _estimate(card: Mapping, region: str, names: tuple[str, ...]) -> list[float]:
+    """Value, low and high of an estimate; NaN where there is none."""
+    found = card.get(region, {})
+    for name in names:
+        found = found.get(name, {})
+    numbers = [found.get(name) for name in ("value", "low", "high")]
+    return [np.nan if number is None else float(number) for number in numbers]
+
+
+def _span(axes: Axes, values: np.ndarray, target: float | None, names: tuple[str, ...]) -> None:
+    """From zero for errors and shares, by logarithm where they differ by more than ten times."""
+    if target is not None:
+        axes.axvline(target, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+        axes.set_xlim(0, 1.02)
+    elif names == ("rank_correlation",):
+        axes.set_xlim(min(-0.1, *values, 0) - 0.02, 1.02)
+    elif names[0] != "nll" and len(values) and values.min() > 0:
+        if values.max() > 10 * values.min():
+            axes.set_xscale("log")
+            axes.set_xlim(values.min() / 1.4, values.max() * 1.4)
+            log_ticks(axes.xaxis, values.min() / 1.4, values.max() * 1.4)
+        else:
+            axes.set_xlim(0, 1.08 * values.max())

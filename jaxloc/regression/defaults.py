@@ -1,0 +1,94 @@
+"""Defaults of `jaxloc.regression.fit`: steps, batches, members, where each posterior starts from.
+
+Optimisers go through the rows some forty times, and at least through 2,000 batches. Point estimates would learn few
+rows by heart, so some are held out to choose when to stop. Samplers start on the way to a mode: from it they would
+first have to forget what it has by heart, from first weights they may not find small noise. NUTS takes all rows a step,
+and few steps: each goes through up to a thousand gradients.
+"""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import optax
+
+from jaxloc import inference
+from jaxloc.types import Method, Target
+
+MakeMethod = Callable[..., Method]
+"""A target to a method; an optimiser comes second, where one is asked for, `steps` and `start` by name."""
+
+
+class Usual(NamedTuple):
+    """What is usual for a method: `steps`, but no less than `epochs`; batches of None hold all rows."""
+
+    steps: int = 2000
+    epochs: int = 40
+    mode_steps: int | None = None  # as many as `steps`
+    batch_size: int | None = 128
+    members: int = 1
+    held_out: float = 0.0
+
+
+CHAINS = Usual(steps=20_000, mode_steps=2000, batch_size=512, members=4)
+POINTS = Usual(mode_steps=0, held_out=0.1)
+USUAL: dict[MakeMethod, Usual] = {
+    inference.nuts: Usual(steps=400, epochs=0, mode_steps=2000, batch_size=None),
+    inference.sghmc: CHAINS,
+    inference.sgld: CHAINS,
+    inference.point: POINTS,
+    inference.dropout: POINTS,
+}
+
+
+class Plan(NamedTuple):
+    """What a fit does: `mode_steps` of Adam towards the mode, then `steps` of the method, on `num_fitted` rows."""
+
+    method: MakeMethod
+    num_fitted: int
+    mode_steps: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    members: int
+
+
+def planned(
+    method: MakeMethod,
+    num_rows: int,
+    steps: int | None,
+    batch_size: int | None,
+    learning_rate: float,
+    members: int | None,
+    held_out: float | None,
+) -> Plan:
+    """The plan of a fit: what is asked for, and what is usual for the method where nothing is.
+
+    Raises:
+        ValueError: where the share of rows that is held out is not below one.
+    """
+    usual = USUAL.get(_bare(method), Usual())
+    share = usual.held_out if held_out is None else held_out
+    if not 0 <= share < 1:
+        raise ValueError(f"held_out must be a share of the rows within 0-1, got {share}")
+    num_fitted = num_rows - int(share * num_rows)
+    batch_size = min(batch_size or usual.batch_size or num_fitted, num_fitted)
+    steps = max(usual.steps, usual.epochs * num_fitted // batch_size) if steps is None else steps
+    mode_steps = steps if usual.mode_steps is None else min(steps, usual.mode_steps)
+    members = usual.members if members is None else members
+    return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, members)
+
+
+def made(make: MakeMethod, target: Target, optimizer: optax.GradientTransformation, steps: int) -> Method:
+    """The method, given what it asks for and has no value of."""
+    _, *others = inspect.signature(make).parameters.values()
+    open_ = [p for p in others if p.default is p.empty]
+    at_place = [optimizer] if any(p.kind is p.POSITIONAL_OR_KEYWORD for p in open_) else []
+    offered: dict[str, Any] = {"steps": steps, "start": steps // 2}
+    by_name = {p.name: offered[p.name] for p in open_ if p.kind is p.KEYWORD_ONLY and p.name in offered}
+    return make(target, *at_place, **by_name)
+
+
+def _bare(method: MakeMethod) -> MakeMethod:
+    return _bare(method.func) if isinstance(method, partial) else method

@@ -1,0 +1,66 @@
+"""A trained run held against events that it has not seen, and corrected by them."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc.calibration import calibration
+from jaxloc.runs import report
+from jaxloc.calibration.calibration import Calibration
+from jaxloc.data.dataset import Dataset
+from jaxloc.runs.predict import Fitted, locate, of_known
+from jaxloc.types import Batch
+
+BEST = "best"
+
+
+def calibrate_run(
+    fitted: Fitted, dataset: Dataset, kind: str = BEST, by: str = "", num_draws: int = 1000
+) -> tuple[dict[str, Any], Calibration]:
+    """Score cards of every map of posteriors, cross-fitted, and the calibration by one of them.
+
+    Args:
+        fitted: a run.
+        dataset: labelled events; those of whose hypocentre nothing is known are left out.
+        kind: one of `jaxloc.calibration.recalibration.MAPS`; `BEST` takes the one of highest cross-fitted likelihood.
+        by: "gap" or "distance" for regions that hold in groups.
+        num_draws: of each posterior, to score it by.
+
+    Raises:
+        ValueError: for training events, and as `calibration.calibrate`.
+    """
+    located, key = of_known(locate(fitted, dataset, with_features=True)), jax.random.key(report.SCORE_SEED)
+    if not len(located.batch.labels["hypocentre"].mask):
+        raise ValueError(f"{dataset.name} has no event with a known hypocentre to calibrate with; give labelled events")
+    refuse_training_events(fitted, located.batch)
+    truth = located.batch.labels["hypocentre"]
+    cards = calibration.candidates(key, located.posterior, truth, num_draws)
+    found = calibration.calibrate(
+        key,
+        located.posterior,
+        located.batch.observations,
+        truth,
+        located.features,
+        kind=calibration.best(cards) if kind == BEST else kind,
+        dataset=dataset.name,
+        by=by,
+        num_draws=num_draws,
+    )
+    return cards, found
+
+
+def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
+    """See that events are not those that the run has learnt from: of them its errors say nothing.
+
+    Raises:
+        ValueError: where events have the very hypocentres of the training catalogue; says how many.
+    """
+    value, mask = (np.asarray(x) for x in batch.labels["hypocentre"])
+    learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.blueprint.catalogue.hypocentres, np.float32)}
+    again = sum(tuple(np.round(row[:3], 3)) in learnt for row in value[mask[:, :3].all(-1)])
+    if again:
+        raise ValueError(
+            f"{again} of {len(value)} events are training events of this run, on which its errors look smaller than "
+            "they are; calibrate with events that it has not seen (--split chooses them)"
+        )

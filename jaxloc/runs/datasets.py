@@ -1,0 +1,321 @@
+"""The data of an experiment: what it trains on, is chosen by and learns beforehand, from its configuration."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxloc.models.spec import Blueprint, Catalogue, catalogue_of
+from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.simulation.finite_fault import FaultZone
+from jaxloc.simulation.groningen import buried, groningen
+from jaxloc.simulation.marmara import Scenarios, marmara_scenarios, trace_km
+from jaxloc.data.views import shuffled, taken_by, with_noise
+from jaxloc.io.seisbench import read_seisbench
+from jaxloc.simulation.networks import Variety, simulated_networks
+from jaxloc.simulation.picks import Picking, simulated_picks
+from jaxloc.simulation.sources import around
+from jaxloc.simulation.events import DEFAULT_FRAME, Recording, Simulation, oklahoma_like, positions_km, quick_start, random_network, simulated_dataset
+from jaxloc.physics.adaptive_grid import Region, region_around
+from jaxloc.models.model import as_tuples
+from jaxloc.physics.layered import VelocityModel, layered
+from collections.abc import Mapping
+from typing import Any
+from jaxloc.data.dataset import Dataset
+from jaxloc.runs.datasets import fresh_events, open_sources
+
+SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
+LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
+
+
+class Sources(NamedTuple):
+    """Training events and events to choose and score by."""
+
+    train: Dataset
+    dev: Dataset
+
+
+def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
+    """The data sets of an experiment, of events or of single records as its `records` asks for.
+
+    With `records.one_station` only events that are not learnt from are seen by one station each: training has each
+    record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
+
+    Raises:
+        ValueError: for a kind of data that does not exist, or anything wrong with the data.
+    """
+    train, dev = _events(data, seed)
+    records = dict(data.get("records", {}))
+    sources = Sources(taken_by(records | {"one_station": False}, train), taken_by(records, dev))
+    return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
+
+
+def _events(data: Mapping[str, Any], seed: int) -> Sources:
+    if data["kind"] == "simulated":
+        return _simulated(data, seed)
+    if data["kind"] == "seisbench":
+        train = _read(data, data["train_split"])
+        if data["dev_split"] is None:
+            train, dev = _held_out(train, int(data["held_out"]))
+        else:
+            dev = _read(data, data["dev_split"])
+        return Sources(_latest(train, data["num_train"]), dev)
+    if data["kind"] == "simulated_picks":
+        train = _at_picked_network(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_picked_network(data, seed, int(data["num_dev"]), len(train), "dev"))
+    if data["kind"] == "simulated_networks":
+        train = _at_networks(data, seed, int(data["num_train"]), 0, "train")
+        return Sources(train, _at_networks(data, seed, int(data["num_dev"]), _apart(len(train), data), "dev"))
+    if data["kind"] == "finite_fault":
+        shares = {"train": int(data["num_train"]), "dev": int(data["num_dev"])}
+        whole = _scenarios(data, seed, 0, shares)
+        return Sources(*(select(whole, np.flatnonzero([e.split == s for e in whole.events])) for s in shares))
+    raise ValueError(f"data.kind must be seisbench or one of {', '.join(SIMULATED)}, got {data['kind']!r}")
+
+
+def _held_out(whole: Dataset, number: int) -> Sources:
+    """The last events by time are held out, where a data set has no split of its own for that."""
+    if not 0 < number < len(whole):
+        raise ValueError(f"data.held_out must be within 1-{len(whole) - 1} where data.dev_split is null, got {number}")
+    order = _by_time(whole)
+    return Sources(select(whole, order[:-number]), select(whole, order[-number:]))
+
+
+def _latest(train: Dataset, number: int | None) -> Dataset:
+    """The last events before those that are located: who has few labelled events has those of the last weeks."""
+    if number is None:
+        return train
+    if not 0 < number <= len(train):
+        raise ValueError(f"data.num_train must be within 1-{len(train)}, or null for all, got {number}")
+    return select(train, np.sort(_by_time(train)[-number:]))
+
+
+def _by_time(dataset: Dataset) -> np.ndarray:
+    return np.argsort([event.origin or event.start or event.id for event in dataset.events], kind="stable")
+
+
+def _read(data: Mapping[str, Any], split: str) -> Dataset:
+    return read_seisbench(
+        Path(data["folder"]).expanduser(),
+        split=split,
+        rate_hz=data["rate_hz"],
+        num_samples=data["num_samples"],
+        bandpass_hz=None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"]),
+        pick_columns=dict(data["pick_columns"]),
+        memory_mb=data["memory_mb"],
+        prefixes=tuple(data.get("prefixes", ())),
+        gain_m_s=float(data.get("gain_m_s", 1.0)),
+    )
+
+
+def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
+    number, shares = data["num_train"] + data["num_dev"], {"train": data["num_train"], "dev": data["num_dev"]}
+    whole = _at_simulated_network(data, seed, 0, number, {name: count / number for name, count in shares.items()})
+    parts = (np.array([i for i, e in enumerate(whole.events) if e.split == split]) for split in shares)
+    return Sources(*(held(select(whole, part)) for part in parts))
+
+
+def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
+    """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
+
+    They are taken as the experiment's `records` are: of single records, so many as events are asked for, and as many
+    windows of noise again where it has noise.
+
+    Raises:
+        ValueError: where the experiment's data are not simulated, or no event is asked for.
+    """
+    if data["kind"] not in SIMULATED:
+        raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
+    if not 1 <= number <= LONGEST_ROUND or round_ < 1:
+        raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
+    records = dict(data.get("records", {}))
+    fresh = taken_by(records | {"noise": False}, _fresh(data, seed, number, round_))
+    if records.get("each_station"):
+        fresh = select(fresh, np.arange(min(number, len(fresh))))
+    return with_noise(fresh) if records.get("noise") else fresh
+
+
+def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
+    if data["kind"] == "simulated_picks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_picked_network(data, seed, number, first, "fresh")
+    if data["kind"] == "simulated_networks":
+        first = data["num_train"] + data["num_dev"] + round_ * LONGEST_ROUND
+        return _at_networks(data, seed, number, _apart(first, data), "fresh")
+    if data["kind"] == "finite_fault":
+        return _scenarios(data, seed, round_, {"fresh": number})
+    return held(_at_simulated_network(data, seed, round_, number, {"fresh": 1.0}))
+
+
+def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str, int]) -> Dataset:
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
+    model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
+    scenarios = Scenarios(zone, recording)
+    return marmara_scenarios(jax.random.key(seed), scenarios, model, sum(splits.values()), splits, first)
+
+
+def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    known: dict[str, Any] = {name: data[name] for name in Variety._fields if name in data}
+    variety = Variety()._replace(**as_tuples(known))
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
+    model, key = velocity_model(data["velocity"]), jax.random.key(seed)
+    return held(simulated_networks(key, variety, model, recording, number, split, first))
+
+
+def _apart(first: int, data: Mapping[str, Any]) -> int:
+    """The first event, from `first` on, of a network that no event before has: splits share no network."""
+    each = int(data["events_each"])
+    return -(-first // each) * each
+
+
+def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
+    key_network, key_events = jax.random.split(jax.random.key(seed))
+    stations = random_network(key_network, data["num_stations"], data["aperture_km"])
+    model = velocity_model(data["velocity"])
+    return simulated_picks(key_events, picking_of(data), model, stations, DEFAULT_FRAME, number, split, first)
+
+
+def picking_of(data: Mapping[str, Any]) -> Picking:
+    """Where the events of an experiment with simulated picks are, and how their picks err."""
+    across = (-float(data["half_width_km"]), float(data["half_width_km"]))
+    region = Region(across, across, tuple(data["depth_km"]), tuple(data["origin_s"]))
+    return Picking(region, tuple(data["pick_sd_s"]), data["lost_picks"], data["least_picks"])
+
+
+def _at_simulated_network(
+    data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
+) -> Dataset:
+    key_network, key_events = jax.random.split(jax.random.key(seed))
+    simulation, stations = _preset(data, random_network(key_network, data["num_stations"], data["aperture_km"]))
+    recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
+    simulation = simulation._replace(recording=recording)
+    # One key for all rounds: the ground under the stations comes of it too, and that must stay what it is.
+    first = round_ * LONGEST_ROUND
+    return simulated_dataset(key_events, simulation, stations, DEFAULT_FRAME, number, splits, first)
+
+
+def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Simulation, tuple[Station, ...]]:
+    """The region that simulated data name, and stations as they stand there."""
+    name, depth_km = data.get("preset", "general"), tuple(data["depth_km"])
+    if name == "general":
+        return quick_start(data["half_width_km"], depth_km), stations
+    if name == "groningen":
+        return groningen(depth_km, float(data["speed_factor"])), buried(stations)
+    raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
+
+
+def select(dataset: Dataset, index: np.ndarray) -> Dataset:
+    """Some of the events of a data set, in the order given."""
+    events = tuple(dataset.events[i] for i in index)
+    whole = dataset.take
+    return retaken(dataset, lambda chosen: whole(index[chosen]), events)
+
+
+def held(dataset: Dataset) -> Dataset:
+    """A data set whose events are made once, all at the first use, and then kept in memory."""
+    kept: list[Any] = []
+
+    def take(index: np.ndarray) -> Any:
+        if not kept:
+            kept.append(dataset.take(np.arange(len(dataset))))
+        return jax.tree.map(lambda x: x[index], kept[0])
+
+    return retaken(dataset, take)
+
+
+def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
+    """What a run takes from its training data.
+
+    Raises:
+        ValueError: where no training event has a labelled epicentre.
+    """
+    data, catalogue = config["data"], catalogue_of(train)
+    band = None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"])
+    return Blueprint(
+        dict(config["network"]),
+        train.frame,
+        train.stations,
+        train.rate_hz,
+        train.num_samples,
+        band,
+        catalogue,
+        dict(data["velocity"]),
+        _region(data["region"], catalogue),
+    )
+
+
+def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
+    known = catalogue.known[:, :2].all(-1)
+    if not known.any():
+        raise ValueError(
+            "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"
+        )
+    return region_around(
+        catalogue.hypocentres[known], settings["margin_km"], tuple(settings["depth_km"]), tuple(settings["origin_s"])
+    )
+
+
+def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
+    """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
+
+    With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
+    station, which learn from records anywhere.
+
+    Raises:
+        ValueError: for a preset that does not exist.
+    """
+    if settings["preset"] == "network":
+        data = dict(settings) | {"preset": "general", "rate_hz": blueprint.rate_hz}
+        whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
+        return taken_by(settings["records"], held(whole))
+    known = blueprint.catalogue.known[:, :3].all(-1)
+    places = blueprint.catalogue.hypocentres[known, :3]
+    presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
+    if settings["preset"] not in presets:
+        names = ", ".join([*presets, "network"])
+        raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {names}")
+    simulation = presets[settings["preset"]](places)
+    recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
+    spread = tuple(settings["spread_km"])
+    shallow, deep = (max(0.1, limit) for limit in blueprint.region.depth_km)
+    simulation = simulation._replace(
+        recording=recording,
+        model=velocity_model(blueprint.velocity),
+        hypocentre=around(places, spread, (shallow, deep)),
+    )
+    key = jax.random.key(seed)
+    return held(
+        simulated_dataset(key, simulation, blueprint.stations, blueprint.frame, settings["num_events"], {"train": 1.0})
+    )
+
+
+def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:
+    """A run's velocity model: what is learnt from simulated moveout should hold on the real one."""
+    vp = list(velocity["vp_km_s"])
+    return layered(list(velocity["top_km"]), vp, [v / velocity["vp_vs"] for v in vp])
+
+
+def _general(places_km: np.ndarray, blueprint: Blueprint, settings: Mapping[str, Any]) -> Simulation:
+    """Ordinary crust and noise, in the band of the data or that of the recorder."""
+    band = blueprint.bandpass_hz or (1.0, min(20.0, 0.45 * blueprint.rate_hz))
+    simulation = quick_start()
+    recording = Recording(band_hz=band, origin_s=settings["origin_s"], origin_sd_s=settings["origin_sd_s"])
+    return simulation._replace(recording=recording)
+
+
+__all__ = ["Sources", "blueprint_of", "held", "open_sources", "positions_km", "practice", "select"]
+
+
+def unseen(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
+    """`number` events that are simulated anew, or of real data those that the run was chosen on.
+
+    Raises:
+        ValueError: as `fresh_events` and `open_sources`.
+    """
+    if data["kind"] == "seisbench":
+        return open_sources(data, seed).dev
+    return fresh_events(data, seed, number, round_)

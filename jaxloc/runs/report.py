@@ -1,0 +1,268 @@
+"""What a run leaves for people: scores, events and pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc.calibration import out_of_distribution
+from jaxloc.plots import maps, style
+from jaxloc.plots import scores as scores_
+from jaxloc.models.spec import Blueprint
+from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
+from jaxloc.locators.climatology import catalogue_baseline
+from jaxloc.calibration.conformal import conformal_level, cross_fitted
+from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
+from jaxloc.io.catalogue_csv import write_csv
+from jaxloc.io.catalogue_quakeml import write_quakeml
+from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
+from jaxloc.geometry import to_degrees
+from jaxloc.distributions.labels import named
+from jaxloc.scores.events import LEVELS, score_events
+from jaxloc.scores.score_card import score_card, table
+from jaxloc.types import Batch, Label, Posterior
+
+SCORE_SEED = 20
+FOLDS = 5
+
+
+def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
+    """Score cards of locators, by name, on the same events, and the scores they sum up."""
+    key = jax.random.key(SCORE_SEED)
+    scores = {name: score_events(key, posterior, truth) for name, posterior in locators.items()}
+    return {name: score_card(key, each) for name, each in scores.items()}, scores
+
+
+def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """By region: the stated levels needed to hold wanted shares of truths, and the shares held when cross-fitted.
+
+    Empty where fewer than `FOLDS` truths are known.
+    """
+    found: dict[str, Any] = {}
+    for region in DENSEST:
+        level = np.asarray(scores[f"{region}/level"])[np.asarray(scores[f"{region}/known"]) > 0]
+        level = level[np.isfinite(level)]
+        if len(level) < FOLDS:
+            continue
+        share, names = cross_fitted(level, folds=FOLDS).mean(0), [f"{100 * wanted:.0f}" for wanted in LEVELS]
+        needed = conformal_level(level, np.array(LEVELS))
+        found[region] = {
+            "needed": dict(zip(names, map(float, needed), strict=True)),
+            "coverage": dict(zip(names, map(float, share), strict=True)),
+        }
+    return found
+
+
+def conformal_line(conformal: Mapping[str, Any]) -> str:
+    """What `conformal` found of 90 % regions, in a line; empty where it found nothing."""
+    if not conformal:
+        return ""
+    needed = ", ".join(f"{region} {100 * each['needed']['90']:.1f} %" for region, each in conformal.items())
+    held = ", ".join(f"{100 * each['coverage']['90']:.0f}" for each in conformal.values())
+    share = f"{FOLDS - 1} of {FOLDS} parts of the events"
+    return (
+        f"to hold 90 % of truths take the stated region of: {needed}; found on {share}, such hold {held} % of the rest"
+    )
+
+
+def calibration_lines(calibration: Calibration) -> list[str]:
+    """What a calibration says of 90 % regions, in each group, and of the alarm, in lines."""
+    by, edges = calibration.groups
+    unit = {"gap": "deg", "distance": "km"}.get(by, "")
+    bounds = ["", *(f"{edge:.0f} {unit}" for edge in edges), ""]
+    lines = []
+    for group in range(len(edges) + 1):
+        low, high = bounds[group], bounds[group + 1]
+        span = f"{by} {f'from {low} ' if low else ''}{f'to {high}' if high else ''}".strip() + ": " if by else ""
+        needed = [(region, table[group, LEVELS.index(0.9)]) for region, table in calibration.levels.items()]
+        shown = ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} none" for region, x in needed)
+        lines.append(f"{span}for 90 % of truths take the stated region of: {shown}")
+    if calibration.ordinary is not None and calibration.number < out_of_distribution.smallest_number():
+        few = f"{calibration.number} events are too few for an alarm"
+        lines.append(f"{few}: {out_of_distribution.smallest_number()} are needed for any event to be unlike them")
+    return lines
+
+
+def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
+    """The training catalogue as the posterior of every event; windows of noise are none of it."""
+    duration_s = blueprint.num_samples / blueprint.rate_hz
+    return catalogue_baseline(
+        blueprint.catalogue.hypocentres,
+        blueprint.catalogue.known,
+        number,
+        broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
+        broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
+    )
+
+
+def hypocentres_of(
+    dataset: Dataset, batch: Batch, stated: Stated, level: float = 0.9
+) -> tuple[list[Hypocentre], dict[str, str]]:
+    """Located events for the files, and the reason for each event that could not be located."""
+    posterior = stated.posterior
+    middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
+    latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
+    share = epistemic_share(posterior)
+    catalogued = lambda event: {} if event.magnitude is None else {"magnitude": event.magnitude}
+    found, lost = [], {}
+    for i, event in enumerate(dataset.events):
+        alive = np.asarray(batch.observations.station_mask[i])
+        if not alive.any():
+            lost[event.id] = "no station has a living trace"
+            continue
+        if not np.isfinite(middle[i]).all():
+            lost[event.id] = "the posterior is not finite; check the waveforms"
+            continue
+        stations_km = np.asarray(batch.observations.station_km[i])[alive]
+        others = catalogued(event) | named(posterior.others, i)
+        found.append(
+            Hypocentre(
+                event.id,
+                event.start,
+                float(latitude[i]),
+                float(longitude[i]),
+                float(middle[i, 2]),
+                float(middle[i, 3]),
+                spread[i].astype(float),
+                level,
+                float(share[i]),
+                int(alive.sum()),
+                azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
+                others.pop("magnitude", None),
+                others.pop("magnitude_sd", None),
+                truth=_truth(dataset, batch, i),
+                drawn_at=_drawn_at(stated, i, level),
+                alarm=None if stated.alarms is None else stated.alarms[i],
+                others=others,
+            )
+        )
+    return found, lost
+
+
+def _drawn_at(stated: Stated, i: int, level: float) -> tuple[float, float] | None:
+    if stated.drawn_at is None:
+        return None
+    ellipse, ellipsoid = np.where(np.isfinite(stated.drawn_at[i]), stated.drawn_at[i], level)
+    return float(ellipse), float(ellipsoid)
+
+
+def line(event: Hypocentre) -> str:
+    """One located event in a line of text."""
+    sd, alarmed = np.sqrt(np.diag(event.covariance)), f"; ALARM: {event.alarm}" if event.alarm else ""
+    return (
+        f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; "
+        f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{alarmed}"
+    )
+
+
+def _truth(dataset: Dataset, batch: Batch, i: int) -> Truth | None:
+    value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
+    if not mask[:3].all():
+        return None
+    latitude, longitude = to_degrees(dataset.frame, value[0], value[1])
+    return Truth(float(latitude), float(longitude), float(value[2]), float(value[3]) if mask[3] else None)
+
+
+def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
+    """events.csv and events.xml (QuakeML)."""
+    write_csv(folder / "events.csv", list(hypocentres))
+    write_quakeml(folder / "events.xml", list(hypocentres))
+
+
+def write_scores(folder: Path, cards: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """scores.json: the cards and what they are of."""
+    (folder / "scores.json").write_text(json.dumps({"about": dict(about), **cards}, indent=1))
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """The scores of a run.
+
+    Raises:
+        ValueError: where there are none, or they are damaged.
+    """
+    path = folder / "scores.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} has no scores.json; is the run finished? `jaxloc run` resumes it")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); run `jaxloc evaluate` again") from error
+
+
+def write_pictures(
+    folder: Path,
+    name: str,
+    batch: Batch,
+    posterior: Posterior,
+    scores: Mapping[str, dict[str, np.ndarray]],
+    log: Sequence[Mapping[str, Any]],
+) -> None:
+    """The pictures of a run: maps, calibration and training."""
+    folder.mkdir(exist_ok=True)
+    truth = batch.labels["hypocentre"]
+    observations = batch.observations
+    maps.overview_map(
+        folder / "map.png", posterior.hypocentre, truth.value, truth.mask, observations.station_km[0], f"{name}: events"
+    )
+    if len(log) > 1:
+        scores_.training_curve(folder / "training.png", _one_curve(log), f"{name}: training")
+    if np.asarray(truth.mask)[:, :2].all(-1).any():
+        write_calibration(folder, name, scores["locator"], scores.get("calibrated"))
+        error = scores["locator"]["epicentre/error"]
+        order = np.argsort(np.where(np.isfinite(error), error, np.inf))[: np.isfinite(error).sum()]
+        for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[-1]))):
+            picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
+
+
+def write_calibration(
+    folder: Path, name: str, scores: Mapping[str, np.ndarray], calibrated: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """The pictures of a locator's calibration: error against stated error, PIT histograms, coverage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scores_.error_against_stated(folder / "stated.png", scores, f"{name}: error against stated error")
+    scores_.pit_histograms(folder / "pit.png", scores, title=f"{name}: calibration")
+    both = {name: scores} | ({} if calibrated is None else {"calibrated": calibrated})
+    scores_.coverage_curve(folder / "coverage.png", both, f"{name}: coverage")
+
+
+def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """The stages of a log one after the other, by their likelihoods: priors of stages are not alike."""
+    rows, before, last = [], 0, ("", 0)
+    for record in log:
+        if record["stage"] != last[0]:
+            before += last[1]
+        last = (record["stage"], record["step"])
+        row = {"step": before + record["step"], "loss": record["negative_log_likelihood"]}
+        rows.append(row | ({} if record["dev_loss"] is None else {"dev_loss": record["dev_loss"]}))
+    return rows
+
+
+def picture_of_event(path: Path, i: int, batch: Batch, posterior: Posterior, title: str) -> None:
+    """One event's posterior in map view and depth sections."""
+    one = gaussian_mixture(*jax.tree.map(lambda x: x[i], components(posterior.hypocentre)))
+    value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
+    seen = batch.observations
+    maps.event_map(path, one, seen.station_km[i], seen.station_mask[i], np.where(mask, value, np.nan), title)
+
+
+__all__ = [
+    "baseline_of",
+    "calibration_lines",
+    "conformal",
+    "conformal_line",
+    "hypocentres_of",
+    "line",
+    "picture_of_event",
+    "read_scores",
+    "score",
+    "table",
+    "write_calibration",
+    "write_events",
+    "write_pictures",
+    "write_scores",
+]

@@ -1,0 +1,97 @@
+"""Other locators' results on the same score card."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxloc.runs import report
+from jaxloc.io.locations import Predictions, read_predictions
+from jaxloc.io.locations_nonlinloc import read_nonlinloc
+from jaxloc.io.locations_quakeml import read_quakeml
+from jaxloc.io.reference_catalogue import QUAKEML
+from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
+from jaxloc.scores.events import score_events
+from jaxloc.scores.score_card import score_card
+from jaxloc.types import Label, Posterior
+
+
+def judge(path: Path, folder: Path, truth: Path | None = None) -> dict[str, Any]:
+    """Score a file of predictions (`read`) and write scores and pictures into a folder.
+
+    A stated error is taken for that of a normal distribution, all of it for aleatoric; scatter for itself. There is no
+    training catalogue to compare with.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    predictions = read(path, truth)
+    key = jax.random.key(report.SCORE_SEED)
+    scores = score_events(key, *as_posterior(predictions))
+    cards = {"locator": score_card(key, scores)}
+    error, stated = (np.asarray(scores[f"epicentre/{name}"]) for name in ("error", "stated"))
+    about = {
+        "name": path.stem,
+        "dataset": path.name,
+        "events": len(predictions.id),
+        "sharpened": predictions.sharpened,
+        "without_truth": list(predictions.without_truth),
+        "inside_one_stated": float((error <= stated).mean()),
+        "inside_two_stated": float((error <= 2 * stated).mean()),
+        "conformal": report.conformal(scores),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    report.write_scores(folder, cards, about)
+    report.write_calibration(folder / "pictures", path.stem, scores)
+    return {"about": about, **cards}
+
+
+def read(path: Path, truth: Path | None = None) -> Predictions:
+    """Predictions by the kind of file: a CSV with its truths, QuakeML, or NonLinLoc's (a file, folder or glob).
+
+    Raises:
+        ValueError: where truths are needed and not given, or given and not needed; as the readers.
+    """
+    quakeml = path.suffix.lower() in QUAKEML
+    if quakeml or path.is_dir() or path.suffix.lower() == ".hyp":
+        if truth is None:
+            raise ValueError(f"{path} holds no truths: give them by --truth (CSV or QuakeML)")
+        return (read_quakeml if quakeml else read_nonlinloc)(path, truth)
+    if truth is not None:
+        raise ValueError(f"{path} has its truths in its own columns: leave out --truth")
+    return read_predictions(path)
+
+
+def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:
+    """Posteriors about the true epicentres, normal or of scatter, and the truth."""
+    single = lambda x: jnp.asarray(x, jnp.float32)
+    truth = Label(single(predictions.truth), jnp.asarray(predictions.known))
+    mean, kernel = predictions.estimate[:, None], predictions.covariance
+    if predictions.scatter_km is not None:
+        mean, kernel = _smoothed(predictions)
+    tril = np.linalg.cholesky(kernel)
+    mixture = gaussian_mixture(jnp.zeros(mean.shape[:2]), single(mean), single(tril[:, None]))
+    whole = covariance(mixture)
+    return Posterior(mixture, jnp.zeros_like(whole), whole), truth
+
+
+def _smoothed(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Kernels at samples, shrunk towards their mean so that mean and covariance stay (West 1993, JRSS B 55).
+
+    Their width is Silverman's (1986, eq. 4.14) of a normal density in three dimensions.
+    """
+    samples, known = predictions.scatter_km, predictions.known[:, :3]
+    assert samples is not None
+    count = samples.shape[1]
+    width = (4 / (5 * count)) ** (1 / 7)
+    centre = samples.mean(1, keepdims=True)
+    apart = samples - centre
+    spread = predictions.covariance.copy()
+    spread[:, :3, :3] = np.einsum("eki,ekj->eij", apart, apart) / count + 1e-4 * np.eye(3)
+    spread[:, :3, :3] = np.where(known[:, :, None] & known[:, None, :], spread[:, :3, :3], np.eye(3))
+    shrunk = np.where(known[:, None], centre + np.sqrt(1 - width**2) * apart, 0.0)
+    mean = np.concatenate([shrunk, np.broadcast_to(predictions.estimate[:, None, 3:], (*samples.shape[:2], 1))], -1)
+    spread[:, :3, :3] *= width**2
+    return mean, spread

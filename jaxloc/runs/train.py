@@ -1,0 +1,198 @@
+"""Experiments: from a configuration to a run folder with a trained network, its scores, events and pictures."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxloc.training import checkpoints, loop
+from jaxloc.runs import report
+from jaxloc.models.spec import Blueprint, read_blueprint, write_blueprint
+from jaxloc.calibration.calibration import Calibration, Stated, stated_by
+from jaxloc.data.dataset import Dataset
+from jaxloc.runs.datasets import blueprint_of, open_sources, practice
+from jaxloc.scores.labels import score_labels
+from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.scores.polar import score_polar
+from jaxloc.training.run_folder import OnStep, Say, claim, read_log
+from jaxloc.training.stages import Config, fit, prepare, stage_of
+from jaxloc.models import LabelBatch, System, as_labelled, build, example, initial
+from jaxloc.training.loop import members_of
+from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
+from jaxloc.inference.registry import draws_of
+from jaxloc.runs.predict import evaluate, Fitted
+
+
+
+
+
+def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
+    """Train and score an experiment in a run folder; what is already there is gone on with.
+
+    Args:
+        config: a resolved configuration.
+        folder: the run folder.
+        say: takes a line of news at a time.
+        on_step: stage, step, steps of the stage and loss, for a progress display.
+
+    Raises:
+        ValueError: for wrong configurations and data, or a folder of another configuration.
+        OSError: where the folder cannot be written.
+    """
+    claim(folder, config)
+    seed = int(config["seed"])
+    sources = open_sources(config["data"], seed)
+    stations = len(sources.train.stations)
+    say(f"{len(sources.train)} training events, {len(sources.dev)} to choose and score by, {stations} stations")
+    blueprint = blueprint_of(config, sources.train)
+    write_blueprint(folder / "blueprint.json", blueprint)
+    system = build(blueprint)
+    fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
+    say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
+    return folder
+
+
+def _train(
+    config: Config,
+    folder: Path,
+    system: System,
+    blueprint: Blueprint,
+    train: Dataset,
+    dev: Dataset,
+    say: Say,
+    on_step: OnStep | None,
+) -> Fitted:
+    seed, members = int(config["seed"]), int(config["posterior"]["members"])
+    params = initial(jax.random.key(seed), system, example(blueprint), members)
+    if config.get("start_from"):
+        params = started_from(Path(config["start_from"]), params, blueprint, members)
+    first = jax.tree.map(lambda x: x[0], params)
+    say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
+    label: LabelBatch | None = None
+    prior: Params | None = None
+    fitted: Fitted | None = None
+    before = ""
+    for number, (name, settings) in enumerate(config["stages"].items()):
+        if not settings["steps"]:
+            continue
+        if fitted is not None:
+            params = members_of(fitted.method, fitted.state, members)
+            if config["posterior"]["prior_from"] == before:
+                prior = jax.tree.map(lambda x: x[0], params)
+        simulated = settings["data"] == "simulated"
+        if simulated and settings["relabel"]:
+            raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
+        if not simulated and (label is None or settings["relabel"]):
+            say(f"stage {name}: labels of {len(train)} events")
+            params, label = prepare(system, params, train, settings["relabel"])
+        stage = stage_of(config, system, name, settings, len(train), prior, first, seed + number)
+        data = practice(config["simulation"], blueprint, seed) if simulated else train
+        labels = as_labelled if simulated or label is None else label
+        progress = fit(folder, stage, params, data, labels, dev, say, on_step)
+        state = loop.chosen(progress, stage.plan)
+        fitted, before = Fitted(blueprint, system, stage.method, state, draws_of(config["posterior"])), name
+    if fitted is None:
+        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+    return fitted
+
+
+def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+    """Weights of a trained run, one draw of its posterior a member, to go on from.
+
+    Raises:
+        ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
+    """
+    _, other = load(folder)
+    theirs, ours = other.blueprint, blueprint
+    if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
+        raise ValueError(
+            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+        )
+    params = members_of(other.method, other.state, members)
+    shapes = [
+        {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
+    ]
+    if differ := sorted(shapes[0].items() ^ shapes[1].items()):
+        raise ValueError(
+            f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
+            f"of the network (theirs: {theirs.network}), and stations where it has parameters of these"
+        )
+    return params
+
+
+def load(folder: Path) -> tuple[Config, Fitted]:
+    """A trained run from its folder.
+
+    Raises:
+        ValueError: where the folder is no finished run, or its checkpoint is damaged or of another network.
+    """
+    blueprint = read_blueprint(folder / "blueprint.json")
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} is no trained run: it has no config.json; train one with `jaxloc run`")
+    config = json.loads(path.read_text())
+    return config, restore(config, blueprint, build(blueprint), folder)
+
+
+def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) -> Fitted:
+    """The last stage's posterior over weights, read into a system (which may search another region)."""
+    members = int(config["posterior"]["members"])
+    params = _blank(system, blueprint, members)
+    like = jax.tree.map(lambda x: x[0], params)
+    trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
+    name, settings = trained[-1]
+    prior = _prior_of(config, folder, params, system, trained)
+    stage = stage_of(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
+    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
+    kept = folder / "checkpoints" / name
+    progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
+    if progress is None or progress.step < stage.plan.steps:
+        raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
+    return Fitted(blueprint, system, stage.method, loop.chosen(progress, stage.plan), draws_of(config["posterior"]))
+
+
+def _blank(system: System, blueprint: Blueprint, members: int) -> Params:
+    """Zeros in the shape of the parameters: to read a checkpoint nothing need be drawn or compiled."""
+    shapes = jax.eval_shape(lambda key: initial(key, system, example(blueprint), members), jax.random.key(0))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+
+
+def _prior_of(config: Config, folder: Path, params: Params, system: System, trained: list) -> Params | None:
+    """The weights that the prior of the last stage is centred on, from the checkpoint of the stage they came from."""
+    wanted = config["posterior"]["prior_from"]
+    stages = dict(trained)
+    if wanted not in stages or wanted == trained[-1][0]:
+        return None
+    members = int(config["posterior"]["members"])
+    like = jax.tree.map(lambda x: x[0], params)
+    stage = stage_of(config, system, wanted, stages[wanted], 1, None, like, 0)
+    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
+    progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
+    if progress is None:
+        raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
+    return jax.tree.map(lambda x: x[0], members_of(stage.method, loop.chosen(progress, stage.plan), members))
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+

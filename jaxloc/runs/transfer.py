@@ -1,0 +1,151 @@
+"""A trained run on other data than its own: new events, new stations, another region."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from jaxloc.models.spec import Blueprint
+from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.io.seisbench import read_seisbench
+from jaxloc.io.stations import read_stations
+from jaxloc.simulation.events import positions_km
+from jaxloc.io.velocity_model import read_velocity
+from jaxloc.io.waveforms import read_waveforms
+from jaxloc.runs.predict import Fitted
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.models import build, elsewhere
+from jaxloc.types import Batch, Method, State, Weights
+
+
+def open_input(
+    fitted: Fitted,
+    config: Mapping[str, Any],
+    paths: Sequence[Path],
+    stations: Path | None,
+    windows: Path | None,
+    split: str | None,
+) -> Dataset:
+    """Events as the run's network wants them: its rate, band, component order, and its stations first.
+
+    Raises:
+        ValueError: where a path does not exist or is not what it should be, or stations are not those that a
+            network of fixed geometry was trained with; names them.
+    """
+    for path in paths:
+        if not path.exists() and not any(c in str(path) for c in "*?["):
+            raise ValueError(f"no such file or folder: {path}")
+    if (paths[0] / "metadata.csv").exists() or (paths[0] / "chunks").exists():
+        if stations is not None or windows is not None or len(paths) > 1:
+            raise ValueError("a SeisBench folder is read alone; --stations and --windows go with waveform files")
+        codes = {s.code for s in read_seisbench(paths[0]).stations}
+        return _marked(read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]),
+                                      **_as_trained(fitted, config, codes, windowed=False)), fitted)  # fmt: skip
+    if stations is None:
+        raise ValueError(
+            "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
+        )
+    codes = {s.code for s in read_stations(stations)}
+    files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
+    as_trained = _as_trained(fitted, config, codes, windowed=windows is not None)
+    return _marked(read_waveforms(files, stations, windows, **as_trained), fitted)
+
+
+def _as_trained(fitted: Fitted, config: Mapping[str, Any], codes: set[str], windowed: bool) -> dict[str, Any]:
+    """How to read, so that the network sees what it was trained on.
+
+    Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band.
+    """
+    blueprint, free = fitted.blueprint, fitted.system.any_station
+    shared = any(s.code in codes for s in blueprint.stations)
+    native = config["data"].get("native_band_hz")
+    return {
+        "rate_hz": blueprint.rate_hz,
+        "bandpass_hz": blueprint.bandpass_hz or (None if shared else native),
+        "num_samples": blueprint.num_samples if windowed or not free else None,
+        "unknown_stations": "keep" if free else "refuse",
+        # A wholly new network stands alone, in a frame of its own.
+        "stations": blueprint.stations if shared or not free else None,
+        "frame": blueprint.frame if shared or not free else None,
+    }
+
+
+def _marked(dataset: Dataset, fitted: Fitted) -> Dataset:
+    """Stations that were not there in training carry the index that says so."""
+    known = {s.code for s in fitted.blueprint.stations}
+    new = np.array([s.code not in known for s in dataset.stations])
+    inner = dataset.take
+
+    def take(index: np.ndarray) -> Batch:
+        batch = inner(index)
+        marked = np.where(new, -1, batch.observations.station_index).astype(np.int32)
+        return batch._replace(observations=batch.observations._replace(station_index=marked))
+
+    return retaken(dataset, take)
+
+
+def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    columns = (folder / "metadata.csv").read_text().split("\n", 1)[0] if (folder / "metadata.csv").exists() else ""
+    return {k: v for k, v in config["data"].get("pick_columns", {}).items() if v in columns}
+
+
+def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitted:
+    """The run as it is, or made to search around other stations, with another velocity model.
+
+    A data set that has stations of the run is searched as in training. Elsewhere, the region is that of the stations
+    with a margin, depth is free, and station delays do not count. A network whose answers move with the stations
+    (set_transformer, station_graph) has no region: only what it is compared with changes.
+
+    Raises:
+        ValueError: where a network of fixed geometry is asked to work elsewhere, or one that has no velocity model is
+            given one.
+    """
+    blueprint = fitted.blueprint
+    shared = {s.code for s in dataset.stations} & {s.code for s in blueprint.stations}
+    if shared and velocity is None:
+        return fitted
+    if not fitted.system.any_station:
+        raise ValueError(
+            f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training "
+            "alone; train one of network=arrivals to use other stations or velocity models, or of set_transformer or "
+            "station_graph to use other stations"
+        )
+    if velocity is not None and blueprint.network["name"] != "arrivals":
+        raise ValueError(
+            f"the network {blueprint.network['name']} has learnt travel times from its training events and can use no "
+            f"velocity model: leave out {velocity}, or train one of network=arrivals"
+        )
+    model = blueprint.velocity if velocity is None else read_velocity(velocity)
+    moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)
+    if not shared:
+        moved = _elsewhere(moved, dataset)
+    method = fitted.method if velocity is None else _without_speeds(fitted.method, len(model["top_km"]))
+    return fitted._replace(system=build(moved), blueprint=moved, method=method)
+
+
+def _without_speeds(method: Method, num_layers: int) -> Method:
+    """The same draws of weights, but speeds are those of a given model and not what training made of another."""
+
+    def sample(key: PRNGKeyArray, state: State, n: int) -> Weights:
+        weights = method.sample(key, state, n)
+        physics = weights.params["physics"] | {"speed": jnp.zeros((n, num_layers)), "vp_vs": jnp.zeros(n)}
+        return Weights(weights.params | {"physics": physics}, weights.key)
+
+    return method._replace(sample=sample)
+
+
+def _elsewhere(blueprint: Blueprint, dataset: Dataset) -> Blueprint:
+    places = positions_km(dataset.frame, dataset.stations)
+    low, high = places.min(0), places.max(0)
+    margin = max(20.0, 0.5 * float(np.hypot(*(high - low)[:2])))
+    duration_s = dataset.num_samples / dataset.rate_hz
+    region = Region(
+        (float(low[0] - margin), float(high[0] + margin)),
+        (float(low[1] - margin), float(high[1] + margin)),
+        (0.0, 40.0),
+        (-20.0, duration_s),
+    )
+    return elsewhere(blueprint, dataset.frame, region, places)

@@ -1,0 +1,11 @@
+"""Area under the receiver operating characteristic of a score that separates two samples."""
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+
+def auroc(ordinary: Float[np.ndarray, " event"], strange: Float[np.ndarray, " other"]) -> float:
+    """How well a score tells strange events from ordinary ones: the chance that it ranks a pair rightly."""
+    statistic = scipy.stats.mannwhitneyu(strange, ordinary).statistic
+    return float(statistic / (len(ordinary) * len(strange)))

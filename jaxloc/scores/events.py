@@ -1,0 +1,162 @@
+"""Scores of located events: every locator is judged by the same numbers, from its posterior and the truth alone.
+
+`score_event` scores one event, `score_events` a batch in bounded memory; `jaxloc.scores.score_card` summarises events.
+
+Scores are named "region/score". Errors are estimate minus truth; kilometres and seconds. What the truth does
+not know is NaN.
+"""
+
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from jaxloc.distributions.credible_regions import level_of, volume_of
+from jaxloc.distributions.gaussian_mixture import (
+    HypocentreMixture,
+    components,
+    covariance,
+    gaussian_mixture,
+    marginal,
+    mean,
+    mode,
+)
+from jaxloc.types import Label, Posterior
+
+COORDINATE_REGIONS = {"east": (0,), "north": (1,), "depth": (2,), "origin": (3,)}
+SPACE_REGIONS = {"epicentre": (0, 1), "hypocentre": (0, 1, 2)}
+REGIONS = {**COORDINATE_REGIONS, **SPACE_REGIONS, "space_time": (0, 1, 2, 3)}
+LEVELS = (0.50, 0.68, 0.90, 0.95)
+
+Scores: TypeAlias = dict[str, Float[Array, "*event"]]
+
+
+def crps(draws: Float[Array, " draw"], truth: Float[Array, ""]) -> Float[Array, ""]:
+    """The continuous ranked probability score of draws, unbiased for that of their distribution.
+
+    E|X - y| - E|X - X'| / 2 with X, X' different draws (fair form, Ferro 2014), by sorting.
+    """
+    number = draws.shape[0]
+    apart = jnp.sort(draws - truth)
+    rank = (2 * jnp.arange(1, number + 1) - number - 1) / (number - 1.0)
+    return jnp.abs(apart).mean() - (rank * apart).mean()
+
+
+def energy_score(draws: Float[Array, "draw d"], truth: Float[Array, " d"]) -> Float[Array, ""]:
+    """The energy score of draws (Gneiting and Raftery 2007, sect. 4.3), unbiased; the CRPS where D is 1."""
+    number = draws.shape[0]
+    apart = draws - truth[None]
+    squared = sum((apart[:, None, i] - apart[None, :, i]) ** 2 for i in range(apart.shape[1]))
+    spread = jnp.sqrt(squared).sum(1) / (number - 1.0)
+    return jnp.linalg.norm(apart, axis=-1).mean() - 0.5 * spread.mean()
+
+
+def score_event(
+    key: PRNGKeyArray,
+    posterior: Posterior,
+    truth: Float[Array, "4"],
+    known: Bool[Array, "4"],
+    num_draws: int = 1000,
+) -> Scores:
+    """All scores of one event; those that need an unknown coordinate are NaN.
+
+    For each region (coordinates, epicentre, hypocentre, space_time): `known`, `nll` (nats), `level` (the mass
+    of the region denser than the truth), `width50` ... `width95` (length, area or volume of that
+    smallest region). For coordinates: `error`, `crps`, `pit`, `stated` (standard deviation). For
+    epicentre and hypocentre: `error`, `energy`, `stated` (root of the covariance's trace). `mode_error` is
+    that of the densest hypocentre, `epistemic_share` the epistemic part of the variance.
+    """
+    mixture = gaussian_mixture(*components(posterior.hypocentre))
+    draws = mixture.sample(key, (num_draws,))
+    spread = covariance(mixture)
+    error = mean(mixture) - truth
+    mode_error = mode(marginal(mixture, (0, 1, 2))) - truth[:3]
+    scores: Scores = {}
+    for region, part in _density_scores(mixture, draws, truth).items():
+        index = jnp.array(REGIONS[region])
+        seen = known[index].all()
+        part |= _error_scores(region, error, mode_error, draws - truth[None])
+        scores |= {f"{region}/{name}": jnp.where(seen, value, jnp.nan) for name, value in part.items()}
+        scores |= {f"{region}/{name}": value for name, value in _stated(posterior, spread, index).items()}
+        scores[f"{region}/known"] = seen.astype(truth.dtype)
+    return scores
+
+
+def _density_scores(
+    mixture: HypocentreMixture, draws: Float[Array, "draw 4"], truth: Float[Array, "4"]
+) -> dict[str, Scores]:
+    """Likelihood, level and widths, all regions sorted at once: a sort is slow to compile."""
+    parts = [(marginal(mixture, dims), jnp.array(dims)) for dims in REGIONS.values()]
+    density = jnp.stack([part.log_prob(draws[:, index]) for part, index in parts], 1)
+    at_truth = jnp.stack([part.log_prob(truth[index]) for part, index in parts])
+    level, width = level_of(density, at_truth), volume_of(density, jnp.array(LEVELS))
+    return {
+        region: {"nll": -at_truth[r], "level": level[r]}
+        | {f"width{round(100 * p)}": width[r, i] for i, p in enumerate(LEVELS)}
+        for r, region in enumerate(REGIONS)
+    }
+
+
+def _error_scores(
+    region: str, error: Float[Array, "4"], mode_error: Float[Array, "3"], apart: Float[Array, "draw 4"]
+) -> Scores:
+    """Scores in units of the coordinates; `apart` are draws from which the truth is taken away."""
+    index = jnp.array(REGIONS[region])
+    if region in COORDINATE_REGIONS:
+        own = apart[:, index[0]]
+        pit = ((own < 0) + 0.5 * (own == 0)).mean()
+        scores = {"error": error[index[0]], "crps": crps(own, jnp.zeros(())), "pit": pit}
+        return scores | ({"mode_error": mode_error[2]} if region == "depth" else {})
+    if region in SPACE_REGIONS:
+        energy = energy_score(apart[:, index], jnp.zeros(index.shape))
+        both = {"error": error[index], "mode_error": mode_error[index]}
+        return {"energy": energy, **{name: jnp.linalg.norm(value) for name, value in both.items()}}
+    return {}
+
+
+def _stated(posterior: Posterior, spread: Float[Array, "4 4"], index: Array) -> Scores:
+    """What the posterior says of itself, whatever the truth; not for space_time, whose units differ."""
+    if index.shape[0] == 4:
+        return {}
+    epistemic = jnp.diagonal(posterior.epistemic)[index].sum()
+    total = epistemic + jnp.diagonal(posterior.aleatoric)[index].sum()
+    stated = jnp.sqrt(jnp.diagonal(spread)[index].sum())
+    return {"stated": stated, "epistemic_share": epistemic / total}
+
+
+def score_events(
+    key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000, max_elements: int = 2**23
+) -> dict[str, np.ndarray]:
+    """`score_event` over a batch of posteriors and a "hypocentre" label, [event, 4]; arrays of [event].
+
+    Events go through in chunks, so that `max_elements` bounds chunk x draws x components held at once.
+
+    Raises:
+        ValueError: where posterior and truth differ in their number of events; names both.
+    """
+    mixture = gaussian_mixture(*components(posterior.hypocentre))
+    if mixture.batch_shape != truth.value.shape[:1] or truth.value.shape[1:] != (4,):
+        raise ValueError(
+            f"posterior of batch shape {mixture.batch_shape} and truth of shape {truth.value.shape} do not "
+            "fit; give a batch of [event] posteriors and a label of [event, 4]"
+        )
+    width = max(num_draws, mixture.parts.log_weight.shape[-1])
+    chunk = max(1, min(16, max_elements // (num_draws * width)))
+    number = truth.value.shape[0]
+    padded = jnp.minimum(jnp.arange(-(-number // chunk) * chunk).reshape(-1, chunk), number - 1)
+    bare = Posterior(mixture, posterior.epistemic, posterior.aleatoric)
+    batch = (jax.random.split(key, number), bare, jnp.asarray(truth.value), jnp.asarray(truth.mask))
+    scores = _score_chunks(padded, batch, num_draws)
+    return {name: np.asarray(value).reshape(-1)[:number] for name, value in scores.items()}
+
+
+@partial(jax.jit, static_argnames="num_draws")
+def _score_chunks(index: Int[Array, "chunk event"], batch: tuple[Any, ...], num_draws: int) -> Scores:
+    def score(chunk: Int[Array, " event"]) -> Scores:
+        own = jax.tree.map(lambda a: a[chunk], batch)
+        return jax.vmap(lambda one: score_event(*one, num_draws=num_draws))(own)
+
+    return jax.lax.map(score, index)

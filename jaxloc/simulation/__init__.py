@@ -1,0 +1,1 @@
+"""Simulated networks of stations, earthquakes, their seismograms and picks."""

@@ -1,0 +1,104 @@
+"""What a study runs: each combination of network, method, seed and size, as the configuration of an experiment."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxloc.runs import config as configuration
+
+
+class Cell(NamedTuple):
+    """One run of a study; `size` is its number of training events, None where its data have but one."""
+
+    network: str
+    method: str
+    seed: int
+    size: int | None
+
+
+class Planned(NamedTuple):
+    """A cell with its whole configuration; its run folder is named by what it is made of."""
+
+    cell: Cell
+    config: dict[str, Any]
+
+
+def plan(study: Mapping[str, Any]) -> list[Planned]:
+    """The cells of a study that `only` leaves, with their configurations.
+
+    Raises:
+        ValueError: as `cells`, and for an experiment, key or value that does not exist; says which.
+    """
+    return [Planned(cell, _configured(study, cell)) for cell in cells(study)]
+
+
+def cells(study: Mapping[str, Any]) -> list[Cell]:
+    """The cells of a study that `only` leaves, those of few training events first.
+
+    Raises:
+        ValueError: where `only` names what there is not, or leaves no cell; says which.
+    """
+    found = [
+        Cell(network, method, int(seed), None if size is None else int(size))
+        for network, settings in _only(study, "networks").items()
+        for method in _only(study, "methods")
+        if method in (settings.get("methods") or [method])
+        for seed in settings.get("seeds") or study["seeds"]
+        for size in settings.get("sizes") or [None]
+    ]
+    if not found:
+        raise ValueError("the study has no run: give it networks, methods and seeds")
+    return sorted(found, key=lambda c: (c.size or 0, c.seed))
+
+
+def _only(study: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Those of the networks or methods that `only` names; all where it names none."""
+    wanted, there = list(study["only"][part]), study[part]
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(there)}")
+    return {name: settings for name, settings in there.items() if name in wanted or not wanted}
+
+
+def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    network = study["networks"][cell.network]
+    overrides = [*network["overrides"], *study["methods"][cell.method], f"seed={cell.seed}"]
+    if cell.size is not None:
+        overrides.append(f"{study['size_key']}={cell.size}")
+    config = _shorter(configuration.load(network["experiment"], overrides), int(study["shorter"]))
+    # Named by its content, so that a run is found again whatever study asks for it, and never taken for another.
+    content = {key: value for key, value in config.items() if key not in ("name", "run_dir")}
+    folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{_digest(content)}"
+    return config | {"name": f"{cell.network} {cell.method}", "run_dir": str(folder)}
+
+
+def _shorter(config: dict[str, Any], times: int) -> dict[str, Any]:
+    """The same experiment with so many times fewer steps of training."""
+    if times < 1:
+        raise ValueError(f"shorter must be how many times fewer steps are trained, at least 1, got {times}")
+    stages = {name: {**stage, "steps": -(-stage["steps"] // times)} for name, stage in config["stages"].items()}
+    return config | {"stages": stages}
+
+
+def stages_in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """The stages, from the first on, that two configurations train alike: what one has learnt the other need not."""
+    if _before_stages(first) != _before_stages(second):
+        return []
+    alike = []
+    pairs = zip(first["stages"].items(), second["stages"].items(), strict=False)
+    for (name, settings), (other, others) in pairs:
+        if (name, settings) != (other, others) or settings["method"] != "point":
+            break
+        alike.append(name)
+    return alike
+
+
+def _before_stages(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All that a stage of point estimates depends on, apart from its own settings."""
+    kept = ("data", "network", "simulation", "seed")
+    return {key: config[key] for key in kept} | {"members": config["posterior"]["members"]}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]

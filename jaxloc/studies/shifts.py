@@ -1,0 +1,86 @@
+"""The conditions under which a study judges: events like those of training, and events that are not."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from jaxloc.data.augmentation import noisier, silence_stations
+from jaxloc.data.dataset import Dataset, Event, retaken
+from jaxloc.runs.datasets import fresh_events, select
+from jaxloc.types import Batch
+
+CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
+OTHER_NETWORK = 1000  # added to the seed: another network of stations
+NETWORKS = 5  # other networks: delays at one of them are a single draw, by which all its events are off together
+KEPT = 2 + NETWORKS  # sets of events that a process keeps: its next run is most often judged by the same
+
+
+def conditions(ordinary: Dataset, judged: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
+    """Names and events of every condition that changes given events, the first of them."""
+    few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
+    for number in judged["drop_stations"]:
+        yield (
+            f"{number} silent station{'s' * (int(number) > 1)}",
+            _altered(few, partial(silence_stations, number=int(number))),
+        )
+    for level in judged["noise"]:
+        yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
+
+
+def events_to_judge(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
+    """Events like those of training, never seen."""
+    return _fresh(data, seed, int(judged["events"]), TEST)
+
+
+def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
+    """Events to calibrate by, which are none of those that are judged."""
+    return _fresh(data, seed, int(judged["calibration"]), CALIBRATION)
+
+
+def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
+    return _kept(json.dumps(dict(data)), seed, number, round_)
+
+
+@lru_cache(KEPT)
+def _kept(data: str, seed: int, number: int, round_: int) -> Dataset:
+    return fresh_events(json.loads(data), seed, number, round_)
+
+
+def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
+    return noisier(key, event, jnp.full(event.observations.station_mask.shape, level))
+
+
+def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -> Dataset:
+    """Each event after a keyed change, which is the same whenever the event is taken."""
+    changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(jax.random.key(7), i), event)))
+    inner = dataset.take
+    return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
+
+
+def elsewhere(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> tuple[str, Dataset]:
+    """Events of the same kind at stations that no run knows, neither by name nor by index.
+
+    They are of several networks in turn; the stations of the data set stand for those that an event has.
+    """
+    wanted = int(judged["shifted"])
+    number = min(NETWORKS, wanted)
+    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), ELSEWHERE) for i in range(number)]
+
+    def take(index: np.ndarray) -> Batch:
+        each = [parts[i % number].take(np.array([i // number])) for i in index]
+        batch = jax.tree.map(lambda *x: np.concatenate(x), *each)
+        unknown = np.full_like(batch.observations.station_index, -1)
+        return batch._replace(observations=batch.observations._replace(station_index=unknown))
+
+    first = parts[0]
+    stations = tuple(station._replace(code=f"YY.{station.code[3:]}") for station in first.stations)
+    events = tuple(Event(f"other{i:07d}", "fresh") for i in range(wanted))
+    return "other networks", Dataset(
+        "other networks", first.frame, stations, events, first.rate_hz, first.num_samples, take
+    )

@@ -1,0 +1,1 @@
+"""Training a weight posterior in stages, with checkpoints in a run folder."""

@@ -1,0 +1,181 @@
+"""Training any weight posterior: compiled steps, chosen on held-out events, stopped and resumed at will."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from jaxloc.data.augmentation import Augmentation, augment
+from jaxloc.data.dataset import Dataset
+from jaxloc.devices import on_all, shared_out
+from jaxloc.types import Batch, Method, Params, State, Target
+
+DEV_CHUNK = 10
+TakeBatch = Callable[[np.ndarray], Batch]
+
+
+class Plan(NamedTuple):
+    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is judged `checks` times."""
+
+    name: str
+    steps: int
+    batch_size: int
+    seed: int
+    augmentation: Augmentation = Augmentation()
+    per_call: int = 5
+    checks: int = 5
+    keep_best: bool = True
+
+
+class Progress(NamedTuple):
+    """Where training stands; `best` is the state of lowest loss on held-out events so far."""
+
+    step: int
+    state: State
+    best: State
+    best_loss: float
+
+
+def start(state: State) -> Progress:
+    """Progress at step zero."""
+    return Progress(0, state, state, float("inf"))
+
+
+def fit(
+    key: PRNGKeyArray,
+    method: Method,
+    progress: Progress,
+    plan: Plan,
+    num_events: int,
+    take: TakeBatch,
+    dev_loss: Callable[[PRNGKeyArray, State], float] | None,
+    on_check: Callable[[Progress, dict[str, Any]], None],
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> Progress:
+    """Train from `progress` to the end of the plan.
+
+    A step's events, augmentation and noise follow from the plan's seed and the number of the step alone, so that
+    training resumed from a check is the training that was never interrupted.
+
+    Raises:
+        FloatingPointError: at the first loss that is not finite; names stage and steps and the likely cause.
+    """
+    advance = jax.jit(partial(_advance, method, plan))
+    every = max(plan.per_call, -(-plan.steps // plan.checks // plan.per_call) * plan.per_call)
+    losses: list[Array] = []
+    since, began = progress.step, time.monotonic()
+    while progress.step < plan.steps:
+        number = min(plan.per_call, plan.steps - progress.step)
+        steps = np.arange(progress.step, progress.step + number)
+        batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
+        keys = jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.asarray(steps))
+        at = on_all((keys, progress.state), plan.batch_size)
+        state, info = advance(*at, shared_out(batches, plan.batch_size, axis=1))
+        _check_finite(plan, steps, np.asarray(info.loss), batches, state)
+        losses.append(info)
+        progress = progress._replace(step=int(steps[-1]) + 1, state=state)
+        on_step(progress.step, float(info.loss[-1]))
+        if progress.step % every == 0 or progress.step == plan.steps:
+            progress, dev = _judge(key, progress, plan, dev_loss)
+            mean = {name: float(np.mean([np.mean(getattr(i, name)) for i in losses])) for name in info._fields}
+            seconds = time.monotonic() - began
+            record = {
+                "stage": plan.name,
+                "step": progress.step,
+                **mean,
+                "dev_loss": dev,
+                "steps_a_second": (progress.step - since) / seconds,
+            }
+            on_check(progress, record)
+            losses, since, began = [], progress.step, time.monotonic()
+    return progress
+
+
+def chosen(progress: Progress, plan: Plan) -> State:
+    """The state that the stage ends with: the best on held-out events, or the last."""
+    return progress.best if plan.keep_best else progress.state
+
+
+def members_of(method: Method, state: State, members: int) -> Params:
+    """Each member's parameters, to start the next stage from."""
+    draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
+    return draw(jax.random.key(0), state)
+
+
+def held_out_loss(
+    method: Method, target: Target, dataset: Dataset, num_draws: int
+) -> Callable[[PRNGKeyArray, State], float]:
+    """Negative mean log predictive density of a data set's labels, over weight draws, in nats an event."""
+
+    @jax.jit
+    def of_chunk(key: PRNGKeyArray, state: State, batch: Batch) -> Array:
+        weights = method.sample(key, state, num_draws)
+        each = jax.lax.map(lambda w: target.log_likelihood(w, batch), weights)
+        return jax.scipy.special.logsumexp(each, axis=0) - jnp.log(num_draws)
+
+    size = min(DEV_CHUNK, len(dataset))
+    index = np.arange(-(-len(dataset) // size) * size) % len(dataset)
+
+    def loss(key: PRNGKeyArray, state: State) -> float:
+        parts = [of_chunk(key, state, dataset.take(i)) for i in index.reshape(-1, size)]
+        return float(-np.concatenate(parts)[: len(dataset)].mean())
+
+    return loss
+
+
+def _advance(method: Method, plan: Plan, keys: PRNGKeyArray, state: State, batches: Batch) -> tuple[State, Any]:
+    def step(state: State, each: tuple[PRNGKeyArray, Batch]) -> tuple[State, Any]:
+        key_augment, key_update = jax.random.split(each[0])
+        keys = jax.random.split(key_augment, plan.batch_size)
+        batch = jax.vmap(lambda k, event: augment(k, plan.augmentation, event))(keys, each[1])
+        return method.update(key_update, state, batch)
+
+    if len(keys) > 1:
+        return jax.lax.scan(step, state, (keys, batches))
+    # A loop of one is left out: XLA's fast convolutions on the CPU do not work inside of loops.
+    state, info = step(state, jax.tree.map(lambda x: x[0], (keys, batches)))
+    return state, jax.tree.map(lambda x: x[None], info)
+
+
+def _judge(
+    key: PRNGKeyArray, progress: Progress, plan: Plan, dev_loss: Callable[[PRNGKeyArray, State], float] | None
+) -> tuple[Progress, float | None]:
+    if dev_loss is None:
+        return progress._replace(best=progress.state), None
+    loss = dev_loss(jax.random.fold_in(key, plan.steps + progress.step), progress.state)
+    if not loss < progress.best_loss:
+        return progress, loss
+    return progress._replace(best=progress.state, best_loss=loss), loss
+
+
+def _events(plan: Plan, step: int, num_events: int) -> np.ndarray:
+    generator = np.random.default_rng((plan.seed, step))
+    return generator.choice(num_events, plan.batch_size, replace=plan.batch_size > num_events)
+
+
+def _stack(batches: list[Batch]) -> Batch:
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
+
+
+def _check_finite(plan: Plan, steps: np.ndarray, loss: np.ndarray, batches: Batch, state: State) -> None:
+    if np.isfinite(loss).all():
+        return
+    step = int(steps[np.argmin(np.isfinite(loss))])
+    if not all(np.isfinite(x).all() for x in jax.tree.leaves(batches) if np.issubdtype(x.dtype, np.floating)):
+        cause = (
+            "the training batch holds values that are not finite: check the data set's labels and station coordinates"
+        )
+    else:
+        cause = (
+            "the likelihood or its gradient overflowed: lower the learning rate (of a sampler, "
+            "posterior.options.step_size), or clip more"
+        )
+    raise FloatingPointError(
+        f"stage {plan.name!r}: the loss is {loss[step - steps[0]]} at step {step} "
+        f"(of steps {steps[0]}-{steps[-1]}); {cause}"
+    )

@@ -1,0 +1,57 @@
+"""Split conformal levels: the guarantee, by the exact law of ranks and by repetition."""
+
+import numpy as np
+import pytest
+
+from jaxloc.calibration.conformal import conformal_level, cross_fitted
+from jaxloc.scores.events import LEVELS
+
+
+def test_the_level_is_the_rank_that_the_guarantee_asks_for():
+    """Of nine events the 0.9 level is the ninth, the 0.5 level the fifth; 0.95 would need nineteen events."""
+    levels = np.arange(1, 10) / 10
+    np.testing.assert_allclose(conformal_level(levels[::-1], np.array([0.5, 0.9, 0.95])), [0.5, 0.9, 1.0])
+    np.testing.assert_allclose(conformal_level(np.linspace(0.01, 0.19, 19), np.array([0.95])), [0.19])
+
+
+@pytest.mark.parametrize("power", [0.25, 1.0, 4.0])
+def test_new_truths_are_inside_as_often_as_promised(power):
+    """Levels of a posterior too wide, right and too narrow; 2,000 repetitions with 39 events and one new one each.
+
+    With 39 events all of the wanted shares but 0.68 are exact: 20, 36 and 38 of 40. Four binomial standard errors.
+    """
+    rng = np.random.default_rng(0)
+    levels = rng.uniform(size=(2000, 40)) ** power
+    found = np.mean([each[-1] <= conformal_level(each[:-1], np.array(LEVELS)) for each in levels], 0)
+    exact = np.array([0.5, 0.7, 0.9, 0.95])
+    np.testing.assert_array_less(np.abs(found - exact), 4 * np.sqrt(exact * (1 - exact) / 2000))
+
+
+def test_cross_fitted_coverage_is_nominal_and_no_event_calibrates_itself():
+    """1,000 events, posteriors far too narrow: coverage within four binomial standard errors and 1 / 801."""
+    levels = 1 - np.random.default_rng(1).uniform(size=1000) ** 5
+    inside = cross_fitted(levels)
+    wanted = np.array(LEVELS)
+    assert np.mean(levels <= 0.9) < 0.5
+    np.testing.assert_array_less(np.abs(inside.mean(0) - wanted), 4 * np.sqrt(wanted * (1 - wanted) / 1000) + 1 / 801)
+    # The event of the highest level lies outside all regions that the others give.
+    assert not inside[levels.argmax()].any()
+
+
+def test_altered_events_are_tried_against_the_levels_of_the_others():
+    """Levels are those of the events as they were: regions stay, and of truths that move out none is inside."""
+    levels = np.random.default_rng(2).uniform(size=500)
+    np.testing.assert_array_equal(cross_fitted(levels, altered=levels), cross_fitted(levels))
+    assert cross_fitted(levels, altered=np.zeros(500)).all()
+    assert not cross_fitted(levels, altered=np.ones(500)).any()
+
+
+def test_what_cannot_be_calibrated_is_refused():
+    with pytest.raises(ValueError, match="no event to calibrate with"):
+        conformal_level(np.array([]), np.array([0.9]))
+    with pytest.raises(ValueError, match=r"a level must be within 0-1, got 1\.2"):
+        conformal_level(np.array([0.1, 1.2]), np.array([0.9]))
+    with pytest.raises(ValueError, match=r"a wanted level must be within 0-1, got 90\.0"):
+        conformal_level(np.array([0.1]), np.array([90.0]))
+    with pytest.raises(ValueError, match="3 events cannot be parted into 5 folds"):
+        cross_fitted(np.array([0.1, 0.2, 0.3]))

@@ -1,0 +1,176 @@
+"""Other locators' results: read from a CSV, scored as one's own."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from obspy.geodetics import gps2dist_azimuth
+
+from jaxloc import cli
+from jaxloc.io.locations import read_predictions
+from jaxloc.runs.score_external import as_posterior, judge
+
+DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).parents[3] / "shared" / "data"))
+PUBLISHED = DATA / "deepbaysloc_predictions" / "event_based_predictions.csv"
+ROW = {
+    "id": "a",
+    "latitude_deg": "36.1",
+    "longitude_deg": "-97.2",
+    "depth_km": "7.5",
+    "origin_s": "1.5",
+    "east_sd_km": "2.0",
+    "north_sd_km": "1.0",
+    "depth_sd_km": "3.0",
+    "origin_sd_s": "0.4",
+    "truth_latitude_deg": "36.0",
+    "truth_longitude_deg": "-97.0",
+    "truth_depth_km": "6.0",
+    "truth_origin_s": "1.0",
+}
+
+
+def written(folder, *rows):
+    path = folder / "others.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_places_are_kilometres_from_the_true_epicentre(tmp_path):
+    """By ObsPy's geodesics; errors and covariances as stated."""
+    found = read_predictions(written(tmp_path, ROW))
+    distance_m, azimuth, _ = gps2dist_azimuth(36.0, -97.0, 36.1, -97.2)
+    along = np.array([np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))])
+    np.testing.assert_allclose(found.estimate[0], [*(distance_m / 1000 * along), 7.5, 1.5], rtol=1e-6)
+    np.testing.assert_allclose(found.covariance[0], np.diag([4.0, 1.0, 9.0, 0.16]))
+    np.testing.assert_array_equal(found.truth[0], [0, 0, 6.0, 1.0])
+    assert found.known.all()
+    assert found.id == ["a"]
+    assert found.sharpened == 0
+
+
+def test_what_is_unknown_is_not_scored_and_the_rest_is(tmp_path):
+    bare = {**ROW, "depth_sd_km": "", "truth_origin_s": "", "east_sd_km": "", "north_sd_km": "", "epicentre_sd_km": "2"}
+    found = read_predictions(written(tmp_path, bare))
+    np.testing.assert_array_equal(found.known[0], [True, True, False, False])
+    np.testing.assert_allclose(np.sqrt(np.diag(found.covariance[0])), [np.sqrt(2), np.sqrt(2), 1, 1])
+    posterior, truth = as_posterior(found)
+    assert np.isfinite(posterior.hypocentre.log_prob(truth.value)).all()
+
+
+def test_a_stated_covariance_counts_before_standard_errors(tmp_path):
+    axes = ("east", "north", "depth", "origin")
+    whole = np.diag([4.0, 3.0, 2.0, 1.0]) + 0.5
+    names = {f"covariance_{axes[i]}_{axes[j]}": str(whole[i, j]) for i in range(4) for j in range(i, 4)}
+    np.testing.assert_allclose(read_predictions(written(tmp_path, ROW | names)).covariance[0], whole)
+
+
+def test_an_error_of_zero_becomes_one_of_ten_metres_and_is_told(tmp_path):
+    found = read_predictions(written(tmp_path, ROW | {"east_sd_km": "0", "north_sd_km": "0"}))
+    np.testing.assert_allclose(np.sqrt(np.diag(found.covariance[0]))[:2], 0.01)
+    assert found.sharpened == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"latitude_deg": "north"}, "latitude_deg of event a is 'north', which is no number"),
+        ({"latitude_deg": "-97.2", "longitude_deg": "36.1"}, "place of event a: latitude -97.2.*swapped"),
+        ({"truth_latitude_deg": ""}, "event a lacks one of latitude_deg"),
+        ({"east_sd_km": ""}, "event a states no error of its epicentre"),
+        ({"depth_sd_km": "-1"}, "event a states a negative standard error, -1.0"),
+    ],
+)
+def test_wrong_values_are_named(tmp_path, changed, message):
+    with pytest.raises(ValueError, match=message):
+        read_predictions(written(tmp_path, ROW | changed))
+
+
+def test_wrong_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no such file of predictions"):
+        read_predictions(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="holds event 'a' twice"):
+        read_predictions(written(tmp_path, ROW, ROW))
+    path = written(tmp_path, ROW)
+    path.write_text(path.read_text().split("\n")[0] + "\n")
+    with pytest.raises(ValueError, match="holds no event"):
+        read_predictions(path)
+    path.write_text("id,latitude_deg\n")
+    with pytest.raises(ValueError, match=r"lacks the columns longitude_deg, .*epicentre_sd_km"):
+        read_predictions(path)
+
+
+def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
+    """400 events drawn as stated: 90 % regions hold 90 %, within 3.5 standard errors of 1.5; one stated error 63 %.
+
+    With equal errors east and north of 2 km, the stated error of the epicentre is 2.83 km: P(r < 2.83) = 1 - 1 / e.
+    """
+    rng = np.random.default_rng(3)
+    rows = []
+    for i in range(400):
+        east, north = 2.0 * rng.normal(size=2)
+        rows.append(
+            ROW
+            | {
+                "id": str(i),
+                "latitude_deg": str(36.0 + north / 110.95),
+                "longitude_deg": str(-97.0 + east / 90.164),
+                "north_sd_km": "2.0",
+                "depth_km": str(6.0 + 3.0 * rng.normal()),
+                "origin_s": str(1.0 + 0.4 * rng.normal()),
+            }
+        )
+    path, folder = written(tmp_path, *rows), tmp_path / "scores"
+    assert cli.main(["evaluate", "--predictions", str(path), "--output", str(folder)]) == 0
+    assert "epicentres inside one stated error" in capsys.readouterr().out
+    scores = json.loads((folder / "scores.json").read_text())
+    for region in ("epicentre", "depth", "hypocentre"):
+        assert scores["locator"][region]["coverage"]["90"]["value"] == pytest.approx(0.9, abs=0.053)
+    assert scores["about"]["inside_one_stated"] == pytest.approx(1 - np.exp(-1), abs=0.085)
+    for region in ("epicentre", "depth", "hypocentre"):
+        conformal = scores["about"]["conformal"][region]
+        # Cross-fitted over 400 events; 3.5 standard errors, and what the calibration of 320 adds.
+        assert conformal["coverage"]["90"] == pytest.approx(0.9, abs=0.058)
+        assert conformal["needed"]["90"] == pytest.approx(0.9, abs=0.053)
+    assert {p.name for p in (folder / "pictures").iterdir()} == {"stated.png", "pit.png", "coverage.png"}
+
+
+def test_wrong_commands_are_answered(tmp_path, capsys):
+    path = str(written(tmp_path, ROW))
+    for command, message in (
+        (["evaluate"], "needs RUN and DATASET, or --predictions"),
+        (["evaluate", "run", "--predictions", path], "leave out RUN"),
+        (["evaluate", "--predictions", str(tmp_path / "none.csv")], "no such file of predictions"),
+    ):
+        assert cli.main(command) == 1
+        assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"no published predictions at {PUBLISHED}; set JAXLOC_DATA")
+def test_published_single_station_locations(tmp_path):
+    """Mousavi and Beroza (2020), every tenth event: by their own errors 83 and 96 % are inside one and two stated ones.
+
+    Theirs are exact, ours from coordinates rounded to 0.01 degrees: a few per cent fewer.
+    """
+    with PUBLISHED.open() as file:
+        published = list(csv.DictReader(file))[::10]
+    rows = [
+        {
+            "id": row["Event id"],
+            "latitude_deg": row["av_pr_lat"],
+            "longitude_deg": row["av_pr_lon"],
+            "epicentre_sd_km": row["pr_unc"],
+            "truth_latitude_deg": row["gt_lat"],
+            "truth_longitude_deg": row["gt_lon"],
+        }
+        for row in published
+    ]
+    about = judge(written(tmp_path, *rows), tmp_path / "scores")["about"]
+    assert about["events"] == len(published) == 1501
+    assert 0.78 < about["inside_one_stated"] < 0.85
+    assert 0.94 < about["inside_two_stated"] < 0.97
