@@ -24,7 +24,6 @@ from jaxloc.physics.layered import VelocityModel, layered
 from collections.abc import Mapping
 from typing import Any
 from jaxloc.data.dataset import Dataset
-from jaxloc.runs.datasets import fresh_events, open_sources
 
 SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
