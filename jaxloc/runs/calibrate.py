@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from jaxloc.calibration import calibration
-from jaxloc.runs import report
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
+from jaxloc.runs import report
 from jaxloc.runs.predict import Fitted, locate, of_known
 from jaxloc.types import Batch
 

@@ -7,23 +7,29 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxloc.models.spec import Blueprint, Catalogue, catalogue_of
 from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.views import shuffled, taken_by, with_noise
+from jaxloc.io.seisbench import read_seisbench
+from jaxloc.models.model import as_tuples
+from jaxloc.models.spec import Blueprint, Catalogue, catalogue_of
+from jaxloc.physics.adaptive_grid import Region, region_around
+from jaxloc.physics.layered import VelocityModel, layered
+from jaxloc.simulation.events import (
+    DEFAULT_FRAME,
+    Recording,
+    Simulation,
+    oklahoma_like,
+    positions_km,
+    quick_start,
+    random_network,
+    simulated_dataset,
+)
 from jaxloc.simulation.finite_fault import FaultZone
 from jaxloc.simulation.groningen import buried, groningen
 from jaxloc.simulation.marmara import Scenarios, marmara_scenarios, trace_km
-from jaxloc.data.views import shuffled, taken_by, with_noise
-from jaxloc.io.seisbench import read_seisbench
 from jaxloc.simulation.networks import Variety, simulated_networks
 from jaxloc.simulation.picks import Picking, simulated_picks
 from jaxloc.simulation.sources import around
-from jaxloc.simulation.events import DEFAULT_FRAME, Recording, Simulation, oklahoma_like, positions_km, quick_start, random_network, simulated_dataset
-from jaxloc.physics.adaptive_grid import Region, region_around
-from jaxloc.models.model import as_tuples
-from jaxloc.physics.layered import VelocityModel, layered
-from collections.abc import Mapping
-from typing import Any
-from jaxloc.data.dataset import Dataset
 
 SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
 LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0

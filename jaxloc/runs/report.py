@@ -9,19 +9,19 @@ import jax
 import numpy as np
 
 from jaxloc.calibration import out_of_distribution
-from jaxloc.plots import maps, style
-from jaxloc.plots import scores as scores_
-from jaxloc.models.spec import Blueprint
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
-from jaxloc.locators.climatology import catalogue_baseline
 from jaxloc.calibration.conformal import conformal_level, cross_fitted
+from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
+from jaxloc.distributions.labels import named
+from jaxloc.geometry import to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
 from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import write_quakeml
-from jaxloc.data.dataset import Dataset
-from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
-from jaxloc.geometry import to_degrees
-from jaxloc.distributions.labels import named
+from jaxloc.locators.climatology import catalogue_baseline
+from jaxloc.models.spec import Blueprint
+from jaxloc.plots import maps
+from jaxloc.plots import scores as scores_
 from jaxloc.scores.events import LEVELS, score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior

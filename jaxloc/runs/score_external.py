@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxloc.runs import report
+from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.io.locations import Predictions, read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc
 from jaxloc.io.locations_quakeml import read_quakeml
 from jaxloc.io.reference_catalogue import QUAKEML
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
+from jaxloc.runs import report
 from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Posterior

@@ -1,34 +1,22 @@
 """Experiments: from a configuration to a run folder with a trained network, its scores, events and pictures."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxloc.training import checkpoints, loop
-from jaxloc.runs import report
-from jaxloc.models.spec import Blueprint, read_blueprint, write_blueprint
-from jaxloc.calibration.calibration import Calibration, Stated, stated_by
 from jaxloc.data.dataset import Dataset
-from jaxloc.runs.datasets import blueprint_of, open_sources, practice
-from jaxloc.scores.labels import score_labels
-from jaxloc.locators.neural import LocateEvent, batched
-from jaxloc.scores.polar import score_polar
-from jaxloc.training.run_folder import OnStep, Say, claim, read_log
-from jaxloc.training.stages import Config, fit, prepare, stage_of
-from jaxloc.models import LabelBatch, System, as_labelled, build, example, initial
-from jaxloc.training.loop import members_of
-from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
 from jaxloc.inference.registry import draws_of
-from jaxloc.runs.predict import evaluate, Fitted
-
-
-
+from jaxloc.models import LabelBatch, System, as_labelled, build, example, initial
+from jaxloc.models.spec import Blueprint, read_blueprint, write_blueprint
+from jaxloc.runs.datasets import blueprint_of, open_sources, practice
+from jaxloc.runs.predict import Fitted, evaluate
+from jaxloc.training import checkpoints, loop
+from jaxloc.training.loop import members_of
+from jaxloc.training.run_folder import OnStep, Say, claim
+from jaxloc.training.stages import Config, fit, prepare, stage_of
+from jaxloc.types import Params
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
@@ -178,21 +166,3 @@ def _prior_of(config: Config, folder: Path, params: Params, system: System, trai
     if progress is None:
         raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
     return jax.tree.map(lambda x: x[0], members_of(stage.method, loop.chosen(progress, stage.plan), members))
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

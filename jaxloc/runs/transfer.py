@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from jaxloc.models.spec import Blueprint
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.io.seisbench import read_seisbench
 from jaxloc.io.stations import read_stations
-from jaxloc.simulation.events import positions_km
 from jaxloc.io.velocity_model import read_velocity
 from jaxloc.io.waveforms import read_waveforms
-from jaxloc.runs.predict import Fitted
-from jaxloc.physics.adaptive_grid import Region
 from jaxloc.models import build, elsewhere
+from jaxloc.models.spec import Blueprint
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.runs.predict import Fitted
+from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Method, State, Weights
 
 

@@ -1,0 +1,1 @@
+"""Experiment runs: configuration, data, training, prediction, reports, calibration, scoring of other locators."""

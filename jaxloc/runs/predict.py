@@ -1,0 +1,163 @@
+"""Locating with a trained run: events, their posteriors, scores and pictures."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxloc.calibration.calibration import Calibration, Stated, stated_by
+from jaxloc.data.dataset import Dataset
+from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.models import System
+from jaxloc.models.spec import Blueprint
+from jaxloc.runs import report
+from jaxloc.scores.labels import score_labels
+from jaxloc.scores.polar import score_polar
+from jaxloc.training.run_folder import Say, read_log
+from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
+
+CHUNK = 32  # events whose waveforms are in memory at a time
+
+
+class Fitted(NamedTuple):
+    """A trained run: what it was built from, and its posterior over weights."""
+
+    blueprint: Blueprint
+    system: System
+    method: Method
+    state: State
+    num_draws: int
+
+
+def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
+    """The locator of a trained run, compiled once."""
+    return batched(
+        fitted.system.locate,
+        jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)),
+        on_event=on_event,
+    )
+
+
+class Located(NamedTuple):
+    """Events without their waveforms, their posteriors, and what the network makes of each (None if not asked for)."""
+
+    batch: Batch
+    posterior: Posterior
+    features: np.ndarray | None
+
+
+def locate(
+    fitted: Fitted,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    with_features: bool = False,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> Located:
+    """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept.
+
+    `on_chunk` is told how many events are done after each chunk.
+    """
+    locator, found = locator_of(fitted), []
+    describe = _features(fitted) if with_features else lambda observations: None
+    for at in range(0, len(dataset), CHUNK):
+        batch = dataset.take(np.arange(at, min(at + CHUNK, len(dataset))))
+        posterior = locator(jax.random.key(seed), batch.observations)
+        bare = batch._replace(observations=batch.observations._replace(waveforms=None))
+        found.append(Located(bare, posterior, describe(batch.observations)))
+        on_chunk(min(at + CHUNK, len(dataset)))
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
+
+
+def of_known(located: Located) -> Located:
+    """Those events of whose hypocentre something is known: windows of noise have none to be judged by."""
+    known = np.asarray(located.batch.labels["hypocentre"].mask).any(-1)
+    return jax.tree.map(lambda x: x[known], located)
+
+
+def draw_of(fitted: Fitted) -> Params:
+    """One draw of the network's parameters."""
+    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(jax.random.key(0))
+    return jax.tree.map(lambda x: x[0], draw)
+
+
+def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
+    """What the network makes of each event of a batch, by one draw of its weights."""
+    of = fitted.system.network.features
+    if of is None:
+        return lambda observations: None
+    weights = Weights(draw_of(fitted))
+    read = jax.jit(lambda seen: jax.lax.map(lambda one: of(weights, one), seen))
+
+    def describe(observations: Observations) -> np.ndarray:
+        number = observations.station_mask.shape[0]
+        padded = jax.tree.map(lambda x: x[np.arange(CHUNK) % number], observations)  # one shape: compiled once
+        return np.asarray(read(padded))[:number]
+
+    return describe
+
+
+def evaluate(
+    fitted: Fitted,
+    dataset: Dataset,
+    folder: Path,
+    name: str,
+    say: Say = print,
+    calibration: Calibration | None = None,
+    baselines: Mapping[str, LocateEvent] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Locate labelled events and write scores, events and pictures into a folder; the score cards.
+
+    With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
+    do those of `baselines`, locators without weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    located = locate(fitted, dataset, with_features=calibration is not None)
+    seconds = time.monotonic() - began
+    stated = as_calibrated(calibration, located)
+    found, lost = report.hypocentres_of(dataset, located.batch, stated)
+    for event, reason in lost.items():
+        say(f"event {event} was not located: {reason}")
+    report.write_events(folder, found)
+    truth = located.batch.labels["hypocentre"]
+    locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.blueprint, len(dataset))}
+    if calibration is not None:
+        locators["calibrated"] = stated.posterior
+    locators |= {name: locate_without_weights(locate, dataset) for name, locate in baselines.items()}
+    cards, scores = report.score(locators, truth)
+    about = {
+        "name": name,
+        "dataset": dataset.name,
+        "events": len(dataset),
+        "locating_s": round(seconds, 2),
+        "lost": lost,
+        "conformal": report.conformal(scores["locator"]),
+        "labels": score_labels(located.posterior.others, located.batch.labels),
+        "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
+    }
+    report.write_scores(folder, cards, about)
+    known = np.asarray(truth.mask).any(-1)
+    pick = lambda x: x[known] if known.any() else x  # windows of noise are nowhere
+    shown, posterior, scores = jax.tree.map(pick, (located.batch, stated.posterior, scores))
+    report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder))
+    return cards
+
+
+def locate_without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
+    """All events of a data set, located by what is the same whatever the weights."""
+    locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
+    parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]
+    found = [locator(jax.random.key(0), part.observations) for part in parts]
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
+
+
+def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
+    """What is said of located events: as the run states it, or as its calibration corrects it."""
+    if calibration is None:
+        return Stated(located.posterior)
+    return stated_by(calibration, located.posterior, located.batch.observations, located.features)
