@@ -21,11 +21,12 @@ Params: TypeAlias = PyTree[Array]
 
 
 class Observations(NamedTuple):
-    """What a network of stations saw of one event, padded and masked; what is not known is None.
+    """What a network of stations recorded of one event, padded and masked; fields that a data set lacks are None.
 
-    A dead channel, or a component that a station lacks, is all zero. A padded station has its mask
-    False and zeros everywhere. `station_index` says which of the stations of the training network
-    a row is, -1 for one that was not there.
+    A silent channel, or a component that a station lacks, is all zero. A padded station has `station_mask`
+    False and zeros everywhere. `station_index` is the station's row in the training network, -1 for a station
+    outside it. `sample_mask` is False where no component of the station was recorded: gaps, and padding before
+    the first and after the last sample; None means that every sample of every active station was recorded.
     """
 
     waveforms: Float[Array, "*event station component sample"] | None
@@ -36,6 +37,7 @@ class Observations(NamedTuple):
     picks_s: Float[Array, "*event station phase"] | None = None
     pick_sigma_s: Float[Array, "*event station phase"] | None = None
     pick_mask: Bool[Array, "*event station phase"] | None = None
+    sample_mask: Bool[Array, "*event station sample"] | None = None
 
 
 class Label(NamedTuple):

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxloc.data.truncation import truncate
 from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
+BEGINNING = 50  # samples that noise is modelled on
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
 
@@ -86,6 +87,7 @@ def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> 
     places = jnp.arange(samples) - moved
     inside = (places >= 0) & (places < samples)
     waveforms = jnp.where(inside, jnp.roll(waveforms, moved, -1), own_noise(key_noise, event))
+    sample_mask = None if seen.sample_mask is None else _shifted(seen.sample_mask, moved, inside)
     moved_s = moved / rate
     labels = dict(event.labels)
     if "hypocentre" in labels:
@@ -97,7 +99,17 @@ def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> 
     picks_s = seen.picks_s
     if picks_s is not None and seen.pick_mask is not None:
         picks_s = jnp.where(seen.pick_mask, picks_s + moved_s, 0.0)
-    return Batch(seen._replace(waveforms=waveforms, picks_s=picks_s), labels)
+    moved_event = Batch(seen._replace(picks_s=picks_s, sample_mask=sample_mask), labels)
+    return moved_event._replace(
+        observations=moved_event.observations._replace(waveforms=recorded(moved_event, waveforms))
+    )
+
+
+def _shifted(
+    mask: Bool[Array, "station sample"], moved: Int[Array, ""], inside: Bool[Array, " sample"]
+) -> Bool[Array, "station sample"]:
+    """The mask moved with its record; what the shift uncovers counts as recorded where the beginning, its model, is."""
+    return jnp.where(inside, jnp.roll(mask, moved, -1), mask[:, :BEGINNING].all(-1, keepdims=True))
 
 
 def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
@@ -107,9 +119,9 @@ def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
 
 
 def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
-    """Noise as at the beginning of each trace; none where the channel is dead."""
+    """Noise as at the beginning of each trace; none where the channel is silent."""
     waveforms = _waveforms_of(event)
-    short = min(50, waveforms.shape[-1])
+    short = min(BEGINNING, waveforms.shape[-1])
     # The shortest segment common to all rates is taken in samples, since shapes cannot depend on the rate.
     return noise_like(key, waveforms[..., :short], waveforms.shape[-1])
 
@@ -128,8 +140,15 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
 
 def noisier(key: PRNGKeyArray, event: Batch, level: Float[Array, " station"], factor: Array | float = 1.0) -> Batch:
     """An event `factor` times as large under `level` times as much noise of each trace's own kind again."""
-    waveforms = factor * _waveforms_of(event) + level[:, None, None] * own_noise(key, event)
+    noise = recorded(event, own_noise(key, event))
+    waveforms = factor * _waveforms_of(event) + level[:, None, None] * noise
     return event._replace(observations=event.observations._replace(waveforms=waveforms))
+
+
+def recorded(event: Batch, waveforms: Float[Array, "station component sample"]) -> Array:
+    """Waveforms that are zero wherever the event has no record."""
+    mask = event.observations.sample_mask
+    return waveforms if mask is None else waveforms * mask[:, None, :]
 
 
 def change_gain(key: PRNGKeyArray, event: Batch, log10_sd: float) -> Batch:
@@ -218,7 +237,6 @@ def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:
 def _keep(event: Batch, keep: Array) -> Batch:
     seen = event.observations
     waveforms = _waveforms_of(event) * keep[:, None, None]
-    picks = None if seen.pick_mask is None else seen.pick_mask & keep[:, None]
-    return event._replace(
-        observations=seen._replace(waveforms=waveforms, station_mask=seen.station_mask & keep, pick_mask=picks)
-    )
+    both = lambda mask: None if mask is None else mask & keep[:, None]
+    seen = seen._replace(pick_mask=both(seen.pick_mask), sample_mask=both(seen.sample_mask))
+    return event._replace(observations=seen._replace(waveforms=waveforms, station_mask=seen.station_mask & keep))

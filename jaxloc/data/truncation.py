@@ -40,6 +40,8 @@ def only(event: Batch, sample: Bool[Array, " sample"], pick: Bool[Array, "statio
     seen = event.observations
     if seen.waveforms is not None:
         seen = seen._replace(waveforms=jnp.where(sample, seen.waveforms, 0.0))
+    if seen.sample_mask is not None:
+        seen = seen._replace(sample_mask=seen.sample_mask & sample)
     if seen.pick_mask is not None and seen.picks_s is not None and pick is not None:
         known = seen.pick_mask & pick
         seen = seen._replace(pick_mask=known, picks_s=jnp.where(known, seen.picks_s, 0.0))

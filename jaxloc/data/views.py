@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from jaxloc.data.augmentation import by_station, own_noise
+from jaxloc.data.augmentation import by_station, own_noise, recorded
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import at_times
 from jaxloc.types import Batch, Label
@@ -162,6 +162,6 @@ def _noise_alone(number: Int[Array, ""], event: Batch) -> Batch:
     silent: Callable[[Array | None], Array | None] = lambda x: None if x is None else jnp.zeros_like(x)
     key = jax.random.fold_in(jax.random.key(NOISE_SEED), number)
     unpicked = seen._replace(
-        waveforms=own_noise(key, event), picks_s=silent(seen.picks_s), pick_mask=silent(seen.pick_mask)
+        waveforms=recorded(event, own_noise(key, event)), picks_s=silent(seen.picks_s), pick_mask=silent(seen.pick_mask)
     )
     return Batch(unpicked, jax.tree.map(jnp.zeros_like, event.labels))

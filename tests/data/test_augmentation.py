@@ -205,3 +205,41 @@ def test_a_turn_keeps_distances_and_what_moves_towards_a_station():
     east, north = np.moveaxis(np.asarray(many.observations.station_km[:, 4, :2]), -1, 0)
     mirrored = np.sign(moved[:, 0] * north - moved[:, 1] * east)
     assert set(mirrored) == {-1.0, 1.0}
+
+
+MASK = np.ones((STATIONS, SAMPLES), bool)
+MASK[0, 300:] = MASK[1, :60] = MASK[3, 200:220] = MASK[5] = False
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Augmentation(earlier_s=6.0, later_s=6.0),
+        Augmentation(noise=1.0, quieter=1.0),
+        Augmentation(drop_stations=0.5),
+        Augmentation(few_stations=3),
+        Augmentation(cut_s=5.0),
+        Augmentation(turn=True, gain_log10_sd=0.3, drop_horizontals=0.5),
+    ],
+)
+def test_the_sample_mask_follows_its_record(settings):
+    """Where nothing was recorded all is zero and stays so, whatever is done to the event."""
+    one = event(noise=1.0)
+    waveforms = one.observations.waveforms * MASK[:, None]
+    one = one._replace(observations=one.observations._replace(waveforms=waveforms, sample_mask=jnp.asarray(MASK)))
+    seen = over_keys(settings, one, 20).observations
+    assert seen.sample_mask.shape == (20, *seen.station_mask.shape[1:], SAMPLES)
+    assert not np.asarray(seen.waveforms).any(2)[~np.asarray(seen.sample_mask)].any()
+    assert not np.asarray(seen.sample_mask)[~np.asarray(seen.station_mask)].any()
+    assert np.asarray(seen.sample_mask).any((1, 2)).all()
+
+
+def test_a_shift_moves_the_sample_mask():
+    one = event(noise=1.0)
+    one = one._replace(observations=one.observations._replace(sample_mask=jnp.asarray(MASK)))
+    many = over_keys(Augmentation(later_s=4.0), one, 10)
+    moved = np.round((many.labels["hypocentre"].value[:, 3] - 4.0) * RATE_HZ).astype(int)
+    for row, by in enumerate(moved):
+        expected = np.roll(MASK, by, -1)
+        expected[:, :by] = np.array([True, False, True, True, True, False])[:, None]
+        np.testing.assert_array_equal(many.observations.sample_mask[row], expected)
