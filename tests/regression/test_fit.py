@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import pytest
 
 from jaxloc import inference, regression
+from jaxloc.regression.fit import _fitted
 
 NOISE = 0.3
 
@@ -127,11 +128,11 @@ def test_any_posterior_is_named_and_no_more(method):
 
 def test_fits_of_one_recipe_are_compiled_once():
     x, y = curve(20)
-    regression._fitted.clear_cache()
+    _fitted.clear_cache()
     for key in (0, 1):
         module = nn.Sequential([nn.Dense(3), nn.relu, nn.Dense(2)])
         regression.fit(jax.random.key(key), module, normal, x, y + key, inference.point, steps=5)
-    assert regression._fitted._cache_size() == 1
+    assert _fitted._cache_size() == 1
 
 
 def test_rows_held_out_choose_when_to_stop():
