@@ -71,7 +71,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
     params: Params = jax.jit(jax.vmap(lambda key: initialised(problem.module, key, example)))(keys)
     like = jax.tree.map(lambda x: x[0], params)
     num_weights = sum(x.size for x in jax.tree.leaves(like))
-    say(f"network {config['network']['name']}: {num_weights:,} parameters, {problem.num_data} rows")
+    say(f"network {config['model']['name']}: {num_weights:,} parameters, {problem.num_data} rows")
     learnt: Params | None = None
     fitted: Fitted | None = None
     for number, (name, stage) in enumerate(config["stages"].items()):

@@ -57,7 +57,7 @@ def material(config: Config, events: EventList) -> Material:
     Raises:
         ValueError: where the periods overlap or hold too few steps, or no event is on the grid.
     """
-    data, published = config["data"], bool(config["network"]["published"])
+    data, published = config["data"], bool(config["model"]["published"])
     periods, events = periods_of(data, events)
     grid = grid_over(data["box_km"], float(data["cell_km"]))
     if not cells_of(grid, events.east_km, events.north_km)[2].any():
@@ -103,7 +103,7 @@ def problem(config: Config, made: Material) -> Problem:
     def take(index: np.ndarray) -> Row:
         return _rows(made, first[index], warm, long)
 
-    network = {name: value for name, value in config["network"].items() if name != "name"}
+    network = {name: value for name, value in config["model"].items() if name != "name"}
     return Problem(Model(**network), log_likelihood, take, len(first), max(1, len(made.train) // long))
 
 

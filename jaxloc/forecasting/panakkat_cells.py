@@ -74,7 +74,7 @@ def material(config: Config, events: EventList) -> Material:
     found = _indicators(events, cell, len(corners), at, data)
     standard = windows.standard_of(Indicators(*(x[train] for x in found)))
     feedback = np.stack([np.log1p(number), np.maximum(biggest - least, 0) / 3, biggest > 0], -1)
-    features = windows.inputs(found, feedback, standard, bool(config["network"]["published"]))
+    features = windows.inputs(found, feedback, standard, bool(config["model"]["published"]))
     known = biggest[train + 1]
     climate = _climate(number[: train[-1] + 2], known, events, least, float(at[train[-1]]) + period)
     spread = (float(known.mean()), float(max(known.std(), 1e-3)))
@@ -83,7 +83,7 @@ def material(config: Config, events: EventList) -> Material:
 
 def problem(config: Config, made: Material) -> Problem:
     """Each cell at the end of each training period; `memory` periods are read."""
-    network, memory = config["network"], int(config["data"]["cells"]["memory"])
+    network, memory = config["model"], int(config["data"]["cells"]["memory"])
     published = bool(network["published"])
     model = Model(PUBLISHED_SIZE if published else SIZE, int(network["hidden"]), published)
     rows, cells = _rows(made, made.train, memory), made.features.shape[1]

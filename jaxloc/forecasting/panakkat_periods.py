@@ -63,7 +63,7 @@ def material(config: Config, events: EventList) -> Material:
         ValueError: where there are too few large events to learn from, or none to judge by.
     """
     data, own = config["data"], config["data"]["periods"]
-    published = bool(config["network"]["published"])
+    published = bool(config["model"]["published"])
     (start, train_until, _, until), events = periods_of(data, events)
     events = chosen(events, events.magnitude >= float(data["least_magnitude"]))
     large = chosen(events, events.magnitude >= float(own["magnitude"]))
@@ -93,12 +93,12 @@ def material(config: Config, events: EventList) -> Material:
 
 def problem(config: Config, made: Material) -> Problem:
     """A row for each large event of the training years."""
-    published = bool(config["network"]["published"])
+    published = bool(config["model"]["published"])
     size = next_event.PUBLISHED_SIZE if published else next_event.SIZE
     of_row = partial(next_event.log_likelihood, made.kind, made.waiting, made.places)
     take = lambda index: jax.tree.map(lambda x: x[index], made.train)
     number = len(made.train.inputs)
-    return Problem(Model(size, int(config["network"]["hidden"]), published), of_row, take, number, number)
+    return Problem(Model(size, int(config["model"]["hidden"]), published), of_row, take, number, number)
 
 
 def forecast(config: Config, made: Material, fitted: Fitted) -> Forecasts:

@@ -37,7 +37,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
     Raises:
         ValueError: for wrong configurations and data, or a folder of another configuration.
     """
-    name = config["network"]["name"]
+    name = config["model"]["name"]
     if name not in _RUNS:
         raise ValueError(f"no such forecasting network: {name!r}; there are {', '.join(_RUNS)}")
     claim(folder, config)

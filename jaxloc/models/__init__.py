@@ -58,7 +58,7 @@ def build(blueprint: Blueprint) -> System:
     try:
         return SYSTEMS[name](blueprint, **settings)
     except TypeError as error:
-        raise ValueError(f"network {name!r}: {error}; its settings are in experiments/network") from error
+        raise ValueError(f"network {name!r}: {error}; its settings are in experiments/model") from error
 
 
 def elsewhere(

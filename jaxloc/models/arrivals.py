@@ -42,7 +42,7 @@ def arrivals(
     region, velocity = blueprint.region, blueprint.velocity
     middle, spread = spread_of(blueprint)
     if np.shape(catalogue_sd_km) != (3,):
-        raise ValueError(f"network.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
+        raise ValueError(f"model.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
     depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
     known = blueprint.catalogue.known[:, :3].all(-1)
     if depth_prior is None and depth_prior_reach_km is not None and known.any():

@@ -22,7 +22,7 @@ def multi_station(blueprint: Blueprint, *, components: int = 1, labels: Sequence
     middle, spread = spread_of(blueprint)
     head = gaussian.mixture(middle, spread, components)
     if unknown := sorted(set(labels) - set(LABELS)):
-        raise ValueError(f"network.labels has {unknown}, beside the hypocentre there may be: {', '.join(LABELS)}")
+        raise ValueError(f"model.labels has {unknown}, beside the hypocentre there may be: {', '.join(LABELS)}")
     if labels:
         head = joint(head, *(LABELS[name]() for name in labels))
     network = kriegerowski2019.network(flat(head), num_stations=len(blueprint.stations), **as_tuples(settings))

@@ -43,7 +43,7 @@ def preseis(
         ValueError: for labels that are not the first ones of the chain.
     """
     if tuple(labels) != LABELS[: len(labels)]:
-        raise ValueError(f"network.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
+        raise ValueError(f"model.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
     middle, spread = spread_of(blueprint)
     place = Given("hypocentre", middle[:3], spread[:3])
     size = Given("magnitude", np.array(magnitude[:1]), np.array(magnitude[1:]))

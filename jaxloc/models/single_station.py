@@ -114,7 +114,7 @@ def _odds_ratio(blueprint: Blueprint, event_share: float | None) -> float:
     noise = len(blueprint.catalogue.known) - events
     if not (0 < event_share < 1 and noise):
         raise ValueError(
-            f"network.event_share must be within 0-1 and needs data.records.noise, got {event_share} "
+            f"model.event_share must be within 0-1 and needs data.records.noise, got {event_share} "
             f"with {noise} windows of noise"
         )
     return event_share / (1 - event_share) * noise / events

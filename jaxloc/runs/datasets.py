@@ -241,7 +241,7 @@ def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
     data, catalogue = config["data"], catalogue_of(train)
     band = None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"])
     return Blueprint(
-        dict(config["network"]),
+        dict(config["model"]),
         train.frame,
         train.stations,
         train.rate_hz,

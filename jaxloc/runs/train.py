@@ -61,7 +61,7 @@ def _train(
     if config.get("start_from"):
         params = started_from(Path(config["start_from"]), params, blueprint, members)
     first = jax.tree.map(lambda x: x[0], params)
-    say(f"network {config['network']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
+    say(f"network {config['model']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
     prior: Params | None = None
     fitted: Fitted | None = None

@@ -110,13 +110,13 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     if not fitted.system.any_station:
         raise ValueError(
             f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training "
-            "alone; train one of network=arrivals to use other stations or velocity models, or of set_transformer or "
+            "alone; train one of model=arrivals to use other stations or velocity models, or of set_transformer or "
             "station_graph to use other stations"
         )
     if velocity is not None and blueprint.network["name"] != "arrivals":
         raise ValueError(
             f"the network {blueprint.network['name']} has learnt travel times from its training events and can use no "
-            f"velocity model: leave out {velocity}, or train one of network=arrivals"
+            f"velocity model: leave out {velocity}, or train one of model=arrivals"
         )
     model = blueprint.velocity if velocity is None else read_velocity(velocity)
     moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)

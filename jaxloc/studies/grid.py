@@ -96,7 +96,7 @@ def stages_in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> lis
 
 def _before_stages(config: Mapping[str, Any]) -> dict[str, Any]:
     """All that a stage of point estimates depends on, apart from its own settings."""
-    kept = ("data", "network", "simulation", "seed")
+    kept = ("data", "model", "simulation", "seed")
     return {key: config[key] for key in kept} | {"members": config["posterior"]["members"]}
 
 

@@ -17,13 +17,13 @@ SMALL = {
     "kail2021": [
         "data.start=1990-01-01", "data.train_until=1994-01-01", "data.test_from=1994-03-01",
         "data.test_until=1996-01-01", "data.box_km=[0,300,0,300]", "data.magnitudes=[3.5]", "data.burn_in_days=100",
-        "data.memory_days=[100]", "data.warm_up=2", "data.stretch=6", "network.width=2", "network.hidden=2",
+        "data.memory_days=[100]", "data.warm_up=2", "data.stretch=6", "model.width=2", "model.hidden=2",
         "stages.learn.steps=4", "stages.weights.steps=4", "posterior.draws=2",
     ],
     "panakkat2009": [
         "data.start=1990-01-01", "data.train_until=1994-01-01", "data.test_from=1994-01-01",
         "data.test_until=1996-01-01", "data.box_deg=[-118,-116,34,36]", "data.cells.memory=3",
-        "data.cells.magnitudes=[3.5]", "data.periods.magnitude=4.5", "network.hidden=3", "posterior.draws=2",
+        "data.cells.magnitudes=[3.5]", "data.periods.magnitude=4.5", "model.hidden=3", "posterior.draws=2",
         "stages.cells.learn.steps=4", "stages.cells.weights.steps=4", "stages.cells.learn.per_call=2",
         "stages.cells.weights.per_call=2", "stages.periods.learn.steps=2", "stages.periods.weights.steps=2",
     ],
@@ -100,7 +100,7 @@ def test_wrong_runs_are_told(tmp_path):
         rows_of([tmp_path])
     config = configured("kail2021", tmp_path)
     with pytest.raises(ValueError, match="there are kail2021, panakkat2009"):
-        run({**config, "network": {"name": "oracle"}}, tmp_path / "run", print)
+        run({**config, "model": {"name": "oracle"}}, tmp_path / "run", print)
     events = clustered()
     for name, made in (("kail2021", kail.material), ("panakkat2009", panakkat_cells.material)):
         with pytest.raises(ValueError, match="must follow one another"):

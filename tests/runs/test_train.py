@@ -26,8 +26,8 @@ TINY = [
     "data.num_samples=320",
     "data.rate_hz=10.0",
     "data.bandpass_hz=[1.0,4.0]",
-    "network.channels=[4,4,6]",
-    "+network.lattice_sizes={first:[5,5,2,10],middle:[5,5,3,5],num_middle:2,last:[5,5,5,5]}",
+    "model.channels=[4,4,6]",
+    "+model.lattice_sizes={first:[5,5,2,10],middle:[5,5,3,5],num_middle:2,last:[5,5,5,5]}",
     "posterior.draws=2",
     "stages.arrivals.steps=4",
     "stages.arrivals.per_call=2",
@@ -185,7 +185,7 @@ WRONG = [
         "dropout ensemble laplace low_rank mean_field nuts point sghmc sgld stein swag",
     ),
     (["run", "quickstart", "seed"], "key=value"),
-    (["run", "quickstart", "network.name=unet"], "no such network: 'unet'"),
+    (["run", "quickstart", "model.name=unet"], "no such network: 'unet'"),
     (["run", "oklahoma_arrivals", "data.folder={tmp}/nothing"], "nothing"),
     (["run", "quickstart", "stages.arrivals.augmentation.nois=1"], "nois"),
     (["locate", "{tmp}/nowhere", "{labelled}"], "no trained run"),
@@ -257,7 +257,7 @@ def test_only_weights_of_the_same_network_can_be_started_from(finished):
 @pytest.mark.slow
 def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_saw(tmp_path, labelled, capsys):
     """Trained for a moment on simulated networks, scored at stations of another data set, then started from."""
-    small = ["network.width=8", "network.channels=[4,6]", "data.num_samples=320", "data.rate_hz=10.0"]
+    small = ["model.width=8", "model.channels=[4,6]", "data.num_samples=320", "data.rate_hz=10.0"]
     small += ["posterior=point", "stages.learn.steps=4", "stages.weights.steps=0", "stages.learn.checks=1"]
     first, second = tmp_path / "first", tmp_path / "second"
     simulated = ["data.num_train=6", "data.num_dev=4", "data.bandpass_hz=[1.0,4.0]", f"run_dir={first}"]
@@ -281,7 +281,7 @@ def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_s
 @pytest.mark.slow
 def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
     """A label beside the hypocentre goes from the data set through training into both files."""
-    sizes = ["data.num_train=20", "data.num_dev=5", "posterior.draws=3", "network.labels=[magnitude]"]
+    sizes = ["data.num_train=20", "data.num_dev=5", "posterior.draws=3", "model.labels=[magnitude]"]
     sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=1")]
     config = configuration.load("small_kriegerowski2019", [*sizes, f"run_dir={tmp_path / 'run'}"])
     folder = train.run(config, tmp_path / "run", say=lambda line: None)
@@ -293,8 +293,8 @@ def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
         assert min(parts) > 0
     comments = [comment.text for comment in read_events(str(folder / "events.xml"))[0].origins[0].comments]
     assert f"magnitude_epistemic_sd: {events[0].others['magnitude_epistemic_sd']:.6g}" in comments
-    with pytest.raises(ValueError, match=r"network.labels has \['polarity'\]"):
-        train.run(config | {"network": config["network"] | {"labels": ["polarity"]}}, tmp_path / "other")
+    with pytest.raises(ValueError, match=r"model.labels has \['polarity'\]"):
+        train.run(config | {"model": config["model"] | {"labels": ["polarity"]}}, tmp_path / "other")
 
 
 def test_an_event_without_living_stations_is_told_not_dropped(finished):

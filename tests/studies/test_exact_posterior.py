@@ -29,7 +29,7 @@ SMALL = [
     "posterior=point",
     "data.num_train=20000",
     "data.num_dev=50",
-    "network.width=32",
+    "model.width=32",
     "stages.learn.steps=1500",
     "stages.weights.steps=0",
 ]

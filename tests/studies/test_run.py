@@ -21,7 +21,7 @@ TINY = [
     "only.networks=[kriegerowski2019]",
     "only.methods=[point,mean_field]",
     "networks.kriegerowski2019.sizes=[12]",
-    "networks.kriegerowski2019.overrides=['stages.learn.steps=10','stages.weights.steps=10','network.width=2',"
+    "networks.kriegerowski2019.overrides=['stages.learn.steps=10','stages.weights.steps=10','model.width=2',"
     "'data.num_dev=6','data.num_stations=5','posterior.draws=2']",
     "judged.events=8",
     "judged.calibration=10",
@@ -57,7 +57,7 @@ def test_runs_share_the_stages_that_are_alike(tmp_path):
 def test_the_study_of_networks_has_them_all():
     planned = plan(configuration.load_study("networks", []))
     # Of picks alone the answer is known exactly, and `studies.amortised` holds the network against that.
-    assert {each.config["network"]["name"] for each in planned} == set(SYSTEMS) - {"picks"}
+    assert {each.config["model"]["name"] for each in planned} == set(SYSTEMS) - {"picks"}
 
 
 def test_a_study_can_be_had_shorter(tmp_path):
