@@ -1,34 +1,10 @@
-"""Credible regions of posteriors: ellipsoids of normal ones, and regions of highest density of any mixture."""
-
-from typing import NamedTuple
+"""Regions of highest density of Gaussian mixtures (Hyndman 1996)."""
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-import scipy.stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components
-
-
-class Ellipsoid(NamedTuple):
-    """Half-lengths of the axes, longest first, and unit vectors along them as columns."""
-
-    semi_axes: Float[Array, "*event axis"]
-    directions: Float[Array, "*event coordinate axis"]
-
-
-def credible_ellipsoid(covariance: Float[Array, "*event d d"], level: float) -> Ellipsoid:
-    """The region of probability `level` of a Gaussian, by the chi-square quantile of its dimension.
-
-    Raises:
-        ValueError: where the level is not within 0-1.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be within 0-1 (0.9 for 90 %), got {level}")
-    factor = scipy.stats.chi2.ppf(level, covariance.shape[-1])
-    values, directions = jnp.linalg.eigh(covariance)
-    semi_axes = jnp.sqrt(jnp.maximum(values, 0) * factor)
-    return Ellipsoid(semi_axes[..., ::-1], directions[..., ::-1])
 
 
 def highest_density_level(

@@ -24,7 +24,7 @@ from obspy.core.event import (
 
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
-from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse
+from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
 from jaxloc.io.catalogue import Hypocentre, check_events, errors_km, km_per_degree
 from jaxloc.types import COORDINATES
 
@@ -127,7 +127,7 @@ def _uncertainty(h: Hypocentre) -> OriginUncertainty:
             semi_minor_axis_length=ellipsoid.semi_minor_km * 1000,
             major_axis_plunge=ellipsoid.plunge_deg,
             major_axis_azimuth=ellipsoid.azimuth_deg,
-            major_axis_rotation=ellipsoid.rotation_deg,
+            major_axis_rotation=quakeml_rotation_deg(ellipsoid),
         ),
         preferred_description="confidence ellipsoid",
         confidence_level=h.level * 100,

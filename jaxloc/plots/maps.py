@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from jaxloc.distributions.credible_regions import credible_ellipsoid
+from jaxloc.distributions.ellipsoids import credible_ellipsoid
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, covariance, marginal, mean
 from jaxloc.plots.style import BLUE, INK, MUTED, PAPER, VERMILION, dress, figure, frame, legend, save
 

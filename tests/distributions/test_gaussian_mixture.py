@@ -11,7 +11,8 @@ import scipy.stats
 from cases import quick_jit
 from jaxtyping import Array
 
-from jaxloc.distributions.credible_regions import credible_ellipsoid, highest_density_level, highest_density_volume
+from jaxloc.distributions.credible_regions import highest_density_level, highest_density_volume
+from jaxloc.distributions.ellipsoids import credible_ellipsoid
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
     components,

@@ -10,7 +10,10 @@ from jaxloc.distributions.ellipsoids import (
     confidence_ellipsoid,
     ellipsoid_axes,
     ellipsoid_covariance,
+    from_nonlinloc_rotation,
+    from_quakeml_rotation,
     horizontal_ellipse,
+    quakeml_rotation_deg,
 )
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg, errors_km, km_per_degree
 from jaxloc.io.catalogue_csv import read_csv, write_csv
@@ -77,8 +80,7 @@ def test_known_orientations() -> None:
 def test_agrees_with_a_published_program() -> None:
     """Covariance and ellipsoid that NonLinLoc printed for an Alaskan event (68.27 % level).
 
-    Lengths, plunge and azimuth must be the same; its rotation counts from the horizontal and the other way
-    round (270 degrees less ours).
+    Lengths, plunge and azimuth must be the same; its rotation is read by `from_nonlinloc_rotation`.
     """
     covariance = np.array([[14.8889, 2.44739, -43.6368], [2.44739, 7.64555, -16.773], [-43.6368, -16.773, 177.465]])
     ellipsoid = confidence_ellipsoid(covariance, 0.6827)
@@ -86,6 +88,49 @@ def test_agrees_with_a_published_program() -> None:
     np.testing.assert_allclose(ellipsoid[3:5], [74.994, 69.1648 + 180], atol=0.01)
     assert horizontal_ellipse(covariance, 0.6827)[2] == pytest.approx(72.9754, abs=0.01)
     assert isinstance(ellipsoid, Ellipsoid)
+
+
+# Major, minor and intermediate axis: azimuth, plunge (degrees) and semi-axis (km); the rotation that the USGS wrote.
+USGS = (((139, 6, 16.0), (310, 83, 6.1), (49, 1, 10.9)), 88.9075)
+
+
+def test_rotation_is_that_of_quakeml() -> None:
+    """Herrmann's conversion for the USGS (libcomcat, 2014), with axes rounded to degrees: within 2 degrees."""
+    axes, rotation_deg = USGS
+    (major_deg, plunge_deg, major_km), (_, _, minor_km), (_, _, intermediate_km) = axes
+    ellipsoid = Ellipsoid(
+        major_km, intermediate_km, minor_km, plunge_deg, major_deg, from_quakeml_rotation(rotation_deg)
+    )
+    for column, (azimuth, plunge, _) in zip((0, 2, 1), axes, strict=True):
+        azimuth, plunge = np.deg2rad([azimuth, plunge])
+        direction = [np.cos(plunge) * np.sin(azimuth), np.cos(plunge) * np.cos(azimuth), np.sin(plunge)]
+        assert abs(ellipsoid_axes(ellipsoid)[:, column] @ direction) > np.cos(np.deg2rad(2))
+    again = confidence_ellipsoid(ellipsoid_covariance(ellipsoid))
+    assert quakeml_rotation_deg(again) == pytest.approx(rotation_deg, abs=1e-6)
+
+
+# STATISTICS (upper triangle, km2) and QML_ConfidenceEllipsoid of .hyp files that come with ObsPy.
+NONLINLOC = {
+    "plunge below 45": (
+        (0.914195, -0.152226, 0.25015, 6.22208, -2.06938, 5.98514),
+        (5.376, 3.77301, 1.78372, 43.3623, 176.94, 227.074),
+    ),
+    "plunge above 45": (
+        (0.254371, -0.0208796, 0.315039, 0.069208, -0.0616818, 0.700232),
+        (1.75087, 0.577556, 0.463619, 62.344, 99.9628, 41.3627),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NONLINLOC)
+def test_rotation_of_nonlinloc(name: str) -> None:
+    """Its own covariance comes back, to the digits that it prints."""
+    upper, (*lengths, plunge, azimuth, rotation) = NONLINLOC[name]
+    covariance = np.zeros((3, 3))
+    rows, columns = np.triu_indices(3)
+    covariance[rows, columns] = covariance[columns, rows] = upper
+    ellipsoid = Ellipsoid(*lengths, plunge, azimuth, from_nonlinloc_rotation(rotation, plunge))
+    np.testing.assert_allclose(ellipsoid_covariance(ellipsoid, 0.6827), covariance, rtol=5e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +218,7 @@ def test_quakeml(tmp_path) -> None:
         ellipsoid = Ellipsoid(
             axes.semi_major_axis_length / 1e3, axes.semi_intermediate_axis_length / 1e3,
             axes.semi_minor_axis_length / 1e3, axes.major_axis_plunge, axes.major_axis_azimuth,
-            axes.major_axis_rotation,
+            from_quakeml_rotation(axes.major_axis_rotation),
         )  # fmt: skip
         np.testing.assert_allclose(ellipsoid_covariance(ellipsoid, h.level), h.covariance[:3, :3], atol=1e-6)
     first, second = ([c.text for c in event.preferred_origin().comments] for event in catalog)
