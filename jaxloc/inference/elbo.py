@@ -1,8 +1,7 @@
-"""The evidence lower bound of any family of distributions over all weights, by NumPyro.
+"""The evidence lower bound (ELBO) for any family of distributions over all weights, by NumPyro.
 
-The divergence may count for less at first (`warm_up`): a posterior that starts wide is then drawn to the data before it
-is drawn to the prior. The prior's width may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound
-over it stands for the evidence. Arrays under "physics" keep theirs, which is that of physics.
+The divergence may be annealed (`warm_up`): a wide initial posterior then fits the data before it contracts to the prior.
+The prior's scale may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound approximates the evidence. Arrays under "physics" keep theirs, which is that of physics.
 """
 
 import math
@@ -33,7 +32,7 @@ LOG_WIDTH = "log_prior_width"
 
 
 class Family(NamedTuple):
-    """Distributions of all weights (in units of their prior), by parameters with their first values and constraints."""
+    """Distributions of all weights (in units of their prior): parameters, their initial values and constraints."""
 
     parameters: dict[str, tuple[Array, constraints.Constraint]]
     distribution: Callable[[dict[str, Array]], dist.Distribution]
@@ -51,9 +50,9 @@ def variational(
     """Variational inference with any family of distributions.
 
     The likelihood of a batch counts for all `num_data` events, the divergence from the prior once. Losses are divided
-    by `num_data`: nats an event. They tell the whole divergence, also while it counts for less, so that those of
-    different steps can be compared. Estimators other than `plain` are for families of independent normals, which have
-    `SPREAD` among their parameters.
+    by `num_data`: nats an event. They include the whole divergence, also while it is annealed, so that losses of
+    different steps are comparable. Estimators other than `plain` need a family of independent normals, with `SPREAD`
+    among its parameters.
 
     Raises:
         ValueError: where the number of steps of the warm-up is negative.
@@ -78,7 +77,7 @@ def variational(
         return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
 
     def width(log_width: Array | None) -> Array | float:
-        """Of the prior of displacements: one, or what was learnt."""
+        """The scale of the prior of displacements: one, or the fitted one."""
         return 1.0 if log_width is None else jnp.exp(learnt * log_width)[array_of]
 
     def model(batch: Batch | None, weight: Array | float = temperature) -> None:
@@ -87,7 +86,7 @@ def variational(
             z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site
             return
-        # No plate: it refuses a batch that goes through few events more than once.
+        # No plate: it refuses a batch that contains an event more than once.
         with handlers.scale(scale=target.num_data / size_of(batch)):
             numpyro.factor("log_likelihood", total_log_likelihood(target, varied(z), batch))
 
@@ -102,7 +101,7 @@ def variational(
         optax_to_numpyro(optimizer),
         TraceMeanField_ELBO(),
     )
-    # NumPyro keeps the transforms of parameters on the object: set up once, by shapes, so that nothing is computed.
+    # NumPyro stores the transforms of parameters on the object: set up once from shapes, without computation.
     jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
 
     def init(key: PRNGKeyArray, params: Params) -> SVIState:
@@ -133,21 +132,21 @@ def variational(
 
 
 def learnt_prior_scale(target: Target, state: SVIState) -> Params:
-    """Standard deviations of the prior as they were learnt, a tree like the parameters.
+    """Fitted standard deviations of the prior, a tree like the parameters.
 
     Raises:
-        ValueError: where the state's prior was not learnt.
+        ValueError: where the state's prior was not fitted.
     """
     params = state.optim_state[1][0]
     if LOG_WIDTH not in params:
-        raise ValueError("this posterior has its prior as given; set learn_prior=true to fit its width")
+        raise ValueError("the prior of this posterior was not fitted; set learn_prior=true to fit its scale")
     leaves, tree = jax.tree.flatten(target.prior_scale)
     factors = jnp.exp(_arrays(target.prior_mean)[1] * params[LOG_WIDTH])
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
 
 
 def _arrays(params: Params) -> tuple[np.ndarray, np.ndarray]:
-    """Which array each weight belongs to, [weight], and whether an array's prior may be learnt, [array]."""
+    """The array of each weight, [weight], and whether an array's prior may be fitted, [array]."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     array_of = np.repeat(np.arange(len(leaves)), [leaf.size for _, leaf in leaves])
     free = ["physics" not in [getattr(part, "key", None) for part in path] for path, _ in leaves]

@@ -1,7 +1,7 @@
-"""Laplace's approximation: a normal distribution by the curvature at the mode.
+"""Laplace's approximation: a normal distribution from the curvature at the mode.
 
-Curvature is full or diagonal. Kronecker-factored curvature, which lies between, is left out: laplax, which knows Flax,
-has full, diagonal and Lanczos curvature; kfac-jax wants losses and layers registered in the model's own code.
+Curvature is full or diagonal. Kronecker-factored curvature is not implemented: laplax has full, diagonal and Lanczos
+curvature for Flax; kfac-jax needs losses and layers registered in the model's own code.
 """
 
 import math
@@ -17,9 +17,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxloc.inference.point import PointState, point
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
-MAX_FULL = 2000  # weights whose full curvature is taken: a Hessian costs that many gradients
-WIDTHS = np.exp(np.linspace(-5, 5, 501)).astype(np.float32)  # of the prior that are compared, two per cent apart
-FLAT = 1e-3  # curvature, in that of the prior, of a direction of which the data say nothing
+MAX_FULL = 2000  # largest number of weights with full curvature: a Hessian costs that many gradients
+WIDTHS = np.exp(np.linspace(-5, 5, 501)).astype(
+    np.float32
+)  # scale factors of the prior that are compared, two per cent apart
+FLAT = 1e-3  # curvature relative to the prior's, below which a direction is not constrained by the data
 
 
 class LaplaceState(NamedTuple):
@@ -38,23 +40,22 @@ def laplace(
     diagonal: bool = False,
     learn_prior: bool = False,
 ) -> Method:
-    """Laplace's approximation (MacKay 1992): weights learn until step `start`; later steps take the curvature there.
+    """Laplace's approximation (MacKay 1992): weights are optimised until step `start`; later steps estimate the curvature.
 
-    The curvature is the Hessian over all events, averaged over the batches of the later steps. Directions in which it
-    is negative, away from a mode, count as flat: there the prior stays. Full curvature is for small networks and for
+    The curvature is the Hessian over all events, averaged over the batches of the later steps. Directions of negative
+    curvature, away from a mode, are treated as flat and keep the prior. Full curvature is for small networks and for
     `subspace` (a last layer); the diagonal is estimated with one random direction a step (Hutchinson 1990).
 
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser.
-        start: step from which weights stay and curvature is taken.
+        start: step from which weights are fixed and the curvature is estimated.
         diagonal: no correlations, for networks of any size.
-        learn_prior: whether the prior's width is that of the highest evidence (`best_width`); the posterior's middle
-            moves with it.
+        learn_prior: whether the prior's scale maximises the evidence (`best_width`); the posterior mean changes with it.
 
     Raises:
-        ValueError: where full curvature is asked of more than `MAX_FULL` weights, or physical parameters would have
-            their prior learnt.
+        ValueError: where full curvature of more than `MAX_FULL` weights is requested, or the prior of physical
+            parameters would be fitted.
     """
     learner = point(target, optimizer)
     centre, unravel = ravel_pytree(target.prior_mean)
@@ -108,14 +109,14 @@ def laplace(
         along = near.middle(width) + noise / jnp.sqrt(1 / width**2 + near.curvature)
         z = along if near.directions is None else along @ near.directions.T
         mode = (ravel_pytree(state.point.params)[0] - centre) / scale
-        z = jnp.where(state.step > start, z, mode)  # nothing is known of the curvature before
+        z = jnp.where(state.step > start, z, mode)  # there is no curvature before
         return Weights(jax.vmap(unravel)(centre + scale * z))
 
     return Method(init, update, sample)
 
 
 class Nearby(NamedTuple):
-    """The log-likelihood near the mode: a parabola along each of some directions, in units of the prior.
+    """The log-likelihood near the mode: a parabola along each of a set of directions, in units of the prior.
 
     Without `directions` they are the weights themselves.
     """
@@ -125,13 +126,13 @@ class Nearby(NamedTuple):
     directions: Float[Array, "weight direction"] | None
 
     def middle(self, width: Float[Array, ""] | float) -> Float[Array, " direction"]:
-        """The mode under a prior of another width; along flat directions it stays."""
+        """The mode under a prior of another width; unchanged along flat directions."""
         # At the mode the likelihood pulls as hard as the prior of width one: that is where its parabola has its top.
         moved = self.mode * (1 + self.curvature) / (1 / width**2 + self.curvature)
         return jnp.where(self.curvature > FLAT, moved, self.mode)
 
     def gain(self, width: Float[Array, ""]) -> Float[Array, ""]:
-        """The log-evidence of a prior of this width, above that of width one."""
+        """The log-evidence of a prior of this width, relative to that of width one."""
         pull = self.mode * (1 + self.curvature)
 
         def evidence(width: Array | float) -> Array:
@@ -141,10 +142,10 @@ class Nearby(NamedTuple):
 
 
 def best_width(target: Target, state: LaplaceState) -> Float[Array, ""]:
-    """The factor on the prior's width with which the evidence is highest (MacKay 1992), one for all weights.
+    """The factor on the prior's width with the highest evidence (MacKay 1992), one for all weights.
 
-    Near the mode the log-likelihood is taken for the parabola by its curvature there, for which the evidence of every
-    width is known: the weights are not fitted anew. Exact where the likelihood is normal in the weights.
+    The log-likelihood is approximated by its parabola at the mode, for which the evidence of every width is known in
+    closed form: the weights are not fitted again. Exact where the likelihood is normal in the weights.
     """
     widths = jnp.asarray(WIDTHS)
     return widths[jnp.argmax(jax.lax.map(_nearby(target, state).gain, widths))]

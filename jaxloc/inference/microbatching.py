@@ -1,9 +1,9 @@
 """The log-likelihood of a whole batch, a few of its events at a time.
 
-Layers over long records make arrays that no cache of a CPU holds, and moving them takes longer than computing. Where
-only a few events go forward and backward before the next ones do, their arrays stay in the cache, and memory is that
-of these few. The gradient is found on the way forward: the total is one number, so its slope by the weights can be
-scaled by whatever comes back, and nothing has to be kept or computed again.
+Activations over long records exceed a CPU's cache, and moving them takes longer than computing. With a few events
+forward and backward at a time their arrays stay in the cache, and memory is that of these few. The gradient is
+computed in the forward pass: the total is one number, so its gradient can be scaled by the incoming cotangent, and
+nothing is stored or recomputed.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LogLikelihood = Callable[[Weights, Batch], Float[Array, " event"]]
 
 
 def total_log_likelihood(target: Target, weights: Weights, batch: Batch) -> Float[Array, ""]:
-    """The sum over a batch's events, `target.at_once` of them at a time, or the largest number that shares them out."""
+    """The sum over a batch's events, `target.at_once` of them at a time, or the largest number that divides the batch."""
     number = size_of(batch)
     size = max(n for n in range(1, min(target.at_once or number, number) + 1) if number % n == 0)
     if size == number:
@@ -63,13 +63,13 @@ def _numbered(parts: Batch) -> tuple[Array, Batch]:
 
 
 def _without_keys(weights: Weights) -> Weights:
-    """What of the weights has a slope."""
+    """The differentiable part of the weights."""
     varied = weights.variation
     return Weights(weights.params, None, varied and varied._replace(key=None))  # pyright: ignore[reportArgumentType]
 
 
 def _of_part(free: Weights, weights: Weights, number: Array) -> Weights:
-    """Weights with their keys again; what varies by event has a key of its own in each part."""
+    """Weights with their keys restored; variation by event has its own key in each part."""
     if free.variation is None or weights.variation is None:
         return free._replace(key=weights.key)
     key = jax.random.fold_in(weights.variation.key, number)

@@ -1,4 +1,4 @@
-"""The No-U-Turn sampler by NumPyro: exact where it is affordable, on small networks or inside `subspace`."""
+"""The No-U-Turn sampler by NumPyro: asymptotically exact, for small networks or inside `subspace`."""
 
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
 from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
-MAX_WEIGHTS = 20_000  # of networks whose chains mix within the gradients that training can spend
+MAX_WEIGHTS = 20_000  # largest number of weights whose chains mix within the gradients of a training stage
 
 
 class NutsState(NamedTuple):
-    """The chain as NumPyro keeps it, without its keys (`HMCState`), and the draws that were kept."""
+    """NumPyro's state of the chain without its keys (`HMCState`), and the stored draws."""
 
     chain: Any
     step: Int[Array, ""]
@@ -34,17 +34,17 @@ def nuts(
 ) -> Method:
     """The No-U-Turn sampler (Hoffman and Gelman 2014): each update is one transition of the chain, on all events.
 
-    Widths of the weights and the step adapt up to step `start`; draws are kept after it. A transition takes up to
-    two to the power of `max_tree_depth` gradients.
+    Mass matrix and step size adapt up to step `start`; draws are stored after it. A transition takes up to
+    2^`max_tree_depth` gradients.
 
     Args:
         target: likelihood and prior.
         start: steps of adaptation.
-        keep: draws that are kept, the last ones. Before the first, draws are the chain's current point.
-        every: steps from one draw that is kept to the next.
+        keep: number of stored draws, the last ones. Before the first, draws are the chain's current point.
+        every: thinning, in steps.
         max_tree_depth: doublings of a trajectory.
-        step_size: of the integrator, before it adapts, in standard deviations of the prior.
-        temperature: of the posterior; the likelihood weighs one over it. One is Bayes' rule.
+        step_size: initial step size of the integrator, in standard deviations of the prior.
+        temperature: of the posterior: the likelihood is divided by it. One is Bayes' rule.
 
     Raises:
         ValueError: where there are more than `MAX_WEIGHTS` weights, or a batch does not hold all training events.
@@ -52,7 +52,7 @@ def nuts(
     units = displacement(target, temperature)
     if units.size > MAX_WEIGHTS:
         raise ValueError(
-            f"NUTS over {units.size:,} weights, at most {MAX_WEIGHTS:,} are sampled so; choose some of them by "
+            f"NUTS over {units.size:,} weights, at most {MAX_WEIGHTS:,} are possible; choose a part of them by "
             "posterior.subspace, or use sghmc"
         )
     if start < 0 or every < 1:
@@ -63,7 +63,7 @@ def nuts(
         settings = {"step_size": step_size, "max_tree_depth": max_tree_depth, "trajectory_length": None}
         return _keyless(begin(z, start, **settings, model_args=(None,), rng_key=jax.random.key(0)))
 
-    # NumPyro keeps the length of the adaptation with the functions: set up once, by shapes; nothing is computed.
+    # NumPyro stores the length of the adaptation with the functions: set up once from shapes, without computation.
     jax.eval_shape(chain_at, jax.ShapeDtypeStruct((units.size,), jnp.zeros(()).dtype))
 
     def init(key: PRNGKeyArray, params: Params) -> NutsState:
@@ -72,7 +72,7 @@ def nuts(
 
     def update(key: PRNGKeyArray, state: NutsState, batch: Batch) -> tuple[NutsState, Info]:
         _check_is_whole(batch, target.num_data)
-        # Of this batch: augmentation may have changed its events since the last step.
+        # Recomputed for this batch: augmentation may have changed its events since the last step.
         potential, gradient = jax.value_and_grad(units.potential)(state.chain.z, batch)
         chain = state.chain._replace(potential_energy=potential, z_grad=gradient, rng_key=key)
         chain = _keyless(transition(chain, (batch,), {}))
@@ -100,7 +100,7 @@ def _check_is_whole(batch: Batch, num_data: int) -> None:
 
 
 def _info(target: Target, temperature: float, params: Params, potential: Float[Array, ""]) -> Info:
-    """From the potential energy, which was computed on the way."""
+    """From the potential energy of the transition."""
     loss = potential * temperature / target.num_data
     prior = -target.log_prior(params) * temperature / target.num_data
     return Info(loss, loss - prior, prior)

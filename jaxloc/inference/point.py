@@ -1,4 +1,4 @@
-"""The point estimate: the mode of the posterior over weights (maximum a posteriori); and dropout around it."""
+"""The point estimate: the mode of the posterior over weights (maximum a posteriori); and Monte Carlo dropout."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 
 class PointState(NamedTuple):
-    """Parameters and what the optimiser remembers."""
+    """Parameters and the state of the optimiser."""
 
     params: Params
     optimizer: optax.OptState
@@ -25,7 +25,7 @@ def point(target: Target, optimizer: optax.GradientTransformation) -> Method:
 def dropout(target: Target, optimizer: optax.GradientTransformation) -> Method:
     """Monte Carlo dropout: a network that drops features, in training and in prediction (Gal and Ghahramani 2016).
 
-    The rate is the network's own setting; a network without one has draws that are all the same.
+    The rate is a setting of the network; without dropout all draws are equal.
     """
     return _point(target, optimizer, random=True)
 

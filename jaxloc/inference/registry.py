@@ -23,7 +23,7 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings,
         target: likelihood and prior.
         steps: of the stage.
         stage: its settings: `method`, `learning_rate` and `physics_rate`.
-        in_loop: whether members may take their steps in a loop (`posteriors.ensemble`).
+        in_loop: whether members may be updated in a loop (`inference.ensemble`).
 
     Raises:
         ValueError: for a method, or an option of it, that does not exist; lists those that do.
@@ -46,12 +46,12 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings,
 
 
 def keeps_best(posterior: Settings, stage: Settings) -> bool:
-    """Whether the best state on held-out events may be chosen; the posterior of some is there at the end only."""
+    """Whether the best state on validation events may be chosen; some posteriors exist at the end only."""
     return _name(posterior, stage) not in AT_THE_END
 
 
 def draws_of(posterior: Settings) -> int:
-    """Draws of weights to locate by: of point estimates one a member, since more would be the same again."""
+    """Number of weight draws for prediction: one a member for point estimates, since more would be identical."""
     members, draws = int(posterior["members"]), int(posterior["draws"])
     return members if posterior["method"] == "point" else draws
 

@@ -1,4 +1,4 @@
-"""Weights that a sampler passed through and kept: a ring of fixed size, so that states have one shape."""
+"""Stored draws of a sampler: a ring buffer of fixed size, so that states have one shape."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 
 class Kept(NamedTuple):
-    """The last weights that were kept (in units of their prior), and how many were in all."""
+    """The last stored weights (in units of their prior), and how many were stored in all."""
 
     weights: Float[Array, "keep weight"]
     number: Int[Array, ""]
@@ -26,15 +26,15 @@ def nothing(keep: int, size: int) -> Kept:
 
 
 def keep_if(due: Bool[Array, ""], z: Float[Array, " weight"], kept: Kept) -> Kept:
-    """`z` in place of the oldest, where it is due."""
+    """`z` in place of the oldest draw, where one is due."""
     slot = kept.number % len(kept.weights)
-    # Only one row is chosen over: a choice between whole rings would copy them at every step.
+    # The choice is over one row: a choice between whole buffers would copy them at every step.
     weights = kept.weights.at[slot].set(jnp.where(due, z, kept.weights[slot]))
     return Kept(weights, kept.number + due)
 
 
 def drawn(key: PRNGKeyArray, kept: Kept, current: Float[Array, " weight"], n: int) -> Float[Array, "draw weight"]:
-    """`n` of what was kept, evenly spaced from a random one on, going round; `current` before anything is kept."""
+    """`n` stored draws, evenly spaced from a random one on, cyclically; `current` before any is stored."""
     there = jnp.minimum(kept.number, len(kept.weights))
     among = jnp.maximum(there, 1)
     first = jax.random.randint(key, (), 0, among)

@@ -1,15 +1,15 @@
-"""Sampling by noisy gradients of batches, with cyclical steps: Langevin dynamics, without and with momentum.
+"""Stochastic gradient MCMC with cyclical step sizes: Langevin dynamics, without and with momentum.
 
-Diffusions are Blackjax's. Each weight moves in units of its own width, which the first steps find (`adaptation`): one
-over the standard deviation of its gradient (after Springenberg and others 2016, who do not take the mean away, by which
-a chain that is still far from the data goes slowly). In equilibrium the variance of gradients is the mean curvature, so
-these are the widths of the weights, each given the others; where batches make gradients noisy they are smaller, and
-steps with them. The same settings then serve any data. Without adaptation units are those of the prior.
+The diffusions are Blackjax's. Each weight moves in units of its own scale, estimated in the first steps (`adaptation`)
+as one over the standard deviation of its gradient (after Springenberg and others 2016, who do not subtract the mean,
+which slows a chain that is still far from the data). In equilibrium the variance of gradients is the mean curvature, so
+these are the conditional scales of the weights; where batches make gradients noisy they are smaller, and so are the
+steps. The same settings then suit any data. Without adaptation the units are those of the prior.
 
-The largest step that is stable follows from the sharpest direction of the posterior alone. With `s` its standard
-deviation there, in these units, Langevin steps must stay below 2 s^2, those with momentum below 2 s; at a tenth of
-that, the variance in that direction comes out 11 per cent too wide (Langevin), or one (momentum). Gradients of batches
-add noise of their own, in adapted units at most a share `step_size / (2 * friction)` of the temperature, with momentum.
+The largest stable step follows from the sharpest direction of the posterior. With `s` its standard deviation there, in
+these units, Langevin steps must be below 2 s^2, those with momentum below 2 s; at a tenth of that, the variance in that
+direction is 11 per cent too large (Langevin), or one per cent (momentum). Gradient noise of batches adds, in adapted
+units, at most a share `step_size / (2 * friction)` of the temperature, with momentum.
 """
 
 import math
@@ -26,10 +26,10 @@ from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 Move = Callable[..., tuple[Array, Array | None]]
-"""Key, place, momentum, slope of the log-posterior, step and heat, to where the chain is then and its momentum."""
-MEMORY = 0.2  # share of the adaptation that moments of gradients go back: the first ones are far from any mode
+"""Key, position, momentum, gradient of the log-posterior, step size and temperature, to the next position and momentum."""
+MEMORY = 0.2  # share of the adaptation that moments of gradients average over: the first ones are far from any mode
 
-STRONGEST = 10.0  # force on a weight in adapted units, whose variance is one: where it is sharper than it was met
+STRONGEST = 10.0  # clipping of the gradient in adapted units, where its standard deviation is one
 
 
 class Moments(NamedTuple):
@@ -40,7 +40,7 @@ class Moments(NamedTuple):
 
 
 class ChainState(NamedTuple):
-    """Where the chain is, in units of the prior, the moments of its gradients, and the draws that were kept."""
+    """The position of the chain in units of the prior, the moments of its gradients, and the stored draws."""
 
     z: Float[Array, " weight"]
     momentum: Float[Array, " weight"] | None
@@ -50,12 +50,12 @@ class ChainState(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """The first `steps`, in which the width of each weight is found; without any, all have that of the prior, one."""
+    """The first `steps`, which estimate the scale of each weight; without any, all have the prior's, one."""
 
     steps: int
 
     def moments(self, state: ChainState, slope: Float[Array, " weight"]) -> Moments | None:
-        """Those of gradients with this one; those after the last of the steps stay."""
+        """Moments of gradients including this one; unchanged after the last adaptation step."""
         if state.moments is None:
             return None
         share = jnp.where(state.step < self.steps, 1 / jnp.clip(MEMORY * self.steps, 1, state.step + 1), 0.0)
@@ -65,15 +65,15 @@ class Adaptation(NamedTuple):
 
 
 def width(moments: Moments | None) -> Float[Array, " weight"] | float:
-    """Of each weight in units of its prior, which is as wide as it gets."""
+    """The scale of each weight in units of its prior, at most one."""
     return 1.0 if moments is None else jax.lax.rsqrt(1 + moments.variance)
 
 
 class Cycles(NamedTuple):
-    """Steps that fall along a cosine, again and again (Zhang and others 2020, arXiv:1902.03932, equation 1).
+    """Cyclical cosine step sizes (Zhang and others 2020, arXiv:1902.03932, equation 1).
 
-    A cycle of `length` steps has `exploring` ones without noise, which find a mode; in those after them the chain
-    samples, and every `every`-th of these is kept.
+    A cycle of `length` steps has `exploring` steps without noise, which find a mode; the later ones sample, and every
+    `every`-th of them is stored.
     """
 
     length: int
@@ -81,7 +81,7 @@ class Cycles(NamedTuple):
     every: int
 
     def size(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        """The step's size, in units of the first of a cycle."""
+        """The step size, relative to the first of a cycle."""
         return (jnp.cos(jnp.pi * (step % self.length) / self.length) + 1) / 2
 
     def samples(self, step: Int[Array, ""]) -> Array:
@@ -89,7 +89,7 @@ class Cycles(NamedTuple):
         return step % self.length >= self.exploring
 
     def due(self, step: Int[Array, ""]) -> Array:
-        """Whether the weights after this step are kept."""
+        """Whether the weights after this step are stored."""
         sampled = step // self.length * (self.length - self.exploring) + step % self.length - self.exploring + 1
         return self.samples(step) & (sampled % self.every == 0)
 
@@ -124,14 +124,14 @@ def sgld(
 
     Args:
         target: likelihood and prior.
-        steps: of adaptation and all cycles; more go on with another cycle.
+        steps: of adaptation and all cycles; further steps continue with another cycle.
         step_size: the first of a cycle, in variances of each weight; in those of the prior without adaptation.
-        adaptation: share of the steps, before the first cycle, in which the widths of weights are found; none at zero.
-        cycles: times that the step starts anew.
-        exploration: share of a cycle that goes without noise, in search of a mode.
-        keep: draws that are kept, evenly spaced over the rest of all cycles. Before the first, draws are the chain's
+        adaptation: share of the steps, before the first cycle, that estimates the scales of weights; none at zero.
+        cycles: number of cycles.
+        exploration: share of a cycle without noise.
+        keep: stored draws, evenly spaced over the sampling steps of all cycles. Before the first, draws are the chain's
             current point.
-        temperature: of the posterior; the likelihood weighs one over it. One is Bayes' rule.
+        temperature: of the posterior: the likelihood is divided by it. One is Bayes' rule.
 
     Raises:
         ValueError: where a setting is outside its range; tells which.
@@ -158,20 +158,20 @@ def sghmc(
     keep: int = 100,
     temperature: float = 1.0,
 ) -> Method:
-    """Stochastic gradient Hamiltonian Monte Carlo (Chen and others 2014), in cycles; momentum is never drawn anew.
+    """Stochastic gradient Hamiltonian Monte Carlo (Chen and others 2014), in cycles; momentum is never resampled.
 
-    With adaptation it is that of Springenberg and others (2016), but for the friction, which is the same at all steps.
-    Arguments are those of `sgld`, but for two.
+    With adaptation it is that of Springenberg and others (2016), except for the friction, which is constant.
+    Arguments are those of `sgld`, except for two.
 
     Args:
         target: likelihood and prior.
         steps: of adaptation and all cycles.
         step_size: the first of a cycle, in standard deviations of each weight; of the prior without adaptation.
-        friction: share of its momentum that the chain loses in a unit of time, thus `friction * step_size` in a step.
-        adaptation: share of the steps in which the widths of weights are found.
-        cycles: times that the step starts anew.
-        exploration: share of a cycle that goes without noise.
-        keep: draws that are kept.
+        friction: share of the momentum lost per unit of time, thus `friction * step_size` in a step.
+        adaptation: share of the steps that estimates the scales of weights.
+        cycles: number of cycles.
+        exploration: share of a cycle without noise.
+        keep: stored draws.
         temperature: of the posterior.
 
     Raises:
@@ -194,7 +194,7 @@ def _adaptation(steps: int, share: float) -> Adaptation:
 
 
 def _diffusions() -> ModuleType:
-    """Blackjax makes arrays when it is imported: not before a sampler is asked for, and none that belong to a trace."""
+    """Blackjax makes arrays at import: it is imported when a sampler is built, outside of any trace."""
     with jax.ensure_compile_time_eval():
         from blackjax.sgmcmc import diffusions
     return diffusions
@@ -224,8 +224,8 @@ def _chain(
         adapting, step = state.step < adapt.steps, state.step - adapt.steps
         size = step_size * jnp.where(adapting, 1.0, when.size(step))
         heat = jnp.where(adapting | when.samples(step), 1.0, 0.0)
-        # The diffusion goes along the old momentum first; with the slope from there (Chen and others, algorithm 2) it
-        # is stable wherever steps are below 2 s, with the slope from here only under strong friction.
+        # The position moves along the old momentum first; with the gradient at the new position (Chen and others,
+        # algorithm 2) it is stable for steps below 2 s, with the gradient at the old one only under strong friction.
         ahead = 0.0 if state.momentum is None else size * width(state.moments) * state.momentum
         slope, info = units.slope(state.z + ahead, batch)
         moments = adapt.moments(state, slope)

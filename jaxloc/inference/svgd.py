@@ -1,4 +1,4 @@
-"""Stein variational gradient descent: particles that climb the posterior together and keep one another apart."""
+"""Stein variational gradient descent: particles that follow the posterior's gradient and repel one another."""
 
 import math
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 
 class SteinState(NamedTuple):
-    """Particles in units of the prior, and what the optimiser remembers."""
+    """Particles in units of the prior, and the state of the optimiser."""
 
     particles: Float[Array, "particle weight"]
     optimizer: optax.OptState
@@ -29,17 +29,17 @@ def stein(
 ) -> Method:
     """Stein variational gradient descent with one bandwidth by the median (Liu and Wang 2016, algorithm 1).
 
-    Exact in the limit of many particles. With fewer particles than weights the spread comes out too small, the more so
-    the more weights there are (Ba and others 2022): of a standard normal, 20 particles have 0.6 of the variance in 3
+    Exact in the limit of many particles. With fewer particles than weights the spread is too small, the more so the
+    more weights there are (Ba and others 2022): for a standard normal, 20 particles have 0.6 of the variance in 3
     dimensions, 0.15 in 20 and 0.05 in 60. For a network they are an ensemble, in a small subspace a posterior. `sample`
-    goes round the particles.
+    cycles through the particles.
 
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser.
         particles: how many; each costs a gradient a step.
         initial_scale: spread of the particles around the first parameters, in standard deviations of the prior.
-        temperature: of the posterior; the likelihood weighs one over it. One is Bayes' rule.
+        temperature: of the posterior: the likelihood is divided by it. One is Bayes' rule.
 
     Raises:
         ValueError: where there are fewer than two particles.
@@ -54,10 +54,10 @@ def stein(
         return SteinState(z, optimizer.init(z))
 
     def update(key: PRNGKeyArray, state: SteinState, batch: Batch) -> tuple[SteinState, Info]:
-        # On a CPU particles go one after the other, which is faster there.
+        # On a CPU particles are updated one after the other, which is faster there.
         over = jax.lax.map if jax.default_backend() == "cpu" else lambda f, z: jax.vmap(f)(z)
         slope, info = over(lambda z: units.slope(z, batch), state.particles)
-        # Nats an event, so that rates mean what they mean to other methods.
+        # Nats an event, so that learning rates are comparable with other methods'.
         downwards = -force(state.particles, slope) * temperature / target.num_data
         change, memory = optimizer.update(downwards, state.optimizer, state.particles)
         new = SteinState(optax.apply_updates(state.particles, change), memory)  # pyright: ignore[reportArgumentType]
@@ -72,10 +72,10 @@ def stein(
 def force(
     z: Float[Array, "particle weight"], slope: Float[Array, "particle weight"]
 ) -> Float[Array, "particle weight"]:
-    """The direction that brings the particles closest to the posterior, from its slope at each of them.
+    """The direction of steepest descent of the divergence, from the posterior's gradient at each particle.
 
-    The kernel is exp(-distance^2 / h), h = median distance^2 / log(number). Its slopes are written out, in matrix
-    products: by differentiation they would take a number for every pair of particles and every weight.
+    The kernel is exp(-distance^2 / h), h = median distance^2 / log(number). Its gradients are written out as matrix
+    products: automatic differentiation would store a number for every pair of particles and every weight.
     """
     number = len(z)
     first, second = jnp.triu_indices(number, 1)

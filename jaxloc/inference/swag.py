@@ -1,4 +1,4 @@
-"""SWAG: a normal distribution through the path that the optimiser takes at a constant rate."""
+"""SWAG: a normal distribution fitted to the path of the optimiser at a constant learning rate."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 
 class SwagState(NamedTuple):
-    """The point estimate under way, and mean, variance and last deviations of the weights it went through."""
+    """The current point estimate, and mean, variance and last deviations of the collected weights."""
 
     point: PointState
     step: Int[Array, ""]
@@ -29,15 +29,15 @@ def swag(
     """Stochastic weight averaging, Gaussian (Maddox and others 2019, arXiv:1902.02476, algorithm 1).
 
     Half of the covariance is the diagonal, half the last `rank` deviations from the running mean. Before anything is
-    collected, draws are the point estimate. How wide the path is follows from the optimiser's rate, not from the
-    number of events: only with a rate that stays up does it say something of the posterior.
+    collected, draws are the point estimate. The width of the path follows from the learning rate, not from the number of
+    events: it approximates the posterior only with a rate that does not decay.
 
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser whose rate does not fall to zero.
         start: step from which weights are collected.
         every: steps from one collection to the next.
-        rank: deviations that are kept.
+        rank: number of stored deviations.
 
     Raises:
         ValueError: where rank is below two, or `every` below one.
@@ -58,7 +58,7 @@ def swag(
         flat, _ = ravel_pytree(state.point.params)
         share = 1 / (state.collected + 1)
         mean = state.mean + share * (flat - state.mean)
-        # Welford's way (1962): the mean square less the square of the mean is lost in rounding.
+        # Welford (1962): the difference of the mean square and the squared mean is lost in rounding.
         variance = state.variance + share * ((flat - state.mean) * (flat - mean) - state.variance)
         deviations = state.deviations.at[state.collected % rank].set(flat - mean)
         return state._replace(collected=state.collected + 1, mean=mean, variance=variance, deviations=deviations)

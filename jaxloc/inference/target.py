@@ -1,4 +1,4 @@
-"""What a weight posterior is fitted to: a network's likelihood, event by event, and a prior by layer width."""
+"""The target of a weight posterior: a network's likelihood, event by event, and a prior scaled by layer width."""
 
 import math
 from collections.abc import Callable
@@ -16,9 +16,9 @@ BIAS_SCALE = 0.3
 def prior_scale(params: Params, scale: float = 1.0) -> Params:
     """Standard deviations of a normal prior: sqrt(2 / fan-in) for kernels, 0.3 for biases, one for physical parameters.
 
-    The fan-in scale keeps the size of activations the same through the layers (He and others 2015), so that the prior
-    says the same of a wide and of a narrow network. `scale` multiplies that of kernels and biases: below one for a
-    prior around weights that were trained on other data.
+    The fan-in scale keeps the size of activations constant through the layers (He and others 2015), so that the prior
+    predictive is the same for wide and narrow networks. `scale` multiplies that of kernels and biases: below one for a
+    prior about weights trained on other data.
     """
 
     def of_leaf(path: tuple, leaf: Array) -> Array:
@@ -33,7 +33,7 @@ def prior_scale(params: Params, scale: float = 1.0) -> Params:
 
 
 def prior_mean(params: Params, learnt: Params | None = None) -> Params:
-    """The middle of the prior: zero, and one for the scales of normalisations; or weights that were learnt before.
+    """The mean of the prior: zero, and one for the scales of normalisations; or weights of an earlier stage.
 
     Physical parameters have their middle at zero in either case: their prior is that of physics.
     """
@@ -65,7 +65,7 @@ def target(network: Network, head: Head, mean: Params, scale: Params, num_data: 
 def by_event(
     of_event: Callable[[Weights, Any], Float[Array, ""]],
 ) -> Callable[[Weights, Any], Float[Array, " event"]]:
-    """A log-likelihood of one event to that of a batch; what varies by event has a key of its own in each."""
+    """A log-likelihood of one event to that of a batch; variation by event has its own key in each."""
 
     def of_batch(weights: Weights, batch: Any) -> Float[Array, " event"]:
         def one(number: Array, event: Any) -> Float[Array, ""]:

@@ -1,11 +1,11 @@
 """Variational inference over all weights, by NumPyro: independent normals, low rank, full covariance.
 
 The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One
-setting, `initial_scale`, is then right for every layer at once: a twentieth of the prior is sharp enough for the
-likelihood to be felt from the first step. NumPyro's defaults (0.1 of weight units, random middle) end in the prior.
+setting, `initial_scale`, then suits every layer: a twentieth of the prior lets the likelihood dominate from the first
+step. NumPyro's defaults (0.1 in weight units, random mean) end in the prior.
 
 Guides are those of NumPyro's AutoNormal, AutoLowRankMultivariateNormal and AutoMultivariateNormal, written out: for the
-first, random numbers are drawn elsewhere (`DrawnApart`), and for all, the divergence from the prior is told apart.
+first, random numbers are generated in a loop of their own (`DrawnApart`), and for all, the divergence is separate.
 """
 
 from typing import Any
@@ -22,11 +22,13 @@ from jaxloc.prng import drawn_apart
 from jaxloc.types import Method, Target
 
 FACTOR = f"{SITE}_factor"
-MAX_FULL = 5000  # weights whose full covariance is fitted: 25 million numbers, and as many twice in Adam
+MAX_FULL = (
+    5000  # largest number of weights with a full covariance: 25 million numbers, and twice as many in Adam's state
+)
 
 
 class DrawnApart(dist.Normal):
-    """A normal distribution whose random numbers are drawn in a loop of their own (`random_numbers.drawn_apart`).
+    """A normal distribution whose random numbers are generated in a loop of their own (`jaxloc.prng.drawn_apart`).
 
     (A site for every array of weights is as fast, but takes two to three times as long to compile.)
     """
@@ -51,23 +53,22 @@ def mean_field(
 ) -> Method:
     """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
 
-    The bound is the same for every estimator of its gradient, and so is the posterior; the noise of steps is not:
+    The bound and the posterior are the same for every estimator of the gradient; its variance is not:
 
-    * `plain`: one draw of weights a step, the same for all events of a batch. The cheapest.
+    * `plain`: one draw of weights a step, common to all events of a batch. The cheapest.
     * `flipout` (Wen and others 2018): every event flips the signs of that draw, by channel, in linear layers.
-    * `local` (Kingma and others 2015): in dense layers that see an event once, every event draws outputs in place of
-      weights; flipout elsewhere, for outputs that share weights depend on one another: those of a convolution are no
-      independent draws.
+    * `local` (Kingma and others 2015): in dense layers applied once an event, every event samples outputs instead of
+      weights (local reparameterisation); flipout in other layers, whose outputs share weights and are dependent.
 
-    Networks decide what differs by event (`networks/event_weights.py`); one that knows nothing of it has `plain`.
+    Networks decide what differs by event (`networks/flipout.py`); without support a layer uses `plain`.
 
     Args:
         target: likelihood and prior.
         optimizer: an optax optimiser.
-        initial_scale: first standard deviation of every weight, in standard deviations of its prior.
-        temperature: of the posterior; below one the divergence counts for less. One is Bayes' rule.
+        initial_scale: initial standard deviation of every weight, in standard deviations of its prior.
+        temperature: of the posterior: the divergence is multiplied by it. One is Bayes' rule.
         warm_up: steps over which the divergence's weight rises to the temperature (Sønderby and others 2016).
-        learn_prior: whether the prior's width is fitted too, a factor for each array of weights but those of physics.
+        learn_prior: whether the prior's scale is fitted too, one factor for each array of weights except physics.
         estimator: "plain", "flipout" or "local".
 
     Raises:
@@ -136,7 +137,7 @@ def full_covariance(
     size = _size(target)
     if size > MAX_FULL:
         raise ValueError(
-            f"the covariance of {size:,} weights has {size**2:,} numbers, at most {MAX_FULL:,} weights are fitted so; "
+            f"the covariance of {size:,} weights has {size**2:,} elements, at most {MAX_FULL:,} weights are possible; "
             "use low_rank, or full_covariance of a subspace"
         )
     first = {

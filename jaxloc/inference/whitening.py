@@ -11,10 +11,10 @@ from jaxloc.types import Batch, Info, Params, Target, Weights
 
 
 class Displacement(NamedTuple):
-    """A target seen by displacements from the prior's mean.
+    """A target as a function of displacements from the prior's mean.
 
-    `of_params` and `to_params` go there and back, `slope(z, batch)` is the gradient of the log-posterior of `z` with
-    what an update tells, and `potential(z, batch)` the negative log-posterior, in nats, up to a constant.
+    `of_params` and `to_params` transform there and back, `slope(z, batch)` is the gradient of the log-posterior of `z`
+    with the update's `Info`, and `potential(z, batch)` the negative log-posterior, in nats, up to a constant.
     """
 
     size: int
@@ -29,7 +29,7 @@ def displacement(target: Target, temperature: float = 1.0) -> Displacement:
 
     Args:
         target: likelihood and prior.
-        temperature: the likelihood weighs one over it, as in `variational`. One is Bayes' rule.
+        temperature: the likelihood is divided by it, as in `variational`. One is Bayes' rule.
 
     Raises:
         ValueError: where the temperature is not above zero.

@@ -1,4 +1,4 @@
-"""Wrappers: a method made into another one."""
+"""Wrappers of methods: ensembles, and posteriors over a part of the weights."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,17 +11,16 @@ from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
 
 
 def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
-    """Several members of any method, side by side (Lakshminarayanan and others 2017).
+    """An ensemble of members of any method (Lakshminarayanan and others 2017).
 
-    `init` takes parameters with a leading member axis: members differ by where they start. On a CPU
-    members take their step one after the other, which is faster there; elsewhere by `vmap`.
-    `sample` goes round the members.
+    `init` takes parameters with a leading member axis: members differ by their initial weights. On a CPU members are
+    updated one after the other, which is faster there; on other devices by `vmap`. `sample` cycles through the members.
 
     Args:
         method: of one member.
         size: number of members.
-        in_loop: on a CPU, one step in a loop over the members; else steps written out one by one, which take longer
-            to compile and may have XLA's fast convolutions, which do not work inside of loops.
+        in_loop: on a CPU, whether to loop over the members; unrolled steps take longer to compile and allow XLA's
+            fast convolutions, which do not work inside loops.
 
     Raises:
         ValueError: where `size` is below one.
@@ -54,14 +53,14 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
 
 
 class SubspaceState(NamedTuple):
-    """The arrays that stay as they are, and the state of the method over the others."""
+    """The fixed arrays, and the state of the method over the others."""
 
     fixed: list[Array]
     inner: State
 
 
 def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[Target], Method]) -> Method:
-    """Any method over some of the weights: a last layer, or any sub-tree; the others stay as they are given.
+    """Any method over a part of the weights: a last layer, or any sub-tree; the others are fixed.
 
     Args:
         target: likelihood and prior of all weights.
@@ -85,7 +84,7 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
         return tree.unflatten([next(parts[yes]) for yes in chosen])
 
     def of_all(weights: Weights, fixed: list[Array]) -> Weights:
-        """All weights of a draw; those that stay vary in no event."""
+        """All weights of a draw; fixed ones vary in no event."""
         still: list[Any] = [None] * len(fixed)
         variation = weights.variation
         if variation is not None:
