@@ -1,7 +1,8 @@
 """The evidence lower bound (ELBO) for any family of distributions over all weights, by NumPyro.
 
-The divergence may be annealed (`warm_up`): a wide initial posterior then fits the data before it contracts to the prior.
-The prior's scale may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound approximates the evidence. Arrays under "physics" keep theirs, which is that of physics.
+The divergence may be annealed (`warm_up`): a wide initial posterior then fits the data before it contracts to the
+prior. The prior's scale may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound approximates the
+evidence. Arrays under "physics" keep theirs, which is that of physics.
 """
 
 import math

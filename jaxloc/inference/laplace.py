@@ -40,7 +40,7 @@ def laplace(
     diagonal: bool = False,
     learn_prior: bool = False,
 ) -> Method:
-    """Laplace's approximation (MacKay 1992): weights are optimised until step `start`; later steps estimate the curvature.
+    """Laplace's approximation (MacKay 1992): weights are optimised until `start`, later steps estimate the curvature.
 
     The curvature is the Hessian over all events, averaged over the batches of the later steps. Directions of negative
     curvature, away from a mode, are treated as flat and keep the prior. Full curvature is for small networks and for
@@ -51,7 +51,8 @@ def laplace(
         optimizer: an optax optimiser.
         start: step from which weights are fixed and the curvature is estimated.
         diagonal: no correlations, for networks of any size.
-        learn_prior: whether the prior's scale maximises the evidence (`best_width`); the posterior mean changes with it.
+        learn_prior: whether the prior's scale maximises the evidence (`best_width`); the posterior mean changes with
+            it.
 
     Raises:
         ValueError: where full curvature of more than `MAX_FULL` weights is requested, or the prior of physical

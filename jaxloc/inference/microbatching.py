@@ -19,7 +19,7 @@ LogLikelihood = Callable[[Weights, Batch], Float[Array, " event"]]
 
 
 def total_log_likelihood(target: Target, weights: Weights, batch: Batch) -> Float[Array, ""]:
-    """The sum over a batch's events, `target.at_once` of them at a time, or the largest number that divides the batch."""
+    """The sum over a batch's events, `target.at_once` of them at a time, or the largest divisor of the batch."""
     number = size_of(batch)
     size = max(n for n in range(1, min(target.at_once or number, number) + 1) if number % n == 0)
     if size == number:

@@ -26,7 +26,7 @@ from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 Move = Callable[..., tuple[Array, Array | None]]
-"""Key, position, momentum, gradient of the log-posterior, step size and temperature, to the next position and momentum."""
+"""Key, position, momentum, gradient of the log-posterior, step size, temperature, to the next position and momentum."""
 MEMORY = 0.2  # share of the adaptation that moments of gradients average over: the first ones are far from any mode
 
 STRONGEST = 10.0  # clipping of the gradient in adapted units, where its standard deviation is one

@@ -29,7 +29,8 @@ def swag(
     """Stochastic weight averaging, Gaussian (Maddox and others 2019, arXiv:1902.02476, algorithm 1).
 
     Half of the covariance is the diagonal, half the last `rank` deviations from the running mean. Before anything is
-    collected, draws are the point estimate. The width of the path follows from the learning rate, not from the number of
+    collected, draws are the point estimate. The width of the path follows from the learning rate, not from the number
+    of
     events: it approximates the posterior only with a rate that does not decay.
 
     Args:
