@@ -1,8 +1,8 @@
-"""The `jaxloc` program: run, locate, evaluate, calibrate, study, compare. Errors are one line that says what to do."""
+"""The `jaxloc` program: one function for each command. Errors are one line that says what to do."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
     from jaxloc.calibration.calibration import Calibration
 
-from jaxloc import __version__
+from jaxloc.arguments import parser
 
 PICTURES = (".png", ".pdf", ".svg")
-MAPS = ("best", "none", "temperature", "temperatures", "quantiles")
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
+NOTHING_KEPT = "no results were written; give the same command again to start anew"
+_AFTER_INTERRUPT = {
+    "run": "the same command continues from the last checkpoint",
+    "study": "the same command continues with the runs that are not finished",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        parsed.command(parsed, console)
+        _COMMANDS[parsed.command](parsed, console)
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command goes on from the last checkpoint", markup=False)
+        errors.print(f"interrupted; {_AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)}", markup=False)
         return INTERRUPTED
     except (ValueError, FloatingPointError) as error:
         errors.print(f"jaxloc: {error}", markup=False)
@@ -40,92 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    whole = argparse.ArgumentParser(
-        prog="jaxloc", description="Locates earthquakes with Bayesian neural networks and says honestly how sure it is."
-    )
-    whole.add_argument("--version", action="version", version=__version__)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
-
-    run = commands.add_parser("run", help="train a network by an experiment, score it, leave a run folder")
-    run.add_argument("experiment", help="name of an experiment (a wrong one lists them all)")
-    run.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
-    run.set_defaults(command=_run)
-
-    locate = commands.add_parser("locate", help="locate new events with a trained run")
-    locate.add_argument("run", type=Path, help="run folder")
-    locate.add_argument("input", nargs="+", type=Path, help="SeisBench folder, or waveform files that ObsPy reads")
-    locate.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files)")
-    locate.add_argument("--windows", type=Path, help="CSV of window starts or origin times (else: one window)")
-    locate.add_argument("--split", help="events of this split alone (SeisBench folder)")
-    locate.add_argument("--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s")
-    locate.add_argument(
-        "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
-    )
-    locate.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
-    locate.add_argument("--raw", action="store_true", help="as the run states it, whatever its calibration says")
-    locate.set_defaults(command=_locate)
-
-    evaluate = commands.add_parser("evaluate", help="score card of a trained run, or of any locator's results")
-    evaluate.add_argument("run", type=Path, nargs="?", help="run folder")
-    evaluate.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
-    evaluate.add_argument(
-        "--predictions",
-        type=Path,
-        metavar="FILE",
-        help="score these locations with stated errors instead: CSV (columns: README), QuakeML, or NonLinLoc .hyp "
-        "(file, folder or quoted glob; scatter beside it is used)",
-    )
-    evaluate.add_argument(
-        "--truth",
-        type=Path,
-        metavar="FILE",
-        help="true hypocentres of QuakeML (by id) or NonLinLoc (by origin time, within 3 s) predictions: QuakeML, or "
-        "CSV with id,latitude_deg,longitude_deg,depth_km,origin_time",
-    )
-    evaluate.add_argument("--split", help="events of this split alone")
-    evaluate.add_argument(
-        "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
-    )
-    evaluate.add_argument(
-        "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or the name of FILE)"
-    )
-    evaluate.add_argument("--raw", action="store_true", help="as the run states it, whatever its calibration says")
-    evaluate.set_defaults(command=_evaluate)
-
-    calibrate = commands.add_parser("calibrate", help="correct a run's stated errors by events it has not seen")
-    calibrate.add_argument("run", type=Path, help="run folder; its calibration is kept there")
-    calibrate.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder (none: fresh simulated events)")
-    calibrate.add_argument("--split", help="events of this split alone")
-    calibrate.add_argument("--events", type=int, default=200, help="number of fresh simulated events (default: 200)")
-    calibrate.add_argument(
-        "--map", choices=MAPS, default="best", help="how posteriors are corrected (default: by cross-fitted likelihood)"
-    )
-    calibrate.add_argument("--by", choices=("gap", "distance"), default="", help="regions that hold in groups")
-    calibrate.add_argument("--velocity", type=Path, help="velocity model of another region, as for locate")
-    calibrate.set_defaults(command=_calibrate)
-
-    study = commands.add_parser("study", help="many runs, judged alike, in one table and pictures")
-    study.add_argument("study", help="name of a study (a wrong one lists them all)")
-    study.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
-    study.set_defaults(command=_study)
-
-    compare = commands.add_parser("compare", help="score cards of several runs side by side")
-    compare.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
-    compare.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
-    compare.set_defaults(command=_compare)
-    return whole
-
-
 def _run(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import config as configuration
+
+    if parsed.multirun:
+        raise ValueError("--multirun is not available yet; give one command for each run")
+    config = configuration.load(parsed.experiment, parsed.overrides)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jaxloc.forecasting import run as forecasts
-    from jaxloc.runs import config as configuration
     from jaxloc.runs import report, train
 
-    config = configuration.load(parsed.experiment, parsed.overrides)
     folder = Path(config["run_dir"])
     columns = (
         TextColumn("{task.description}"),
@@ -305,6 +234,25 @@ def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     plots.compare_cards(parsed.output, cards)
     console.print(f"picture: {parsed.output}", markup=False)
 
+
+def _list(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import listing
+
+    for kind, rows in listing.described([parsed.kind] if parsed.kind else None).items():
+        console.print(f"\n{kind}", markup=False)
+        for name, text in rows.items():
+            console.print(f"  {name:<26} {text}", markup=False)
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], None]] = {
+    "run": _run,
+    "locate": _locate,
+    "evaluate": _evaluate,
+    "calibrate": _calibrate,
+    "study": _study,
+    "compare": _compare,
+    "list": _list,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,6 @@
 """Experiment configurations, by Hydra: found by name, overridden by key=value, wrong names answered by right ones."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -10,24 +9,17 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-
-def experiments_folder() -> Path:
-    """Where the experiments are: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "experiments", package.parent / "experiments"):
-        if folder.is_dir():
-            return folder
-    raise ValueError(f"the experiments folder is missing beside {package}; install jaxloc again")
+from jaxloc.runs.listing import experiments_folder, names
 
 
 def experiment_names() -> list[str]:
     """Names that `jaxloc run` takes."""
-    return sorted(path.stem for path in experiments_folder().glob("*.yaml"))
+    return names()
 
 
 def study_names() -> list[str]:
     """Names that `jaxloc study` takes."""
-    return sorted(path.stem for path in (experiments_folder() / "studies").glob("*.yaml"))
+    return names("studies")
 
 
 def load_study(study: str, overrides: list[str]) -> dict[str, Any]:
@@ -43,9 +35,8 @@ def load(experiment: str, overrides: list[str]) -> dict[str, Any]:
     Raises:
         ValueError: for an experiment, key, group choice or value that does not exist; lists what does.
     """
-    names = experiment_names()
-    if experiment not in names:
-        raise ValueError(f"no such experiment: {experiment!r}; the experiments are {', '.join(names)}")
+    if experiment not in experiment_names():
+        raise ValueError(f"no such experiment: {experiment!r}; the experiments are {', '.join(experiment_names())}")
     return _composed(experiment, overrides)
 
 

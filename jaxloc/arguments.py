@@ -1,0 +1,201 @@
+"""The command line's arguments and help; nothing heavy is imported, so that `--help` answers at once."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from jaxloc import __version__
+
+MAPS = ("best", "none", "temperature", "temperatures", "quantiles")
+KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
+
+EXAMPLES = """\
+examples:
+  jaxloc run quickstart                              simulate, train, score: two minutes, nothing to download
+  jaxloc locate runs/quickstart day.mseed --stations stations.xml --windows events.csv
+  jaxloc evaluate runs/quickstart labelled_events/   score card on labelled events
+  jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
+  jaxloc calibrate runs/quickstart --events 200      recalibrate predicted uncertainties on fresh events
+  jaxloc compare runs/a runs/b                       score cards side by side
+  jaxloc list                                        experiments, models, posteriors, locators, studies
+  jaxloc COMMAND --help                              examples and file formats of a command
+"""
+
+RUN = """\
+examples:
+  jaxloc run quickstart
+  jaxloc run quickstart seed=1 run_dir=runs/another
+  jaxloc run telica_arrivals data.folder=/my/earthquakes data.rate_hz=50 data.num_samples=3000
+  jaxloc run small_kriegerowski2019 posterior=ensemble posterior.members=5
+  jaxloc run -m quickstart seed=0,1,2                one run for each value (Hydra multirun)
+  jaxloc run -m quickstart seed=0,1,2 posterior=mean_field,point hydra/launcher=submitit_slurm
+
+A run that was interrupted continues from its last checkpoint when the same command is given again; a finished run
+shows its score card. With -m (--multirun), values separated by commas are combined, and each combination is run in
+runs/EXPERIMENT_KEY=VALUE_...; hydra.launcher.KEY=VALUE configures the launcher (extra [cluster]).
+
+The run folder holds config.json (resolved configuration), log.jsonl and log.txt, checkpoints, scores.json,
+events.csv, events.xml (QuakeML) and pictures. `jaxloc list experiments` lists the experiments.
+"""
+
+LOCATE = """\
+examples:
+  jaxloc locate runs/mine new_events/ --output located --pictures
+  jaxloc locate runs/mine waveforms/*.mseed --stations stations.xml --windows origins.csv
+  jaxloc locate runs/mine day.mseed --stations other.csv --velocity other_model.csv
+
+formats:
+  INPUT        a SeisBench folder (metadata.csv, waveforms.hdf5), or waveform files that ObsPy reads
+  --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
+  --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
+               optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
+  --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities
+  --output     events.csv (hypocentre, uncertainties, covariance) and events.xml (QuakeML)
+"""
+
+EVALUATE = """\
+examples:
+  jaxloc evaluate runs/mine labelled_events/ --split dev
+  jaxloc evaluate --predictions others.csv --output scored
+  jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
+
+formats:
+  DATASET        a SeisBench folder with source_latitude_deg, source_longitude_deg, ... of each event
+  --predictions  CSV with id, latitude_deg, longitude_deg, truth_latitude_deg, truth_longitude_deg and epicentre_sd_km
+                 (or east_sd_km, north_sd_km); optional depth_km, depth_sd_km, truth_depth_km, origin_s, origin_sd_s,
+                 truth_origin_s; or QuakeML; or NonLinLoc .hyp (file, folder or quoted glob)
+  --truth        QuakeML, or CSV with id, latitude_deg, longitude_deg, depth_km, origin_time
+"""
+
+CALIBRATE = """\
+examples:
+  jaxloc calibrate runs/mine labelled_events/ --split calibration --by gap
+  jaxloc calibrate runs/quickstart --events 200
+
+The calibration set must be held out from training and model selection. The recalibration is kept in the run folder
+and used by locate and evaluate, unless --raw is given.
+"""
+
+STUDY = """\
+examples:
+  jaxloc study uncertainty processes=2 'only.networks=[kriegerowski2019]'
+  jaxloc study networks shorter=20 judged.events=100 judged.calibration=100
+
+Finished runs of a study are kept: the same command continues it. `jaxloc list studies` lists the studies.
+"""
+
+COMPARE = """\
+examples:
+  jaxloc compare runs/quickstart runs/another --output compare.png
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; the namespace's `command` is the name of the command."""
+    whole = argparse.ArgumentParser(
+        prog="jaxloc",
+        description="Bayesian neural earthquake location, with uncertainties that are tested.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=__version__)
+    commands = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, (text, epilog, add) in _COMMANDS.items():
+        raw = argparse.RawDescriptionHelpFormatter
+        command = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=raw)
+        add(command)
+    return whole
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-m", "--multirun", action="store_true", help="a run for each combination of values a,b,c")
+    command.add_argument("experiment", help="name of an experiment (see `jaxloc list experiments`)")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
+
+
+def _locate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", type=Path, help="run folder")
+    command.add_argument("input", nargs="+", type=Path, help="SeisBench folder, or waveform files that ObsPy reads")
+    command.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files)")
+    command.add_argument("--windows", type=Path, help="CSV of window starts or origin times (else: one window)")
+    command.add_argument("--split", help="events of this split only (SeisBench folder)")
+    _add_velocity(command)
+    command.add_argument(
+        "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
+    )
+    command.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
+    _add_raw(command)
+
+
+def _evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", type=Path, nargs="?", help="run folder")
+    command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
+    command.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="score these locations with reported uncertainties instead: CSV, QuakeML, or NonLinLoc .hyp "
+        "(file, folder or quoted glob; .scat files next to it are used)",
+    )
+    command.add_argument(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="true hypocentres of QuakeML (matched by id) or NonLinLoc (by origin time, within 3 s) predictions: "
+        "QuakeML or CSV",
+    )
+    command.add_argument("--split", help="events of this split only")
+    _add_velocity(command)
+    command.add_argument(
+        "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or the name of FILE)"
+    )
+    _add_raw(command)
+
+
+def _calibrate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", type=Path, help="run folder; its calibration is kept there")
+    command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder (none: fresh simulated events)")
+    command.add_argument("--split", help="events of this split only")
+    command.add_argument("--events", type=int, default=200, help="number of fresh simulated events (default: 200)")
+    command.add_argument(
+        "--map", choices=MAPS, default="best", help="recalibration (default: chosen by cross-validated likelihood)"
+    )
+    command.add_argument(
+        "--by", choices=("gap", "distance"), default="", help="group-conditional conformal calibration"
+    )
+    _add_velocity(command)
+
+
+def _study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", help="name of a study (see `jaxloc list studies`)")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
+
+
+def _compare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
+    command.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
+
+
+def _list(command: argparse.ArgumentParser) -> None:
+    command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
+
+
+def _add_velocity(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
+    )
+
+
+def _add_raw(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--raw", action="store_true", help="without the run's recalibration")
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "run": ("train and score a model by an experiment, in a run folder", RUN, _run),
+    "locate": ("locate new events with a trained run", LOCATE, _locate),
+    "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
+    "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
+    "study": ("many runs, evaluated alike, in one table and pictures", STUDY, _study),
+    "compare": ("score cards of several runs side by side", COMPARE, _compare),
+    "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
+}

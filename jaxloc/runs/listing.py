@@ -1,0 +1,64 @@
+"""What there is to run, by name, each with the first line of its own file; nothing heavy is imported."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def experiments_folder() -> Path:
+    """Where the experiments are: beside the package in a checkout, inside it when installed.
+
+    Raises:
+        ValueError: where there is neither.
+    """
+    for folder in (PACKAGE / "experiments", PACKAGE.parent / "experiments"):
+        if folder.is_dir():
+            return folder
+    raise ValueError(f"the experiments folder is missing beside {PACKAGE}; install jaxloc again")
+
+
+def names(group: str = "") -> list[str]:
+    """Names of the YAML files of a group of experiments; without a group, of the experiments themselves."""
+    return sorted(path.stem for path in (experiments_folder() / group).glob("*.yaml"))
+
+
+def described(kinds: list[str] | None = None) -> dict[str, dict[str, str]]:
+    """By kind, each name with its description.
+
+    Args:
+        kinds: of `experiments`, `models`, `posteriors`, `locators`, `data`, `stages`, `studies`; None: all.
+    """
+    folder = experiments_folder()
+    groups = {
+        "experiments": folder,
+        "models": folder / "model",
+        "posteriors": folder / "posterior",
+        "data": folder / "data",
+        "stages": folder / "stages",
+        "studies": folder / "studies",
+    }
+    found = {kind: _of_yaml(path) for kind, path in groups.items()}
+    found["locators"] = _of_modules(PACKAGE / "locators")
+    return {kind: rows for kind, rows in found.items() if rows and (kinds is None or kind in kinds)}
+
+
+def _of_yaml(folder: Path) -> dict[str, str]:
+    return {path.stem: _comment(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _comment(path: Path) -> str:
+    """The first line of a file that is a comment of its own, which says in one sentence what the file is."""
+    lines = (line for line in path.read_text().splitlines() if not line.startswith("# @package"))
+    first = next(lines, "")
+    return first.lstrip("# ").rstrip(" .:") if first.startswith("#") else ""
+
+
+def _of_modules(folder: Path) -> dict[str, str]:
+    """Modules with the first lines of their docstrings, read without importing them."""
+    paths = [path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+    return {path.stem: _first_line(ast.get_docstring(ast.parse(path.read_text())) or "") for path in paths}
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0].rstrip(".:")
