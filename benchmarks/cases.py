@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
     network: Network
     head: Head
-    locate: Callable[[int], neural.LocateEvent]
+    locate: Callable[[int], neural.LocateByDraws]
 
 
 def _arrivals() -> Case:

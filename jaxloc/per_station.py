@@ -33,8 +33,7 @@ def each_station(network: Network) -> Network:
         return network.init(key, jax.tree.map(lambda x: x[0], rows_of(observations)))
 
     def apply(weights: Weights, observations: Observations) -> AtStation:
-        raw = jax.vmap(lambda row: network.apply(weights, row))(rows_of(observations))
-        return AtStation(raw, observations.station_km, living(observations))
+        return at_stations(lambda row: network.apply(weights, row), observations)
 
     def features(weights: Weights, observations: Observations) -> Float[Array, " feature"]:
         assert network.features is not None
@@ -44,6 +43,12 @@ def each_station(network: Network) -> Network:
         return (each * alive[:, None]).sum(0) / jnp.maximum(alive.sum(), 1)
 
     return Network(init, apply, None if network.features is None else features)
+
+
+def at_stations(read: Callable[[Observations], Float[Array, " raw"]], observations: Observations) -> AtStation:
+    """`read` applied to the observations of one row of each station of an event."""
+    raw = jax.vmap(read)(rows_of(observations))
+    return AtStation(raw, observations.station_km, living(observations))
 
 
 def rows_of(observations: Observations) -> Observations:

@@ -167,8 +167,20 @@ class Posterior(NamedTuple):
 
 
 class Locator(Protocol):
-    """Anything that locates: a batch of observations to their posteriors."""
+    """Anything that locates: a key and the observations of a batch of events, to their posteriors.
+
+    No weights: a neural locator closes over its weight posterior. A locator may treat the events of a batch one by one
+    (`jaxloc.locators.over_events`) or as one joint problem.
+    """
 
     def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior:
-        """Posteriors of a batch of events."""
+        """Posteriors of a batch of events, [event]."""
+        ...
+
+
+class LocateEvent(Protocol):
+    """A locator of one event, without an event axis; `jaxloc.locators.over_events` makes a `Locator` of it."""
+
+    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior:
+        """The posterior of one event."""
         ...

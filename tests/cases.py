@@ -24,7 +24,8 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import grid_search, neural, single_station, sp_rule
+from jaxloc.locators import climatology, grid_search, neural, single_station, sp_rule
+from jaxloc.locators.over_events import over_events
 from jaxloc.networks import (
     arrivals,
     convnetquake,
@@ -44,7 +45,7 @@ from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
-from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Target
+from jaxloc.types import Batch, Head, Label, Locator, Method, Network, Observations, Target, Weights
 
 # Compiling takes nearly all of the time in tests; without optimisation it takes an eighth.
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -208,21 +209,43 @@ METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
 ENSEMBLES = ("ensemble",)  # their parameters come with a leading axis of three members
 WHOLE_BATCHES = ("nuts",)  # all events a step, or none
 
-LOCATORS: dict[str, Callable[[], neural.LocateEvent]] = {
-    "arrivals": lambda: arrivals_locator.arrivals(
-        _arrivals_network(), REGION, log_prior_of(REGION, same_everywhere(8.0, 5.0)), SIZES
+
+def sampled(network: Network, number: int = 2) -> Weights:
+    """Draws of a network's weights that differ in scale alone."""
+    params = quick_jit(network.init)(jax.random.key(0), observations())
+    return Weights(jax.tree.map(lambda x: jnp.stack([x * (1 - 0.2 * i) for i in range(number)]), params))
+
+
+def _neural(network: Network, locate: neural.LocateByDraws) -> Locator:
+    draws = sampled(network)
+    return neural.with_weights(locate, lambda key: draws, chunk=2)
+
+
+def _by_arrivals() -> Locator:
+    network = _arrivals_network()
+    return _neural(network, arrivals_locator.arrivals(network, REGION, LOG_PRIOR, SIZES))
+
+
+def _by_records() -> Locator:
+    network = _mousavi_network()
+    head = placed(station(BEFORE, 2), sum(numbers(2)) + 4)
+    return _neural(network, single_station.single_station(network, head, PRIOR, REGION))
+
+
+def _by_coordinates() -> Locator:
+    network = NETWORKS["kriegerowski2019"].build()
+    return _neural(network, neural.neural(network, HEADS["gaussian"]()))
+
+
+LOCATORS: dict[str, Callable[[], Locator]] = {
+    "arrivals": _by_arrivals,
+    "climatology": lambda: climatology.climatology(PRIOR),
+    "grid_search": lambda: over_events(
+        grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES), chunk=2
     ),
-    "grid_search": lambda: grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES),
-    "single_station": lambda: single_station.single_station(
-        _mousavi_network(), placed(station(BEFORE, 2), sum(numbers(2)) + 4), PRIOR, REGION
+    "neural": _by_coordinates,
+    "single_station": _by_records,
+    "sp_rule": lambda: over_events(
+        sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6), chunk=2
     ),
-    "sp_rule": lambda: sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6),
-    "neural": lambda: neural.neural(NETWORKS["kriegerowski2019"].build(), HEADS["gaussian"]()),
-}
-LOCATOR_NETWORKS = {
-    "arrivals": "arrivals",
-    "grid_search": "kriegerowski2019",
-    "neural": "kriegerowski2019",
-    "single_station": "mousavi2020",
-    "sp_rule": "kriegerowski2019",
 }

@@ -35,7 +35,7 @@ def results():
     network, head = system()
     params = jax.jit(network.init)(jax.random.key(0), observations())
     one = jax.tree.map(lambda x: x[None], params)
-    locator = neural.batched(neural.neural(network, head), lambda key: Weights(one))
+    locator = neural.with_weights(neural.neural(network, head), lambda key: Weights(one))
     located = locator(jax.random.key(0), batch(EVENTS).observations)
     middle, scale = inference.prior_mean(params), inference.prior_scale(params)
     # Plain steps: Adam makes a large step of the rounding of a small gradient.

@@ -1,5 +1,5 @@
-"""Locators: anything that maps observations to a posterior over hypocentres. `__all__` is the registry."""
+"""Locators: key and observations of a batch of events to posteriors over hypocentres. `__all__` is the registry."""
 
-from jaxloc.locators import arrivals, grid_search, neural, single_station, sp_rule
+from jaxloc.locators import arrivals, climatology, grid_search, neural, single_station, sp_rule
 
-__all__ = ["arrivals", "grid_search", "neural", "single_station", "sp_rule"]
+__all__ = ["arrivals", "climatology", "grid_search", "neural", "single_station", "sp_rule"]

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxloc.distributions.gaussian_mixture import covariance
-from jaxloc.locators.neural import LocateEvent, covariance_of_means
+from jaxloc.locators.neural import LocateByDraws, covariance_of_means
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.arrival_likelihood import Arrivals, log_density, posterior_of
 from jaxloc.types import Network, Observations, Posterior, Weights
 
 
-def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()) -> LocateEvent:
+def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()) -> LocateByDraws:
     """Locate one event by every draw of weights on a common lattice.
 
     The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is

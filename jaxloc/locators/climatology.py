@@ -1,28 +1,49 @@
-"""What a locator must beat: the posterior of one who has seen the training catalogue and no waveform."""
+"""Climatology: the training catalogue as the posterior of every event, a baseline that any locator must improve on."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PRNGKeyArray
 
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
-from jaxloc.types import Posterior
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture
+from jaxloc.types import Locator, Observations, Posterior
 
 
-def catalogue_baseline(
+def climatology(density: HypocentreMixture) -> Locator:
+    """The same density for every event; deterministic: the key is not used."""
+
+    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+        return repeated(density, observations.station_mask.shape[0])
+
+    return locate
+
+
+def repeated(density: HypocentreMixture, number: int) -> Posterior:
+    """A batch of `number` equal posteriors, without an epistemic part.
+
+    Raises:
+        ValueError: where there is no event.
+    """
+    if number < 1:
+        raise ValueError(f"there is no event to locate; give observations of at least one, got {number}")
+    batch = jax.tree.map(lambda a: jnp.broadcast_to(a, (number, *a.shape)), density)
+    total = covariance(batch)
+    return Posterior(batch, jnp.zeros_like(total), total)
+
+
+def kernel_density(
     hypocentres: Float[np.ndarray, "n 4"],
     known: Bool[np.ndarray, "n 4"],
-    num_events: int,
     broad_mean: tuple[float, ...] = (0.0, 0.0, 10.0, 0.0),
     broad_sd: tuple[float, ...] = (100.0, 100.0, 10.0, 60.0),
     max_components: int = 1000,
-) -> Posterior:
-    """The training catalogue as everyone's posterior: a Gaussian kernel on each event, the same for all.
+) -> HypocentreMixture:
+    """A Gaussian kernel density estimate of a catalogue of hypocentres.
 
-    Bandwidths are by Silverman's rule (1986) for each coordinate, of its robust spread, no less
-    than 0.05 km and 0.01 s. An event that lacks a coordinate has the catalogue's mean and spread of it; one
-    that no event has is normal with `broad_mean` and `broad_sd`. What has no known coordinate, as windows of noise, is
-    left out where anything else is there. Longer catalogues are thinned evenly.
+    Bandwidths follow Silverman's rule (1986) for each coordinate with a robust spread, at least 0.05 km and 0.01 s.
+    Where an event lacks a coordinate, its kernel has the mean and standard deviation of the catalogue; a coordinate
+    that no event has is normal with `broad_mean` and `broad_sd`. Events without any known coordinate (noise windows)
+    are left out unless there are no others. Catalogues longer than `max_components` are thinned evenly.
 
     Raises:
         ValueError: where no event is given, or a known value is not finite.
@@ -33,8 +54,8 @@ def catalogue_baseline(
             f"hypocentres of shape {hypocentres.shape} must hold at least one event and be finite where "
             "known; give the training split's labels"
         )
-    told = known.any(-1) if known.any() else np.ones(len(known), bool)
-    hypocentres, known = hypocentres[told], known[told]
+    placed = known.any(-1) if known.any() else np.ones(len(known), bool)
+    hypocentres, known = hypocentres[placed], known[placed]
     every = np.linspace(0, len(hypocentres) - 1, min(max_components, len(hypocentres))).astype(int)
     hypocentres, known = hypocentres[every], known[every]
     centre, spread = np.array(broad_mean, float), np.array(broad_sd, float)
@@ -47,11 +68,8 @@ def catalogue_baseline(
             width[i] = max(robust * (4 / (6 * len(values))) ** (1 / 8), floor)
     sd = np.where(known, width, spread)
     sd = sd[:1] if known.all() else sd
-    one = gaussian_mixture(
+    return gaussian_mixture(
         jnp.zeros(len(every)),
         jnp.asarray(np.where(known, hypocentres, centre), jnp.float32),
         jnp.asarray(sd[:, :, None] * np.eye(4), jnp.float32),
     )
-    batch = jax.tree.map(lambda a: jnp.broadcast_to(a, (num_events, *a.shape)), one)
-    total = covariance(batch)
-    return Posterior(batch, jnp.zeros_like(total), total)

@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.geometry import distance_km
-from jaxloc.locators.neural import LocateEvent
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.pick_likelihood import (
@@ -32,7 +31,7 @@ from jaxloc.physics.pick_likelihood import (
 )
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s
-from jaxloc.types import Observations, Posterior, Weights
+from jaxloc.types import LocateEvent, Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
@@ -85,7 +84,7 @@ def grid_search(
     errors: PickErrors = PickErrors(),
     sizes: Search = SIZES,
 ) -> LocateEvent:
-    """Locate one event by its picks, from coarse to fine; weights are not looked at.
+    """Locate one event by its picks, from coarse to fine; deterministic: the key is not used.
 
     Args:
         times: travel times.
@@ -101,7 +100,7 @@ def grid_search(
 
     question = Question(times, region, log_prior, errors)
 
-    def locate(weights: Weights, observations: Observations) -> Posterior:
+    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
         picks, travel_s = _picks(observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
@@ -141,7 +140,7 @@ def dense_grid(
         raise ValueError(f"a grid needs two cells along each axis at least, got {cells}")
     question = Question(times, region, log_prior, errors)
 
-    def locate(weights: Weights, observations: Observations) -> Posterior:
+    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
         steps_km = [(high - low) / n for (low, high), n in zip(region[:3], cells, strict=True)]
         middles = [
             low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)

@@ -1,25 +1,23 @@
-"""Locating with a network whose weights have a posterior: draws of weights, one posterior over hypocentres."""
+"""Location by a network whose weights have a posterior: the mixture of the posteriors of all draws of weights."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from jaxloc.devices import event_by_event, on_all
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, mixture_of_draws, split_covariance
 from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw
+from jaxloc.locators.over_events import OnEvent, in_chunks
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
 
-LocateEvent = Callable[[Weights, Observations], Posterior]
-"""Draws of weights (leading axis) and the observations of one event, to its posterior."""
+LocateByDraws = Callable[[Weights, Observations], Posterior]
+"""Draws of weights (leading axis) and the observations of one event, to its posterior; see `with_weights`."""
 
 
 def neural(
     network: Network, head: Head, average: Callable[[PyTree], PyTree] | None = None, *, draw_chunk: int = 8
-) -> LocateEvent:
+) -> LocateByDraws:
     """Locate one event by every draw of weights, `draw_chunk` of them at once.
 
     Args:
@@ -58,32 +56,27 @@ def covariance_of_means(means: Float[Array, "draw 4"]) -> Float[Array, "4 4"]:
     return (apart[:, :, None] * apart[:, None, :]).mean(0)
 
 
-def batched(
-    locate: LocateEvent,
+def with_weights(
+    locate: LocateByDraws,
     sample: Callable[[PRNGKeyArray], Weights],
     *,
     chunk: int = 4,
-    on_event: Callable[[int], None] = lambda done: None,
+    on_event: OnEvent = lambda located: None,
 ) -> Locator:
-    """A locator of any number of events, compiled once: `chunk` of them a call, the last call padded.
+    """The locator that closes over a weight posterior: weights are sampled once a call, the same for all its events.
+
+    Args:
+        locate: draws of weights and observations of one event to its posterior.
+        sample: key to draws of weights, with a leading draw axis.
+        chunk: events per call of the compiled function (`jaxloc.locators.over_events.in_chunks`).
+        on_event: called after each chunk.
 
     Raises:
         ValueError: from the locator, where there is no event.
     """
-    chunk = -(-chunk // jax.device_count()) * jax.device_count()
-    compiled = jax.jit(event_by_event(locate, chunk))
+    run = in_chunks(locate, chunk=chunk, on_event=on_event)
 
     def locator(key: PRNGKeyArray, observations: Observations) -> Posterior:
-        number = observations.station_mask.shape[0]
-        if number == 0:
-            raise ValueError("there is no event to locate; give observations of at least one")
-        weights = on_all(sample(key), chunk)
-        index = np.arange(-(-number // chunk) * chunk) % number
-        parts = []
-        for rows in index.reshape(-1, chunk):
-            part = compiled(weights, jax.tree.map(lambda x, rows=rows: jnp.asarray(x[rows]), observations))
-            parts.append(jax.tree.map(np.asarray, part))
-            on_event(min(len(parts) * chunk, number))
-        return jax.tree.map(lambda *x: np.concatenate(x)[:number], *parts)
+        return run(sample(key), observations)
 
     return locator

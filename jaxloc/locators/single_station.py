@@ -10,11 +10,11 @@ posterior, so errors of the weights that stations share do not shrink with their
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import (
     Components,
@@ -27,7 +27,8 @@ from jaxloc.distributions.gaussian_mixture import (
     triangular,
 )
 from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw, pooled
-from jaxloc.locators.neural import LocateEvent
+from jaxloc.locators.neural import LocateByDraws
+from jaxloc.per_station import AtStation
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
@@ -36,6 +37,7 @@ from jaxloc.types import Head, Network, Observations, Posterior, Weights
 PLACED_ANEW = 2  # times: the first lattice may be too wide for its points, which widens what it finds
 PLACINGS = 2  # of the last lattice by itself: of five times the width of the posterior, they leave 1.0001
 BLUR = 0.5  # of a coarse lattice's spacing: how much wider components are there
+Average = Callable[[AtStation], AtStation]
 SIZES = Search((13, 13, 3, 16), (8, 8, 8, 7), 12, (9, 9, 9, 15))  # the last widens origin times by 3 %
 
 
@@ -44,27 +46,62 @@ def single_station(
     head: Head,
     prior: HypocentreMixture,
     region: Region,
-    average: Callable[[PyTree], PyTree] | None = None,
+    average: Average | None = None,
     *,
     sizes: Search = SIZES,
     most: int = 64,
     correlation: float = 0.0,
     draw_chunk: int = 8,
-) -> LocateEvent:
-    """Locate one event by every draw of weights; one station states exactly its own mixture.
-
-    Labels beside the hypocentre are the mean over living stations of what each says (a linear pool, Stone 1961).
+) -> LocateByDraws:
+    """Locate one event by every draw of weights; with one station the posterior is exactly the network's mixture.
 
     Args:
         network: gives `AtStation` for all stations of an event (`jaxloc.per_station.each_station`).
+        head: as for `combined`, and so are all others.
+        prior: density of hypocentres.
+        region: search region of several stations.
+        average: raw outputs of the mean density.
+        sizes: of the search.
+        most: components of a station that enter a product.
+        correlation: of the stations' errors.
+        draw_chunk: draws held in memory at a time.
+
+    Raises:
+        ValueError: where the correlation is not within 0-1.
+    """
+    shared = {"sizes": sizes, "most": most, "correlation": correlation, "draw_chunk": draw_chunk}
+    combine = combined(head, prior, region, average, **shared)
+
+    def locate(weights: Weights, observations: Observations) -> Posterior:
+        return combine(jax.lax.map(lambda draw: network.apply(draw, observations), weights, batch_size=draw_chunk))
+
+    return locate
+
+
+def combined(
+    head: Head,
+    prior: HypocentreMixture,
+    region: Region,
+    average: Average | None = None,
+    *,
+    sizes: Search = SIZES,
+    most: int = 64,
+    correlation: float = 0.0,
+    draw_chunk: int = 8,
+) -> Callable[[AtStation], Posterior]:
+    """From raw outputs of all stations of one event, with a leading draw axis, to its posterior.
+
+    Auxiliary labels are the mean over active stations of their distributions (a linear pool, Stone 1961).
+
+    Args:
         head: of one station; its distribution has a mixture "hypocentre".
         prior: the training catalogue's density of hypocentres. Where its tails are lighter than a station's, their
-            ratio grows without end: make it heavier by `jaxloc.distributions.gaussian_mixture.contaminated`.
-        region: where several stations look for an event together.
+            ratio grows without bound: make it heavier by `jaxloc.distributions.gaussian_mixture.contaminated`.
+        region: search region of several stations.
         average: raw outputs of one station with a leading draw axis to those of the mean density, as for `neural`.
         sizes: of their search; the last lattice's points in space are the components of a draw's posterior.
         most: components of a station that enter a product; the rest are one.
-        correlation: of the stations' errors: n stations tell as much as n / (1 + correlation (n - 1)).
+        correlation: of the stations' errors: n stations are as informative as n / (1 + correlation (n - 1)).
         draw_chunk: draws held in memory at a time.
 
     Raises:
@@ -74,33 +111,27 @@ def single_station(
         raise ValueError(f"correlation must be within 0-1 (0: stations err independently), got {correlation}")
     question = Question(prior, region, sizes, most, correlation)
 
-    def locate(weights: Weights, observations: Observations) -> Posterior:
-        def of_stations(draw: Weights) -> tuple[Any, Components, dict[str, LabelPosterior]]:
-            said = network.apply(draw, observations)
-            parts, others = jax.vmap(lambda raw: _answer(head, raw))(said)
-            return said, parts, {name: pooled(each, said.alive) for name, each in others.items()}
+    def of_stations(raw: AtStation) -> tuple[Components, dict[str, LabelPosterior]]:
+        parts, others = jax.vmap(lambda one: _answer(head, one))(raw)
+        return parts, {name: pooled(each, raw.alive) for name, each in others.items()}
 
-        said, parts, others = jax.lax.map(of_stations, weights, batch_size=draw_chunk)
-        if alone := observations.station_mask.shape[0] == 1:
-            said, parts = jax.tree.map(lambda x: x[:, 0], (said, parts))
+    def combine(raws: AtStation) -> Posterior:
+        parts, others = jax.lax.map(of_stations, raws, batch_size=draw_chunk)
+        if alone := raws.alive.shape[1] == 1:
+            raws, parts = jax.tree.map(lambda x: x[:, 0], (raws, parts))
         else:
-            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, said.alive))
+            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, raws.alive))
         mixture = mixture_of_draws(HypocentreMixture(parts))
         if average and alone:
-            mixture = head.distribution(average(said))["hypocentre"]
+            mixture = head.distribution(average(raws))["hypocentre"]
         epistemic, aleatoric = split_covariance(*parts)
-        return Posterior(
-            mixture,
-            epistemic,
-            aleatoric,
-            {name: averaged(draws) for name, draws in others.items()},
-        )
+        return Posterior(mixture, epistemic, aleatoric, {name: averaged(draws) for name, draws in others.items()})
 
-    return locate
+    return combine
 
 
-def _answer(head: Head, raw: Any) -> tuple[Components, dict[str, LabelPosterior]]:
-    """What one station says: its mixture, with a matrix for each component, and its labels."""
+def _answer(head: Head, raw: AtStation) -> tuple[Components, dict[str, LabelPosterior]]:
+    """One station's mixture, with a matrix for each component, and its labels."""
     labels = head.distribution(raw)
     log_weight, mean, scale_tril = components(labels.pop("hypocentre"))
     whole = Components(log_weight, mean, jnp.broadcast_to(scale_tril, (*mean.shape, mean.shape[-1])))

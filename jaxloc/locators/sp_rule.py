@@ -13,16 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.heads.single_station import Beforehand, numbers, station
-from jaxloc.locators.neural import LocateEvent
-from jaxloc.locators.single_station import single_station
+from jaxloc.locators.single_station import combined
 from jaxloc.networks.single_record import cut, polarisation, record_of
-from jaxloc.per_station import each_station, placed, rows_of
+from jaxloc.per_station import at_stations, placed, rows_of
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.types import Batch, Head, Network, Observations
+from jaxloc.types import Batch, Head, LocateEvent, Observations, Posterior
 
 DIRECTIONS = 2  # as P shakes the ground, and anywhere
 START = (-1.0, -1.0, 1.0, 1.0)  # widths of distance and travel time, log-concentration, log-odds of its being right
@@ -45,13 +44,17 @@ class Rule(NamedTuple):
 def sp_rule(
     rule: Rule, before: Beforehand, prior: HypocentreMixture, region: Region, *, shake: int = 50
 ) -> LocateEvent:
-    """Locate one event by the rule; weights are taken no notice of. `shake` is the first second of P in samples.
+    """Locate one event by the rule; deterministic: the key is not used. `shake` is the first second of P in samples.
 
-    Several stations are put together as those of networks are (`jaxloc.locators.single_station`).
+    Several stations are combined as those of networks are (`jaxloc.locators.single_station`).
     """
-    read = lambda weights, observations: raw_of(rule, measured(observations, shake))
-    network = each_station(Network(lambda key, observations: {}, read))
-    return single_station(network, head_of(before), prior, region)
+    combine = combined(head_of(before), prior, region)
+
+    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+        raw = at_stations(lambda row: raw_of(rule, measured(row, shake)), observations)
+        return combine(jax.tree.map(lambda x: x[None], raw))
+
+    return locate
 
 
 def head_of(before: Beforehand) -> Head:

@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxloc.data.dataset import Dataset
-from jaxloc.locators.neural import LocateEvent, neural
-from jaxloc.types import Batch, Head, Network, Params
+from jaxloc.locators.neural import LocateByDraws, neural
+from jaxloc.types import Batch, Head, Locator, Network, Params
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
 """Event indices and their batch, to the batch with the labels that the network learns from."""
 
 
-Baselines = Callable[[Dataset], Mapping[str, LocateEvent]]
-"""Training events, to locators that take no notice of weights, by name: trivial ones that a system must beat."""
+Baselines = Callable[[Dataset], Mapping[str, Locator]]
+"""Training events to weight-free baseline locators, by name."""
 
 
-def no_baselines(train: Dataset) -> Mapping[str, LocateEvent]:
+def no_baselines(train: Dataset) -> Mapping[str, Locator]:
     """None beside the catalogue, which every system is judged beside."""
     return {}
 
@@ -39,7 +39,7 @@ class System(NamedTuple):
     network: Network
     step_network: Network
     head: Callable[[float, float], Head]
-    locate: LocateEvent
+    locate: LocateByDraws
     prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
     any_station: bool
     baselines: Baselines = no_baselines

@@ -9,14 +9,14 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.heads import distance_ring
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import sp_rule
-from jaxloc.locators.neural import LocateEvent
+from jaxloc.locators.over_events import over_events
 from jaxloc.models.model import System, as_tuples
 from jaxloc.models.single_station import prior_of, stations_apart
 from jaxloc.models.spec import Blueprint, spread_of
 from jaxloc.networks import janbakhsh2019, mousavi2020
 from jaxloc.per_station import placed
 from jaxloc.simulation.events import positions_km
-from jaxloc.types import Head, Network
+from jaxloc.types import Head, Locator, Network
 
 CHUNK = 64  # records read at a time
 MAGNITUDES = (2.0, 1.5)  # centre and scale before a record is read
@@ -54,14 +54,14 @@ def _beside_the_rule(blueprint: Blueprint, network: Network, head: Head) -> Syst
     return system._replace(baselines=lambda train: sp_rules(blueprint, train))
 
 
-def sp_rules(blueprint: Blueprint, train: Dataset) -> Mapping[str, LocateEvent]:
+def sp_rules(blueprint: Blueprint, train: Dataset) -> Mapping[str, Locator]:
     """The rule of S minus P, with textbook speeds and with those that fit best; learnt from the training records."""
     before, prior, shake = beforehand(blueprint), prior_of(blueprint), max(4, round(train.rate_hz))
     parts = [train.take(np.arange(at, min(at + CHUNK, len(train)))) for at in range(0, len(train), CHUNK)]
     found = {}
     for name, fitted in (("sp_rule", False), ("sp_rule_fitted", True)):
         rule = sp_rule.learnt(parts, before, shake=shake, fitted=fitted)
-        found[name] = sp_rule.sp_rule(rule, before, prior, blueprint.region, shake=shake)
+        found[name] = over_events(sp_rule.sp_rule(rule, before, prior, blueprint.region, shake=shake))
     return found
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, contaminated
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, contaminated
 from jaxloc.heads.clusters import averaged, cluster_classes
 from jaxloc.heads.clusters import clusters as clusters_of
 from jaxloc.heads.polar_classes import (
@@ -17,7 +16,7 @@ from jaxloc.heads.polar_classes import (
     Scale,
     polar_classes,
 )
-from jaxloc.locators.climatology import catalogue_baseline
+from jaxloc.locators.climatology import kernel_density
 from jaxloc.locators.single_station import single_station
 from jaxloc.models.model import System, as_tuples, flat, not_prepared
 from jaxloc.models.spec import Blueprint, spread_of
@@ -94,9 +93,8 @@ def stations_apart(
 def prior_of(blueprint: Blueprint) -> HypocentreMixture:
     """The training catalogue as a density of few kernels, with heavier tails."""
     middle, spread = (tuple(map(float, each)) for each in spread_of(blueprint))
-    everyone = catalogue_baseline(*blueprint.catalogue, 1, middle, spread, PRIOR_EVENTS).hypocentre
-    one = jax.tree.map(lambda x: x[0], components(everyone))
-    return HypocentreMixture(contaminated(one, *SURPRISES))
+    density = kernel_density(*blueprint.catalogue, middle, spread, PRIOR_EVENTS)
+    return HypocentreMixture(contaminated(density.parts, *SURPRISES))
 
 
 def _epicentres(blueprint: Blueprint) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from jaxloc.calibration.calibration import Calibration, Stated, stated_by
 from jaxloc.data.dataset import Dataset
-from jaxloc.locators.neural import LocateEvent, batched
+from jaxloc.locators.neural import with_weights
 from jaxloc.models import System
 from jaxloc.models.spec import Blueprint
 from jaxloc.runs import report
@@ -35,7 +36,7 @@ class Fitted(NamedTuple):
 
 def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
     """The locator of a trained run, compiled once."""
-    return batched(
+    return with_weights(
         fitted.system.locate,
         jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)),
         on_event=on_event,
@@ -108,12 +109,12 @@ def evaluate(
     name: str,
     say: Say = print,
     calibration: Calibration | None = None,
-    baselines: Mapping[str, LocateEvent] = MappingProxyType({}),
+    baselines: Mapping[str, Locator] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
     With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
-    do those of `baselines`, locators without weights.
+    do those of `baselines`, weight-free locators.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -128,7 +129,7 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
-    locators |= {name: locate_without_weights(locate, dataset) for name, locate in baselines.items()}
+    locators |= {name: locate_by(jax.random.key(0), baseline, dataset) for name, baseline in baselines.items()}
     cards, scores = report.score(locators, truth)
     about = {
         "name": name,
@@ -148,11 +149,11 @@ def evaluate(
     return cards
 
 
-def locate_without_weights(locate: LocateEvent, dataset: Dataset) -> Posterior:
-    """All events of a data set, located by what is the same whatever the weights."""
-    locator = batched(locate, lambda key: Weights(np.zeros(1, np.float32)))
-    parts = [dataset.take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))]
-    found = [locator(jax.random.key(0), part.observations) for part in parts]
+def locate_by(key: PRNGKeyArray, locator: Locator, dataset: Dataset) -> Posterior:
+    """Posteriors of all events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time."""
+    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
+    keys = jax.random.split(key, len(parts))
+    found = [locator(one, dataset.take(index).observations) for one, index in zip(keys, parts, strict=True)]
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 

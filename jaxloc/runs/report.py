@@ -18,7 +18,7 @@ from jaxloc.geometry import to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
 from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import write_quakeml
-from jaxloc.locators.climatology import catalogue_baseline
+from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import Blueprint
 from jaxloc.plots import maps
 from jaxloc.plots import scores as scores_
@@ -90,13 +90,12 @@ def calibration_lines(calibration: Calibration) -> list[str]:
 def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
     """The training catalogue as the posterior of every event; windows of noise are none of it."""
     duration_s = blueprint.num_samples / blueprint.rate_hz
-    return catalogue_baseline(
-        blueprint.catalogue.hypocentres,
-        blueprint.catalogue.known,
-        number,
+    density = kernel_density(
+        *blueprint.catalogue,
         broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
         broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
     )
+    return repeated(density, number)
 
 
 def hypocentres_of(

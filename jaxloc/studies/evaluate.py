@@ -153,7 +153,7 @@ def _beside(
     known_less = {CATALOGUE: report.baseline_of(fitted.blueprint, len(few))}
     if fitted.system.baselines is not no_baselines:
         rules, events = fitted.system.baselines(open_sources(data, seed).train), select(judged_by, few)
-        known_less |= {name: predict.locate_without_weights(rule, events) for name, rule in rules.items()}
+        known_less |= {name: predict.locate_by(jax.random.key(0), rule, events) for name, rule in rules.items()}
     key = jax.random.key(report.SCORE_SEED)
     energy = np.asarray(score_events(key, own, truth, num_draws)[PAIRED])
     found: Record = {"lower": {}}

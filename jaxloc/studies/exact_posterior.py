@@ -30,7 +30,7 @@ from jaxloc.distributions.gaussian_mixture import (
     mean,
 )
 from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times
-from jaxloc.locators.neural import LocateEvent
+from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Search
 from jaxloc.physics.pick_likelihood import OriginTime, PickErrors, over_origin, residuals
 from jaxloc.physics.priors import log_prior_of, same_everywhere
@@ -40,14 +40,13 @@ from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.events import LEVELS
 from jaxloc.simulation.events import positions_km
 from jaxloc.simulation.picks import table_around
-from jaxloc.types import COORDINATES, Batch, Observations, Weights
+from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # picks alone tell no event's origin time from another's: the prior of it is flat
 FLAT_KM = 1e4  # of a depth prior as good as flat
 FINE = Search(last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100
-NOTHING = Weights({})
 ROUND = 9  # of fresh events: none that a calibration uses
 
 
@@ -77,7 +76,7 @@ def truth_of(data: Mapping[str, Any], station_km: Float[np.ndarray, "station 3"]
     return Truth(times, grid_search(times, anywhen, flat, sizes=sizes))
 
 
-def judge_exact(truth: Truth, batch: Batch) -> Judged:
+def judge_exact(key: PRNGKeyArray, truth: Truth, batch: Batch) -> Judged:
     """The exact posterior against the labelled hypocentres.
 
     A grid search states a Gaussian for each cell, which is wider than what is in it. Here a cell counts for the
@@ -86,7 +85,7 @@ def judge_exact(truth: Truth, batch: Batch) -> Judged:
 
     def one(event: tuple[Observations, Array]) -> Judged:
         observations, label = event
-        cells = components(truth.locate(NOTHING, observations).hypocentre)
+        cells = components(truth.locate(key, observations).hypocentre)
         heaviest = cells.mean[jnp.argmax(cells.log_weight), :3]
         origin = evidence(truth.times, observations, jnp.stack([label[:3], heaviest]))
         steps = 2 * jnp.diagonal(cells.scale_tril[0])[:3]
@@ -114,12 +113,12 @@ def evidence(times: TravelTimes, observations: Observations, place_km: Float[Arr
     return over_origin(PickErrors(), residuals(PickErrors(), time_s, sd_s, mask, travel_s))
 
 
-def judge(key: PRNGKeyArray, locate: LocateEvent, weights: Weights, batch: Batch) -> Judged:
-    """Posteriors of a batch of events against their labelled hypocentres, one event after the other."""
+def judge(key: PRNGKeyArray, locator: Locator, batch: Batch) -> Judged:
+    """Posteriors of a batch of events against their labelled hypocentres."""
 
-    def one(event: tuple[PRNGKeyArray, Observations, Array]) -> Judged:
-        key, observations, truth = event
-        found = gaussian_mixture(*components(locate(weights, observations).hypocentre))
+    def one(event: tuple[PRNGKeyArray, Posterior, Array]) -> Judged:
+        key, posterior, truth = event
+        found = gaussian_mixture(*components(posterior.hypocentre))
         space, spread = marginal(found, SPACE), covariance(found)
         return Judged(
             -found.log_prob(truth),
@@ -130,7 +129,7 @@ def judge(key: PRNGKeyArray, locate: LocateEvent, weights: Weights, batch: Batch
         )
 
     keys = jax.random.split(key, len(batch.labels["hypocentre"].value))
-    events = (keys, batch.observations, batch.labels["hypocentre"].value)
+    events = (keys, locator(key, batch.observations), batch.labels["hypocentre"].value)
     return jax.tree.map(np.asarray, jax.jit(lambda each: jax.lax.map(one, each))(events))
 
 
@@ -179,35 +178,30 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
             raise ValueError(f"{name} has other data or another seed than {runs[0].name}; compare runs on the same")
     dataset = fresh_events(config["data"], int(config["seed"]), number, ROUND)
     batch, key = dataset.take(np.arange(number)), jax.random.key(0)
-    locators = {name: (one.system.locate, draws_of(one)) for name, (_, one) in loaded.items()}
+    locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}
     truth = truth_of(config["data"], positions_km(dataset.frame, dataset.stations))
-    judged = {name: judge(key, *locator, batch) for name, locator in locators.items()}
-    judged["exact"] = judge_exact(truth, batch)
+    judged = {name: judge(key, locator, batch) for name, locator in locators.items()}
+    judged["exact"] = judge_exact(key, truth, batch)
     rows = {name: calibrated(own) | against_exact(own, judged["exact"]) for name, own in judged.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "amortised.json", json.dumps({"events": number, **rows}, indent=1).encode())
     first, gap = runs[0].name, judged[runs[0].name].nll - judged["exact"].nll
-    typical = int(np.argsort(gap)[number // 2])
-    sights = sights_of(key, locators[first], (truth.locate, NOTHING), jax.tree.map(lambda x: x[typical], batch))
+    typical = np.argsort(gap)[number // 2][None]
+    sights = sights_of(
+        key, locators[first], over_events(truth.locate, chunk=1), jax.tree.map(lambda x: x[typical], batch)
+    )
     ranks = {name: np.asarray(judged[name].rank) for name in (first, "exact")}
     amortised(folder / "amortised_picks.png", sights, ranks, f"{first}: an amortised posterior against the exact one")
     return rows
 
 
-def draws_of(fitted: predict.Fitted) -> Weights:
-    """The draws of weights that a run locates with."""
-    return jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(jax.random.key(0))
-
-
-def sights_of(
-    key: PRNGKeyArray, network: tuple[LocateEvent, Weights], exact: tuple[LocateEvent, Weights], event: Batch
-) -> list[Sight]:
-    """One event from above and from the south: the exact density on a mesh, and draws of the network's posterior."""
+def sights_of(key: PRNGKeyArray, network: Locator, exact: Locator, event: Batch) -> list[Sight]:
+    """A batch of one event in map view and section: the exact density on a mesh, samples of the network's posterior."""
     own, grid = (
-        gaussian_mixture(*components(jax.jit(locate)(weights, event.observations).hypocentre))
-        for locate, weights in (network, exact)
+        HypocentreMixture(jax.tree.map(lambda x: x[0], components(locate(key, event.observations).hypocentre)))
+        for locate in (network, exact)
     )
-    draws, truth = np.asarray(own.sample(key, (400,))), np.asarray(event.labels["hypocentre"].value)
+    draws, truth = np.asarray(own.sample(key, (400,))), np.asarray(event.labels["hypocentre"].value[0])
     centre, sd = np.asarray(mean(grid)), np.sqrt(np.diagonal(covariance(grid)))
     sights = []
     for dims in (MAP, SECTION):

@@ -12,7 +12,7 @@ from cases import LABEL_HEADS, quick_jit
 
 from jaxloc.distributions.labels import Classes, averaged, named, of_draw
 from jaxloc.heads import labels as label_heads
-from jaxloc.locators.neural import batched, neural
+from jaxloc.locators.neural import neural, with_weights
 from jaxloc.networks import kriegerowski2019
 from jaxloc.types import Label, Weights
 
@@ -156,7 +156,9 @@ def test_a_locator_tells_of_other_labels_event_by_event():
     params = quick_jit(network.init)(jax.random.key(0), cases.observations())
     for other, differ in ((1.0, False), (0.5, True)):
         draws = Weights(jax.tree.map(lambda x, other=other: jnp.stack([x, other * x]), params))
-        posterior = batched(neural(network, head), lambda key, draws=draws: draws, chunk=2)(jax.random.key(1), seen)
+        posterior = with_weights(neural(network, head), lambda key, draws=draws: draws, chunk=2)(
+            jax.random.key(1), seen
+        )
         told = [named(posterior.others, event) for event in range(3)]
         assert len({one["magnitude"] for one in told}) == 3
         for one in told:

@@ -13,20 +13,20 @@ from scipy.stats import kstest, laplace, norm
 from jaxloc.distributions.credible_regions import highest_density_level
 from jaxloc.distributions.gaussian_mixture import components, covariance, mean
 from jaxloc.locators.grid_search import dense_grid, grid_search, table_times, uniform_times
-from jaxloc.locators.neural import batched
+from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.layered import uniform
 from jaxloc.physics.pick_likelihood import PickErrors, Residuals, joint, over_origin
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid, tabulate
-from jaxloc.types import Observations, Weights
+from jaxloc.types import Observations
 
 REGION = Region((-20.0, 20.0), (-20.0, 20.0), (0.0, 20.0), (-3.0, 6.0))
 FLAT = log_prior_of(REGION, same_everywhere(10.0, 1e4))
 STATIONS = np.array([[-12, -9, 0], [14, -3, -0.5], [3, 13, 0], [-7, 10, -1], [9, -15, 0], [1, -2, -0.3]], float)
 SPEEDS = np.array([6.0, 6.0 / 1.73])
 SIZES = Search((11, 11, 5, 15), (8, 8, 8, 7), 4, (13, 13, 11, 7))
-NOTHING = Weights({})
+KEY = jax.random.key(0)
 
 
 def seen(picks_s, sd_s=0.1, station_km=STATIONS):
@@ -71,13 +71,13 @@ def test_linear_travel_times_have_a_normal_posterior():
     box = Region(*((float(c - 6 * s), float(c + 6 * s)) for c, s in zip(centre, spread, strict=True)))
     flat = log_prior_of(box, same_everywhere(9.0, 1e4))
     one = seen(picks_s.reshape(6, 2), sd)
-    dense = jax.jit(dense_grid(times, box, flat, cells=(30, 30, 30)))(NOTHING, one)
+    dense = jax.jit(dense_grid(times, box, flat, cells=(30, 30, 30)))(KEY, one)
     with_place = np.concatenate([np.eye(3), [expected[3, :3] @ np.linalg.inv(expected[:3, :3])]])
     added = with_place * (0.4 * spread[:3] / 2) ** 2 @ with_place.T
     np.testing.assert_allclose(mean(dense.hypocentre), centre, atol=2e-3 * spread.min())
     np.testing.assert_allclose(dense.aleatoric, expected + added, atol=2e-3 * spread.max() ** 2)
     assert not np.any(dense.epistemic)
-    fine = jax.jit(grid_search(times, REGION, FLAT))(NOTHING, one)
+    fine = jax.jit(grid_search(times, REGION, FLAT))(KEY, one)
     white = np.linalg.inv(np.linalg.cholesky(expected))
     ratio = np.linalg.eigvalsh(white @ np.asarray(fine.aleatoric, float) @ white.T)
     assert (np.abs(mean(fine.hypocentre) - centre) < 0.02 * spread).all()
@@ -143,8 +143,8 @@ def test_both_searches_agree(kind):
     picks_s = arrivals_s(np.array([3.0, -2.0, 8.0, 1.0])) + 0.15 * rng.normal(size=(6, 2))
     errors, one = PickErrors(kind, 0.05, 0.02), seen(picks_s, 0.15)
     near = Region((-1.0, 7.0), (-6.0, 2.0), (0.0, 16.0), (-3.0, 6.0))
-    dense = jax.jit(dense_grid(uniform_times(6.0), near, FLAT, errors, (40, 40, 40)))(NOTHING, one)
-    fine = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors))(NOTHING, one)
+    dense = jax.jit(dense_grid(uniform_times(6.0), near, FLAT, errors, (40, 40, 40)))(KEY, one)
+    fine = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors))(KEY, one)
     spread, other = (np.sqrt(np.diag(x.aleatoric)) for x in (dense, fine))
     assert (np.abs(mean(dense.hypocentre) - mean(fine.hypocentre)) < 0.1 * spread).all()
     np.testing.assert_allclose(other, spread, rtol=0.07)
@@ -169,7 +169,7 @@ def test_levels_of_truths_are_uniform(kind):
     Kolmogorov and Smirnov at 1 % fails by chance once in a hundred changes of the numbers.
     """
     hypocentres, batch = drawn(kind, 300, 5)
-    locate = batched(grid_search(uniform_times(6.0), REGION, FLAT, PickErrors(kind)), lambda key: NOTHING, chunk=50)
+    locate = over_events(grid_search(uniform_times(6.0), REGION, FLAT, PickErrors(kind)), chunk=50)
     posterior = locate(jax.random.key(0), batch)
     level = highest_density_level(jax.random.key(1), posterior.hypocentre, jnp.asarray(hypocentres, jnp.float32), 500)
     assert kstest(np.asarray(level), "uniform").pvalue > 0.01
@@ -185,7 +185,7 @@ def test_one_wrong_pick_spoils_least_squares_and_not_the_others():
     picks_s[2, 0] += 5.0
 
     def error_km(errors):
-        found = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors, SIZES))(NOTHING, seen(picks_s, 0.1))
+        found = jax.jit(grid_search(uniform_times(6.0), REGION, FLAT, errors, SIZES))(KEY, seen(picks_s, 0.1))
         return float(np.linalg.norm(np.asarray(mean(found.hypocentre))[:3] - true[:3]))
 
     assert error_km(PickErrors("l2")) > 5.0
@@ -199,10 +199,10 @@ def test_what_was_not_picked_does_not_count():
     full = seen(arrivals_s(np.array([3.0, -2.0, 8.0, 1.0])), 0.5)
     less = full._replace(pick_mask=full.pick_mask.at[2].set(False))
     wild = less._replace(picks_s=less.picks_s.at[2].set(jnp.nan))
-    np.testing.assert_array_equal(locate(NOTHING, less).aleatoric, locate(NOTHING, wild).aleatoric)
+    np.testing.assert_array_equal(locate(KEY, less).aleatoric, locate(KEY, wild).aleatoric)
     for kind in ("l2", "l1", "edt"):
         none = full._replace(pick_mask=jnp.zeros_like(full.pick_mask))
-        found = jax.jit(dense_grid(uniform_times(6.0), REGION, FLAT, PickErrors(kind), (16, 16, 8)))(NOTHING, none)
+        found = jax.jit(dense_grid(uniform_times(6.0), REGION, FLAT, PickErrors(kind), (16, 16, 8)))(KEY, none)
         # A uniform density: the width squared over twelve, and in space what cells add, a sixth of their square; the
         # prior's soft edges, 20 m wide, take nothing from cells whose middles are a kilometre inside.
         np.testing.assert_allclose(np.diag(found.aleatoric), [133.3 + 1.04, 133.3 + 1.04, 33.3 + 1.04, 6.75], rtol=0.01)
@@ -213,7 +213,7 @@ def test_a_layered_model_of_one_speed_locates_as_that_speed():
     grid = TableGrid(60.0, (0.0, 20.0), (-1.0, 0.0), 64, 21, 3)
     one = seen(arrivals_s(np.array([3.0, -2.0, 8.0, 1.0])), 0.1)
     found = [
-        jax.jit(grid_search(times, REGION, FLAT, sizes=SIZES))(NOTHING, one)
+        jax.jit(grid_search(times, REGION, FLAT, sizes=SIZES))(KEY, one)
         for times in (uniform_times(6.0), table_times(tabulate(uniform(6.0), grid)))
     ]
     spread = np.sqrt(np.diag(found[0].aleatoric))
@@ -235,10 +235,10 @@ def test_wrong_settings_are_named():
     with pytest.raises(ValueError, match="must be positive"):
         uniform_times(-6.0)
     with pytest.raises(ValueError, match="hold no picks"):
-        build()(NOTHING, cases.observations()._replace(picks_s=None))
+        build()(KEY, cases.observations()._replace(picks_s=None))
 
 
 def test_a_dense_grid_has_a_component_a_cell():
-    found = jax.jit(dense_grid(uniform_times(6.0), REGION, FLAT, cells=(4, 5, 6)))(NOTHING, cases.observations())
+    found = jax.jit(dense_grid(uniform_times(6.0), REGION, FLAT, cells=(4, 5, 6)))(KEY, cases.observations())
     assert components(found.hypocentre).mean.shape == (120, 4)
     np.testing.assert_allclose(covariance(found.hypocentre), found.aleatoric)

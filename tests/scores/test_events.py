@@ -10,7 +10,7 @@ import scipy.stats
 from rich.console import Console
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
-from jaxloc.locators.climatology import catalogue_baseline
+from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.scores.events import LEVELS, REGIONS, crps, energy_score, score_events
 from jaxloc.scores.score_card import Card, lookup, score_card, table, to_json
 from jaxloc.types import Label, Posterior
@@ -153,7 +153,7 @@ def test_bootstrap_intervals_are_those_of_the_mean(scores: dict[str, np.ndarray]
 def test_the_catalogue_is_a_calibrated_but_wide_posterior(truth: Label, card: Card) -> None:
     known = np.asarray(truth.mask)
     train = np.asarray(gaussian_posterior(NUM_EVENTS).hypocentre.sample(KEYS[4]))
-    baseline = catalogue_baseline(train, np.ones_like(known), NUM_EVENTS)
+    baseline = repeated(kernel_density(train, np.ones_like(known)), NUM_EVENTS)
     other = score_card(KEYS[4], score_events(KEYS[3], baseline, truth, 300), num_resamples=50)
     assert 0.85 < other["epicentre"]["coverage"]["90"]["value"] < 1.0
     assert other["epicentre"]["error"]["mean"]["value"] > 5 * card["epicentre"]["error"]["mean"]["value"]
@@ -170,7 +170,7 @@ def test_the_catalogue_without_origin_times_is_broad_in_them() -> None:
     known[:, 3] = False
     known[:3, 2] = False
     value = np.where(known, np.random.default_rng(0).normal(size=(30, 4)), 0)
-    mixture = catalogue_baseline(value, known, 2, broad_sd=(1.0, 1.0, 1.0, 60.0)).hypocentre
+    mixture = repeated(kernel_density(value, known, broad_sd=(1.0, 1.0, 1.0, 60.0)), 2).hypocentre
     assert mixture.batch_shape == (2,)
     assert float(mixture.variance[0, 3]) == pytest.approx(3600, rel=1e-4)
     assert np.isfinite(mixture.log_prob(jnp.zeros((2, 4)))).all()
@@ -180,4 +180,4 @@ def test_refusals_name_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="batch shape"):
         score_events(KEYS[0], gaussian_posterior(3), Label(jnp.zeros((2, 4)), jnp.ones((2, 4), bool)))
     with pytest.raises(ValueError, match="training split"):
-        catalogue_baseline(np.zeros((0, 4)), np.zeros((0, 4), bool), 2)
+        kernel_density(np.zeros((0, 4)), np.zeros((0, 4), bool))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_the_exact_posterior_is_calibrated():
     config = configuration.load("simulated_picks", SMALL)
     dataset = fresh_events(config["data"], 0, 500, ROUND)
     truth = truth_of(config["data"], positions_km(dataset.frame, dataset.stations))
-    row = calibrated(judge_exact(truth, dataset.take(np.arange(500))))
+    row = calibrated(judge_exact(jax.random.key(0), truth, dataset.take(np.arange(500))))
     assert min(row["sbc_p"].values()) > 0.01 / 4, row
     for level, share in row["coverage"].items():
         nominal = int(level) / 100
