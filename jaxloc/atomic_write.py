@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files: complete or absent."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_whole(path: str | Path, text: bytes) -> None:
-    """Write under a temporary name beside the file, then rename: nothing half-written is ever found.
+    """Write under a temporary name in the same folder, then rename, so that no partial file is ever visible.
 
     Raises:
         ValueError: where the folder is missing.

@@ -1,7 +1,7 @@
-"""Several devices: events are shared out among them, weights are on all of them.
+"""Several devices: events are sharded over them, weights are replicated.
 
-Nothing is set: all devices that JAX sees are used where the number of events can be shared out evenly, one is where
-not. Results are those of one device but for the order of sums.
+All devices that JAX sees are used where the number of events is divisible by theirs, otherwise one. Results equal those
+of one device up to the order of sums.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ EVENTS = "events"
 
 
 def mesh(number: int) -> Mesh | None:
-    """The devices among which so many events can be shared out; None where one does it all."""
+    """The mesh of devices over which so many events can be sharded; None for a single device."""
     devices = jax.devices()
     if len(devices) == 1 or number % len(devices):
         return None
@@ -24,9 +24,9 @@ def mesh(number: int) -> Mesh | None:
 
 
 def shared_out(batch: PyTree, number: int, axis: int = 0) -> PyTree:
-    """A batch of so many events with its event axis over all devices; as it is, where one does it all.
+    """A batch of so many events with its event axis sharded over all devices; unchanged for a single device.
 
-    Compiled functions then work where their data are (GSPMD, Xu and others 2021), with sums over events exchanged.
+    Compiled functions then run where their data are (GSPMD, Xu and others 2021), with all-reduced sums over events.
     """
     over = mesh(number)
     if over is None:
@@ -36,7 +36,7 @@ def shared_out(batch: PyTree, number: int, axis: int = 0) -> PyTree:
 
 
 def on_all(tree: PyTree, number: int) -> PyTree:
-    """Weights, or a state of them, on every device that a batch of so many events is shared out among."""
+    """Weights, or a state of them, replicated on every device over which a batch of so many events is sharded."""
     over = mesh(number)
     return tree if over is None else jax.device_put(tree, NamedSharding(over, PartitionSpec()))
 

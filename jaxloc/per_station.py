@@ -1,7 +1,7 @@
-"""Networks and heads of one station, applied to each station of an event.
+"""Single-station networks and heads, applied to each station of an event.
 
-A network that reads one record answers for every station of an event on its own; where the station stands is passed
-on to its head, for distances and azimuths are from there. Locators put the stations' answers together
+A single-record network gives an output for every station of an event independently; the station's position is passed to
+its head, since distances and azimuths are relative to it. Locators combine the stations
 (`jaxloc.locators.single_station`).
 """
 
@@ -27,7 +27,7 @@ class AtStation(NamedTuple):
 
 
 def each_station(network: Network) -> Network:
-    """A network of one record (observations of one row) over all stations of an event: `AtStation` with their axis."""
+    """A single-record network (observations of one row) over all stations of an event: `AtStation` by station."""
 
     def init(key: PRNGKeyArray, observations: Observations) -> Params:
         return network.init(key, jax.tree.map(lambda x: x[0], rows_of(observations)))
@@ -67,7 +67,7 @@ def living(observations: Observations) -> Float[Array, " station"]:
 
 
 def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
-    """A head that depends on where the station stands: `at(station_km)` reads the `size` raw numbers of `AtStation`."""
+    """A head that depends on the station's position: `at(station_km)` reads the `size` raw outputs of `AtStation`."""
 
     def distribution(raw: AtStation) -> dict[str, dist.Distribution]:
         return at(raw.station_km).distribution(raw.raw)
@@ -82,8 +82,8 @@ def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
 def over_stations(head: Head) -> Head:
     """A head of one station (`placed`) over all stations of an event, as `each_station` gives them.
 
-    The log-likelihood is the sum over living stations: records are independent given the weights. Distributions have a
-    leading station axis; they say what each station knows, not what all know together.
+    The log-likelihood is the sum over active stations: records are independent given the weights. Distributions have a
+    leading station axis: one for each station, not their combination.
     """
 
     def distribution(raw: AtStation) -> dict[str, Any]:

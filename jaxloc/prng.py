@@ -1,4 +1,4 @@
-"""Random numbers that XLA draws once."""
+"""Random numbers that XLA generates once."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ PIECES = 4
 def drawn_apart(
     draw: Callable[[PRNGKeyArray, tuple[int, ...]], Array], key: PRNGKeyArray, shape: tuple[int, ...]
 ) -> Array:
-    """Independent random numbers of `shape` from `draw(key, shape)`, drawn in a loop of their own.
+    """Independent random numbers of `shape` from `draw(key, shape)`, generated in a loop of their own.
 
-    XLA fuses the drawing into whatever takes a slice of the numbers, here each layer, forward and backward, and draws
-    anew in each: a training step took two to four times as long. It does not fuse across loops.
+    XLA fuses the generator into every consumer of a slice of the numbers, here each layer, forward and backward, and
+    generates them again in each: a training step took two to four times as long. It does not fuse across loops.
     """
     size = math.prod(shape)
     pieces = jax.lax.map(lambda k: draw(k, (-(-size // PIECES),)), jax.random.split(key, PIECES))

@@ -1,10 +1,9 @@
-"""The calibration of a trained run: a map of its posteriors, the regions that hold what they say, and the alarm.
+"""The calibration of a trained run: recalibration, conformal levels and out-of-distribution detection.
 
-Fitted to labelled events that the run has neither learnt from nor been chosen on, and kept beside the run, so that
-every location after it states errors that were true of those events. Split conformal regions hold the truth of a new
-event like them at least as often as they say (`jaxloc.calibration.conformal`); where a map is fitted to the same
-events, levels are those of posteriors whose map has not seen them, and the guarantee is that of cross-validation:
-close, not exact.
+It is fitted to a calibration set of labelled events, held out from training and model selection, and stored in the run
+folder. Split conformal regions cover the truth of an exchangeable new event with at least the nominal probability
+(`jaxloc.calibration.conformal`); where a recalibration is fitted to the same events, levels are cross-fitted, and the
+guarantee is that of cross-validation: approximate, not exact.
 """
 
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ from jaxloc.scores.events import LEVELS, REGIONS, score_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Observations, Posterior
 
-FEWEST = 40  # events in a group: its 95 % regions need 19, and twice as many make them no wild guess
+FEWEST = 40  # smallest group of events: a 95 % conformal level needs 19, and twice as many reduce its variance
 MOST_GROUPS = 4
 DENSEST = ("epicentre", "depth", "hypocentre")
 GAUSSIAN = {"ellipse": (0, 1), "interval": (2,), "ellipsoid": (0, 1, 2)}
@@ -39,7 +38,7 @@ class Groups(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """A fitted calibration; `levels` are, by region, the stated levels to take for `LEVELS`, [group, level]."""
+    """A fitted calibration; `levels` are, by region, the conformal levels for the nominal `LEVELS`, [group, level]."""
 
     dataset: str
     number: int
@@ -52,7 +51,7 @@ class Calibration(NamedTuple):
 def candidates(
     key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000
 ) -> dict[str, dict[str, Any]]:
-    """Score cards of each of `MAPS`, cross-fitted: no event is judged by a map that has seen it."""
+    """Score cards of each of `MAPS`, cross-fitted: each event is scored under a recalibration fitted without it."""
     cards = {}
     for kind in MAPS:
         seen = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
@@ -61,7 +60,7 @@ def candidates(
 
 
 def best(cards: dict[str, dict[str, Any]]) -> str:
-    """The map of highest cross-fitted likelihood of hypocentres (of epicentres where depths are unknown)."""
+    """The recalibration of highest cross-fitted likelihood of hypocentres (of epicentres where depths are unknown)."""
 
     def loss(kind: str) -> float:
         region = cards[kind].get("hypocentre") or cards[kind]["epicentre"]
@@ -87,18 +86,18 @@ def calibrate(
 
     Args:
         key: of draws.
-        posterior: as the run states them.
+        posterior: of the calibration events, as predicted by the run.
         observations: of the same events; waveforms are not needed.
         truth: "hypocentre" labels, [event, 4].
-        features: what the network makes of each event (`Network.features`); None for no alarm.
+        features: of each event (`Network.features`); None without out-of-distribution detection.
         kind: one of `jaxloc.calibration.recalibration.MAPS`.
-        dataset: name of the events, for the record.
-        by: "gap" or "distance" for regions that hold in groups of stations' azimuthal gap, or distance of the nearest
+        dataset: name of the calibration set.
+        by: "gap" or "distance" for group-conditional conformal levels, by azimuthal gap or by distance of the nearest
             station; groups have at least `FEWEST` events.
         num_draws: of each posterior, for the levels of truths.
 
     Raises:
-        ValueError: for an unknown map or grouping, or where truths are unknown or too few; says which.
+        ValueError: for an unknown recalibration or grouping, or where truths are unknown or too few; says which.
     """
     fitted = recalibration.fit(kind, posterior, truth)
     apart = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
@@ -111,16 +110,16 @@ def calibrate(
 
 
 def recalibrated(key: PRNGKeyArray, calibration: Calibration, posterior: Posterior) -> Posterior:
-    """Posteriors through the calibration's map."""
+    """Recalibrated posteriors of a batch of events."""
     return recalibration.recalibrated(key, calibration.map, posterior)
 
 
 def stated_levels(
     calibration: Calibration, posterior: Posterior, observations: Observations, level: float = 0.9
 ) -> dict[str, Float[np.ndarray, " event"]]:
-    """By region: the level to draw each event's region at, for it to hold a share `level` of truths.
+    """By region: the conformal level of each event's region for a coverage of `level`.
 
-    One, and no region is large enough, where calibration events were too few.
+    One, so that no finite region is large enough, where there were too few calibration events.
 
     Raises:
         ValueError: for a level that is none of `LEVELS`.
@@ -132,9 +131,9 @@ def stated_levels(
 
 
 class Stated(NamedTuple):
-    """What is said of a batch of events: posteriors, at which levels to draw ellipse and ellipsoid, and alarms.
+    """Predictions for a batch of events: posteriors, conformal levels of ellipse and ellipsoid, and OOD flags.
 
-    The last two are None where nothing was calibrated; an alarm of "" is none.
+    The last two are None without a calibration; a flag of "" is an in-distribution event.
     """
 
     posterior: Posterior
@@ -148,13 +147,13 @@ def stated_by(
     observations: Observations,
     features: Float[np.ndarray, "event feature"] | None,
 ) -> Stated:
-    """A batch of events as a calibration corrects what the run states of them."""
+    """The predictions for a batch of events after calibration."""
     corrected = recalibrated(jax.random.key(0), calibration, posterior)
     level = stated_levels(calibration, corrected, observations)
     drawn_at = None
     if {"ellipse", "ellipsoid"} <= set(level):
         pair = np.stack([level["ellipse"], level["ellipsoid"]], -1)
-        # Of too few calibration events there is no region large enough: what is stated stays.
+        # With too few calibration events there is no conformal level: the nominal one is kept.
         drawn_at = np.where(pair < 1, pair, np.nan)
     alarms = None
     if calibration.ordinary is not None and features is not None:
@@ -175,7 +174,7 @@ def epistemic_share(posterior: Posterior) -> Float[np.ndarray, " event"]:
 def gaussian_levels(
     posterior: Posterior, truth: Float[np.ndarray, "event 4"]
 ) -> dict[str, Float[np.ndarray, " event"]]:
-    """By region of `GAUSSIAN`: the level of the smallest ellipse, interval or ellipsoid that holds the truth."""
+    """By region of `GAUSSIAN`: the level of the smallest ellipse, interval or ellipsoid that contains the truth."""
     middle, spread = (np.asarray(of(posterior.hypocentre), float) for of in (mean, covariance))
     found = {}
     for region, dims in GAUSSIAN.items():
@@ -194,7 +193,7 @@ def group_of(groups: Groups, posterior: Posterior, observations: Observations) -
 
 
 def _measure(by: str, posterior: Posterior, observations: Observations) -> Float[np.ndarray, " event"]:
-    """Azimuthal gap in degrees, or distance in km of the nearest living station, as seen from the stated epicentre."""
+    """Azimuthal gap in degrees, or distance in km of the nearest active station, from the predicted epicentre."""
     if by not in ("gap", "distance"):
         raise ValueError(f'groups are by "gap" or by "distance", got {by!r}')
     middle = np.asarray(mean(posterior.hypocentre))[:, :2]
@@ -215,7 +214,7 @@ def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups
 
 
 def _truth_levels(key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
-    """By region: the level of the smallest region that holds the truth."""
+    """By region: the level of the smallest region that contains the truth."""
     scores = score_events(key, posterior, truth, num_draws)
     level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
     return level | gaussian_levels(posterior, np.asarray(truth.value))
@@ -226,7 +225,7 @@ def _needed(level: dict[str, np.ndarray], truth: Label, member: np.ndarray, numb
     needed = {}
     for region, values in level.items():
         known = np.asarray(truth.mask)[:, list(dims[region])].all(-1)
-        # A posterior that is not finite holds no truth: its event counts as missed by every region.
+        # A posterior that is not finite covers no truth: its event is outside of every region.
         values = np.where(np.isfinite(values), values, 1.0)
         if known.any():
             parts = [values[known & (member == group)] for group in range(number)]

@@ -1,10 +1,10 @@
-"""Recalibration of stated regions, with a guarantee that holds for any locator: split conformal prediction.
+"""Conformal levels of credible regions, with a coverage guarantee for any locator: split conformal prediction.
 
-A region is made of the densest parts of a posterior. Its level is the mass that the posterior gives it; the level of a
-truth is that of the smallest such region that holds it. Levels of events that nothing was fitted to say which stated
-level holds a wanted share of truths (Vovk and others 2005; Angelopoulos and Bates 2023, arXiv:2107.07511, section 1):
-if calibration events and new ones are alike, the region of that level holds the truth of a new event with at
-least the wanted probability, at most 1 / (n + 1) more.
+A highest-density region contains the densest parts of a posterior. Its level is its posterior mass; the level of a
+truth is that of the smallest such region that contains it. The levels of calibration events give the level that covers
+a nominal share of truths (Vovk and others 2005; Angelopoulos and Bates 2023, arXiv:2107.07511, section 1): if
+calibration and new events are exchangeable, the region of that level covers the truth of a new event with at least the
+nominal probability, at most 1 / (n + 1) more.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ from jaxloc.scores.events import LEVELS
 def conformal_level(
     levels: Float[np.ndarray, " event"], wanted: Float[np.ndarray, " level"]
 ) -> Float[np.ndarray, " level"]:
-    """The stated levels that hold wanted shares of truths: the ceil((n + 1) wanted)-th smallest level of n truths.
+    """The levels that cover nominal shares of truths: the ceil((n + 1) nominal)-th smallest level of n truths.
 
-    One, the whole space, where there are too few events for a guarantee: fewer than wanted / (1 - wanted).
+    One, the whole space, where there are too few events for a guarantee: fewer than nominal / (1 - nominal).
 
     Raises:
         ValueError: where there is no event, or a level is not within 0-1; names it.
@@ -43,9 +43,9 @@ def cross_fitted(
     folds: int = 5,
     seed: int = 0,
 ) -> Bool[np.ndarray, "event level"]:
-    """Whether each truth is inside its recalibrated regions, by levels of the events of the other folds.
+    """Whether each truth is inside its conformal regions, with levels from the events of the other folds.
 
-    `altered` are levels of the same events under other conditions, to be tried in place of their own.
+    `altered` are levels of the same events under shifted conditions, evaluated in place of their own.
 
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
@@ -61,11 +61,11 @@ def cross_fitted(
 
 
 def fold_of(number: int, folds: int, seed: int) -> Int[np.ndarray, " event"]:
-    """Which fold each of so many events is in, drawn at random and as even as can be.
+    """The fold of each of so many events, at random and of nearly equal size.
 
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     if not 2 <= folds <= number:
-        raise ValueError(f"{number} events cannot be parted into {folds} folds; use 2 to {number}")
+        raise ValueError(f"{number} events cannot be divided into {folds} folds; use 2 to {number}")
     return np.random.default_rng(seed).permutation(number) % folds

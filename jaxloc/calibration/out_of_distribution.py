@@ -1,9 +1,9 @@
-"""The alarm: is this event like those that the locator is known to be right about?
+"""Out-of-distribution (OOD) detection: is this event like the events of the calibration set?
 
-Two things are watched: the epistemic share of the stated variance, and how far the event lies, in the features that the
-network's layers make of it, from the events of the calibration split. Each is turned into a conformal p-value
-(Vovk and others 2005; Bates and others 2023, Ann. Stat. 51): of events like those, a share of at most p has so small a
-p-value. Where one is below the limit, nothing that was measured on those events need hold for this one.
+Two statistics are used: the epistemic share of the predicted variance, and the distance of the event from the
+calibration events in the feature space of the network's layers. Each gives a conformal p-value (Vovk and others 2005;
+Bates and others 2023, Ann. Stat. 51): of exchangeable events, a share of at most p has so small a p-value. For an event
+below the limit, the coverage measured on the calibration set need not apply.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 NEIGHBOURS = 3
-LIMIT = 0.05  # share of ordinary events that may be flagged, by any of the things watched
+LIMIT = 0.05  # false-flag rate of in-distribution events, over both statistics
 REASONS = {
     "features": "its waveforms look to the network unlike those it was calibrated on",
     "epistemic": "draws of the network's weights disagree on it more than on those it was calibrated on",
@@ -20,21 +20,23 @@ REASONS = {
 
 
 class Watch(NamedTuple):
-    """What ordinary events look like: their features, and how they score (higher is stranger)."""
+    """Features of the in-distribution events and their statistics (higher is further out of distribution)."""
 
     features: Float[np.ndarray, "event feature"]
     scores: dict[str, Float[np.ndarray, " event"]]
 
 
 def watch(features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]) -> Watch:
-    """Learn from ordinary events, none of which counts as its own neighbour.
+    """Fit to in-distribution events; none counts as its own neighbour.
 
     Raises:
-        ValueError: where there are too few events for any of them to be told from its neighbours.
+        ValueError: where there are fewer events than neighbours.
     """
     features = np.asarray(features, np.float32)
     if len(features) <= NEIGHBOURS:
-        raise ValueError(f"{len(features)} events are too few to learn what is ordinary; give {NEIGHBOURS + 1} or more")
+        raise ValueError(
+            f"{len(features)} events are too few to fit out-of-distribution detection; give {NEIGHBOURS + 1} or more"
+        )
     far = _distance(features, features, own=True)
     return Watch(features, {"features": far, "epistemic": np.asarray(epistemic_share, float)})
 
@@ -42,10 +44,10 @@ def watch(features: Float[np.ndarray, "event feature"], epistemic_share: Float[n
 def scores(
     ordinary: Watch, features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]
 ) -> dict[str, Float[np.ndarray, " event"]]:
-    """How strange events are, by each of the things watched.
+    """The OOD statistics of events.
 
     Raises:
-        ValueError: where events have other features than the ordinary ones.
+        ValueError: where events have another number of features than the in-distribution ones.
     """
     features = np.asarray(features, np.float32)
     if features.shape[1:] != ordinary.features.shape[1:]:
@@ -60,7 +62,7 @@ def scores(
 def p_values(
     ordinary: Watch, strange: dict[str, Float[np.ndarray, " event"]]
 ) -> dict[str, Float[np.ndarray, " event"]]:
-    """Conformal p-values: the share of ordinary events, and of the event itself, that are at least as strange."""
+    """Conformal p-values: the share of in-distribution events, with the event itself, of at least its statistic."""
     found = {}
     for name, values in strange.items():
         known = np.sort(ordinary.scores[name])
@@ -70,7 +72,7 @@ def p_values(
 
 
 def reasons(p_value: dict[str, Float[np.ndarray, " event"]]) -> list[str]:
-    """Why each event is flagged, "" where it is not; the limit is shared out among the things watched."""
+    """The reason for each event's flag, "" without one; the limit is divided between the statistics (Bonferroni)."""
     limit = LIMIT / len(p_value)
     flagged = {name: np.asarray(values) <= limit for name, values in p_value.items()}
     number = len(next(iter(flagged.values())))
@@ -78,14 +80,14 @@ def reasons(p_value: dict[str, Float[np.ndarray, " event"]]) -> list[str]:
 
 
 def smallest_number() -> int:
-    """How many calibration events the alarm needs for any event to be flagged."""
+    """The smallest number of calibration events with which an event can be flagged."""
     return int(np.ceil(len(REASONS) / LIMIT)) - 1
 
 
 def _distance(
     known: Float[np.ndarray, "event feature"], new: Float[np.ndarray, "other feature"], own: bool
 ) -> np.ndarray:
-    """Mean distance to the nearest known events, in standard deviations of each feature (Sun and others 2022)."""
+    """Mean distance to the nearest in-distribution events, in sd of each feature (Sun and others 2022)."""
     centre, scale = known.mean(0), known.std(0)
     varies = scale > 1e-6 * np.abs(centre) + 1e-12
     known, new = ((x[:, varies] - centre[varies]) / scale[varies] for x in (known, new))

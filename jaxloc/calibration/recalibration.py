@@ -1,11 +1,11 @@
 """Recalibration: maps of posteriors to posteriors, fitted to events whose truth is known.
 
-A map works on one coordinate at a time (two of them with one number for all), leaves the order of things along it as
-it was, and takes Gaussian mixtures to Gaussian mixtures, so that every score and every file comes of the recalibrated
-posterior as of the stated one. It is to be fitted to events that nothing else was fitted to or chosen on.
+A recalibration is monotonic in each coordinate and takes Gaussian mixtures to Gaussian mixtures, so that every score and
+every file is computed from the recalibrated posterior as from the predicted one. It is fitted to a calibration set, held
+out from training and model selection.
 
-`MAPS` holds what there is, by name. All functions are over batches of events, and compile once for a batch: which
-events a map is fitted to is a mask.
+`MAPS` is the registry. All functions are over batches of events and compile once for a batch: the events to fit to are
+a mask.
 """
 
 import math
@@ -31,33 +31,33 @@ from jaxloc.distributions.gaussian_mixture import (
 )
 from jaxloc.types import COORDINATES, Label, Posterior
 
-KNOTS = 19  # quantiles that a map by quantiles is fitted at: each twentieth
-FURTHEST = 4.0  # standard deviations within which quantiles are mapped; further out all is shifted alike
+KNOTS = 19  # quantiles at which quantile recalibration is fitted: each twentieth
+FURTHEST = 4.0  # standard deviations within which quantiles are mapped; further out the shift is constant
 LOG_TEMPERATURES = np.linspace(np.log(0.02), np.log(50.0), 241)
 NODES, SPAN = 1025, 8.0  # of tabulated marginals, and standard deviations on either side of the mean
-LEAST = 1e-5  # shares below it, and above one less it, are not told from nothing in single precision
-PIECES = 1000  # components of a posterior mapped by quantiles
+LEAST = 1e-5  # probabilities closer to zero or one are lost in single precision
+PIECES = 1000  # components of a posterior after quantile recalibration
 GRAIN = 0.5  # width of such a piece, in widths of its component: narrower ones leave holes in four dimensions
 
 
 class Recalibration(NamedTuple):
-    """A fitted map: the name of its kind, and its numbers, `[4, n]` or `[4]` for the `COORDINATES`."""
+    """A fitted recalibration: the name of its kind, and its parameters, `[4, n]` or `[4]` for the `COORDINATES`."""
 
     kind: str
     values: Float[np.ndarray, "4 ..."]
 
 
 def fit(kind: str, posterior: Posterior, truth: Label, use: Bool[np.ndarray, " event"] | None = None) -> Recalibration:
-    """Fit a map to the events of `use` (all, if None) whose truth is known.
+    """Fit a recalibration to the events of `use` (all, if None) whose truth is known.
 
     Args:
         kind: one of `MAPS`.
         posterior: of a batch of events.
-        truth: "hypocentre" labels, [event, 4]; a coordinate that is never known is left as it is.
-        use: which events to fit to.
+        truth: "hypocentre" labels, [event, 4]; a coordinate that is never known is unchanged.
+        use: mask of the events to fit to.
 
     Raises:
-        ValueError: where there is no such map, or no event with a known epicentre; says which there are.
+        ValueError: for an unknown kind, or where no event has a known epicentre; lists the kinds.
     """
     of = _named(kind)
     return Recalibration(kind, of.fit(of.look(posterior, truth), _known(truth, use)))
@@ -77,7 +77,7 @@ def _known(truth: Label, use: np.ndarray | None) -> Bool[np.ndarray, "event 4"]:
 
 
 def recalibrated(key: PRNGKeyArray, recalibration: Recalibration, posterior: Posterior) -> Posterior:
-    """The posteriors of a batch of events through a fitted map."""
+    """The recalibrated posteriors of a batch of events."""
     values = jnp.asarray(recalibration.values)
     number = len(posterior.epistemic)
     return MAPS[recalibration.kind].apply(key, jnp.broadcast_to(values, (number, *values.shape)), posterior)
@@ -93,9 +93,9 @@ def cross_fitted(
     folds: int = 5,
     seed: int = 0,
 ) -> Posterior:
-    """Posteriors of events, each through a map fitted to the events of the other folds alone.
+    """Posteriors of events, each recalibrated by the events of the other folds alone.
 
-    `altered` are posteriors of the same events under other conditions, to be mapped in place of their own.
+    `altered` are posteriors of the same events under shifted conditions, recalibrated in place of their own.
 
     Raises:
         ValueError: where there are fewer events than folds, or fewer than two folds.
@@ -107,10 +107,10 @@ def cross_fitted(
 
 
 class Map(NamedTuple):
-    """A kind of map.
+    """A kind of recalibration.
 
-    `look(posterior, truth)` asks all events once for what a fit needs, `fit(seen, known)` makes numbers of what those
-    have told that count, and `apply(key, numbers, posterior)` maps each event by numbers of its own.
+    `look(posterior, truth)` computes the statistics of all events once, `fit(seen, known)` the parameters from the
+    statistics of the masked events, and `apply(key, numbers, posterior)` recalibrates each event by its own parameters.
     """
 
     look: Callable[[Posterior, Label], Any]
@@ -118,12 +118,12 @@ class Map(NamedTuple):
     apply: Callable[[PRNGKeyArray, Array, Posterior], Posterior]
 
 
-# Temperature: covariances times a number, the mean held (Guo and others 2017 for the idea; of a normal distribution
-# it is exactly the density to the power of 1 / temperature).
+# Temperature: covariances times a factor about a fixed mean (Guo and others 2017 for the idea; for a normal
+# distribution it is exactly the density to the power of 1 / temperature).
 
 
 def _warmer(key: PRNGKeyArray, temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
-    """Every mixture stretched about its mean, along each coordinate by the root of its temperature."""
+    """Every mixture scaled about its mean, in each coordinate by the root of its temperature."""
     scale = jnp.sqrt(temperature)
     parts, middle = components(posterior.hypocentre), mean(posterior.hypocentre)[..., None, :]
     apart, tril = parts.mean - middle, scale[:, None, :, None] * parts.scale_tril
@@ -157,7 +157,7 @@ def _tabulated(posterior: Posterior, truth: Label, which: list[tuple[int, ...]])
 
 
 def _best(table: np.ndarray, seen: np.ndarray) -> float:
-    """The temperature of highest likelihood of the truths of some events; 1 where there is none."""
+    """The temperature of highest likelihood of the masked events' truths; 1 where there is none."""
     if not seen.any():
         return 1.0
     total = table[:, seen].sum(1)
@@ -193,8 +193,9 @@ def _each(tables: Tables, known: np.ndarray) -> np.ndarray:
     return np.array([_best(table, known[:, i]) for (i,), table in tables.items()])
 
 
-# Quantiles: the stated quantile of each coordinate to the one at which that share of truths lies (Kuleshov and others
-# 2018, algorithm 1: their isotonic regression of shares on stated levels is the empirical distribution of the levels).
+# Quantiles: the predicted quantile of each coordinate to the empirical quantile of the truths (Kuleshov and others
+# 2018, algorithm 1: their isotonic regression of shares on predicted levels is the empirical distribution of PIT
+# values).
 
 
 def _look_at_levels(posterior: Posterior, truth: Label) -> np.ndarray:
@@ -202,19 +203,19 @@ def _look_at_levels(posterior: Posterior, truth: Label) -> np.ndarray:
 
 
 def _quantiles(level: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Normal scores of the stated levels below which k / (`KNOTS` + 1) of truths lie, [4, KNOTS]."""
+    """Normal scores of the PIT values below which k / (`KNOTS` + 1) of truths lie, [4, KNOTS]."""
     share = np.arange(1, KNOTS + 1) / (KNOTS + 1)
     found = np.tile(np.asarray(ndtri(share)), (len(COORDINATES), 1))
     for i in range(len(COORDINATES)):
         if known[:, i].sum() >= 2:
-            # Weibull's plotting positions: of n truths the r-th lies where r / (n + 1) are expected.
+            # Weibull's plotting positions: the r-th of n truths is at r / (n + 1).
             found[i] = np.quantile(level[known[:, i], i], share, method="weibull")
     return np.clip(found, -FURTHEST, FURTHEST)
 
 
 @jax.jit
 def _levels(mixture: HypocentreMixture, value: Float[Array, "event 4"]) -> Float[Array, "event 4"]:
-    """Normal scores of the stated distribution functions at values."""
+    """Normal scores of the predicted distribution functions at values."""
     nodes, scores = _tables(mixture)
     return jax.vmap(jax.vmap(_through))(value, nodes, scores)
 
@@ -232,13 +233,13 @@ def _tables(mixture: HypocentreMixture) -> tuple[Float[Array, "event 4 node"], F
 
     below = jax.lax.map(of_event, (mixture, nodes))
     scores = ndtri(jnp.clip(below, LEAST, 1 - LEAST))
-    # Where single precision ends, the tails of a normal; and a table that is looked up both ways rises everywhere.
+    # Beyond single precision, the tails of a normal; a table that is inverted has to increase strictly.
     under, over = (jnp.where(side, nodes - edge, 0.0) / sd for side, edge in _tails(below, nodes))
     return nodes, scores + under + over + 1e-4 * jnp.linspace(-SPAN, SPAN, NODES)
 
 
 def _tails(below: Float[Array, "*axes node"], nodes: Float[Array, "*axes node"]) -> list[tuple[Array, Array]]:
-    """The nodes under and over which the distribution function is too close to zero and one, and where they begin."""
+    """Masks of the nodes at which the distribution function is too close to zero and one, and where they begin."""
     under, over = below <= LEAST, below >= 1 - LEAST
     first = jnp.where(under, nodes, -jnp.inf).max(-1, keepdims=True)
     last = jnp.where(over, nodes, jnp.inf).min(-1, keepdims=True)
@@ -246,14 +247,14 @@ def _tails(below: Float[Array, "*axes node"], nodes: Float[Array, "*axes node"])
 
 
 def _through(value: Array, x: Float[Array, " node"], y: Float[Array, " node"]) -> Array:
-    """Linear interpolation in a rising table, with the slope of its whole beyond its ends."""
+    """Linear interpolation in an increasing table, extrapolated with its mean slope."""
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     beyond = slope * (jnp.minimum(value - x[0], 0) + jnp.maximum(value - x[-1], 0))
     return jnp.interp(value, x, y) + beyond
 
 
 def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "event 4 knot"], posterior: Posterior) -> Posterior:
-    """Pieces of every mixture carried along; a piece keeps its correlations and is stretched by the map's slope."""
+    """Pieces of every mixture, transported; a piece keeps its correlations and is scaled by the local derivative."""
     mixture = gaussian_mixture(*components(posterior.hypocentre))
     keys = jax.random.split(key, mixture.batch_shape[0])
     new = _carried(keys, knots, mixture)
@@ -268,7 +269,7 @@ def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: H
     wanted = ndtri(jnp.arange(1, KNOTS + 1) / (KNOTS + 1))
 
     def carry(value: Array, nodes: Array, scores: Array, stated: Array) -> Array:
-        """The value whose stated level is the one that truths have where this value's level is wanted."""
+        """The value whose predicted level is the empirical one of this value's level."""
         score = _through(value, nodes, scores)
         shift = jnp.interp(score, wanted, stated - wanted)
         return _through(score + shift, scores, nodes)
@@ -288,10 +289,10 @@ def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: H
 
 
 def _pieces(key: PRNGKeyArray, mixture: HypocentreMixture) -> tuple[Array, Array]:
-    """Narrow normals that make up a mixture: a normal is a narrower one carried around by a normal."""
+    """Narrow normals that make up a mixture: a normal is the convolution of a narrower one with a normal."""
     log_weight, middle, tril = components(mixture)
     key_which, key_where = jax.random.split(key)
-    # Evenly spaced through the cumulative weights: each component gets its share of pieces, not its luck.
+    # Stratified over the cumulative weights: each component gets its share of pieces.
     at = (jnp.arange(PIECES) + jax.random.uniform(key_which)) / PIECES
     which = jnp.clip(jnp.searchsorted(jnp.cumsum(jnp.exp(log_weight)), at), 0, log_weight.shape[0] - 1)
     own = tril[jnp.minimum(which, tril.shape[0] - 1)]

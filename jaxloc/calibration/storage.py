@@ -1,4 +1,4 @@
-"""A calibration as a file beside its run."""
+"""A calibration as a file in its run folder."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ FILE = "calibration.json"
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> Path:
-    """Write a calibration beside its run; the file is there whole or not at all."""
+    """Write a calibration into its run folder, atomically."""
     record = calibration._asdict() | {
         "map": calibration.map._asdict(),
         "groups": calibration.groups._asdict(),

@@ -1,7 +1,7 @@
-"""Augmentations of one event, each keyed: the same earthquake as it could also have been recorded.
+"""Augmentations of one event, each with its own random key.
 
-Labels follow: a shift in time moves arrivals and origin. Nothing wraps round, and what a shift uncovers is filled
-with noise of the spectrum of the trace's own beginning.
+Labels are transformed too: a shift in time moves arrivals and origin. Shifts do not wrap round; the gap is filled with
+noise of the amplitude spectrum of the trace's beginning.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from jaxloc.data.truncation import truncate
 from jaxloc.types import AT_STATIONS, Batch, Label, Observations
 
-BEGINNING = 50  # samples that noise is modelled on
+BEGINNING = 50  # samples at the beginning of a trace that are taken as noise
 BY_STATION = tuple(name for name in Observations._fields if name != "rate_hz")
 
 
 class Augmentation(NamedTuple):
-    """How much of each; the default of every field leaves events as they are."""
+    """The strength of each augmentation; the defaults leave events unchanged."""
 
     earlier_s: float = 0.0  # longest shift towards the beginning of the record
     later_s: float = 0.0
     drop_stations: float = 0.0  # largest share of stations dropped; the share itself is uniform up to it
     drop_horizontals: float = 0.0  # probability that a station keeps its vertical component alone
-    noise: float = 0.0  # largest standard deviation of added noise, in those of the trace's beginning
-    quieter: float = 0.0  # decades by which an event is made smaller at most, under noise that stays as it is
+    noise: float = 0.0  # largest standard deviation of added noise, in units of the trace's pre-event noise
+    quieter: float = 0.0  # largest reduction of the event's amplitude in decades, at constant noise
     gain_log10_sd: float = 0.0  # error of each station's gain
-    repick: bool = False  # errors of simulated picks drawn anew about the labelled arrivals
-    turn: bool = False  # the whole event, stations too, turned about the frame's origin and seen in a mirror at random
-    few_stations: int = 0  # if positive, every event keeps that many stations, drawn at random
+    repick: bool = False  # errors of simulated picks sampled again about the labelled arrivals
+    turn: bool = False  # random rotation and reflection of the whole event, stations included, about the frame's origin
+    few_stations: int = 0  # if positive, every event keeps that many stations, sampled at random
     cut_s: float = 0.0  # if positive, records end at a uniform time up to it after the first P (`truncation`)
 
 
@@ -78,7 +78,7 @@ def noise_like(key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples
 
 
 def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> Batch:
-    """Move the record in time by a uniform amount of whole samples; noise fills what it uncovers."""
+    """Move the record in time by a uniform number of whole samples; noise fills the gap."""
     key_amount, key_noise = jax.random.split(key)
     seen, waveforms = event.observations, _waveforms_of(event)
     samples, rate = waveforms.shape[-1], seen.rate_hz
@@ -119,7 +119,7 @@ def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
 
 
 def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
-    """Noise as at the beginning of each trace; none where the channel is silent."""
+    """Noise as at the beginning of each trace; none on a silent channel."""
     waveforms = _waveforms_of(event)
     short = min(BEGINNING, waveforms.shape[-1])
     # The shortest segment common to all rates is taken in samples, since shapes cannot depend on the rate.
@@ -127,14 +127,14 @@ def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station componen
 
 
 def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -> Batch:
-    """More noise of the trace's own kind, and an event made smaller by up to `quieter` decades under it."""
+    """Added noise of the trace's own spectrum, and an event reduced by up to `quieter` decades."""
     key_level, key_noise, key_size = jax.random.split(key, 3)
     waveforms = _waveforms_of(event)
     level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0) * largest
     factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else jnp.ones(())
     if quieter:  # its magnitude is no longer the labelled one
         event = event._replace(labels={name: label for name, label in event.labels.items() if name != "magnitude"})
-    # What a smaller event leaves of its own noise is made up for, so that the background stays.
+    # The noise reduced together with the event is added again, so that the background is constant.
     return noisier(key_noise, event, jnp.sqrt(level**2 + (1 - factor**2)), factor)
 
 
@@ -167,21 +167,21 @@ def drop_horizontals(key: PRNGKeyArray, event: Batch, probability: float) -> Bat
 
 
 def drop_stations(key: PRNGKeyArray, event: Batch, largest_share: float) -> Batch:
-    """Some stations gone, masked and zero; the share lost is uniform up to `largest_share`."""
+    """Stations masked and zeroed at random; their share is uniform up to `largest_share`."""
     key_share, key_which = jax.random.split(key)
     share = jax.random.uniform(key_share, (), maxval=largest_share)
     return _keep(event, ~jax.random.bernoulli(key_which, share, event.observations.station_mask.shape))
 
 
 def silence_stations(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
-    """That many stations gone, masked and zero, drawn among the living."""
+    """That many active stations, sampled at random, masked and zeroed."""
     seen = event.observations
     rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask))
     return _keep(event, rank >= number)
 
 
 def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
-    """That many stations alone, drawn among the living, as an event of so many rows."""
+    """That many active stations, sampled at random, as an event of so many rows."""
     seen = event.observations
     rank = jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask
     rows = jnp.argsort(rank)[:number]
@@ -189,9 +189,10 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
 
 
 def turned(key: PRNGKeyArray, event: Batch) -> Batch:
-    """The event as it would be elsewhere on the compass: places turned, horizontal components with them.
+    """The event rotated: positions and horizontal components together.
 
-    Flat layers look the same from everywhere. Where one horizontal component is missing, the other goes too.
+    A layered velocity model is symmetric under rotation. Where one horizontal component is missing, the other is
+    dropped.
     """
     key_angle, key_mirror = jax.random.split(key)
     angle = jax.random.uniform(key_angle, (), maxval=2 * jnp.pi)
@@ -213,7 +214,7 @@ def turned(key: PRNGKeyArray, event: Batch) -> Batch:
 
 
 def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
-    """An event, or a batch, whose arrays with an axis of stations are what `choose` makes of them."""
+    """An event, or a batch, with `choose` applied to all arrays with a station axis."""
     seen, labels = event.observations, dict(event.labels)
     chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}
     labels |= {name: Label(*map(choose, labels[name])) for name in AT_STATIONS if name in labels}
@@ -221,7 +222,7 @@ def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
 
 
 def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:
-    """The same event with other errors of its picks, normal with the standard deviations that they state.
+    """The same event with other errors of its picks, normal with the picks' standard deviations.
 
     Raises:
         ValueError: where the event has no picks.

@@ -1,7 +1,7 @@
-"""A data set: what it holds, and how to take events from it.
+"""Data sets: events at a set of stations, taken by index.
 
-Reading a folder, cutting waveform files and simulating all end here, so training, scoring and locating do
-not know where events come from.
+Readers of folders and waveform files and the simulator all give a `Dataset`, so training, scoring and locating do not
+depend on the source of events.
 """
 
 from collections.abc import Callable
@@ -57,9 +57,9 @@ class Dataset(NamedTuple):
 def retaken(
     dataset: Dataset, take: Callable[[Int[np.ndarray, " event"]], Batch], events: tuple[Event, ...] | None = None
 ) -> Dataset:
-    """The data set with another way to take its events, or with other events too.
+    """The data set with another `take`, or with other events too.
 
-    In place of `_replace`, which cannot be: the length of a data set is the number of its events.
+    Instead of `_replace`, which fails because the length of a data set is the number of its events.
     """
     events = dataset.events if events is None else events
     name, frame, stations = dataset.name, dataset.frame, dataset.stations

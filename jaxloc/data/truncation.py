@@ -1,7 +1,8 @@
-"""Records as they are while an event goes on: what comes later is not there yet, and is zero.
+"""Records truncated while an event is in progress: later samples are zero.
 
-Times count from the first P at the network. It is the earliest labelled arrival; where none is labelled, what catalogue
-and picks say together: origin time by the median pick less its travel time, so that a few wrong picks do no harm.
+Times count from the first P at the network: the earliest labelled arrival, or, without labels, the first arrival
+predicted from catalogue and picks, with the origin time from the median pick less its travel time, which is robust
+against a few wrong picks.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.types import Batch, Observations
 
-P_SPEED_KM_S = 6.1  # of the upper crust, between picks and an unknown origin time
+P_SPEED_KM_S = 6.1  # of the upper crust, for origin times from picks
 
 
 def truncate(key: PRNGKeyArray, event: Batch, longest_s: float) -> Batch:
@@ -23,7 +24,7 @@ def truncate(key: PRNGKeyArray, event: Batch, longest_s: float) -> Batch:
 
 
 def cut(event: Batch, end_s: Float[Array, ""]) -> Batch:
-    """An event whose records end at a time: later samples are zero, later picks are gone; labels stay.
+    """An event whose records end at a time: later samples are zero, later picks masked; labels are unchanged.
 
     Raises:
         ValueError: where the event has no waveforms.
@@ -36,7 +37,7 @@ def cut(event: Batch, end_s: Float[Array, ""]) -> Batch:
 
 
 def only(event: Batch, sample: Bool[Array, " sample"], pick: Bool[Array, "station phase"] | None) -> Batch:
-    """An event with these samples and picks alone, where it has any: others are zero, and masked."""
+    """An event with these samples and picks alone: others are zero and masked."""
     seen = event.observations
     if seen.waveforms is not None:
         seen = seen._replace(waveforms=jnp.where(sample, seen.waveforms, 0.0))
@@ -49,7 +50,7 @@ def only(event: Batch, sample: Bool[Array, " sample"], pick: Bool[Array, "statio
 
 
 def first_p_s(event: Batch) -> Float[Array, ""]:
-    """When P reaches the first station; the record's beginning where neither arrivals nor picks are known."""
+    """The first arrival of P in the network; the record's beginning where neither arrivals nor picks are known."""
     arrival_s, known = event.labels["arrivals"]
     labelled = jnp.where(known[:, 0], arrival_s[:, 0], jnp.inf).min()
     guessed = jnp.where(jnp.isfinite(labelled), labelled, _by_picks_s(event))
@@ -77,7 +78,7 @@ P = 0  # the phase that triggers
 
 
 def so_far(event: Batch, elapsed_s: Float[Array, ""]) -> Batch:
-    """One event at `elapsed_s` after its first pick of P; labels stay, and an event without a pick stays as it is.
+    """One event at `elapsed_s` after its first pick of P; labels, and events without a pick, are unchanged.
 
     Raises:
         ValueError: where the event has no picks, or no waveforms.

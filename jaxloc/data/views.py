@@ -1,6 +1,6 @@
-"""Other ways to take a data set's events: by some of its stations, one record at a time, so far, and noise beside them.
+"""Views of a data set: station subsets, single stations, truncated records and noise windows.
 
-Networks of one station learn from records, not from events: each station that recorded an event gives one. Records of
+Single-station networks are trained on records, not on events: each station that recorded an event gives one. Records of
 an event stay in the split of the event.
 """
 
@@ -26,11 +26,11 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
     """The data set as `records` of a configuration asks for it; no setting leaves it as it is.
 
     Args:
-        settings: `stations`, codes of those that are kept (null: all); `picks_sd_s`, errors of P and S picks about the
-            labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event as one of
-            its stations recorded it, in place of all of them; `elapsed_s`, each event as it is known at these times
-            after its first trigger; `noise`, as many windows of noise as there are events.
-            `shuffled` is not for here: training events alone have their labels shuffled.
+        settings: `stations`, codes of the stations to keep (null: all); `picks_sd_s`, errors of P and S picks about the
+            labelled arrivals; `each_station`, each record an event of its own; `one_station`, each event at one of its
+            stations, sampled at random; `elapsed_s`, each event truncated at these times after its first trigger;
+            `noise`, as many windows of noise as there are events. `shuffled` has no effect here: only training
+            events have their labels shuffled.
         dataset: events at a network of stations.
 
     Raises:
@@ -72,7 +72,7 @@ def at_stations(dataset: Dataset, codes: Sequence[str]) -> Dataset:
 
 
 def picked(dataset: Dataset, sd_s: Sequence[float]) -> Dataset:
-    """With picks of P and S where arrivals are labelled, whose errors are normal; the same ones at each use.
+    """Events with picks of P and S at the labelled arrivals plus normal errors, the same at each use.
 
     Raises:
         ValueError: where the standard deviations are not two positive numbers.
@@ -94,7 +94,7 @@ def picked(dataset: Dataset, sd_s: Sequence[float]) -> Dataset:
 
 
 def one_station(dataset: Dataset) -> Dataset:
-    """Each event as one of its living stations recorded it, drawn at random; events without one are left out."""
+    """Each event at one of its active stations, sampled at random; events without one are left out."""
     event, row = np.nonzero(_alive(dataset))
     generator = np.random.default_rng(STATION_SEED)
     number = np.bincount(event, minlength=len(dataset))
@@ -104,7 +104,7 @@ def one_station(dataset: Dataset) -> Dataset:
 
 
 def each_station(dataset: Dataset) -> Dataset:
-    """Each record an event of its own, of one station: named by event and station; dead stations give none."""
+    """Each record an event of its own, of one station, named by event and station; silent stations give none."""
     return _records(dataset, *np.nonzero(_alive(dataset)))
 
 
@@ -127,10 +127,10 @@ def _records(dataset: Dataset, event: Int[np.ndarray, " record"], row: Int[np.nd
 
 
 def with_noise(dataset: Dataset) -> Dataset:
-    """All events, then as many windows of noise alone: what each station records when there is no event.
+    """All events, then as many windows of noise.
 
-    Noise has the amplitude spectrum of the beginning of the same trace and random phases, so that no window holds an
-    unlisted event. The label "is_event" tells them apart; noise has no hypocentre, arrivals or magnitude.
+    Noise has the amplitude spectrum of the beginning of the same trace and random phases, so that no window contains an
+    uncatalogued event. The label "is_event" separates them; noise has no hypocentre, arrivals or magnitude.
     """
     number, whole = len(dataset), dataset.take
     silent = jax.jit(jax.vmap(_noise_alone))
@@ -149,9 +149,9 @@ def with_noise(dataset: Dataset) -> Dataset:
 
 
 def shuffled(dataset: Dataset) -> Dataset:
-    """Each event with the labels of another, drawn once: a control, of which nothing can be learnt but the catalogue.
+    """Each event with the labels of another, permuted once: a control from which only the climatology can be learnt.
 
-    Events keep their names, so that what is said of them is wrong on purpose. Picks stay those of the waveforms.
+    Events keep their names and picks; their labels are wrong on purpose.
     """
     other, whole = np.random.default_rng(SHUFFLE_SEED).permutation(len(dataset)), dataset.take
     return retaken(dataset, lambda index: whole(index)._replace(labels=whole(other[np.asarray(index)]).labels))
