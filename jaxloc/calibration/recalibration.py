@@ -1,8 +1,8 @@
 """Recalibration: maps of posteriors to posteriors, fitted to events whose truth is known.
 
-A recalibration is monotonic in each coordinate and takes Gaussian mixtures to Gaussian mixtures, so that every score and
-every file is computed from the recalibrated posterior as from the predicted one. It is fitted to a calibration set, held
-out from training and model selection.
+A recalibration is monotonic in each coordinate and takes Gaussian mixtures to Gaussian mixtures, so that every score
+and every file is computed from the recalibrated posterior as from the predicted one. It is fitted to a calibration set,
+held out from training and model selection.
 
 `MAPS` is the registry. All functions are over batches of events and compile once for a batch: the events to fit to are
 a mask.

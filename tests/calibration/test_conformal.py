@@ -53,5 +53,5 @@ def test_what_cannot_be_calibrated_is_refused():
         conformal_level(np.array([0.1, 1.2]), np.array([0.9]))
     with pytest.raises(ValueError, match=r"a wanted level must be within 0-1, got 90\.0"):
         conformal_level(np.array([0.1]), np.array([90.0]))
-    with pytest.raises(ValueError, match="3 events cannot be parted into 5 folds"):
+    with pytest.raises(ValueError, match="3 events cannot be divided into 5 folds"):
         cross_fitted(np.array([0.1, 0.2, 0.3]))

@@ -131,6 +131,6 @@ def test_what_cannot_be_calibrated_is_refused():
         fit("platt", posterior, truth)
     with pytest.raises(ValueError, match="no event with a known epicentre"):
         fit("temperature", posterior, truth._replace(mask=np.zeros((EVENTS, 4), bool)))
-    with pytest.raises(ValueError, match="400 events cannot be parted into 401 folds"):
+    with pytest.raises(ValueError, match="400 events cannot be divided into 401 folds"):
         cross_fitted(KEY, "temperature", posterior, truth, folds=401)
     assert set(recalibration.MAPS) == {"none", "temperature", "temperatures", "quantiles"}
