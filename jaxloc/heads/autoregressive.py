@@ -1,4 +1,4 @@
-"""Several heads in a chain, each told of what came before it: a joint density of labels by the chain rule."""
+"""An autoregressive chain of heads, each conditioned on earlier labels: a joint density by the chain rule."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from jaxtyping import Array, Float
 
 from jaxloc.types import Head, Labels
 
-DRAWS = 64  # of what comes first in a chain, to tell what comes after it
+DRAWS = 64  # samples of earlier labels on which later ones are conditioned
 
 
 class Given(NamedTuple):
-    """A label that a link of a chain is told of, less `centre` and over `scale`; of a vector its first elements."""
+    """A label that a link is conditioned on, standardised by `centre` and `scale`; of a vector its first elements."""
 
     name: str
     centre: Float[np.ndarray, " element"]
@@ -23,7 +23,7 @@ class Given(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A head of labels that depend on those of earlier links, which it is given in this order."""
+    """A head of labels conditioned on those of earlier links, in this order."""
 
     head: Head
     given: tuple[Given, ...]
@@ -32,19 +32,19 @@ class Link(NamedTuple):
 def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
     """A joint density by the chain rule: p(hypocentre) p(magnitude | hypocentre) ...
 
-    Raw output is that of the first head, and for each link a function: what it is given, [given], to its raw numbers.
-    The likelihood gives each link the true labels: it is that of the joint density, exactly. Distributions of labels
-    are marginal: each link is told draws of what came before it, never a mean, and their mixture is its answer. Draws
-    are the same for all events, so that nothing is random.
+    Raw output is that of the first head, and for each link a function from its conditions, [given], to its raw outputs.
+    The likelihood conditions each link on the true labels, which is exactly the joint density. Distributions of labels
+    are marginal: each link is conditioned on samples of earlier labels, never on their mean, and the mixture over the
+    samples is its distribution. The samples are common to all events, so that predictions are deterministic.
 
     Args:
         first: head of the "hypocentre".
-        links: heads of numbers, and what they are given, from labels of earlier ones; where such a label is unknown
-            the link adds nothing to the likelihood.
-        num_draws: draws a mixture is made of.
+        links: heads of numbers and the labels they are conditioned on; where such a label is unknown the link adds
+            nothing to the likelihood.
+        num_draws: number of samples in a mixture.
 
     Raises:
-        ValueError: where a link is given a label that no earlier one has (from `distribution`); names it.
+        ValueError: where a link is conditioned on a label that no earlier one has (from `distribution`); names it.
     """
 
     def log_likelihood(raw: tuple[Any, Sequence[Callable]], labels: Labels) -> Float[Array, ""]:
@@ -61,7 +61,9 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
         drawn = {name: one.sample(keys[0], (num_draws,)) for name, one in found.items()}
         for key, link, read in zip(keys[1:], links, raw[1], strict=True):
             if missing := [given.name for given in link.given if given.name not in drawn]:
-                raise ValueError(f"a link is given {missing[0]!r}, but before it there are {', '.join(drawn)}")
+                raise ValueError(
+                    f"a link is conditioned on {missing[0]!r}, but earlier ones are {', '.join(drawn)}"
+                )
             told = jnp.concatenate([_standard(jnp.asarray(drawn[given.name]), given) for given in link.given], -1)
             each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(told)
             for (name, normal), of_name in zip(each.items(), jax.random.split(key, len(each)), strict=True):
@@ -73,12 +75,12 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
 
 
 def _normals(labels: dict[str, dist.Distribution]) -> dict[str, tuple[Array, Array]]:
-    """Means and standard deviations: under `vmap` NumPyro's distributions forget how many they are."""
+    """Means and standard deviations: under `vmap` NumPyro's distributions lose their batch shape."""
     return {name: (jnp.asarray(one.mean), jnp.sqrt(one.variance)) for name, one in labels.items()}
 
 
 def _told(link: Link, labels: Labels) -> tuple[Float[Array, " given"], Array]:
-    """The true labels a link is given, in their units, and whether all are known."""
+    """The standardised true labels a link is conditioned on, and whether all are known."""
     masks = [jnp.atleast_1d(labels[given.name].mask)[: len(given.centre)] for given in link.given]
     values = [jnp.where(labels[given.name].mask, labels[given.name].value, 0.0) for given in link.given]
     told = [_standard(value, given) for value, given in zip(values, link.given, strict=True)]

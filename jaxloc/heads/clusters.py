@@ -1,9 +1,9 @@
 """The head of ConvNetQuake (Perol, Gharbi & Denolle 2018): noise, or an event of one of K clusters.
 
-K + 1 raw numbers are the logarithms of the odds of noise and of each cluster. The likelihood is the published
-cross-entropy. An event is detected by one minus the probability of noise: by the largest of K + 1 probabilities, an
-event whose probability is shared among clusters would be called noise. Given an event, its hypocentre is distributed as
-the training events of each cluster are, clusters weighted by their probabilities.
+K + 1 raw outputs are the logits of noise and of each cluster. The likelihood is the published cross-entropy. An event
+is detected by one minus the probability of noise: with the largest of K + 1 probabilities, an event whose probability
+is divided between clusters would be classified as noise. Given an event, its hypocentre has the density of the training
+events of each cluster, weighted by the clusters' probabilities.
 """
 
 import math
@@ -31,7 +31,7 @@ SIZE = len(COORDINATES)
 
 
 class Clusters(NamedTuple):
-    """Centres of clusters, and the kernels of the events: which cluster each is of, its mean and bandwidths."""
+    """Centres of clusters, and the kernels of the events: cluster, mean and bandwidths of each."""
 
     centre_km: Float[np.ndarray, "cluster 2"]
     of_event: Int[np.ndarray, " event"]
@@ -48,9 +48,9 @@ def clusters(
 ) -> Clusters:
     """`number` clusters of the events with epicentres; fewer, if some would have no event.
 
-    Events that are there several times (records of one event) count once; of many, `max_events` are taken evenly. A
-    kernel's bandwidth is Silverman's (1986), of the spread within its cluster; a coordinate that an event lacks has
-    `broad`, the mean and standard deviation of the catalogue.
+    Repeated events (records of one event) count once; of more than `max_events`, an even subset is taken. A kernel's
+    bandwidth is Silverman's (1986) for its cluster; a coordinate that an event lacks has `broad`, the mean and standard
+    deviation of the catalogue.
 
     Raises:
         ValueError: where there are fewer events than clusters.
@@ -85,13 +85,13 @@ def _kernels(
 
 
 def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
-    """A head of K + 1 raw numbers; labels "hypocentre" and "is_event".
+    """A head of K + 1 raw outputs; labels "hypocentre" and "is_event".
 
     Args:
         clusters: found among training events.
-        prior_ratio: odds of an event where the network is used over its odds in training. A network that learnt from as
-            many events as windows of noise takes both for equally likely; predictions are corrected by the logarithm
-            (Saerens and others 2002), the likelihood is not.
+        prior_ratio: odds of an event in use over its odds in training. A network trained on as many events as noise
+            windows has even prior odds; predictions are corrected by the logarithm (Saerens and others 2002), the
+            likelihood is not.
 
     Raises:
         ValueError: where the ratio is not positive.
@@ -128,7 +128,7 @@ def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
 
 
 def averaged(said: AtStation) -> AtStation:
-    """Raw outputs with a leading draw axis, to those whose hypocentre is the mean of the draws': kernels are shared."""
+    """Raw outputs with a leading draw axis to those of the mean density of hypocentres: kernels are shared."""
     log_mean = lambda each: logsumexp(each, axis=0) - math.log(each.shape[0])
     clusters = log_mean(jax.nn.log_softmax(said.raw[:, 1:], -1))
     return AtStation(jnp.concatenate([jnp.zeros(1), clusters]), said.station_km[0], said.alive[0])

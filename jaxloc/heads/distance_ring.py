@@ -1,11 +1,11 @@
 """The head after Janbakhsh and others (2019): event or noise, magnitude, distance and first motion of one record.
 
-Raw numbers, in this order: log-odds of noise and event; mean and width of magnitude, if it is told; mean and width of
-the base-10 logarithm of distance; log-odds of up over down; what an autoencoder leaves of the record. A label that is
-missing adds nothing.
+Raw outputs, in this order: log-odds of noise and event; mean and width of magnitude, if predicted; mean and width of
+the base-10 logarithm of distance; log-odds of up over down; the reconstruction error of an autoencoder. A missing label
+adds nothing to the likelihood.
 
-A distance alone is a ring about the station. Where on the ring, is what the catalogue says: its density there, given
-the distance; depth and origin time are the catalogue's too.
+A distance alone gives a ring about the station. The density along the ring is the climatology's, conditioned on the
+distance; depth and origin time are the climatology's too.
 """
 
 import math
@@ -21,10 +21,10 @@ from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
 from jaxloc.heads.labels import categorical, joint, number
 from jaxloc.types import Head, Labels
 
-LEAST_KM = 0.1  # distance, of which the logarithm is taken
-FLOOR = 0.02  # of the logarithm's standard deviation
+LEAST_KM = 0.1  # smallest distance of which the logarithm is taken
+FLOOR = 0.02  # smallest standard deviation of the logarithm
 REACH = 3.0  # standard deviations that nodes of a posterior reach
-NODES = 8, 12  # distances and azimuths that a ring is made of
+NODES = 8, 12  # numbers of distances and azimuths of a ring's components
 LN_10 = math.log(10)
 Catalogue = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """Mean and standard deviation of the logarithm of distance in km, of depth in km and of origin time in s."""
@@ -39,11 +39,12 @@ def of_record(
     """The head of a record at a place, [east, north, depth] in km.
 
     Args:
-        catalogue: what is known of distance, depth and origin time without the record.
-        magnitude: centre and scale of magnitudes, None where they are not told.
-        reconstruction: what the autoencoder's error counts for, in nats: the log-likelihood is less by that times the
-            share of the record's power that is left over. Windows known as noise do not count.
-        prior: the catalogue's density of hypocentres; none: all directions are alike.
+        catalogue: the climatology of distance, depth and origin time.
+        magnitude: centre and scale of magnitudes, None where they are not predicted.
+        reconstruction: weight of the autoencoder's error in nats: the log-likelihood is reduced by it times the share
+            of
+            the record's power that is not reconstructed. Windows labelled as noise do not count.
+        prior: the climatology's density of hypocentres; None for uniform directions.
     """
 
     def at(station_km: Float[Array, " 3"]) -> Head:
@@ -56,12 +57,12 @@ def of_record(
 
 
 def size_of(magnitude: bool) -> int:
-    """How many raw numbers there are before first motion and what is left over."""
+    """Number of raw outputs before first motion and reconstruction error."""
     return 6 if magnitude else 4
 
 
 def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: HypocentreMixture | None = None) -> Head:
-    """A normal of the logarithm of distance from a place, as "distance_km" and as a hypocentre somewhere around it."""
+    """A normal of the logarithm of distance from a station: "distance_km", and a hypocentre on a ring around it."""
     log_distance, depth_km, origin_s = catalogue
     of_logarithm = number(*log_distance, FLOOR, "log_distance")
 
@@ -94,7 +95,7 @@ def _polar(mean: Array, sd: Array, depth_km: tuple[float, float], origin_s: tupl
     """Distances in equal steps of the logarithm, azimuths all around."""
     step = 2 * REACH * sd / NODES[0]
     away = (jnp.arange(NODES[0]) + 0.5 - NODES[0] / 2) * step
-    own = sd * math.sqrt(1 - (REACH / NODES[0]) ** 2)  # the steps' own widths make up the rest
+    own = sd * math.sqrt(1 - (REACH / NODES[0]) ** 2)  # the rest of the variance is that of the steps
     distance_km = 10 ** jnp.clip(mean + away, -2.0, 4.0)
     arc = 2 * math.pi / NODES[1]
     each = jnp.ones(NODES[0])
@@ -114,7 +115,7 @@ def _polar(mean: Array, sd: Array, depth_km: tuple[float, float], origin_s: tupl
 def _where_on(
     polar: Polar, prior: HypocentreMixture, station_km: Float[Array, " 3"]
 ) -> Float[Array, "distance azimuth"]:
-    """Log-probabilities of the azimuths at each distance, from the catalogue's density in the plane."""
+    """Log-probabilities of the azimuths at each distance, from the climatology's density in the plane."""
     towards = jnp.stack([jnp.sin(polar.azimuth_rad), jnp.cos(polar.azimuth_rad)], -1)
     places = station_km[:2] + polar.distance_km[:, None, None] * towards
     density = marginal(prior, (0, 1)).log_prob(places.reshape(-1, 2))
@@ -129,7 +130,7 @@ def first_motion() -> Head:
 
 
 def left_over(weight: float) -> Head:
-    """No distribution, and minus `weight` times the only number, but not for windows known as noise.
+    """No distribution; the log-likelihood is minus `weight` times the raw output, except for windows labelled as noise.
 
     Raises:
         ValueError: where the weight is negative or not finite.

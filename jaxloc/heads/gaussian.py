@@ -37,8 +37,8 @@ def gaussian(
 ) -> Head:
     """A Gaussian of full covariance over (east, north, depth, origin time) from 4 + 10 raw numbers.
 
-    `centre` and `scale` are the training catalogue's means and standard deviations: raw zeros say that
-    distribution, coordinates independent. Raw numbers are the mean, the logs (softplus) of the Cholesky
+    `centre` and `scale` are the training catalogue's means and standard deviations: raw zeros give that
+    distribution, coordinates independent. Raw outputs are the mean, the logs (softplus) of the Cholesky
     factor's diagonal and its off-diagonals, all in units of `scale` and bounded by tanh (30 scales for
     means), so that no raw value overflows. `floor` is added to the diagonal: the least standard
     deviation of a coordinate given those before it.
@@ -57,7 +57,7 @@ def mixture(
 ) -> Head:
     """A mixture density head (Bishop 1994): `num_components` Gaussians as in `gaussian`, each with a weight.
 
-    Several components start half a `scale` apart (fixed normal draws), so that they do not stay one.
+    Several components start half a `scale` apart (fixed normal draws), so that their symmetry is broken.
 
     Raises:
         ValueError: as `gaussian`, or where there is no component.
@@ -84,18 +84,18 @@ def mixture(
 
 
 def moved(head: Head) -> Head:
-    """A head in units of the network's own: about a place, and seen through a matrix of its errors.
+    """A head relative to a location of the network's own: translated by the location and scaled by its error matrix.
 
-    Raw numbers are those of `head`, then the place (east, north, depth and origin time in km and s) and a matrix by
-    rows: a hypocentre x of `head` becomes place + matrix x. So `head` is best one about zero of scale one. A
-    network whose numbers do not change when all times are later puts the time in here. Places and errors are held
-    within `PLACE_LIMIT` and `ERROR_LIMIT`; `LEAST_ERROR` is added to errors, in squares.
+    Raw outputs are those of `head`, then the location (east, north, depth and origin time in km and s) and a matrix by
+    rows: a hypocentre x of `head` becomes location + matrix x. `head` should have centre zero and scale one. A network
+    that is equivariant to shifts in time puts the time here. Locations and errors are bounded by `PLACE_LIMIT` and
+    `ERROR_LIMIT`; `LEAST_ERROR` is added to errors in quadrature.
 
     Raises:
         ValueError: where the head is not one of flat raw numbers.
     """
     if not isinstance(head.size, int):
-        raise ValueError(f"a head to be moved must take flat raw numbers, got the size {head.size}")
+        raise ValueError(f"a head to be moved must take a flat vector of raw outputs, got the size {head.size}")
     own = head.size
 
     def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
@@ -117,8 +117,8 @@ def moved(head: Head) -> Head:
 def marginal_log_prob(parts: Components, label: Label) -> Float[Array, ""]:
     """The log-density of the known coordinates of a label, the unknown ones integrated out.
 
-    Unknown rows of each Cholesky factor become independent standard normals at their mean, whose
-    constant is taken off again; zero where nothing is known.
+    Unknown rows of each Cholesky factor become independent standard normals at their mean, whose constant is
+    subtracted again; zero where nothing is known.
     """
     mask, (log_weight, mean, scale_tril) = label.mask, parts
     unknown = jnp.diag(1.0 - mask.astype(mean.dtype))

@@ -1,9 +1,9 @@
 """The head of dropout networks: three standardised coordinates with one precision for all of them and all events.
 
-A regression under squared error is a Gaussian likelihood whose precision nobody states. Gal and Ghahramani (2016,
-Dropout as a Bayesian approximation, eq. 7) have it from the settings of training: tau = p l^2 / (2 N lambda), with the
-share p of features that are kept, the prior's length scale l, the number N of training events and the weight decay
-lambda. Here it may also be learnt with the weights, and `jaxloc calibrate` corrects it by events not learnt from.
+A regression under squared error has a Gaussian likelihood of unspecified precision. Gal and Ghahramani (2016, Dropout
+as a Bayesian approximation, eq. 7) derive it from the training settings: tau = p l^2 / (2 N lambda), with the keep
+probability p, the prior's length scale l, the number N of training events and the weight decay lambda. It may also be
+learnt with the weights, and `jaxloc calibrate` recalibrates it on held-out events.
 """
 
 import math
@@ -25,8 +25,8 @@ LEAST_SD = 1e-3  # in units of the scale
 def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], precision: float | None = None) -> Head:
     """A Gaussian over east, north and depth of the same width in all, in units of `scale`; origin time as catalogued.
 
-    Raw numbers are the three means in units of `scale` about `centre`, the training catalogue's means and standard
-    deviations, and where no `precision` is given its natural logarithm. The origin time is that of the catalogue.
+    Raw outputs are the three means in units of `scale` about `centre`, the training catalogue's means and standard
+    deviations, and where no `precision` is given its natural logarithm. The origin time is the climatology's.
 
     Raises:
         ValueError: where the precision is not positive and finite.
@@ -51,7 +51,7 @@ def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], p
 
 
 def dropout_precision(keep: float, length: float, number: int, weight_decay: float) -> float:
-    """tau = p l^2 / (2 N lambda) of Gal and Ghahramani (2016), of standardised outputs.
+    """tau = p l^2 / (2 N lambda) of Gal and Ghahramani (2016), for standardised outputs.
 
     Raises:
         ValueError: where an argument is not positive, or more than all features are kept.

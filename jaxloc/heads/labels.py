@@ -1,4 +1,4 @@
-"""Heads of labels beside the hypocentre: classes (is it an event?) and numbers (magnitude); and several heads as one.
+"""Heads of other labels than the hypocentre: classes (event or noise) and numbers (magnitude); and joint heads.
 
 Each builder returns a `jaxloc.types.Head`, as those of `jaxloc.heads.gaussian` do. A label that is missing or masked
 adds exactly zero to the likelihood.
@@ -24,15 +24,14 @@ def categorical(
     weights: Float[np.ndarray, " class"] | None = None,
     prior_ratio: Float[np.ndarray, " class"] | None = None,
 ) -> Head:
-    """One of several classes, from one raw number each: the logarithms of their odds. Labels are 0, 1, ...
+    """One of several classes, from one raw output each: the logits. Labels are 0, 1, ...
 
     Args:
         num_classes: how many.
         name: of the label.
-        weights: what an event of each class counts for in the likelihood; none: one.
-        prior_ratio: share of each class where the network is used, over its share in training. A network that learnt
-            from as many events as noise windows says what that mixture would make likely; predictions are corrected
-            by the logarithms of these ratios (Saerens and others 2002, eq. 2.4), the likelihood is not.
+        weights: weight of each class in the likelihood; None for one.
+        prior_ratio: share of each class in use over its share in training. Predictions are corrected by the logarithms
+            of these ratios (Saerens and others 2002, eq. 2.4), the likelihood is not.
 
     Raises:
         ValueError: where there are fewer than two classes, or weights or ratios are not one positive number a class.
@@ -56,9 +55,9 @@ def categorical(
 
 
 def number(centre: float, scale: float, floor: float, name: str = "magnitude") -> Head:
-    """A normal distribution over a number, from two raw numbers: its mean and its width, in units of `scale`.
+    """A normal distribution over a number, from two raw outputs: mean and width in units of `scale`.
 
-    Raw zeros say a normal of mean `centre` and standard deviation `scale`; no width is below `floor`.
+    Raw zeros give a normal of mean `centre` and standard deviation `scale`; no width is below `floor`.
 
     Raises:
         ValueError: where the centre is not finite, or scale or floor not positive.
@@ -81,10 +80,10 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
 
 
 def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> Head:
-    """A number as a softmax over bins of equal width, from one raw number each.
+    """A number as a softmax over bins of equal width, from one raw output each.
 
-    A bin is a normal about its middle with a standard deviation of half its width: equal bins then make a density flat
-    within 5 %.
+    A bin is a normal about its centre with a standard deviation of half its width: equal weights then give a density
+    constant within 5 %.
 
     Raises:
         ValueError: where the ends are not ordered, or there are fewer than two bins.
@@ -109,9 +108,9 @@ def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> H
 
 
 def joint(*parts: Head) -> Head:
-    """Several heads side by side on one raw vector, in their order: labels independent given the network's output.
+    """Several heads on one raw vector, in their order: labels independent given the network's output.
 
-    The log-likelihood is the sum of theirs. Heads that want another shape than a vector get their numbers in it.
+    The log-likelihood is the sum of theirs. Heads of another shape than a vector get their raw outputs reshaped.
 
     Raises:
         ValueError: where there is no head, or from `distribution` where two heads have a label of the same name.

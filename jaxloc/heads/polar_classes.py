@@ -1,16 +1,16 @@
 """The head of Lomax, Michelini & Jozinovic (2019): classes of distance, magnitude, depth and back-azimuth.
 
-The raw numbers are the logarithms of the odds of noise and of each distance, then of magnitudes, depths and azimuths,
-in this order: 1 + 50 + 20 + 20 + 36 as published. Depth, azimuth and magnitude count where there is an event.
+The raw outputs are the logits of noise and of each distance, then of magnitudes, depths and azimuths, in this order:
+1 + 50 + 20 + 20 + 36 as published. Depth, azimuth and magnitude are defined given an event.
 
-As published, the likelihood is that of the class that holds the label (four cross-entropies). By default it is the
-density of the label where each class is a normal about its centre, `smoothing` class widths wide: just what the
-posterior states, and classes beside the right one are not all equally wrong, which few events could not teach.
+As published, the likelihood is that of the label's class (four cross-entropies). By default it is the density of the
+label where each class is a normal about its centre, `smoothing` class widths wide: the density of the posterior itself,
+with an ordering of the classes that a few events could not teach.
 
-By default, too, the numbers of distances and azimuths are what a record says beside the catalogue of training events,
-as seen from its station: zeros state that catalogue. Distance and direction of events of a region go together; as
-published, they are independent, and a ring about the station reaches where no event was ever known. Posteriors then
-hold the catalogue once, whatever the station, and can be put together over it.
+By default, too, logits of distances and azimuths are relative to the climatology as seen from the station: zeros give
+the climatology. Distance and direction of the events of a region are dependent; as published they are independent, and
+the ring about a station extends to where no event was known. Posteriors of different stations then contain the
+climatology exactly once and can be multiplied.
 """
 
 import math
@@ -32,7 +32,7 @@ KM_PER_DEG = 111.195  # of a great circle on a sphere of 6,371 km
 
 
 class Scale(NamedTuple):
-    """`number` classes of a number from zero to `largest`; the last class stands for all beyond its centre too."""
+    """`number` classes of a number from zero to `largest`; the last class is open-ended."""
 
     number: int
     largest: float
@@ -59,12 +59,12 @@ def encode(scale: Scale, value: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
 
 
 def centres(scale: Scale) -> Float[np.ndarray, " class"]:
-    """What the classes stand for."""
+    """Centres of the classes."""
     return scale.largest * (np.arange(scale.number) / scale.number) ** scale.power
 
 
 def widths(scale: Scale) -> Float[np.ndarray, " class"]:
-    """How far it is from the middle of one neighbour to that of the other, in the unit of the number."""
+    """Distance between the midpoints to both neighbours, in the unit of the number."""
     middles = (np.arange(scale.number + 1) - 0.5).clip(0) / scale.number
     return np.diff(scale.largest * middles**scale.power)
 
@@ -80,14 +80,14 @@ def azimuth_centres(number: int) -> Float[np.ndarray, " class"]:
 
 
 LEAST_KM = 0.3  # least standard deviation of a class of distance or depth
-ELSEWHERE = 0.05  # of events that are anywhere within reach, for those unlike the catalogue
+ELSEWHERE = 0.05  # share of a uniform density, for events unlike the climatology
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Classes(NamedTuple):
-    """What the classes are, and how wide each is in standard deviations over its own width; None: the published form.
+    """The classes, and the standard deviation of each relative to its width; None: the published form.
 
-    `most` components of a draw's hypocentre are kept, and the rest are one.
+    `most` components of a draw's hypocentre are kept, the others merged into one.
     """
 
     distance: Scale = PUBLISHED_DISTANCE
@@ -111,7 +111,7 @@ class Normals(NamedTuple):
 
 
 class Kernels(NamedTuple):
-    """All that raw numbers are read by: the classes as normals, and what the network does not tell."""
+    """The classes as normals, and the climatology of what the network does not predict."""
 
     classes: Classes
     distance: Normals
@@ -140,14 +140,14 @@ def polar_classes(
 ) -> Head:
     """The head of one station's record, `AtStation`; labels "hypocentre", "magnitude" and "is_event".
 
-    Depth is stated as the normal of its classes' mean and variance, magnitude likewise. What a record says of distance
-    and of azimuth is independent for each draw of weights, so for all draws together it is not.
+    Depth is predicted as the normal of its classes' mean and variance, magnitude likewise. Distance and azimuth are
+    independent for each draw of weights, and dependent in the mixture over draws.
 
     Args:
-        classes: what the raw numbers stand for.
-        origin_s: mean and standard deviation of the origin time in the training catalogue; the network tells none.
-        prior_ratio: odds of an event where the network is used over its odds in training, corrected at prediction.
-        epicentre_km: of the training catalogue; None, or the published form: each class as likely as the next.
+        classes: meaning of the raw outputs.
+        origin_s: mean and standard deviation of the origin time in the training catalogue; the network predicts none.
+        prior_ratio: odds of an event in use over its odds in training, corrected at prediction.
+        epicentre_km: of the training catalogue; None, or the published form: uniform classes.
 
     Raises:
         ValueError: where a smoothing is not positive, or the ratio or the origin time is none.
@@ -210,9 +210,9 @@ def _together(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> F
 def _catalogue(
     kernels: Kernels, station_km: Float[Array, " 3"], epicentre_km: Float[Array, "event 2"]
 ) -> Float[Array, "distance azimuth"]:
-    """Log-shares of training events by distance and azimuth from a station, each event smoothed over what is near it.
+    """Log-shares of training events by distance and azimuth from a station, by kernel density estimation.
 
-    Kernels are as wide as Scott's rule (1992) has them in two dimensions; a share of `ELSEWHERE` is anywhere.
+    Bandwidths follow Scott's rule (1992) in two dimensions; a share of `ELSEWHERE` is uniform.
     """
     width_km = epicentre_km.std(0).mean() * epicentre_km.shape[0] ** (-1 / 6)
     distance_km, azimuth_rad = distance_and_azimuth(station_km, epicentre_km)
@@ -224,13 +224,13 @@ def _catalogue(
 
 
 def _shares(normals: Normals, apart: Float[Array, "class event"], width: Array) -> Float[Array, "class event"]:
-    """Of each event, how much is in each class: it is as wide as the class and its own width."""
+    """The share of each event's kernel in each class, with the widths of both."""
     variance = normals.sd[:, None] ** 2 + width**2
     return jax.nn.softmax(jnp.log(normals.sd)[:, None] - 0.5 * apart**2 / variance - 0.5 * jnp.log(variance), 0)
 
 
 def _turned(kernels: Kernels, azimuth_rad: Float[Array, "*event"]) -> Float[Array, "class *event"]:
-    """Azimuths less than half a circle from each class: further ways round weigh nothing."""
+    """Azimuths relative to each class, within half a circle."""
     middle = kernels.azimuth.mean.reshape(-1, *[1] * azimuth_rad.ndim)
     return azimuth_rad - 2 * jnp.pi * jnp.round((azimuth_rad - middle) / (2 * jnp.pi))
 
@@ -258,7 +258,7 @@ def _log_likelihood(kernels: Kernels, station_km: Float[Array, " 3"], read: Read
 
 
 def _of_place(kernels: Kernels, station_km: Float[Array, " 3"], read: Read, label: Label) -> Float[Array, ""]:
-    """The likelihood of what is known of the hypocentre, given that there is an event."""
+    """The likelihood of the known coordinates of the hypocentre, given an event."""
     (value, mask), classes = label, kernels.classes
     place = jnp.where(mask, value, 0.0)
     distance_km, azimuth_rad = distance_and_azimuth(station_km, place)

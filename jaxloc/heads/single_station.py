@@ -1,16 +1,15 @@
 """The head of one station's record: distance, direction, depth and travel time, to a posterior over hypocentres.
 
-Raw numbers, in this order (`numbers`): of distance and of P's travel time a mean and a width each; if depth is told,
-the slope of travel time with distance, and mean, width and slope of depth; directions as pairs (north, east), and
-their log-weights but the last if there are several; then the P pick and the time from P to S in s, and whether each is
-known.
+Raw outputs, in this order (`numbers`): mean and width of distance and of P's travel time; if depth is predicted, the
+slope of travel time with distance, and mean, width and slope of depth; directions as pairs (north, east), and their
+log-weights except the last if there are several; then the P pick and the S-P time in s, and whether each is known.
 
-* Distance is normal, cut off at zero. With an S pick, raw zeros say the rule of S minus P: the distance at the
-  catalogue's mean depth, a quarter of it uncertain; without, the catalogue's distances.
-* Travel time and depth are normal given distance. Origin time is the P pick less the travel time; without a P pick it
-  is that of the catalogue. Depth that is not told is the catalogue's.
-* Directions are von Mises: a pair is the concentration times the unit vector of the middle, so a pair of zeros is all
-  directions alike. Two of them can say a direction and its opposite.
+* Distance is normal, truncated at zero. With an S pick, raw zeros give the S-P rule: the distance at the climatology's
+  mean depth with a quarter of it as standard deviation; without, the climatology of distances.
+* Travel time and depth are normal given distance. Origin time is the P pick less the travel time; without a P pick, and
+  for depth that is not predicted, the climatology.
+* Directions are von Mises: a pair is the concentration times the unit vector of the mean direction, so a pair of zeros
+  is uniform. A mixture of two can represent a direction and its opposite.
 """
 
 import math
@@ -30,14 +29,14 @@ from jaxloc.types import Head, Labels
 LIMIT = 20.0  # of raw numbers
 SHARPEST = 1000.0  # concentration: a standard deviation of 1.8 degrees
 FLOOR_KM, FLOOR_S = 0.1, 0.02
-LOWEST = 3.0  # standard deviations that a distance's middle may lie below zero
+LOWEST = 3.0  # standard deviations that a distance's mean may be below zero
 REACH = 3.0  # standard deviations that nodes of a posterior reach
-LEAST_KM = 0.05  # distance below which the density over the plane grows no more
+LEAST_KM = 0.05  # distance below which the density over the plane is constant
 UNIT = math.log(math.e - 1)  # softplus of it is one
 
 
 class Beforehand(NamedTuple):
-    """What is known before a record is read: means and standard deviations of the catalogue, and speeds."""
+    """The climatology (means and standard deviations of distance, depth and origin time) and wave speeds."""
 
     distance_km: tuple[float, float]
     depth_km: tuple[float, float]
@@ -47,7 +46,7 @@ class Beforehand(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a record says: normals of distance, and of depth and travel time given it; directions; the P pick."""
+    """Prediction for a record: normals of distance, and of depth and travel time given it; directions; the P pick."""
 
     distance: Float[Array, " 2"]
     travel: Float[Array, " 3"]
@@ -59,7 +58,7 @@ class Said(NamedTuple):
 
 
 def numbers(directions: int = 1, depth: bool = True) -> tuple[int, int]:
-    """How many raw numbers are of distance, travel time and depth, and how many of directions."""
+    """Numbers of raw outputs of distance, travel time and depth, and of directions."""
     return (8 if depth else 4), 3 * directions - 1
 
 
@@ -68,14 +67,14 @@ def station(
 ) -> Callable[[Float[Array, " 3"]], Head]:
     """The head of a record at a place, [east, north, depth] in km.
 
-    The log-likelihood is that of the label's distance, direction, depth and travel time, as a density over the plane;
-    of what is known of them.
+    The log-likelihood is that of the label's distance, direction, depth and travel time, as a density over the plane,
+    as far as they are known.
 
     Args:
-        before: what is known without the record.
-        directions: von Mises distributions that are mixed.
-        depth: whether the record tells of depth.
-        nodes: distances, and azimuths of each direction, that the posterior is made of.
+        before: the climatology.
+        directions: number of von Mises components.
+        depth: whether depth is predicted.
+        nodes: distances, and azimuths of each direction, of the posterior's components.
     """
     far, towards = numbers(directions, depth)
 
@@ -139,7 +138,7 @@ def _bounded(pairs: Float[Array, "direction 2"]) -> Float[Array, "direction 2"]:
 def _log_density(
     said: Said, value: Float[Array, " 4"], mask: Array, station_km: Float[Array, " 3"]
 ) -> Float[Array, ""]:
-    """Of the known ones of distance and direction, depth and travel time; distance is at its middle where unknown."""
+    """Log-density of the known ones of distance, direction, depth and travel time; unknown distances at their mean."""
     placed = mask[:2].all()
     distance_km, azimuth_rad = distance_and_azimuth(station_km, value)
     middle_km, sd_km = said.distance
@@ -172,7 +171,7 @@ def _polar(said: Said, before: Beforehand, nodes: tuple[int, int]) -> Polar:
     farthest_km = jnp.maximum(middle_km, 0.0) + REACH * sd_km
     step_km = (farthest_km - nearest_km) / nodes[0]
     distance_km = nearest_km + step_km * (jnp.arange(nodes[0]) + 0.5)
-    own_km = jnp.sqrt(sd_km**2 - step_km**2 / 4)  # the steps' own widths make up the rest
+    own_km = jnp.sqrt(sd_km**2 - step_km**2 / 4)  # the rest of the variance is that of the steps
     of_distance = -0.5 * ((distance_km - middle_km) / own_km) ** 2
     azimuth_rad, azimuth_sd_rad, of_azimuth = jax.vmap(lambda pair: _around(pair, nodes[1]))(said.pairs)
     of_azimuth = (said.log_share[:, None] + of_azimuth).ravel()
@@ -194,7 +193,7 @@ def _polar(said: Said, before: Beforehand, nodes: tuple[int, int]) -> Polar:
 
 
 def _around(pair: Float[Array, " 2"], number: int) -> tuple[Array, Array, Array]:
-    """Azimuths about a von Mises distribution's middle, their standard deviations and log-weights."""
+    """Azimuths about a von Mises distribution's mean, their standard deviations and log-weights."""
     concentration = jnp.sqrt((pair**2).sum() + 1e-12)
     reach = jnp.minimum(REACH / jnp.sqrt(concentration), jnp.pi)
     step = 2 * reach / number

@@ -42,10 +42,10 @@ def volume(
 ) -> Head:
     """A softmax over all voxels of a grid of cell edges, from raw log-weights [east, north, depth].
 
-    A voxel is a Gaussian at its centre with a standard deviation of half a cell along each axis: equal
-    weights then make a density flat within 5 %, which a uniform cell's cell / sqrt(12) does not; it adds a
-    quarter of the squared cell to the variance. Origin time is independent, from the training
-    catalogue's `origin_mean_s` and `origin_sd_s`.
+    A voxel is a Gaussian at its centre with a standard deviation of half a cell along each axis: equal weights then
+    give a density constant within 5 %, unlike the standard deviation of a uniform cell, cell / sqrt(12); it adds a
+    quarter of the squared cell to the variance. Origin time is independent, with the training catalogue's
+    `origin_mean_s` and `origin_sd_s`.
 
     The likelihood of a label is the density of the whole mixture, so the width is learnt. With
     `label_sigma_km` it is minus the cross-entropy to a Gaussian of these widths (east, north, depth) about the
@@ -53,11 +53,11 @@ def volume(
     `elsewhere` adds a null class of log-weight zero, with given mean and standard deviation
     (east, north, depth in km): events outside the grid.
 
-    The distribution holds the `max_voxels` heaviest voxels; the rest are one Gaussian with their
-    mass, mean and covariance.
+    The distribution has the `max_voxels` heaviest voxels; the others are merged into one Gaussian of their mass, mean
+    and covariance.
 
     Raises:
-        ValueError: where edges are not finite and rising, or a width is not positive.
+        ValueError: where edges are not finite and increasing, or a width is not positive.
     """
     grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
     _origin(origin_mean_s, origin_sd_s)
@@ -112,10 +112,10 @@ def published_volume(
 ) -> Head:
     """The head of Zhang and others (2020): an independent sigmoid a voxel, for comparison.
 
-    `log_likelihood` is minus the mean binary cross-entropy to an unnormalised Gaussian of the imposed
-    `sigma_km` about the label (peak 1), zero unless east, north and depth are known: a training
-    score, not a probability of the label. The distribution takes sigmoids, divided by their sum, as
-    the weights of voxels; its width is the one imposed. Arguments and errors else as for `volume`.
+    `log_likelihood` is minus the mean binary cross-entropy to an unnormalised Gaussian of the imposed `sigma_km` about
+    the label (peak 1), zero unless east, north and depth are known: a training score, not a probability of the label.
+    The distribution takes sigmoids, divided by their sum, as the weights of voxels; its width is the imposed one. Other
+    arguments and errors as for `volume`.
     """
     grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
     _origin(origin_mean_s, origin_sd_s)
@@ -185,7 +185,7 @@ def _cross_entropy(
 ) -> Float[Array, ""]:
     """Expected log-density of the known coordinates under the smoothed label, voxels as uniform cells.
 
-    Along unknown axes the voxels' weights are added up first: the label says nothing there.
+    The voxels' weights are summed over unknown axes first.
     """
     for i in range(3):
         total = jnp.broadcast_to(logsumexp(weight, i, keepdims=True), weight.shape)
@@ -199,7 +199,7 @@ def _cross_entropy(
 
 
 def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: int) -> Components:
-    """The heaviest voxels, and the others as one Gaussian with their mass, mean and covariance."""
+    """The heaviest voxels, and the others as one Gaussian of their mass, mean and covariance."""
     centres = np.stack(np.meshgrid(*grid.centre_km, indexing="ij"), -1).reshape(-1, 3)
     sds = np.stack(np.meshgrid(*grid.width_km, indexing="ij"), -1).reshape(-1, 3) * SMOOTHING
     kernels = jnp.asarray(sds)[:, None] * jnp.eye(3)
