@@ -1,9 +1,9 @@
-"""Masked attention among the members of a set, and what pools them: neither order nor number matters.
+"""Masked attention over a set and its pooling, invariant to order and applicable to any number of members.
 
-After J. Lee and others (2019), Set Transformer, ICML. A member is a pick or a station; one that is not there has no
-influence. Layers are normalised before attention and not after it, and there are no inducing points: members are few.
-Pooling is by scores that are linear in the tokens, the seeds of attention's pooling multiplied out; a mean stands
-beside it. How many members there were is forgotten: who needs it says so besides.
+After J. Lee and others (2019), Set Transformer, ICML. A member is a pick or a station; masked ones have no influence.
+Pre-layer normalisation, no inducing points (sets are small). Pooling is by scores that are linear in the tokens (the
+product with the seed vectors written out), concatenated with a mean. The number of members is lost in pooling: models
+that need it add it as a feature.
 """
 
 import math
@@ -17,13 +17,13 @@ from jaxloc.networks.layers import Dropout, Norm
 
 
 class Attention(nn.Module):
-    """Each token asks all tokens that are there (multi-head, scaled dot products)."""
+    """Multi-head scaled dot-product attention over the unmasked tokens."""
 
     heads: int
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "token width"], mask: Bool[Array, " token"]) -> Float[Array, "token width"]:
-        """What each token is told; the width must be a multiple of the number of heads."""
+        """Attended values of each token; the width must be a multiple of the number of heads."""
         width = tokens.shape[-1]
         split = lambda x: x.reshape(len(x), self.heads, width // self.heads)
         ask, answer, tell = (split(nn.Dense(width, name=name)(tokens)) for name in ("ask", "answer", "tell"))
@@ -33,7 +33,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and two dense layers, each added to what comes in."""
+    """Attention and two dense layers, with residual connections."""
 
     heads: int
     dropout: float

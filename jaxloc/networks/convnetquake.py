@@ -1,8 +1,8 @@
-"""ConvNetQuake, Perol, Gharbi & Denolle (2018): is there an event in one station's record, and in which cluster?
+"""ConvNetQuake, Perol, Gharbi & Denolle (2018): detection and cluster of an event in one station's record.
 
 T. Perol, M. Gharbi and M. Denolle, Convolutional neural network for earthquake detection and location, Science
-Advances 4, e1700578. Eight convolutions of 32 features halve the record each, down to a few samples; a linear layer
-of what is left gives the logarithms of the odds of noise and of K clusters of epicentres.
+Advances 4, e1700578. Eight convolutions of 32 features with a stride of two, down to a few samples; a linear layer
+gives the logits of noise and of K clusters of epicentres.
 
 Differs from the paper, with `published=True` (22,951 parameters at 1001 samples and K = 6):
 
@@ -15,12 +15,12 @@ Differs besides, as it is by default:
 * Scale: by the window's root mean square; its log10 amplitude is a feature of its own, beside the flattened ones.
 * Group normalisation after each convolution, and dense layers (`dense`) before the linear one, for amplitude and
   waveform to act on each other.
-* Stations of one network share its weights but for that layer: which of `num_stations` a record is of is a feature.
-  The paper's two stations, side by side, share all.
+* The stations of a seismic network share all weights except the last layer's: the station index among `num_stations`
+  is a feature. The paper's two stations, at nearly one site, share all.
 
-What is done with the numbers differs too (`jaxloc.heads.clusters`): an event is detected by one minus the probability
-of noise, not by the largest of K + 1 probabilities; clusters are found in kilometres among training events alone; and
-the share of noise in training is corrected for.
+The interpretation of the outputs differs too (`jaxloc.heads.clusters`): an event is detected by one minus the
+probability of noise, not by the largest of K + 1 probabilities; clusters are found in kilometres among training events
+alone; and the share of noise in training is corrected for.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ class Halvings(nn.Module):
 
     @nn.compact
     def __call__(self, record: Float[Array, "sample component"]) -> Float[Array, " feature"]:
-        """What is left of the record."""
+        """Flattened features of the last convolution."""
         for _ in range(self.layers):
             record = Norm(self.norm)(nn.relu(Conv1D(self.width, 3, 2)(record)))
         return record.ravel()

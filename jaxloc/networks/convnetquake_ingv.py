@@ -2,8 +2,8 @@
 
 A. Lomax, A. Michelini and D. Jozinovic, An investigation of rapid earthquake characterization using single-station
 waveforms and a convolutional neural network, Seismological Research Letters 90(2A), 517-529. Nine convolutions of 32
-features halve a record of 50 s each; a dense layer of what is left and of the record's amplitude, and a linear one,
-give classes of distance (and noise), magnitude, depth and back-azimuth, at any distance on earth.
+features with a stride of two over a record of 50 s; a dense layer of their output and of the record's amplitude, and a
+linear one, give classes of distance (and noise), magnitude, depth and back-azimuth, at any distance on earth.
 
 Differs from the paper, with `published=True` (37,824 parameters at 1001 samples and 127 classes):
 
@@ -11,13 +11,13 @@ Differs from the paper, with `published=True` (37,824 parameters at 1001 samples
 
 Differs besides, as it is by default:
 
-* The amplitude enters as its standardised log10. In m/s, as published, it is about 1e-6 beside numbers of order one:
-  weights would have to grow to a million for it to count, so magnitudes cannot be learnt from it.
-* It counts as much as all other features together: as one among a hundred, other features of 150 records of northern
-  Chile were learnt by heart before it, and magnitudes had no skill.
+* The amplitude enters as its standardised log10. In m/s, as published, it is about 1e-6 next to features of order one:
+  its weights would have to grow to a million, so magnitudes cannot be learnt from it.
+* Its weight equals that of all other features together: as one among a hundred, with 150 records of northern Chile, the
+  network overfitted the other features, and magnitudes had no skill.
 * Scale by the root mean square, and group normalisation after each convolution.
 
-What the classes mean, and how their mistakes are mended, is told by `jaxloc.heads.polar_classes`.
+The classes, and the corrections to them, are described in `jaxloc.heads.polar_classes`.
 """
 
 from typing import Any

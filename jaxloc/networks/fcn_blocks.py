@@ -1,7 +1,7 @@
-"""What fully convolutional networks share: an image of stations x samples in, a map of the region out, of depths.
+"""Blocks of fully convolutional networks: an image of stations x samples to a map with depths as channels.
 
-The functions make layers, so they are called within a compact method of the module that holds them; Flax numbers the
-layers of that module in the order of the calls.
+The functions create layers, so they are called within a compact method; Flax numbers the layers of that module in the
+order of the calls.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ POOLED_BLOCKS = 4
 
 
 class Style(NamedTuple):
-    """How layers are made: features of the first block, normalisation after each layer, dropout before the map.
+    """Settings of the layers: features of the first block, normalisation after each layer, dropout before the map.
 
-    `strided`: the first block's pooling is the stride of a 3 x 7 window.
+    `strided`: the first block's pooling is replaced by the stride of a 3 x 7 kernel.
     """
 
     width: int
@@ -33,9 +33,9 @@ class Style(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step of upsampling: what part of the map's size it comes to (rows, columns), and features of its layers.
+    """A step of upsampling: its share of the map's size (rows, columns), and the features of its layers.
 
-    Features count in the first block's; `first` is the window of the first layer.
+    Features are multiples of the first block's; `first` is the kernel of the first layer.
     """
 
     part: tuple[int, int]
@@ -44,11 +44,11 @@ class Step(NamedTuple):
 
 
 class Map(NamedTuple):
-    """The map that is wanted: voxels east, north and down, and the steps that lead to it.
+    """The output map: voxels east, north and down, and the steps of upsampling.
 
-    `last` is the number of features before its log-odds, in the first block's; 0: none of their own. With `remap`, rows
-    and columns of the encoder's image are first mapped to those of the first step by learnt matrices. `finer` voxels
-    along east and north are made of one by linear interpolation.
+    `last` is the number of features before its log-odds, in multiples of the first block's; 0 for no such layer. With
+    `remap`, rows and columns of the encoder's image are first mapped to those of the first step by learnt matrices.
+    Each voxel is refined to `finer` voxels along east and north by linear interpolation.
     """
 
     grid: tuple[int, int, int]
@@ -74,7 +74,7 @@ def layer(
 def encode(
     style: Style, image: Float[Array, "station sample channel"], pools: Sequence[tuple[int, int]]
 ) -> Float[Array, "row column feature"]:
-    """Blocks of two layers and a pooling each, features doubling, then two layers of sixteen times the first's."""
+    """Blocks of two layers and a pooling each with doubling features, then two layers of sixteen times the first's."""
     for block, pool in enumerate(pools):
         early = block == 0 and style.strided
         window, stride = ((3, 7), (pool[0], pool[1])) if early else ((3, 3), (1, 1))
@@ -86,9 +86,9 @@ def encode(
 
 
 def decode(style: Style, image: Float[Array, "row column feature"], wanted: Map) -> Float[Array, "east north depth"]:
-    """Upsampling to the nearest, with layers, up to the size of a map.
+    """Nearest-neighbour upsampling with layers, up to the size of a map.
 
-    Log-odds have to grow large where a map is sharp: the last features before them are not normalised.
+    Sharp maps need large log-odds: the last features before them are not normalised.
     """
     east, north = (-(-cells // wanted.finer) for cells in wanted.grid[:2])
     for number, step in enumerate(wanted.steps):
@@ -103,7 +103,7 @@ def decode(style: Style, image: Float[Array, "row column feature"], wanted: Map)
 
 
 def remapped(image: Float[Array, "row column feature"], size: tuple[int, int]) -> Array:
-    """Both axes of the image mapped to `size` by a matrix each, the same for all features."""
+    """Both axes of the image mapped to `size` by one matrix each, common to all features."""
     image = nn.Dense(size[1], name="columns")(jnp.swapaxes(image, 1, 2))
     image = nn.Dense(size[0], name="rows")(jnp.moveaxis(image, 0, -1))
     return nn.relu(jnp.transpose(image, (2, 1, 0)))
@@ -115,13 +115,13 @@ def upsampled(image: Float[Array, "row column feature"], size: tuple[int, int]) 
 
 
 def largest_scaled(waveforms: Float[Array, "station sample component"]) -> Array:
-    """All traces over the single largest amplitude of the event."""
+    """All traces divided by the largest amplitude of the event."""
     largest = jnp.abs(waveforms).max()
     return waveforms / jnp.where(largest > TINY, largest, 1.0)
 
 
 def station_image(observations: Observations, mean: float, sd: float) -> Float[Array, "station sample 5"]:
-    """Traces of each station over their root mean square, its standardised log10 amplitude and its mask."""
+    """Traces of each station divided by their root mean square, its standardised log10 amplitude and its mask."""
     traces = station_traces(observations, mean, sd)
     constant = jnp.stack([traces.log_amplitude, traces.mask.astype(traces.log_amplitude.dtype)], -1)
     wide = jnp.broadcast_to(constant[:, None], (*traces.waveforms.shape[:2], 2))

@@ -10,13 +10,13 @@ from jaxloc.types import Network, Observations, Params, Weights
 
 
 def bind(module: nn.Module) -> Network:
-    """A linen module over the observations of one event, as `init` and `apply` without state.
+    """A linen module over the observations of one event as stateless functions `init` and `apply`.
 
-    Dropout is active only where the weights carry a key. A module that keeps state beside its parameters
-    (batch statistics) is refused: write it with GroupNorm or LayerNorm.
+    Dropout is active only where the weights carry a key. A module with state other than its parameters (batch
+    statistics) is refused: use GroupNorm or LayerNorm.
 
     Raises:
-        ValueError: from `init`, where the module has variables that are no parameters; names them.
+        ValueError: from `init`, where the module has variables that are not parameters; names them.
     """
 
     def init(key: PRNGKeyArray, observations: Observations) -> Params:
@@ -32,11 +32,11 @@ def bind(module: nn.Module) -> Network:
 
 
 def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
-    """First parameters of any module; raises as `bind`."""
+    """Initial parameters of any module; raises as `bind`."""
     variables = module.init({"params": key}, inputs)
     if other := sorted(set(variables) - {"params"}):
         raise ValueError(
-            f"{type(module).__name__} keeps {', '.join(other)} beside its parameters; "
+            f"{type(module).__name__} has {', '.join(other)} besides its parameters; "
             "use GroupNorm or LayerNorm, so that a forward pass depends on weights and data alone"
         )
     return variables.get("params", {})
@@ -45,7 +45,7 @@ def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
 def applied(module: nn.Module, weights: Weights, inputs: PyTree) -> PyTree[Array]:
     """The output of any module; dropout is active only where the weights carry a key.
 
-    Weights with a variation differ from call to call with its key (`event_weights`).
+    Weights with a variation differ from call to call with its key (`jaxloc.networks.flipout`).
     """
     rngs = None if weights.key is None else {"dropout": weights.key}
     run = lambda: module.apply({"params": weights.params}, inputs, rngs=rngs)
@@ -56,10 +56,10 @@ def applied(module: nn.Module, weights: Weights, inputs: PyTree) -> PyTree[Array
 
 
 def hidden_features(module: nn.Module, weights: Weights, inputs: PyTree) -> Float[Array, " feature"]:
-    """What the layers of any module make of its inputs: mean and spread of each feature of each layer's output.
+    """Hidden features of any module: mean and standard deviation of each feature of each layer's output.
 
-    Layers are the modules that hold parameters of their own and return an array whose last axis is features; the mean
-    goes over all other axes (stations, time). Physical parameters say nothing of the inputs and are left out.
+    Layers are the modules with parameters of their own that return an array with features as its last axis; moments are
+    taken over all other axes (stations, time). Physical parameters say nothing of the inputs and are left out.
     """
 
     def is_layer(layer: nn.Module, method: str) -> bool:

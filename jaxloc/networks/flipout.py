@@ -1,17 +1,17 @@
-"""Linear layers whose weights differ from event to event, from one draw for all: less noise in the same gradient.
+"""Flipout and local reparameterisation: different weights of linear layers for each event, for quieter gradients.
 
-Where all events of a batch see the same draw of weights, what the draw does to them adds up. Two remedies, both of
-them exact: an event alone sees weights of the distribution that is fitted, and only events become less alike.
+With one draw of weights for all events of a batch, the noise of the draw is correlated between events. Two estimators
+decorrelate it; both are exact, since the marginal distribution of the weights for one event is unchanged.
 
-* Flipout (Wen and others 2018): middle + change becomes middle + change x random signs, one for each input channel and
-  one for each feature, the same wherever an event meets the layer (all samples, stations, calls). Normals about the
-  middle stay what they are. A kernel that is used at many places is made for the event, so that the layer runs
-  once; else the layer runs for the middle and for the change, whose inputs and outputs have the signs.
-* Local reparameterisation (Kingma and others 2015): outputs are normal, their variances those of squared inputs
-  through squared standard deviations. For dense layers that see an event once. Outputs that share weights (samples of a
-  convolution, stations of a common layer) are not independent; such layers have flipout.
+* Flipout (Wen and others 2018): mean + change becomes mean + change x random signs, one for each input channel and one
+  for each feature, common to all uses of the layer in an event (samples, stations, calls). Normals about the mean are
+  invariant. A kernel that is used at many positions is formed for the event, so that the layer runs once; otherwise the
+  layer runs for the mean and for the change, with signs on inputs and outputs.
+* Local reparameterisation (Kingma and others 2015): outputs are normal, with variances from squared inputs and squared
+  standard deviations. For dense layers applied once an event. Outputs that share weights (samples of a convolution,
+  stations of a common layer) are dependent; such layers use flipout.
 
-All else has the draw itself: normalisations, physical parameters, layers of other types, and layers inside lifted
+All other layers use the draw itself: normalisations, physical parameters, other layer types, and layers inside lifted
 transformations (`nn.remat`, `nn.scan`, weight normalisation) whose arrays are no longer those of the parameters.
 """
 
@@ -31,14 +31,14 @@ from jaxloc.prng import drawn_apart
 from jaxloc.types import Params, Variation
 
 LINEAR = (nn.Dense, nn.Conv, Conv1D, Conv2D)
-MANY_PLACES = 8  # from which making a kernel costs less than running a layer twice
+MANY_PLACES = 8  # number of positions from which forming a kernel costs less than running a layer twice
 Path = tuple[str, ...]
 Arrays = dict[str, Array]
 """Kernel and bias of a layer."""
 
 
 class Layer(NamedTuple):
-    """What one linear layer is made of in one event."""
+    """The arrays and signs of one linear layer in one event."""
 
     drawn: Arrays
     change: Arrays
@@ -49,10 +49,10 @@ class Layer(NamedTuple):
 
 
 def of_event(params: Params, variation: Variation) -> Callable[..., Any]:
-    """What `flax.linen.intercept_methods` wants: linear layers as one event sees them.
+    """An interceptor for `flax.linen.intercept_methods` that applies one event's weights to linear layers.
 
-    The interceptor is for one call of one module. It raises a ValueError where local reparameterisation meets a dense
-    layer that is called again: its outputs would be drawn as if of other weights.
+    The interceptor is for one call of one module. It raises a ValueError where local reparameterisation applies to a
+    dense layer that is called again, since its outputs would be sampled as if from other weights.
     """
     layers = _layers(params, variation)
     roots, called = [], set()
@@ -115,7 +115,7 @@ def _known(tree: dict[Path, Array | None], path: Path, arrays: Arrays) -> Arrays
 
 
 def _is_that_of(layer: Layer, module: nn.Module, args: tuple) -> bool:
-    """Whether the module is linear and has the very arrays of the layer, and all input channels in each group."""
+    """Whether the module is linear, has the same arrays as the layer, and all input channels in each group."""
     return (
         isinstance(module, LINEAR)
         and len(args) == 1
@@ -137,7 +137,7 @@ def _flipped(module: nn.Module, layer: Layer, inputs: Array) -> Array:
 def _local(module: nn.Module, layer: Layer, inputs: Array) -> Array:
     mean = _run(module, jax.tree.map(jnp.subtract, layer.drawn, layer.change), inputs)
     variance = _run(module, layer.variance or {}, inputs**2)
-    some = variance > 0  # none where all inputs are zero: the root has no slope there
+    some = variance > 0  # none where all inputs are zero: the root has no gradient there
     return mean + layer.noise * jnp.where(some, jnp.sqrt(jnp.where(some, variance, 1.0)), 0.0)
 
 

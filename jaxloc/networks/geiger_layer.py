@@ -1,6 +1,6 @@
-"""Geiger's method in a network: steps of least squares whose travel times are learnt (Geiger 1912).
+"""Geiger's method as a layer: damped least-squares steps with learnt travel times (Geiger 1912).
 
-Arrivals are picks of any origin: an analyst's, or the network's own soft ones.
+Arrivals are analysts' picks or the network's own soft picks.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ FAR_KM, DEEP_KM = 20.0, 10.0
 
 
 class Picks(NamedTuple):
-    """The picks of one event, stations and phases in one axis; zero where there is none."""
+    """The picks of one event, stations and phases in one axis; zero where missing."""
 
     time_s: Float[Array, " pick"]
     sd_s: Float[Array, " pick"]
@@ -23,17 +23,17 @@ class Picks(NamedTuple):
 
 
 class Rays(NamedTuple):
-    """Travel times from places to the station of each pick, and how they change with the place, in s/km."""
+    """Travel times from points to the station of each pick, and their gradients in s/km."""
 
     time_s: Float[Array, "*place pick"]
     slope_s_km: Float[Array, "*place pick 3"]
 
 
 class TravelTimes(nn.Module):
-    """Straight rays of one speed, times what a dense network makes of distance and depth.
+    """Straight rays at one speed, corrected by a dense network of distance and depth.
 
-    Time and the two parts of its slope, horizontal and vertical, are corrected each on its own: nothing makes the
-    slopes be those of the times but that the likelihood asks for both.
+    Travel time and the horizontal and vertical parts of its gradient are corrected separately; only the likelihood ties
+    the gradients to the times.
     """
 
     width: int
@@ -41,7 +41,7 @@ class TravelTimes(nn.Module):
 
     @nn.compact
     def __call__(self, picks: Picks, place_km: Float[Array, "*place 3"]) -> Rays:
-        """Rays of one event from one or more places."""
+        """Rays of one event from one or more points."""
         apart = place_km[..., None, :] - picks.station_km
         distance = jnp.sqrt((apart**2).sum(-1) + 1e-2)
         depths = [place_km[..., None, 2], picks.station_km[:, 2]]
@@ -58,10 +58,10 @@ class TravelTimes(nn.Module):
 
 
 class Located(NamedTuple):
-    """An event after a step: its place, a square root of its covariance, and what each pick says there.
+    """An event after a step: its location, a square root of its covariance, and the residual of each pick.
 
-    The first column of `errors` is all that depth goes with: limits of depth cut a posterior, and in these units they
-    cut it straight across its first axis.
+    The first column of `errors` contains all covariances with depth: depth limits truncate the posterior, and in these
+    units they are perpendicular to its first axis.
     """
 
     place: Float[Array, " 4"]
@@ -71,10 +71,10 @@ class Located(NamedTuple):
 
 
 def step(picks: Picks, rays: Rays, from_km: Array, middle_km: Array, spread_km: Array) -> Located:
-    """One damped step of least squares from a place; a normal prior about the middle holds where picks say nothing.
+    """One damped least-squares step from a location, with a normal prior for directions that picks do not constrain.
 
-    `late` are residuals before the step in stated errors, `influence` the slopes of travel times, less their mean, in
-    units of the posterior's errors and of the pick's.
+    `late` are residuals before the step in units of the picks' errors, `influence` the centred gradients of travel
+    times, in units of the posterior's and the pick's errors.
     """
     weight = picks.mask / picks.sd_s**2
     total = jnp.maximum(weight.sum(), 1e-6)
@@ -94,7 +94,7 @@ def step(picks: Picks, rays: Rays, from_km: Array, middle_km: Array, spread_km: 
 
 
 def misfit(picks: Picks, rays: Rays) -> Float[Array, " place"]:
-    """Half the weighted sum of squares of residuals at places, origin time at its best."""
+    """Half the weighted sum of squared residuals at points, minimised over the origin time."""
     weight = picks.mask / picks.sd_s**2
     apparent_s = picks.time_s - rays.time_s
     origin_s = (apparent_s @ weight) / jnp.maximum(weight.sum(), 1e-6)

@@ -1,21 +1,23 @@
-"""Gu, Marzouk & Toksoz (2019): a Bayesian convolutional network from the waveforms of a network to a hypocentre.
+"""Gu, Marzouk & Toksoz (2019): a Bayesian convolutional network from multi-station waveforms to a hypocentre.
 
 C. Gu, Y. M. Marzouk and M. N. Toksoz, Bayesian deep learning and uncertainty quantification applied to induced
 seismicity locations in the Groningen gas field in the Netherlands, SEG Technical Program Expanded Abstracts 2019.
-Convolutions over an image of stations x samples, components its channels, dropout between the last of them and a dense
-layer of three coordinates; dropout goes on in prediction, its passes are the posterior (Gal & Ghahramani 2016).
+Convolutions over an image of stations x samples with components as channels, dropout between the last of them and a
+dense layer of three coordinates; dropout is active in prediction, and its passes are the posterior (Gal & Ghahramani
+2016).
 
 The abstract has no table of layers. With `published=True` they are ours: blocks of a 3 x 3 convolution, ReLU and
-pooling along time, features doubling three times, all traces over the single largest amplitude, dropout at 0.5, one
-dense layer. `learns_precision` adds a number that is the same for all events: the logarithm of the precision, which
-`jaxloc.heads.isotropic` reads. Coordinates are standardised by the training catalogue.
+pooling along time, features doubling three times, all traces divided by the largest amplitude, dropout at 0.5, one
+dense layer. `learns_precision` adds an output that is common to all events: the logarithm of the precision for
+`jaxloc.heads.isotropic`. Coordinates are standardised by the training catalogue.
 
 Differs besides, as it is by default (`published=False`):
 
 * Scale: each station by its own root mean square, with its log10 amplitude and its mask as features.
-* Convolutions keep stations apart (one set of kernels along time for all): rows are neighbours in the list alone.
+* Convolutions run along time for each station (common kernels): adjacent rows are neighbours in the list only.
 * Normalisation within the event after each convolution, and a layer of 64 and dropout again before the output.
-* Output: as many numbers as a head wants, for a Gaussian of full covariance 14, so that an event says how sure it is.
+* Output: as many numbers as the head takes (14 for a Gaussian of full covariance), so the uncertainty depends on the
+  event.
 """
 
 from collections.abc import Sequence
@@ -37,9 +39,9 @@ DOUBLINGS = 3
 class Model(nn.Module):
     """The observations of one event to `size` raw outputs, and one more where it `learns_precision`.
 
-    `width` is the features of the first block. `pools` are how many samples become one after each block, of which
-    there are as many. The numbers of stations and samples are those of `init`. `num_stations` puts stations into fixed
-    rows by `station_index`; None takes the rows as they come.
+    `width` is the features of the first block. `pools` are the pooling factors after each block and give the number of
+    blocks. The numbers of stations and samples are those of `init`. `num_stations` sorts stations into fixed rows by
+    `station_index`; None keeps the order of the rows.
     """
 
     size: int

@@ -11,7 +11,7 @@ TINY = 1e-20  # below any ground velocity in m/s that is not exactly zero
 
 
 class Traces(NamedTuple):
-    """Waveforms as networks want them: scaled station by station, and the scale as a number of its own."""
+    """Waveforms scaled station by station, with the scale as a feature."""
 
     waveforms: Float[Array, "station sample component"]
     log_amplitude: Float[Array, " station"]
@@ -34,9 +34,9 @@ def waveforms_of(observations: Observations) -> Float[Array, "station sample com
 
 
 def in_order(observations: Observations, num_stations: int | None) -> Observations:
-    """Each station in the row of its `station_index`, out of `num_stations` rows; None: rows as they come.
+    """Each station in the row of its `station_index`, out of `num_stations` rows; None keeps the order of the rows.
 
-    Rows without a station, and stations that the training network did not have, are masked out.
+    Rows without a station, and stations unknown to the training network, are masked.
     """
     if num_stations is None:
         return observations
@@ -53,7 +53,7 @@ def in_order(observations: Observations, num_stations: int | None) -> Observatio
 def station_traces(
     observations: Observations, log_amplitude_mean: float = -6.0, log_amplitude_sd: float = 1.5
 ) -> Traces:
-    """Waveforms over their root mean square at each station, all components together, and log10 amplitudes.
+    """Waveforms divided by their root mean square at each station, all components together, and log10 amplitudes.
 
     The amplitude is the largest of a station in m/s; its log10 is standardised with the given mean and
     standard deviation. A station that is masked or silent (all zero) has zeros, and its mask False.

@@ -1,18 +1,18 @@
 """After Janbakhsh, Pysklywec & Shahnas (2019): event or noise, first motion, magnitude and distance from one record.
 
 A reconstruction. Of P. Janbakhsh, R. Pysklywec and M. H. Shahnas, Magnitude and epicentral distance estimation,
-first-motion polarity and noise/event classification by deep learning, AGU Fall Meeting 2019, S43E-0696, the title and
-one sentence in a review are public: an autoencoder, a one-dimensional CNN and a recurrent network, together. Sizes,
-data and results are not known; all that follows is ours, and no figure of it is theirs.
+first-motion polarity and noise/event classification by deep learning, AGU Fall Meeting 2019, S43E-0696, only the title
+and one sentence in a review are public: an autoencoder, a one-dimensional CNN and a recurrent network, together. Sizes,
+data and results are unknown; the architecture below and all figures are ours.
 
-* A denoising autoencoder (Vincent and others 2008): three convolutions that halve the record each make a code of it,
-  their mirror makes the record of the code again. It learns from a record with noise added, whose key is the record
-  itself, so that the forward pass is a function of weights and data; what comes of it is the mean square of what is
-  left over. The code that is read further is that of the record without added noise.
-* Two convolutions over the code, a gated recurrent unit that goes over them both ways, and its two last states with
-  the record's amplitude to a dense layer: event or noise, magnitude, distance. They know no picks.
-* First motion: convolutions of the vertical in a short window about the P pick, g(x) - g(-x), so that an upside-down
-  record is answered by the opposite. Without a pick, up and down are even.
+* A denoising autoencoder (Vincent and others 2008): three convolutions with a stride of two give a code, their mirror
+  reconstructs the record. It is trained on records with added noise, whose key is derived from the record, so that the
+  forward pass is a function of weights and data; its output is the mean square error. The other parts read the code of
+  the record without added noise.
+* Two convolutions over the code, a bidirectional gated recurrent unit, and its two last states with the record's
+  amplitude to a dense layer: event or noise, magnitude, distance. They use no picks.
+* First motion: convolutions of the vertical component in a short window about the P pick, g(x) - g(-x), so that the
+  output is odd under reversal of polarity. Without a pick, up and down are equally likely.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ ADDED = 0.3  # largest standard deviation of added noise, in root mean squares o
 
 
 class Encoder(nn.Module):
-    """Three convolutions that halve a record each."""
+    """Three convolutions with a stride of two."""
 
     width: int
     norm: str
@@ -48,7 +48,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror: each step twice, then a convolution."""
+    """The encoder's mirror: nearest-neighbour upsampling and a convolution at each step."""
 
     width: int
 
@@ -61,13 +61,13 @@ class Decoder(nn.Module):
 
 
 class FirstMotion(nn.Module):
-    """The logarithm of the odds of up over down, from the vertical about P: the opposite for the opposite record."""
+    """The log-odds of up over down from the vertical component about P, odd under reversal of polarity."""
 
     width: int
 
     @nn.compact
     def __call__(self, vertical: Float[Array, " sample"]) -> Float[Array, ""]:
-        """One number."""
+        """The log-odds."""
         steps = jnp.stack([vertical, -vertical])[..., None]
         for kernel in KERNELS:
             steps = nn.relu(Conv1D(self.width, kernel)(steps))
@@ -77,7 +77,7 @@ class FirstMotion(nn.Module):
 
 
 class Model(nn.Module):
-    """One station's record to `size` raw outputs, log-odds of up over down, and what the autoencoder leaves over.
+    """One station's record to `size` raw outputs, log-odds of up over down, and the autoencoder's error.
 
     `motion` is the window of first motion, in samples before and after P.
     """
@@ -109,7 +109,7 @@ class Model(nn.Module):
         return jnp.concatenate([nn.Dense(self.size)(hidden), jnp.stack([up, left])])
 
     def _left_over(self, encoder: Encoder, whole: Float[Array, "sample 3"]) -> Float[Array, ""]:
-        """Mean square of the record less what is made of it under noise, over that of the record."""
+        """Mean square of the record minus its reconstruction under noise, relative to that of the record."""
         power = (whole**2).mean()
         seed = jax.lax.bitcast_convert_type(whole.sum() + whole[whole.shape[0] // 2].sum(), jnp.int32)
         size, noise = jax.random.split(jax.random.fold_in(jax.random.key(0), seed))
@@ -120,7 +120,7 @@ class Model(nn.Module):
         return jnp.where(power > 0, error / jnp.where(power > 0, power, 1.0), 0.0)
 
     def _recurrent(self, code: Float[Array, "step feature"]) -> Float[Array, " feature"]:
-        """The last states of a recurrent unit that goes over the code forwards, and of one that goes backwards."""
+        """The last states of a forward and a backward recurrent unit over the code."""
         for _ in range(2):
             code = Norm(self.norm)(nn.relu(Conv1D(4 * self.width, 5, 2)(code)))
         ways = [nn.RNN(nn.GRUCell(self.recurrent), reverse=back)(code[None]) for back in (False, True)]

@@ -7,28 +7,28 @@ layer of 64 and a linear layer give the coordinates.
 
 Differs from the paper, with `published=True`:
 
-* Output: as many numbers as a head wants, not three under a squared error.
+* Output: as many numbers as the head takes, not three under a squared error.
 * Batch normalisation: group normalisation, so that predictions do not depend on the batch.
 * Sizes: the third layer (3 x 3, 128, time stride 2) and pooling windows (10, 3 and 1 samples, side by
   side) are ours. Only two layers survive in public settings, where the pooling sizes are swapped (they
   pool ten rows instead of ten samples) and the stride is one, which leaves 5e7 weights in the dense layer.
-* Left out: the nonlinear layer of three units before the output, a slip that makes a bottleneck.
+* Left out: the nonlinear layer of three units before the output, an error that makes a bottleneck.
 * Gaps are zero, not the mean of the record plus 1e-9.
-* A masked station does not set the scale of the others.
+* A masked station does not affect the scale of the others.
 
 Differs besides, as it is by default (`published=False`):
 
 * Scale: each station by its own root mean square, with its log10 amplitude and its mask as features,
-  where the paper divides all by the single largest amplitude, which leaves far stations at nothing.
-* Rows: the first layer takes the three rows of a station at once and the others keep stations apart
-  (windows of 3 x k rows by samples with row stride three, then 1 x k), one kernel for all stations.
-  The paper's 3 x 3 windows mix rows that are neighbours only in the list.
+  where the paper divides all by the largest amplitude, which suppresses far stations.
+* Rows: the first layer combines the three components of a station and the others treat stations separately
+  (kernels of 3 x k rows by samples with row stride three, then 1 x k), common to all stations.
+  The paper's 3 x 3 kernels mix rows that are adjacent only in the list.
 * Time: strides instead of pooling, down to `strides` product samples (0.4 s at 20 Hz).
 * Between the layers and the dense one, each station is reduced to pooled features and to arrival times:
-  `num_times` softmax weights over time, their mean, spread and height. Times enter the dense layer less
-  the mean of all stations, so moveout is learnt apart from the window's start; the mean times go to the
+  `num_times` softmax weights over time, their mean, spread and height. Times enter the dense layer relative to
+  the mean of all stations, so moveout is separate from the window's start; the mean times go to the
   linear output directly. The paper flattens everything.
-* Station dropout is a matter of masks: a masked station has zeros and its mask is a feature.
+* Station dropout uses masks: a masked station has zeros and its mask is a feature.
 """
 
 from typing import Any
@@ -49,8 +49,8 @@ TIME_SCALE_S = 5.0  # arrival times enter as multiples of this: the moveout of a
 class Model(nn.Module):
     """The observations of one event to `size` raw outputs.
 
-    `width` is the features of the first layer, two and four times that of the others (paper: 32).
-    `num_stations` puts stations into fixed rows by `station_index`; None takes the rows as they come.
+    `width` is the features of the first layer; the others have two and four times as many (paper: 32).
+    `num_stations` sorts stations into fixed rows by `station_index`; None keeps the order of the rows.
     The numbers of stations and samples are those of `init`: stations are inputs of a dense layer.
     """
 
@@ -101,7 +101,7 @@ class Model(nn.Module):
         return image.ravel()
 
     def _shared_layers(self, traces: Traces) -> Float[Array, "station step feature"]:
-        """The three layers along time, one set of kernels for all stations."""
+        """The three layers along time, with kernels common to all stations."""
         steps = traces.waveforms
         layers = zip(self.kernels, self.strides, (1, 2, 4), strict=True)
         for kernel, stride, factor in layers:
@@ -113,7 +113,7 @@ class Model(nn.Module):
     def _times(
         self, steps: Float[Array, "station step feature"], mask: Bool[Array, " station"], rate_hz: Array
     ) -> tuple[Float[Array, "station feature"], Float[Array, " times"]]:
-        """Arrival times of each station less the event's mean times, with spread and height; and the means."""
+        """Arrival times of each station relative to the event's mean times, with spread and height; and the means."""
         step_s = self.strides[0] * self.strides[1] * self.strides[2] / rate_hz
         middle = (steps.shape[1] - 1) / 2
         time = (jnp.arange(steps.shape[1]) - middle)[:, None] * step_s / TIME_SCALE_S
@@ -129,7 +129,7 @@ class Model(nn.Module):
 def _centred(
     values: Float[Array, "station *feature"], mask: Bool[Array, " station"]
 ) -> tuple[Float[Array, "station *feature"], Float[Array, "*feature"]]:
-    """Values less their mean over the stations that are there, and that mean."""
+    """Values minus their mean over the active stations, and that mean."""
     share = mask / jnp.maximum(mask.sum(), 1)
     mean = jnp.tensordot(share, values, 1)
     return values - mean, mean

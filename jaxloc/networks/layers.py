@@ -1,7 +1,7 @@
-"""Layers that are fast on a CPU inside `lax.scan` and over weight draws, and the inputs that networks share.
+"""Layers that are fast on a CPU inside `lax.scan` and over weight draws.
 
 XLA on the CPU runs `lax.conv` slowly inside a loop body and, vmapped over weights, as a grouped convolution.
-There, `Conv1D` and `Conv2D` are shifted slices side by side and one matrix product instead. A training step
+There, `Conv1D` and `Conv2D` use concatenated shifted slices and one matrix product (im2col) instead. A training step
 (gradient included, batch 16, two cores, ms a step and scratch memory) measured:
 
     layer                              im2col  scan          lax.conv  loop / scan
@@ -10,8 +10,8 @@ There, `Conv1D` and `Conv2D` are shifted slices side by side and one matrix prod
     2d 3x3,  5 x   5 x 128 -> 128          4     4    4 MB          3 /   61    2 MB
     1d 10 stride 2, 30 x 1280 x 3 -> 8    82    82   74 MB         83 /  513   27 MB
 
-So in a Python loop `lax.conv` is up to five times faster and smaller, in a scan im2col is 3.7 to 50 times
-faster. Training scans, hence `by_slices` follows the backend; set it to choose for yourself.
+In a Python loop `lax.conv` is up to five times faster and smaller; in a scan im2col is 3.7 to 50 times faster. Training
+uses a scan, hence `by_slices` follows the backend by default.
 """
 
 import functools
@@ -34,13 +34,13 @@ def convolve(
     padding: str,
     by_slices: bool,
 ) -> Float[Array, "*batch_and_space feature"]:
-    """Cross-correlation over the axes before the last, as many as the kernel's window has.
+    """Cross-correlation over the axes before the last, as many as the kernel has.
 
-    `padding` is "SAME" or "VALID" as XLA means them: SAME with a stride pads more at the end. `by_slices`
-    computes it by shifted slices and a matrix product, else by `lax.conv_general_dilated`.
+    `padding` is "SAME" or "VALID" as in XLA: SAME with a stride pads more at the end. `by_slices` computes it by
+    shifted slices and a matrix product, otherwise by `lax.conv_general_dilated`.
 
     Raises:
-        ValueError: where the padding is no such name; names it.
+        ValueError: for another padding; names it.
     """
     if padding not in ("SAME", "VALID"):
         raise ValueError(f'padding must be "SAME" or "VALID", got {padding!r}')
@@ -85,12 +85,12 @@ def _by_slices(
 
 
 def _he_normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
-    """He's normal, drawn as a matrix: random numbers in four axes take XLA ten times as long to compile."""
+    """He's normal initialisation, sampled as a matrix: XLA compiles random numbers in four axes ten times as long."""
     return nn.initializers.he_normal()(key, (math.prod(shape[:-1]), shape[-1])).reshape(shape)
 
 
 def goes_by_slices(module: "Conv1D | Conv2D") -> bool:
-    """Whether a layer is a matrix product of shifted slices: as it was told, else on the CPU only."""
+    """Whether a layer is a matrix product of shifted slices: its setting, or on the CPU only."""
     return jax.default_backend() == "cpu" if module.by_slices is None else module.by_slices
 
 
@@ -121,7 +121,7 @@ class Conv1D(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "*batch sample channel"]) -> Float[Array, "*batch out feature"]:
-        """Convolve; `out` samples are left."""
+        """Convolve to `out` samples."""
         return _convolution(self, inputs, (self.kernel_size,), (self.strides,), (self.dilation,))
 
 
@@ -140,7 +140,7 @@ class Conv2D(nn.Module):
     def __call__(
         self, inputs: Float[Array, "*batch row column channel"]
     ) -> Float[Array, "*batch row_out column_out feature"]:
-        """Convolve; `row_out` x `column_out` pixels are left."""
+        """Convolve to `row_out` x `column_out` pixels."""
         return _convolution(self, inputs, self.kernel_size, self.strides, self.dilation)
 
 
@@ -151,14 +151,14 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Drop at `rate` and scale the others up, or return the inputs."""
+        """Drop at `rate` and rescale the others, or return the inputs."""
         return nn.Dropout(self.rate, deterministic=not self.has_rng("dropout"))(inputs)
 
 
 class Norm(nn.Module):
     """A normalisation within one event: "group" (`max_groups` at most), "layer" (over channels) or "none".
 
-    None of them keeps statistics, so that the forward pass is a pure function of weights and data.
+    None of them stores statistics, so that the forward pass is a pure function of weights and data.
     """
 
     kind: str = "group"
@@ -180,7 +180,7 @@ class Norm(nn.Module):
 def max_pool(
     inputs: Float[Array, "row column channel"], window: tuple[int, int]
 ) -> Float[Array, "row_out column_out channel"]:
-    """Largest of each window of rows x columns, windows side by side; the last ones may be cut short."""
+    """Maximum of each window of rows x columns, without overlap; the last ones may be truncated."""
     rows, columns, _ = inputs.shape
     out = [-(-n // w) for n, w in zip((rows, columns), window, strict=True)]
     short = [o * w - n for o, w, n in zip(out, window, (rows, columns), strict=True)]
@@ -193,8 +193,8 @@ def max_pool(
 def largest(inputs: Float[Array, "*shape"], axis: int) -> Float[Array, "*rest"]:
     """The maximum along an axis, with a gradient that is always finite.
 
-    JAX shares the gradient of a maximum out among all elements that equal it, and divides by their number. Where XLA
-    computes the elements anew for that, with other roundings, none may equal it, and the gradient is not a number.
+    JAX divides the gradient of a maximum between all elements that equal it. Where XLA recomputes the elements with
+    other rounding, none may equal it, and the gradient is not a number.
     """
     place = jnp.argmax(lax.stop_gradient(inputs), axis, keepdims=True)
     return jnp.take_along_axis(inputs, place, axis).squeeze(axis)

@@ -2,31 +2,30 @@
 
 S. M. Mousavi and G. C. Beroza, Bayesian-deep-learning estimation of earthquake location from single-station
 observations, IEEE Transactions on Geoscience and Remote Sensing 58(11), 8211-8224 (arXiv 1912.01144). Two networks: a
-temporal convolutional network (TCN; Bai and others 2018) reads the record and a box from the P pick to the S pick, so
-that it is told the time between them, and gives distance and P travel time; a smaller one reads one and a half seconds
-about P with the polarisation of its beginning, and gives the direction.
+temporal convolutional network (TCN; Bai and others 2018) reads the record and a boxcar from the P pick to the S pick,
+and gives distance and P travel time; a smaller one reads 1.5 s about P with the polarisation of its beginning, and
+gives the direction.
 
 Differs from the paper, with `published=True` (59,384 parameters, 880 of them statistics, and 46,602):
 
-* Batch normalisation has its statistics as parameters that do not change, zero and one unless they are set.
-* Dropout is a matter of a key, as everywhere here; in the authors' scripts it is forced on.
-* Eigenvalues and eigenvectors come in rising order; the authors' come unsorted.
-* The loss is that of a head; theirs weighs distance 0.1 and travel time 0.9, and directions by squared error.
+* Batch normalisation has its statistics as constant parameters, zero and one unless they are set.
+* Dropout is active where a key is given, as in all networks here; in the authors' scripts it is always on.
+* Eigenvalues and eigenvectors are in increasing order; the authors' are unsorted.
+* The loss is the head's; theirs weights distance 0.1 and travel time 0.9, and directions by squared error.
 
 Differs besides, as it is by default:
 
-* Components are scaled together by the largest absolute value; the paper's have each its own, and the largest signed
-  value, which takes the direction of motion away.
-* Waveforms are turned by the direction in which P shakes the ground, and the network's direction is relative to it: an
-  earthquake that comes from elsewhere by so many degrees is answered by just these degrees more.
-* The record is a window that starts shortly before P, wherever P is; the paper's is 60 s from the trace's start.
-* Layer normalisation. The time from P to S, its logarithm and the polarisation are features beside the TCN's, and one
-  dense layer stands before the outputs. Eigenvectors point upwards.
-* Directions without horizontal components or a P pick are all alike.
+* Components are scaled together by the largest absolute value; in the paper each by its own largest signed value, which
+  loses the direction of motion.
+* Waveforms are rotated into the direction of P's particle motion, and the predicted direction is relative to it, so the
+  network is equivariant to rotation.
+* The record is a window that starts shortly before P; the paper's is 60 s from the trace's start.
+* Layer normalisation. The S-P time, its logarithm and the polarisation are features besides the TCN's, and one dense
+  layer precedes the outputs. Eigenvectors point upwards.
+* Without horizontal components or a P pick the direction is uniform.
 
-The TCN's answer is that of the last sample alone. A block whose dilation is D is needed there and at every 2 D-th
-sample before it, so each block is computed at every other place of the one before: the same numbers at a fifth of the
-cost.
+The TCN's output is that of the last sample alone. A block of dilation D is needed there and at every 2 D-th sample
+before it, so each block is computed at every other position of the one before: the same numbers at a fifth of the cost.
 """
 
 from typing import Any
@@ -43,16 +42,16 @@ from jaxloc.networks.single_record import Polarisation, Record, cut, polarisatio
 from jaxloc.per_station import each_station
 from jaxloc.types import Network, Observations
 
-PASSED = 4  # numbers after the outputs: the P pick and the time from P to S in s, and whether each is known
+PASSED = 4  # numbers after the outputs: the P pick and the S-P time in s, and whether each is known
 EARLY = 0.05  # share of the record's window before P
 
 
 class Frozen(nn.Module):
-    """Batch normalisation whose statistics, parameters like all others, stay what they are."""
+    """Batch normalisation with constant statistics, stored as parameters."""
 
     @nn.compact
     def __call__(self, inputs: Float[Array, "*space channel"]) -> Float[Array, "*space channel"]:
-        """Normalise by the kept mean and variance."""
+        """Normalise by the stored mean and variance."""
         shape = inputs.shape[-1:]
         mean = jax.lax.stop_gradient(self.param("mean", nn.initializers.zeros, shape))
         log_variance = jax.lax.stop_gradient(self.param("log_variance", nn.initializers.zeros, shape))
@@ -61,7 +60,7 @@ class Frozen(nn.Module):
 
 
 class Causal(nn.Module):
-    """A convolution that sees nothing later, normalisation, ReLU and dropout of channels."""
+    """A causal convolution, normalisation, ReLU and dropout of channels."""
 
     features: int
     kernel_size: int
@@ -81,7 +80,7 @@ class Causal(nn.Module):
 
 
 class Tcn(nn.Module):
-    """Residual blocks of two causal convolutions whose dilations are 1, 2, 4, ...: what they say at the end, in sum."""
+    """Residual blocks of two causal convolutions with dilations 1, 2, 4, ...; the sum of their last samples."""
 
     features: int
     kernel_size: int
@@ -98,7 +97,7 @@ class Tcn(nn.Module):
             inner = layer(1)(steps)
             inner = layer(2)(inner)
             total = total + inner[-1]
-            if block < self.blocks - 1:  # what the last block leaves behind feeds nothing
+            if block < self.blocks - 1:  # the residual of the last block is not used
                 steps = Conv1D(self.features, 1)(steps[(steps.shape[0] - 1) % 2 :: 2]) + inner
         return total
 
@@ -144,10 +143,10 @@ class Azimuth(nn.Module):
 
 
 class Model(nn.Module):
-    """The record of one station (the first row) to `size` + `azimuth_size` raw outputs and `PASSED` numbers more.
+    """The record of one station (the first row) to `size` + `azimuth_size` raw outputs and `PASSED` more numbers.
 
-    Directions are pairs (north, east), as many as `directions`, then what is left of `azimuth_size` as it is. Windows
-    are in samples: `window` of the record, `onset` before and after P, `shake` from P on for its polarisation.
+    Directions are pairs (north, east), as many as `directions`, then the rest of `azimuth_size` unchanged. Windows are
+    in samples: `window` of the record, `onset` before and after P, `shake` from P on for its polarisation.
     """
 
     size: int
@@ -165,7 +164,7 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, " raw"]:
-        """Outputs of both networks, the P pick, the time from P to S, and which of the two are known."""
+        """Outputs of both networks, the P pick, the S-P time, and which of the two are known."""
         record = record_of(observations)
         p = jnp.round(record.pick[0]).astype(int)
         shaken = polarisation(cut(record.waveforms, p, self.shake))
@@ -195,7 +194,7 @@ class Model(nn.Module):
         return jnp.concatenate([far, towards, passed])
 
     def _back(self, said: Float[Array, " raw"], shaken: Polarisation, record: Record) -> Float[Array, " raw"]:
-        """Directions relative to that of P's motion as directions; none where that is not known."""
+        """Directions relative to P's particle motion, rotated back to geographic ones; zero where that is unknown."""
         pairs, rest = said[: 2 * self.directions].reshape(-1, 2), said[2 * self.directions :]
         cosine, sine = jnp.cos(shaken.back_azimuth_rad), jnp.sin(shaken.back_azimuth_rad)
         north, east = pairs[:, 0] * cosine - pairs[:, 1] * sine, pairs[:, 0] * sine + pairs[:, 1] * cosine
@@ -217,7 +216,7 @@ def _with_box(waveforms: Float[Array, "sample 3"], record: Record, start: Float[
 
 
 def _each_scaled(waveforms: Float[Array, "sample 3"]) -> Float[Array, "sample 3"]:
-    """Each component less its mean and over its largest value, in the paper's order E, N, Z."""
+    """Each component minus its mean and divided by its largest value, in the paper's order E, N, Z."""
     apart = waveforms[:, ::-1] - waveforms[:, ::-1].mean(0)
     size = apart.max(0)
     return jnp.where(size > TINY, apart / jnp.where(size > TINY, size, 1.0), 0.0)
@@ -229,7 +228,7 @@ def _by_largest(window: Float[Array, "sample 3"]) -> Float[Array, "sample 3"]:
 
 
 def _moments(covariance: Float[Array, "3 3"]) -> Float[Array, "7 3"]:
-    """Covariance over its largest element, eigenvalues over the largest, and eigenvectors that point up."""
+    """Covariance and eigenvalues divided by their largest elements, and eigenvectors that point upwards."""
     size = jnp.abs(covariance).max()
     values, vectors = jnp.linalg.eigh(covariance / jnp.where(size > 0, size, 1.0))
     upwards = vectors * jnp.where(vectors[0] < 0, -1.0, 1.0)
@@ -244,7 +243,7 @@ def _turned(shaken: Polarisation) -> Float[Array, "3 3"]:
 
 
 def _beside(record: Record, shaken: Polarisation) -> Float[Array, " 6"]:
-    """Features beside the TCN's: the time from P to S, and how P moves the ground."""
+    """Features besides the TCN's: the S-P time and the polarisation of P."""
     wait_s = record.wait_s
     told = [wait_s / 10, jnp.log(wait_s + 0.1) / 2, record.known.all()]
     moved = jnp.where(shaken.known, jnp.stack([shaken.steepness_rad, shaken.linearity, jnp.ones(())]), 0.0)

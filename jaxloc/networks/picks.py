@@ -2,23 +2,23 @@
 
 After J. Lee and others (2019), Set Transformer, ICML, and TEAM-LM of J. Munchmeyer and others (2021), Earthquake
 magnitude and location estimation from real time seismic waveforms with a transformer network, GJI 226. Each pick is a
-token; tokens see one another by masked attention, and attention pools them. So the order of picks does not matter,
-there may be any number of them, and a pick that is not there has no influence.
+token, with masked attention between tokens and attention pooling, so the network is invariant to the order of picks and
+takes any number of them.
 
 Differs from the papers:
 
-* A token is a pick (its time, stated error and phase, and where its station is), not a station's waveforms.
-* Before attention the event is located, by a few steps of least squares (Geiger 1912) whose travel times and
-  slownesses are a dense network's, learnt with the rest as a correction to straight rays. What attention sees are
-  residuals at that place, and the raw outputs are in units of its errors: all zero they are Geiger's normal posterior,
-  and what is learnt is how the true one differs from it. A posterior is a hundred times narrower than where events may
-  be, and attention alone, which has to carry that precision through all layers, learns it slowly.
-* Times count from the mean of picks less travel times (weighted by stated errors), so that the raw outputs do not
-  change when all picks are later; place, time and errors are put behind them for a head to use
-  (`jaxloc.heads.gaussian.moved`).
-* Pooling is by scores that are linear in the tokens, the seeds of attention's pooling multiplied out; a mean over
-  picks and their number stand beside it, since attention forgets how many there were.
-* Layers are normalised before attention and not after it, and there are no inducing points: picks are few.
+* A token is a pick (time, error, phase and station position), not a station's waveforms.
+* Before attention the event is located by a few least-squares steps (Geiger 1912) with travel times and slownesses from
+  a dense network, trained together as a correction to straight rays. Attention reads residuals at that location, and
+  the raw outputs are in units of its errors: zeros give Geiger's normal posterior, and the network learns the
+  difference to the true one. A posterior is a hundred times narrower than the region, and attention alone, which has to
+  carry that precision through all layers, learns it slowly.
+* Times are relative to the weighted mean of picks minus travel times, so that the raw outputs are invariant to a shift
+  in
+  time; location, time and errors are appended for the head (`jaxloc.heads.gaussian.moved`).
+* Pooling is by scores that are linear in the tokens (the product with the seed vectors written out), with a mean over
+  picks and their number appended, since attention loses the number.
+* Pre-layer normalisation, no inducing points (there are few picks).
 """
 
 import math
@@ -35,12 +35,12 @@ from jaxloc.networks.geiger_layer import FAR_KM, Located, Picks, TravelTimes, mi
 from jaxloc.types import Network, Observations
 
 LEAST_SD_S = 1e-3
-ALONG = (0.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # where the misfit is looked at, in standard deviations of depth
-PLACE = 4 + 16  # numbers of a place: east, north, depth in km, origin time in s, and what makes errors of units
+ALONG = (0.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # points of the misfit, in standard deviations of depth
+PLACE = 4 + 16  # numbers of a location: east, north, depth in km, origin time in s, and its 4 x 4 error matrix
 
 
 def picks_of(observations: Observations) -> Picks:
-    """Picks of the stations that are there; those that are not finite are left out.
+    """Finite picks of the unmasked stations.
 
     Raises:
         ValueError: where the observations hold no picks.
@@ -63,9 +63,9 @@ def picks_of(observations: Observations) -> Picks:
 
 
 class Model(nn.Module):
-    """The picks of one event to `size` raw outputs with a place behind them, [size + 20].
+    """The picks of one event to `size` raw outputs with a location appended, [size + 20].
 
-    `low_km` and `high_km` bound where events may be. `rounds` steps look for the place, `blocks` of attention at it.
+    `low_km` and `high_km` bound the region. `rounds` least-squares steps precede `blocks` of attention.
     """
 
     size: int
@@ -93,7 +93,7 @@ class Model(nn.Module):
         edges = jnp.concatenate([(place_km - low) / sd, (high - place_km) / sd])
         where = [jnp.arcsinh(edges), 2 * (place_km - low) / (high - low) - 1, jnp.log(sd)]
         slants = (errors / sd[:, None]).ravel()
-        # Along the axis of depth, where a change of layer bends it most, how the misfit differs from a normal's.
+        # The deviation of the misfit from a parabola along the depth axis, where layer boundaries bend it most.
         along = misfit(picks, travel(picks, place_km + jnp.array(ALONG)[:, None] * errors[:, 0]))
         bent = jnp.arcsinh(along - along[0] - 0.5 * jnp.array(ALONG) ** 2)[1:]
         number = jnp.log1p(picks.mask.sum())[None]
@@ -104,7 +104,7 @@ class Model(nn.Module):
         return jnp.concatenate([raw, found.place, found.errors.ravel()])
 
     def _locate(self, travel: TravelTimes, picks: Picks, low: Float[Array, " 3"], high: Float[Array, " 3"]) -> Located:
-        """Steps from the middle; only the last has derivatives, since where it starts from hardly matters."""
+        """Steps from the centre; only the last is differentiated, since its start hardly matters."""
         if self.rounds < 1:
             raise ValueError(f"rounds must be 1 or more, got {self.rounds}")
         middle, spread = (low + high) / 2, (high - low) / math.sqrt(12)

@@ -1,31 +1,31 @@
-"""PreSEIS (Boese, Wenzel & Erdik 2008): three chained networks that say more every half second after the first trigger.
+"""PreSEIS (Boese, Wenzel & Erdik 2008): three chained networks, updated every half second after the first trigger.
 
 M. Boese, F. Wenzel & M. Erdik, PreSEIS: a neural network-based approach to earthquake early warning for finite
 faults, Bulletin of the Seismological Society of America 98(1), 366-382. Each network has one hidden layer. The first
-reads by how much later than the first station each other one triggered, and gives the hypocentre; the second reads that
-and the cumulative absolute velocity (the integral of acceleration without its sign, from a station's trigger on) and
-gives the magnitude; the third reads all of these and gives the extent of the rupture. A station that has not triggered
-is coded by the time that has passed, the least that its delay can be.
+reads the trigger delays relative to the first station and gives the hypocentre; the second also reads the cumulative
+absolute velocity (the integral of absolute acceleration from a station's trigger on) and gives the magnitude; the third
+reads all of these and gives the extent of the rupture. A station that has not triggered is encoded by the elapsed time,
+the lower bound of its delay.
 
-What this network gives of the second and third is a function of what came before in the chain: whoever locates hands it
-draws of the hypocentre, and whoever trains it the true one (`jaxloc.heads.autoregressive.chain`).
+The outputs of the second and third network are functions of earlier labels in the chain: samples of the hypocentre in
+prediction, the true one in training (`jaxloc.heads.autoregressive.chain`).
 
-Not published, or not found, and chosen here, in both forms: hidden sizes, tanh, scales of inputs; acceleration is that
-of ground velocity between two samples, all components together, so it reaches as high as the records' rate does.
+Not published, or not found, and chosen here in both forms: hidden sizes, tanh, scales of inputs; acceleration is the
+difference of ground velocity between two samples, all components together, so its band is that of the records.
 
 Differs from the paper, with `published=True` (weights for each of 30 time steps, late stations by the time alone):
 
-* Output: as many numbers as heads want, for distributions, not for values under a squared error.
-* The second and third network are given draws of what came before them, not its one estimate.
+* Output: as many numbers as the heads take, for distributions, not for values under a squared error.
+* The second and third network are conditioned on samples of earlier labels, not on point estimates.
 
 Differs besides, as it is by default (`published=False`):
 
-* One set of weights for all times, with the time since the first trigger as an input, so that neighbouring times learn
-  from one another: a few hundred scenarios are few for 30 networks.
-* Whether a station has triggered is an input beside its delay, and a dead station is not one that waits.
-* The second and third network read stations in the order in which they triggered, with the time since, the velocity of
-  each one's first half second beside that so far, its distance from the given hypocentre and how far east of it it is.
-  They have a linear path past the hidden layer: magnitude is nearly linear in logarithms of shaking and of distance.
+* One set of weights for all times, with the time since the first trigger as an input, so that neighbouring times share
+  training data: a few hundred scenarios are few for 30 networks.
+* Whether a station has triggered is an input besides its delay; a silent station differs from one not yet triggered.
+* The second and third network read stations in the order of their triggers, with the time since, the velocity of each
+  one's first half second besides the current one, its distance from the hypocentre and its position east of it. They
+  have a linear skip connection: magnitude is nearly linear in the logarithms of shaking and of distance.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -43,13 +43,13 @@ from jaxloc.types import Network, Observations
 P = 0  # the phase that triggers
 STEP_S, STEPS = 0.5, 30
 LATE_SCALE_S = 5.0
-LEAST_CAV_M_S = 1e-5  # about the noise of an instrument in half a second, a tenth of what a weak earthquake gives
-DECADES = 0.5  # unit of what enters by its logarithm
+LEAST_CAV_M_S = 1e-5  # about the noise of an instrument in half a second, a tenth of a weak earthquake's
+DECADES = 0.5  # unit of logarithmic inputs
 ENCODINGS = ("bound", "bound_mask", "zero_mask", "attention")
 
 
 class Readings(NamedTuple):
-    """What PreSEIS reads of an event so far: delays after the first trigger, and cumulative absolute velocity.
+    """Inputs of PreSEIS: delays after the first trigger, and cumulative absolute velocity so far.
 
     `early_m_s` is that of the first half second of each station.
     """
@@ -98,7 +98,8 @@ def readings(observations: Observations) -> Readings:
 def encoded(seen: Readings, encoding: str) -> Float[Array, " number"]:
     """Delays of all stations as one vector, in units of `LATE_SCALE_S`.
 
-    Stations that have not triggered are "bound" to be later than now, with a "mask" beside or without, or at "zero".
+    Stations that have not triggered are encoded by the lower "bound" of their delay, with or without a "mask", or
+    "zero".
     """
     waiting_s = jnp.where(seen.alive | (encoding == "bound"), seen.elapsed_s, 0.0)
     late_s = jnp.where(seen.triggered, seen.late_s, 0.0 if encoding == "zero_mask" else waiting_s)
@@ -108,7 +109,7 @@ def encoded(seen: Readings, encoding: str) -> Float[Array, " number"]:
 
 
 class Geometry(NamedTuple):
-    """Stations in the order in which they triggered: places in units of `scale_km` about the middle of all events."""
+    """Stations in the order of their triggers: positions in units of `scale_km` about the centre of all events."""
 
     station: Float[Array, "station 3"]
     there: Float[Array, " station"]
@@ -120,9 +121,9 @@ Pair: TypeAlias = tuple[Array, Array]
 
 
 class Stepwise(nn.Module):
-    """A dense layer that has weights of its own for each of several time steps; with one step an ordinary layer.
+    """A dense layer with separate weights for each of several time steps; with one step an ordinary layer.
 
-    All steps lie side by side in one kernel, [input, step * feature], whose fan-in is that of each.
+    All steps are concatenated in one kernel, [input, step * feature], whose fan-in is that of each.
     """
 
     features: int
@@ -146,14 +147,15 @@ class Model(nn.Module):
     """The observations of one event so far to raw outputs: those of the hypocentre, and a function for each link.
 
     Attributes:
-        size: raw numbers of the hypocentre's head, in units of `scale` about `centre` (`jaxloc.heads.gaussian.moved`).
-        centre, scale: of east, north and depth in km, and of the first travel time in s: how long before the first
-            trigger an event begins.
-        links: of each network after the first, how many numbers it is given and how many it gives.
+        size: raw outputs of the hypocentre's head, in units of `scale` about `centre` (`jaxloc.heads.gaussian.moved`).
+        centre, scale: of east, north and depth in km, and of the first travel time in s, the time from the origin to
+        the
+            first trigger.
+        links: of each network after the first, its numbers of conditions and of outputs.
         hidden: units of each hidden layer.
         encoding: of stations that have not triggered, one of `ENCODINGS`.
         published: as in the paper, see above.
-        num_stations: puts stations into fixed rows by `station_index`; None takes the rows as they come.
+        num_stations: sorts stations into fixed rows by `station_index`; None keeps the order of the rows.
     """
 
     size: int
@@ -183,7 +185,7 @@ class Model(nn.Module):
     def _shaking(
         self, seen: Readings, observations: Observations, time: Float[Array, " time"]
     ) -> tuple[Geometry | None, Float[Array, " input"]]:
-        """What the second and third network read of the ground's motion, and where it was read."""
+        """Ground-motion inputs of the second and third network, and the stations' positions."""
         shaken = (jnp.log10(seen.cav_m_s + LEAST_CAV_M_S) + 3) / DECADES
         if self.published:
             return None, shaken
@@ -214,7 +216,7 @@ class Model(nn.Module):
     def _link(
         self, inputs: Float[Array, " input"], geometry: Geometry | None, given: int, size: int, step: Array
     ) -> Partial:
-        """A network of one hidden layer that still waits for a part of its inputs."""
+        """A network of one hidden layer, partially applied to the inputs known so far."""
         told = given if geometry is None else given + 2 * len(geometry.there)
         hidden = self._layer(self.hidden)(inputs, step), self._layer(self.hidden).layer(told, step)[0]
         outer = self._layer(size).layer(self.hidden, step)
@@ -224,7 +226,7 @@ class Model(nn.Module):
         return Partial(_answer_with_distances, hidden, outer, straight, geometry)
 
     def _place(self, first_s: Float[Array, ""]) -> Float[Array, " number"]:
-        """Where the head's units are: the middle of all events, begun before the first trigger."""
+        """The reference location of the head: the centre of all events, with an origin before the first trigger."""
         centre = jnp.array(self.centre)
         place = jnp.where(jnp.arange(4) == 3, first_s - centre, centre)
         return jnp.concatenate([place, jnp.diag(jnp.array(self.scale)).ravel()])
@@ -239,7 +241,7 @@ def _answer(hidden: Pair, outer: Pair, given: Float[Array, " given"]) -> Float[A
 def _answer_with_distances(
     hidden: Pair, outer: Pair, straight: Pair, geometry: Geometry, given: Float[Array, " given"]
 ) -> Float[Array, " size"]:
-    """As `_answer`, told of distances too, and with a linear path past the hidden layer."""
+    """As `_answer`, with distances as inputs and a linear skip connection."""
     away_km = (geometry.station - given[:3]) * geometry.scale_km
     apart = (jnp.log10(jnp.sqrt((away_km**2).sum(-1) + 1.0)) - 1.5) / DECADES
     east = away_km[:, 0] / geometry.scale_km[0]

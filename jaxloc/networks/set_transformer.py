@@ -2,21 +2,22 @@
 
 After TEAM-LM of J. Munchmeyer, D. Bindi, U. Leser and F. Tilmann (2021), Earthquake magnitude and location estimation
 from real time seismic waveforms with a transformer network, GJI 226: one convolutional network reads every station,
-attention lets stations see one another, and a mixture density tells the place.
+attention exchanges information between stations, and a mixture density gives the location.
 
 Differs from the paper:
 
-* Places are relative to the middle of the living stations, and the answer moves with them. The paper's sinusoids of
-  latitude and longitude learn one network's region, and nothing outside of the training's.
-* Amplitude: the logarithm of each station's over the event's mean, for units of another network may be any.
-* The convolutional network reads arrivals as well, and their soft times are features. Where training data have labelled
-  arrivals they teach it; the paper trains it on single stations beforehand.
+* Positions are relative to the centroid of the active stations, and the output is equivariant to translation. The
+  paper's
+  sinusoidal encodings of latitude and longitude are valid in the training region only.
+* Amplitude: the logarithm of each station's amplitude relative to the event's mean, independent of units.
+* The convolutional network also predicts arrivals, and their soft times are features. Labelled arrivals supervise it;
+  the paper pre-trains it on single stations.
 * Between two rounds of attention the event is located by least squares with learnt travel times, and the second round
-  sees residuals. Raw outputs are in units of that place's errors (`jaxloc.heads.gaussian.moved`), as in `picks`.
-* Pooling by attention and a mean, in place of a learnt event token; layers are normalised before attention.
-* The mixture has full covariances over place and origin time; its likelihood is one of logarithms, where the paper adds
-  1e-6 to the density, which leaves no gradient far from the modes, and cuts widths at zero.
-* Missing stations are masked in attention and pooling, not zeros that look like quiet stations.
+  reads residuals. Raw outputs are in units of that location's errors (`jaxloc.heads.gaussian.moved`), as in `picks`.
+* Pooling by attention and a mean instead of a learnt event token; pre-layer normalisation.
+* The mixture has full covariances over position and origin time; its likelihood is computed in logarithms, where the
+  paper adds 1e-6 to the density, which leaves no gradient far from the modes, and truncates widths at zero.
+* Missing stations are masked in attention and pooling, not zeros, which would equal quiet stations.
 """
 
 from typing import Any
@@ -31,9 +32,9 @@ from jaxloc.types import Network, Observations
 
 
 class Model(nn.Module):
-    """The waveforms of one event to `size` raw outputs with a place behind them, and the arrivals it read.
+    """The waveforms of one event to `size` raw outputs with a location appended, and its arrival densities.
 
-    `blocks` of attention come before and after the first place, which `rounds` steps look for.
+    `blocks` of attention precede and follow the first location, which takes `rounds` least-squares steps.
     """
 
     size: int
@@ -61,5 +62,5 @@ class Model(nn.Module):
 
 
 def network(size: int, **settings: Any) -> Network:
-    """The network of `size` outputs and a place as pure functions; settings are those of `Model`."""
+    """The network of `size` outputs and a location as pure functions; settings are those of `Model`."""
     return bind(Model(size=size, **settings))

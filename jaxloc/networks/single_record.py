@@ -1,4 +1,4 @@
-"""One station's record as networks of a single station read it: picks, a window about P, how P shakes the ground."""
+"""Inputs of single-station networks: picks, a window about P and its polarisation."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from jaxloc.types import Observations
 
 
 class Record(NamedTuple):
-    """The first station's waveforms, and its P and S picks in samples from the first; zero where not known."""
+    """The first station's waveforms, and its P and S picks in samples from the first; zero where unknown."""
 
     waveforms: Float[Array, "sample 3"]
     pick: Float[Array, " 2"]
@@ -20,7 +20,7 @@ class Record(NamedTuple):
 
     @property
     def wait_s(self) -> Float[Array, ""]:
-        """Time from P to S in s; zero where one of them is not known, or S not later."""
+        """S-P time in s; zero where a pick is missing, or S not later."""
         return jnp.where(self.known.all(), jnp.maximum(self.pick[1] - self.pick[0], 0.0), 0.0) / self.rate_hz
 
 
@@ -35,24 +35,24 @@ def record_of(observations: Observations) -> Record:
 
 
 def cut(traces: Float[Array, "sample channel"], first: Int[Array, ""], length: int) -> Float[Array, "length channel"]:
-    """A window that starts at a sample, which need not be inside; zero outside of the record."""
+    """A window that starts at a sample, which may be outside; zero outside of the record."""
     first = jnp.clip(first, -length, traces.shape[0])
     padded = jnp.pad(traces, ((length, length), (0, 0)))
     return jax.lax.dynamic_slice(padded, (first + length, jnp.zeros((), first.dtype)), (length, traces.shape[1]))
 
 
 def scaled(traces: Float[Array, "sample channel"]) -> Float[Array, "sample channel"]:
-    """All components together over their largest absolute value, so that the direction of motion stays."""
+    """All components divided by their common largest absolute value, which preserves the direction of motion."""
     size = jnp.abs(traces).max()
     return jnp.where(size > TINY, traces / jnp.where(size > TINY, size, 1.0), 0.0)
 
 
 class Polarisation(NamedTuple):
-    """How the ground moves in the first moments of P.
+    """Particle motion at the onset of P.
 
-    `back_azimuth_rad` is where P comes from if it moves along its ray: horizontally away from the source when the
-    ground goes up. `steepness_rad` is the angle of that motion from the vertical, `linearity` 1 on a line and 0 where
-    no direction is preferred; `known` is False where a component is dead.
+    `back_azimuth_rad` is the direction to the source for motion along the ray: horizontally away from the source when
+    the vertical is up. `steepness_rad` is the angle of the motion from the vertical, `linearity` 1 for linear and 0 for
+    isotropic motion; `known` is False where a component is dead.
     """
 
     back_azimuth_rad: Float[Array, ""]

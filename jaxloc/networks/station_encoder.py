@@ -1,9 +1,8 @@
-"""What networks over stations of any number share: reading each station, a first place, and an answer about it.
+"""Parts of networks for any number of stations: a station encoder, a first location, and outputs relative to it.
 
-A station becomes a token by one network for all stations, the one that reads arrivals (`jaxloc.networks.arrivals`).
-Between the three parts here stations tell one another what they saw, by attention or along the edges of a graph. Places
-are relative to the middle of the living stations until the end, so that answers move with the stations; depth counts
-from their mean height.
+A station becomes a token by one network common to all stations, that of `jaxloc.networks.arrivals`. Between the three
+parts stations exchange information, by attention or along the edges of a graph. Positions are relative to the centroid
+of the active stations, so that outputs are equivariant to translation; depth is relative to their mean elevation.
 """
 
 from typing import NamedTuple
@@ -21,14 +20,14 @@ from jaxloc.physics.arrival_likelihood import Readings
 from jaxloc.types import PHASES, Observations
 
 DEPTH_KM, DEEPEST_KM = (8.0, 8.0), 60.0  # mean and standard deviation of depth before data; and its limit
-BEYOND_KM = 15.0  # how far events may be from the stations, over the stations' own spread: a standard deviation
+BEYOND_KM = 15.0  # standard deviation of epicentres about the stations, added to the stations' own spread
 LEAST_SD_S, LEAST_THERE = 0.03, 1e-3
-UNBELIEVED = 3.0  # standard deviations at which a residual has lost half of its weight
+UNBELIEVED = 3.0  # standard deviations at which a residual has half of its weight
 TIME_SCALE_S = 5.0
 
 
 class Seen(NamedTuple):
-    """All stations of an event as they were read. Places are relative to `centre_km`; `reach_km` is their spread."""
+    """All encoded stations of an event. Positions are relative to `centre_km`; `reach_km` is their spread."""
 
     tokens: Float[Array, "station width"]
     mask: Bool[Array, " station"]
@@ -43,8 +42,8 @@ class Seen(NamedTuple):
 class Reader(nn.Module):
     """Waveforms of each station to a token and to soft arrival times.
 
-    Each trace is scaled on its own; what is left of amplitude is the logarithm of each station's over their mean,
-    since units and gains of another network may be any.
+    Each trace is scaled separately; the logarithm of each station's amplitude relative to the mean is a feature, which
+    is independent of units and gains.
     """
 
     width: int
@@ -54,7 +53,7 @@ class Reader(nn.Module):
 
     @nn.compact
     def __call__(self, observations: Observations) -> Seen:
-        """Read all stations of an event; a station that is silent counts as masked."""
+        """Encode all stations of an event; silent stations are masked."""
         traces = station_traces(observations)
         mask, rate_hz = traces.mask, observations.rate_hz
         traced = TraceModel(self.channels, self.kernel_size, dropout=self.dropout)
@@ -90,7 +89,7 @@ def _mean(values: Float[Array, "station *feature"], mask: Bool[Array, " station"
 
 
 def _about_centre(observations: Observations, mask: Bool[Array, " station"]) -> tuple[Array, Array, Array]:
-    """Stations about their middle, the middle, and the root of their mean squared distance from it."""
+    """Stations relative to their centroid, the centroid, and the root mean square distance from it."""
     station_km = jnp.where(mask[:, None], observations.station_km, 0.0)
     centre_km = _mean(station_km, mask)
     place_km = jnp.where(mask[:, None], station_km - centre_km, 0.0)
@@ -98,16 +97,16 @@ def _about_centre(observations: Observations, mask: Bool[Array, " station"]) -> 
 
 
 class Placed(NamedTuple):
-    """A first place relative to the stations' middle, by least squares; and the picks it took, as it trusted them."""
+    """A first least-squares location relative to the stations' centroid, with its picks and their weights."""
 
     found: Located
     picks: Picks
 
 
 class Placing(nn.Module):
-    """A first place by Geiger's method from soft arrival times, each trusted as its station's token says.
+    """A first location by Geiger's method from soft arrival times, weighted by errors from the stations' tokens.
 
-    Residuals beyond a few standard deviations lose weight on the way. Only the last step has derivatives.
+    Residuals beyond a few standard deviations are downweighted. Only the last step is differentiated.
     """
 
     width: int
@@ -116,7 +115,7 @@ class Placing(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: Float[Array, "station width"], seen: Seen) -> Placed:
-        """The place; without any arrival it is the middle of the stations, with wide errors."""
+        """The location; without any arrival the centroid of the stations, with large errors."""
         trust = nn.Dense(len(PHASES), kernel_init=nn.initializers.normal(1e-2))(tokens)
         sd_s = seen.sd_s * jnp.exp(3 * jnp.tanh(trust / 3))
         two = len(PHASES)
@@ -143,20 +142,20 @@ class Placing(nn.Module):
 
 
 def _doubt(picks: Picks, travel_s: Float[Array, " pick"]) -> Float[Array, " pick"]:
-    """By how much errors of picks are larger than stated, for their residuals about the median one."""
+    """The factor on the errors of picks from their residuals about the median."""
     apparent_s = jnp.where(picks.mask, picks.time_s - travel_s, jnp.nan)
     late_s = jnp.nan_to_num(apparent_s - jnp.nanmedian(apparent_s))
     return jnp.sqrt(1 + (late_s / (UNBELIEVED * picks.sd_s)) ** 2)
 
 
 class SecondLook(nn.Module):
-    """Tokens again, now that there is a place: residuals at it, and how far and where it is from each station."""
+    """Tokens updated with the location: residuals, and its distance and direction from each station."""
 
     @nn.compact
     def __call__(
         self, tokens: Float[Array, "station width"], seen: Seen, placed: Placed
     ) -> Float[Array, "station width"]:
-        """Tokens with what the place adds to them."""
+        """Tokens with the features of the location added."""
         found, picks = placed
         away = seen.place_km - found.place[:3]
         distance = jnp.sqrt((away**2).sum(-1, keepdims=True) + 1e-2)
@@ -174,7 +173,7 @@ class SecondLook(nn.Module):
 
 
 class Answer(nn.Module):
-    """Tokens of all stations to `size` raw outputs in units of the first place's errors, with the place behind them."""
+    """Tokens of all stations to `size` raw outputs in units of the first location's errors, with it appended."""
 
     size: int
     seeds: int
@@ -183,7 +182,7 @@ class Answer(nn.Module):
     def __call__(
         self, tokens: Float[Array, "station width"], seen: Seen, placed: Placed
     ) -> Float[Array, " size_and_place"]:
-        """What `jaxloc.heads.gaussian.moved` reads."""
+        """Inputs of `jaxloc.heads.gaussian.moved`."""
         place, errors = placed.found.place, placed.found.errors
         sd = jnp.sqrt((errors**2).sum(-1))
         slants = (errors[:3, :3] / sd[:3, None]).ravel()

@@ -1,19 +1,21 @@
-"""A graph network over stations: each tells its neighbours what it saw, and what comes of it is pooled.
+"""A graph neural network over stations: message passing between neighbours, then pooling.
 
 After M. P. A. van den Ende and J.-P. Ampuero (2020), Automated seismic source characterization using deep graph neural
-networks, GRL 47: one convolutional network reads every station, its place is appended, and an aggregate over stations
-that does not depend on their order gives the event.
+networks, GRL 47: one convolutional network reads every station, its position is appended, and a permutation-invariant
+aggregate over stations gives the event.
 
 Differs from the paper:
 
-* There are edges: messages along them know how far and in which direction the other station is. The paper's graph has
-  none, so that stations meet in one maximum alone.
-* Missing stations are masked. The paper sets them to zero and takes the maximum over stations, to which zeros belong.
-* Pooling is by attention and a mean (as in `set_transformer`); a maximum hears one station.
-* Places are relative to the middle of the living stations, and the answer moves with them. The paper's coordinates are
-  scaled to the training's region, and its hyperbolic tangents cannot leave it.
-* Arrivals, the first place by least squares between two rounds of messages, and outputs in units of its errors are
-  those of `set_transformer`; a mixture density in place of the mean absolute error and dropout that is always on.
+* There are edges: messages depend on distance and direction of the other station. The paper's graph has none, so that
+  stations interact in one maximum alone.
+* Missing stations are masked. The paper sets them to zero and takes the maximum over stations, zeros included.
+* Pooling is by attention and a mean (as in `set_transformer`); a maximum depends on one station for each feature.
+* Positions are relative to the centroid of the active stations, and the output is equivariant to translation. The
+  paper's
+  coordinates are scaled to the training region, and its hyperbolic tangents are bounded by it.
+* Arrivals, the first least-squares location between two rounds of messages, and outputs in units of its errors are
+  those
+  of `set_transformer`; a mixture density replaces the mean absolute error and the dropout that is always on.
 """
 
 from typing import Any, NamedTuple
@@ -31,14 +33,14 @@ from jaxloc.types import Network, Observations
 
 
 class Edges(NamedTuple):
-    """Which stations hear which, and how the other lies as seen from the hearer."""
+    """Senders of messages to each station, and their relative positions."""
 
     near: Bool[Array, "hearer teller"]
     numbers: Float[Array, "hearer teller feature"]
 
 
 def edges_between(place_km: Float[Array, "station 3"], mask: Bool[Array, " station"], neighbours: int | None) -> Edges:
-    """Edges from each station's `neighbours` nearest living ones (none given: from all), itself left out."""
+    """Edges from each station's `neighbours` nearest active ones (None: from all), without itself."""
     apart = place_km[None] - place_km[:, None]
     distance = jnp.sqrt((apart**2).sum(-1) + 1e-2)
     near = mask[None] & mask[:, None] & ~jnp.eye(len(mask), dtype=bool)
@@ -50,7 +52,7 @@ def edges_between(place_km: Float[Array, "station 3"], mask: Bool[Array, " stati
 
 
 class Messages(nn.Module):
-    """One round: each station adds the mean of what its neighbours tell to what it knows, through two dense layers."""
+    """One round: the mean of the neighbours' messages is added to each station's token, through two dense layers."""
 
     dropout: float
 
@@ -66,10 +68,10 @@ class Messages(nn.Module):
 
 
 class Model(nn.Module):
-    """The waveforms of one event to `size` raw outputs with a place behind them, and the arrivals it read.
+    """The waveforms of one event to `size` raw outputs with a location appended, and its arrival densities.
 
-    Each station hears its `neighbours` nearest ones, None: all. `layers` of messages come before and after the first
-    place, which `rounds` steps look for.
+    Each station receives messages of its `neighbours` nearest ones, None: of all. `layers` of messages precede and
+    follow the first location, which takes `rounds` least-squares steps.
     """
 
     size: int
@@ -97,5 +99,5 @@ class Model(nn.Module):
 
 
 def network(size: int, **settings: Any) -> Network:
-    """The network of `size` outputs and a place as pure functions; settings are those of `Model`."""
+    """The network of `size` outputs and a location as pure functions; settings are those of `Model`."""
     return bind(Model(size=size, **settings))

@@ -13,21 +13,21 @@ Differs from the paper, with `published=True`:
   these are the published factors 4, 2 and 2.
 * The volume comes out east, north, depth. The paper's rows are north-south (80) and columns
   east-west (128), in degrees or kilometres without the cosine of latitude; ours come from `Frame`.
-* Training copies by circular shift, which wrap the coda to the head of the window, are not made here.
+* Circular shifts as augmentation, which wrap the coda to the start of the window, are not used.
 * Amplitudes are not clipped to +-0.01 before scaling; a masked station does not set the scale.
 
 Differs besides, as it is by default (`published=False`):
 
 * Scale: each station by its own root mean square, with two more channels, its standardised log10 amplitude
-  and its mask. The paper divides by the largest amplitude of all traces: far stations vanish.
-* A softmax over all voxels (`jaxloc.heads.volume.volume`) in place of 307 200 independent sigmoids, which
-  sum to anything, and no imposed label width.
-* Normalisation within the event after each convolution but the last two; the paper has none. The last features
-  before the volume are 16: with four, and normalised, log-odds grew slowly and some starts hardly learnt.
-* The first convolution has a window of 3 x 7 and a time stride of four in place of the first pooling, and
-  widths are an eighth: 8 to 128 features in place of 64 to 1024.
+  and its mask. The paper divides by the largest amplitude of all traces, which suppresses far stations.
+* A softmax over all voxels (`jaxloc.heads.volume.volume`) instead of 307 200 independent sigmoids, which
+  are not normalised, and no imposed label width.
+* Normalisation within the event after each convolution except the last two; the paper has none. The last layer
+  before the volume has 16 features: with four, normalised, log-odds grew slowly and some members hardly trained.
+* The first convolution has a kernel of 3 x 7 and a time stride of four instead of the first pooling, and
+  widths are an eighth: 8 to 128 features instead of 64 to 1024.
 * Between encoder and decoder each feature's image of rows x times is mapped to east x north by two learnt
-  matrices (`remap`), because rows of a list and seconds are no places; the paper leaves that to padding.
+  matrices (`remap`), because list order and time are not coordinates; the paper leaves that to padding.
 """
 
 from collections.abc import Sequence
@@ -49,11 +49,11 @@ class Model(nn.Module):
     """The observations of one event to a volume of raw outputs [east, north, depth].
 
     `width` is the features of the first block (paper: 64), `grid` the cells east, north and down. The
-    numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations`
-    puts stations into fixed rows by `station_index`; None takes the rows as they come. `pools` are how many stations
-    and samples become one after each of the first four blocks: together no more than there are, or nothing is left
-    that tells stations and times apart. `finer` voxels along east and north are made of one by linear interpolation
-    of log-weights, so that a voxel, the least that a posterior can be wide, is small where convolutions are dear.
+    numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations` sorts stations into
+    fixed rows by `station_index`; None keeps the order of the rows. `pools` are the pooling factors of stations and
+    samples after each of the first four blocks; their products must not exceed the numbers of stations and samples, or
+    no information on either is left. Each voxel is refined to `finer` voxels along east and north by linear
+    interpolation of log-weights, since a posterior cannot be narrower than a voxel and convolutions are expensive.
     `by_slices` is as in `layers.Conv2D`.
     """
 

@@ -1,30 +1,30 @@
-"""Zhang, Zhang & Tian (2021): one fully convolutional network that warns while records still come in.
+"""Zhang, Zhang & Tian (2021): a fully convolutional network for early warning on truncated records.
 
 X. Zhang, M. Zhang and X. Tian, Real-time earthquake early warning with deep learning: application to the 2016 M 6.0
 central Apennines, Italy earthquake, Geophysical Research Letters 48, e2020GL089394. Records of 12 stations that end at
-a random time give a volume of the location and a distribution of magnitude, brought up to date as data arrive. Training
-truncates records (`jaxloc.data.truncation`), and what has not come yet is zero.
+a random time give a volume of the location and a distribution of magnitude, updated as data arrive. Training truncates
+records (`jaxloc.data.truncation`); later samples are zero.
 
-No table of its layers is public. With `published=True` they are those of its forerunner (Zhang and others 2020), fitted
-to the input and the volume that its authors' later code still has: 12 x 1024 x 3 samples, pooled to 3 x 4 x 1024
-features, upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels of 0.5 km; magnitude is a softmax of
-1,024 bins between 0 and 10 from the mean of each feature before the upsampling. So it is a reconstruction. Known to
-differ from the paper:
+No table of its layers is public. With `published=True` they are those of its predecessor (Zhang and others 2020),
+adapted to the input and the volume in its authors' later code: 12 x 1024 x 3 samples, pooled to 3 x 4 x 1024 features,
+upsampled by (4, 4), (2, 3), (2, 2) and (2, 2) to 96 x 192 x 64 voxels of 0.5 km; magnitude is a softmax of 1,024 bins
+between 0 and 10 from the mean of each feature before the upsampling. It is a reconstruction. Known differences from the
+paper:
 
 * Output: log-odds. Sigmoids and the label imposed on them (a Gaussian of 5 km) are in
   `jaxloc.heads.volume.published_volume`; the paper's pure noise has a volume of zeros, here it adds nothing to the
   likelihood.
-* The volume comes out east, north, depth, in the frame of the run and not along axes turned by 160 degrees.
-* Two layers after each upsampling, of 512, 256, 128 and 64 features, and dropout at two places, as in the forerunner.
+* The volume is east, north, depth, in the frame of the run and not along axes rotated by 160 degrees.
+* Two layers after each upsampling, of 512, 256, 128 and 64 features, and dropout at two layers, as in the predecessor.
 
 Differs besides, as it is by default (`published=False`), as `zhang2020` does: scaling by station with log10 amplitude
 and mask as channels, a softmax of all voxels, normalisation within the event, a learnt map from rows and times to
-places, fewer features; and
+coordinates, fewer features; and
 
-* Magnitude is a normal distribution (or bins, if asked for). It is read from pooled features, from the log10 amplitude
-  of each station and from the mean place of the volume, in a layer of 64: the paper's single scale for all traces
-  leaves out how large they are.
-* Places are taken as they are by the magnitude: its error does not move the location.
+* Magnitude is a normal distribution (or optionally bins). It is predicted from pooled features, the log10 amplitude of
+  each station and the mean position of the volume, in a layer of 64: the paper's common scaling of all traces removes
+  the amplitude.
+* The gradient of the magnitude's loss does not reach the location.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ HIDDEN = 64
 class Model(nn.Module):
     """The observations of one event so far, to one vector: the volume [east, north, depth] by rows, then `others`.
 
-    `others` is how many raw numbers the heads of other labels want (magnitude: 2). `width` is the features of the
+    `others` is the number of raw outputs for the heads of other labels (magnitude: 2). `width` is the features of the
     first block (published: 64); other settings are as in `zhang2020`. The numbers of stations and samples are those of
     `init`.
     """
@@ -82,7 +82,7 @@ class Model(nn.Module):
         return jnp.concatenate([volume.ravel(), self._others(image, volume, observations)])
 
     def _others(self, image: Array, volume: Array, observations: Observations) -> Float[Array, " other"]:
-        """Magnitude is amplitude and distance: amplitudes of all stations, the place, and what the encoder found."""
+        """Raw outputs of the magnitude from all stations' amplitudes, the position and the encoder's features."""
         traces = station_traces(observations, *self.log_amplitude)
         pooled = nn.leaky_relu(nn.Dense(self.width)(jnp.concatenate([image.mean(1), largest(image, 1)], -1)), 0.2)
         amplitude = jnp.concatenate([traces.log_amplitude, traces.mask.astype(pooled.dtype)])
