@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from obspy import UTCDateTime
 
 from jaxloc.atomic_write import write_whole
@@ -58,6 +59,17 @@ def _text(value: object) -> str:
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
         return ""
     return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def to_dataframe(hypocentres: list[Hypocentre]) -> pd.DataFrame:
+    """Located events as a table, one row an event, with the columns of `write_csv`; unknown values are None or NaN.
+
+    Raises:
+        ValueError: as `write_csv`.
+    """
+    check_events(hypocentres)
+    others = dict.fromkeys(name for h in hypocentres for name in h.others)
+    return pd.DataFrame([_row(h) for h in hypocentres], columns=[*_columns(), *others])
 
 
 def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:

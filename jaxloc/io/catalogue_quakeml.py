@@ -32,8 +32,8 @@ EPOCH = "1970-01-01T00:00:00Z"
 ONE_SIGMA_PERCENT = 68.27
 
 
-def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
-    """Write QuakeML 1.2, validated against its schema.
+def to_catalog(hypocentres: list[Hypocentre]) -> Catalog:
+    """Located events as an ObsPy catalog.
 
     All lengths are in m, errors of latitude and longitude in degrees. Single errors are standard deviations
     (confidence level 68.27 %); ellipse and ellipsoid are at the level of the event
@@ -42,14 +42,23 @@ def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     1970-01-01T00:00:00 and a comment says so.
 
     Raises:
-        ValueError: where an id occurs twice, a value is not finite or outside its range, or the folder is missing.
+        ValueError: where an id occurs twice, or a value is not finite or outside its range.
     """
     check_events(hypocentres)
     catalog = Catalog([_event(i, h) for i, h in enumerate(hypocentres)])
     catalog.resource_id = ResourceIdentifier("smi:local/jaxloc/catalogue")
     catalog.creation_info = _author()
+    return catalog
+
+
+def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
+    """Write `to_catalog` as QuakeML 1.2, validated against its schema.
+
+    Raises:
+        ValueError: as `to_catalog`, or where the folder is missing.
+    """
     text = io.BytesIO()
-    catalog.write(text, format="QUAKEML", validate=True)
+    to_catalog(hypocentres).write(text, format="QUAKEML", validate=True)
     write_whole(path, text.getvalue())
 
 
