@@ -1,9 +1,9 @@
 """Defaults of `jaxloc.regression.fit`: steps, batches, members, where each posterior starts from.
 
-Optimisers go through the rows some forty times, and at least through 2,000 batches. Point estimates would learn few
-rows by heart, so some are held out to choose when to stop. Samplers start on the way to a mode: from it they would
-first have to forget what it has by heart, from first weights they may not find small noise. NUTS takes all rows a step,
-and few steps: each goes through up to a thousand gradients.
+Optimisers run for some forty epochs, and at least 2,000 batches. Point estimates overfit few rows, so some are held out
+for early stopping. Samplers start after a few steps towards a mode: at the mode they would first have to leave an
+overfitted state, from initial weights they may not find a small noise level. NUTS takes all rows at every step, and few
+steps: each costs up to a thousand gradients.
 """
 
 import inspect
@@ -17,11 +17,11 @@ from jaxloc import inference
 from jaxloc.types import Method, Target
 
 MakeMethod = Callable[..., Method]
-"""A target to a method; an optimiser comes second, where one is asked for, `steps` and `start` by name."""
+"""A target to a method; an optimiser as the second argument where one is needed, `steps` and `start` by name."""
 
 
 class Usual(NamedTuple):
-    """What is usual for a method: `steps`, but no less than `epochs`; batches of None hold all rows."""
+    """Defaults of a method: `steps`, but not fewer than `epochs`; a batch size of None takes all rows."""
 
     steps: int = 2000
     epochs: int = 40
@@ -43,7 +43,7 @@ USUAL: dict[MakeMethod, Usual] = {
 
 
 class Plan(NamedTuple):
-    """What a fit does: `mode_steps` of Adam towards the mode, then `steps` of the method, on `num_fitted` rows."""
+    """The plan of a fit: `mode_steps` of Adam towards the mode, then `steps` of the method, on `num_fitted` rows."""
 
     method: MakeMethod
     num_fitted: int
@@ -63,7 +63,7 @@ def planned(
     members: int | None,
     held_out: float | None,
 ) -> Plan:
-    """The plan of a fit: what is asked for, and what is usual for the method where nothing is.
+    """The plan of a fit: the given settings, and the method's defaults for the others.
 
     Raises:
         ValueError: where the share of rows that is held out is not below one.
@@ -81,7 +81,7 @@ def planned(
 
 
 def made(make: MakeMethod, target: Target, optimizer: optax.GradientTransformation, steps: int) -> Method:
-    """The method, given what it asks for and has no value of."""
+    """The method, with the arguments that it needs and that were not given."""
     _, *others = inspect.signature(make).parameters.values()
     open_ = [p for p in others if p.default is p.empty]
     at_place = [optimizer] if any(p.kind is p.POSITIONAL_OR_KEYWORD for p in open_) else []

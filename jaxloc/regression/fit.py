@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 import jax, numpyro.distributions as dist
-from jaxloc import posteriors, regression
+from jaxloc import inference, regression
 
 module = nn.Sequential([nn.Dense(50), nn.relu, nn.Dense(2)])
 likelihood = lambda raw: dist.Normal(raw[0], jax.nn.softplus(raw[1]) + 1e-3)
@@ -10,7 +10,7 @@ fitted = regression.fit(jax.random.key(0), module, likelihood, features, targets
 predictive = regression.predict(fitted, jax.random.key(1), new_features, 100)  # a draw of weights a row
 density = regression.log_density(fitted, jax.random.key(1), new_features, new_targets, 100)
 
-Another posterior is another argument: `posteriors.mean_field`, `partial(posteriors.nuts, keep=200)`.
+Another weight posterior is another argument: `inference.mean_field`, `partial(inference.nuts, keep=200)`.
 """
 
 from collections.abc import Callable
@@ -35,18 +35,18 @@ from jaxloc.types import Info, Method, Params, State, Target, Weights
 Likelihood = Callable[[Array], dist.Distribution]
 """A module's output for one row, to the distribution of the row's target."""
 
-JUDGES, LOOKS = 10, 50  # draws of weights that rows held out are judged by, and how often
+NUM_VALIDATION_DRAWS, NUM_VALIDATIONS = 10, 50  # weight draws of the validation loss, and how often it is computed
 
 
 class Rows(NamedTuple):
-    """Features and targets, row by row: what a batch is here."""
+    """Features and targets, row by row: a batch."""
 
     features: Float[Array, "row ..."]
     targets: Float[Array, "row ..."]
 
 
 class Alike:
-    """A module that is the same as any that equals it: modules that hold lists have no hash, which `jax.jit` needs."""
+    """A hashable wrapper of a module, as `jax.jit` needs: modules that hold lists have no hash."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -59,7 +59,7 @@ class Alike:
 
 
 class Recipe(NamedTuple):
-    """All of a fit but numbers. Fits of one recipe to as many rows are compiled once."""
+    """The static part of a fit. Fits of one recipe to as many rows are compiled once."""
 
     model: Alike
     likelihood: Likelihood
@@ -69,7 +69,7 @@ class Recipe(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A weight posterior with what it is of; `losses` are those of the last stage's steps, in nats a row."""
+    """A fitted weight posterior; `losses` are those of the last stage's steps, in nats a row."""
 
     recipe: Recipe
     units: Units
@@ -96,23 +96,24 @@ def fit(
 ) -> Fit:
     """Fit the weights. What is None follows from the method (`jaxloc.regression.defaults`).
 
-    The prior is normal, about zero, as wide as the layers' fan-in asks for (`jaxloc.inference.prior_scale`). Features
-    are taken as they are: standardise them first. Outputs are in units of the targets (`jaxloc.regression.scaling`).
+    The prior is normal about zero with fan-in scales (`jaxloc.inference.prior_scale`). Features are not scaled:
+    standardise them first. Outputs are in units of the targets (`jaxloc.regression.scaling`).
 
     Args:
-        key: of first weights, batches and draws.
-        module: any Flax module of one row of features, without state beside its parameters.
+        key: of initial weights, batches and draws.
+        module: any Flax module of one row of features, without state other than its parameters.
         likelihood: its output for a row to a NumPyro distribution over the row's target.
         features: a row an example.
         targets: a row an example.
         method: of `jaxloc.inference`; `functools.partial` gives it settings.
         steps: of the method, and as many before it to the mode, where it starts from one.
         batch_size: rows a step; all of them where there are fewer.
-        learning_rate: of Adam, the highest, after a warm-up and before its decay; samplers have steps of their own.
-        prior_scale: multiplies the prior's width.
-        members: of an ensemble of such posteriors, which differ by their first weights.
-        held_out: share of the rows that chooses when to stop, and is not fitted to.
-        standardise: whether outputs are in units of the targets; otherwise the likelihood has them as they are.
+        learning_rate: peak learning rate of Adam, after warm-up and before decay; samplers have step sizes of their
+            own.
+        prior_scale: factor on the prior's scale.
+        members: of an ensemble of such posteriors, which differ by their initial weights.
+        held_out: share of the rows for early stopping, held out from the fit.
+        standardise: whether outputs are in units of the targets; otherwise the likelihood gets them unscaled.
         at_once: rows that go through the module at a time, here and in predictions. Convolutions over long records are
             faster on a CPU with few (8 of 1,000 samples), whose arrays stay in its cache; None: all of them.
 
@@ -127,9 +128,9 @@ def fit(
 
 
 def predict(fitted: Fit, key: PRNGKeyArray, features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:
-    """The likelihood's distributions, [draw, row]: a mixture of equal weights over the draws is the prediction."""
+    """The likelihood's distributions, [draw, row]; the predictive distribution is their equally weighted mixture."""
     raw = _outputs(fitted.recipe, num_draws, key, fitted.units, fitted.state, jnp.asarray(features, jnp.float32))
-    # Distributions keep the batch shape of before `vmap`; NumPyro mends it one axis at a time.
+    # Distributions keep the batch shape from before `vmap`; NumPyro corrects it one axis at a time.
     of_draw = lambda rows: promote_batch_shape(jax.vmap(fitted.recipe.likelihood)(rows))
     return promote_batch_shape(jax.vmap(of_draw)(raw))
 
@@ -166,7 +167,7 @@ def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) ->
     if plan.num_fitted < number:
         order = jax.random.permutation(key_rows, number)
         rows, dev = (Rows(*(x[index] for x in rows)) for index in jnp.split(order, [plan.num_fitted]))
-        judge = lambda state: -_density_of(method, recipe, JUDGES, key_rows, units, state, dev).mean()
+        judge = lambda state: -_density_of(method, recipe, NUM_VALIDATION_DRAWS, key_rows, units, state, dev).mean()
     first = jax.vmap(partial(initialised, recipe.model.module), (0, None))
     params = first(jax.random.split(key_start, plan.members), rows.features[0])
     if plan.mode_steps:
@@ -251,14 +252,14 @@ def _trained(
     batch_size: int,
     judge: Callable[[State], Float[Array, ""]] | None = None,
 ) -> tuple[State, Info]:
-    """The state after all steps; with a judge, that of the lowest loss among those it looks at."""
+    """The state after all steps; with held-out rows, the one of lowest validation loss."""
     number, key_init, key_steps = len(rows.features), *jax.random.split(key)
 
     def step(state: State, key: PRNGKeyArray) -> tuple[State, Info]:
         if batch_size == number:
             return method.update(key, state, rows)
         key_batch, key_update = jax.random.split(key)
-        # With replacement: to leave rows out that were drawn would sort all of them at every step.
+        # With replacement: sampling without would sort all rows at every step.
         index = jax.random.randint(key_batch, (batch_size,), 0, number)
         return method.update(key_update, state, jax.tree.map(lambda x: x[index], rows))
 
@@ -267,7 +268,7 @@ def _trained(
 
 
 def _best(step: Callable, judge: Callable[[State], Array], first: State, keys: PRNGKeyArray) -> tuple[State, Info]:
-    every = max(1, len(keys) // LOOKS)
+    every = max(1, len(keys) // NUM_VALIDATIONS)
 
     def span(carry: tuple, keys: PRNGKeyArray) -> tuple[tuple, Info]:
         state, best, lowest = carry

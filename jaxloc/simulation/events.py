@@ -1,10 +1,10 @@
 """Simulated records of local and regional earthquakes, made on the device that trains on them.
 
-One event goes through four steps: a source (`sources`), rays and scattering to each station (`propagation`,
-`seismograms`), what the ground and the recorder do (`noise`), and one inverse Fourier transform a trace.
+The steps of one event: a source (`sources`), rays and scattering to each station (`propagation`, `seismograms`), site
+response, noise and instrument (`recording`), and one inverse Fourier transform a trace.
 
-What is not there: reflections from the Moho (a head wave has the amplitude of a direct one), dispersion of
-surface waves (a train of their length stands for them), coda whose decay depends on frequency.
+Not included: reflections from the Moho (a head wave has the amplitude of a direct one), dispersion of surface waves
+(they are a wave train of the right duration), coda with frequency-dependent decay.
 """
 
 import datetime
@@ -52,18 +52,18 @@ __all__ = [
     "taken",
 ]
 
-CHUNK = 16  # events simulated at a time by a data set: one compilation, and little memory
+CHUNK = 16  # events simulated at a time by a data set: one compilation, bounded memory
 FIRST_START = datetime.datetime(2000, 1, 1)
 DEFAULT_FRAME = Frame(40.0, 15.0)
 
 
 def default_model() -> VelocityModel:
-    """Flat layers of an ordinary continental crust."""
+    """Flat layers of an average continental crust."""
     return layered([0.0, 2.0, 8.0, 20.0, 38.0], [4.8, 5.8, 6.1, 6.7, 8.0], [2.75, 3.35, 3.52, 3.85, 4.5])
 
 
 def quick_start(half_width_km: float = 40.0, depth_km: tuple[float, float] = (2.0, 15.0)) -> Simulation:
-    """A simulation that needs no data: uniform hypocentres about the frame's origin."""
+    """A simulation without data: uniform hypocentres about the frame's origin."""
     low = (-half_width_km, -half_width_km, depth_km[0])
     return Simulation(box(low, (half_width_km, half_width_km, depth_km[1])), default_model())
 
@@ -71,8 +71,8 @@ def quick_start(half_width_km: float = 40.0, depth_km: tuple[float, float] = (2.
 def oklahoma_like(catalogue_km: Float[Array, "event 3"]) -> Simulation:
     """Induced earthquakes of magnitude 3 and more in Oklahoma, 1.5-8.5 Hz, near those of a catalogue.
 
-    Its numbers were set so that the medians of amplitude, noise, S over P, spectra and coda length agree with
-    200 recorded events at 30 stations; `gain` also takes in what is unknown of their units.
+    Its parameters reproduce the medians of amplitude, noise, S/P ratio, spectra and coda length of 200 recorded events
+    at 30 stations; `gain` includes their unknown units.
     """
     return Simulation(
         around(catalogue_km, (2.0, 2.0, 1.0), (0.5, 12.0)),
@@ -104,7 +104,7 @@ def oklahoma_like(catalogue_km: Float[Array, "event 3"]) -> Simulation:
 
 
 def _padding(recording: Recording) -> int:
-    """Trace length with room for what rings on past the end, of small prime factors for the transform."""
+    """Trace length with room for the filter's ringing past the end, of small prime factors for the transform."""
     low_hz = 1.0 if recording.band_hz is None else recording.band_hz[0]
     wanted = recording.num_samples + int(max(4.0, 4 / low_hz) * recording.rate_hz)
     step = 2 ** max(int(np.log2(wanted)) - 4, 1)
@@ -117,15 +117,15 @@ def simulate_event(
     station_km: Float[Array, "station 3"],
     earth: Earth | None = None,
 ) -> Batch:
-    """One event as a network records it, with the truth as labels.
+    """One event as recorded by a network, with its true labels.
 
     Args:
         station_km: east, north, depth (below sea level, so a station on a hill has a negative one) in km.
-        earth: site effects and velocity mismatch (`propagation.draw_earth`); None draws them anew.
+        earth: site effects and velocity mismatch (`propagation.draw_earth`); None samples new ones.
 
     Returns:
         A batch of one event without leading axis: waveforms [station, component, sample] in m/s; labels
-        "hypocentre", "magnitude", "arrivals" in s from the first sample, true to the waveforms, and "polarity" of P,
+        "hypocentre", "magnitude", "arrivals" in s from the first sample, exact for the waveforms, and "polarity" of P,
         both masked where the station is dead or the arrival outside the record.
     """
     keys, recording = split_keys(key), simulation.recording
@@ -137,7 +137,7 @@ def simulate_event(
     gain = truth.earth.gain * jnp.exp(simulation.path.event_gain_sd * random.normal(keys.gain, (num, 1)))
     background = draw_noise(keys.noise, simulation.noise, recording, truth.earth.noise, num_padded)
     hum = jnp.fft.rfft(background) * colour(simulation.noise, frequency_hz, response).astype(np.float32)
-    # A spectrum per Hz becomes a trace by the sampling rate.
+    # The sampling rate turns a spectral density per Hz into a trace.
     spectrum = (recording.rate_hz * gain[..., None] * ground + hum) * response.astype(np.complex64)
     live = live_channels(keys.channels, simulation.noise, num)
     waveforms = through(spectrum, num_padded, recording) * live[..., None]
@@ -172,8 +172,8 @@ def stream(
 ) -> Callable[[PRNGKeyArray, int], Batch]:
     """Endless training data: a pure `batch(key, size)` that can be part of a compiled step (`size` static).
 
-    The ground is drawn once from `key`, or, with `vary_earth`, anew for every event, so that a network
-    learns no station by heart.
+    Site effects and velocity mismatch are sampled once from `key`, or, with `vary_earth`, for every event, so that a
+    network does not overfit stations.
     """
     check_recording(simulation.recording)
     station_km = jnp.asarray(station_km)
@@ -202,10 +202,10 @@ def simulated_dataset(
     splits: dict[str, float] | None = None,
     first: int = 0,
 ) -> Dataset:
-    """A data set that is never stored: event `i` is made of `fold_in(key, first + i)` whenever it is taken.
+    """A data set that is simulated on access: event `i` follows from `fold_in(key, first + i)`.
 
-    The ground is the same for all events of a key: `first` gives other events on the same ground. `splits` gives
-    the share of each split, in order; None is 80 % train, 10 % dev, 10 % test.
+    All events of a key share site effects and velocity structure: `first` gives other events at the same network.
+    `splits` gives the share of each split, in order; None is 80 % train, 10 % dev, 10 % test.
 
     Raises:
         ValueError: where there are no events or stations, shares do not add up to 1, or the recording is bad.
@@ -219,7 +219,7 @@ def simulated_dataset(
     earth_key, event_key = random.split(key)
     station_km = jnp.asarray(positions_km(frame, stations))
     earth = draw_earth(earth_key, simulation.path, len(stations), simulation.noise.station_sd)
-    # Keys and ground come as arguments, not as constants: what is compiled for one network serves for all of its size.
+    # Keys and velocity structure are arguments, not constants: networks of one size share a compiled program.
     numbered = jax.jit(jax.vmap(partial(_numbered, simulation), (None, None, None, 0)))
     chunk = lambda index: numbered(event_key, station_km, earth, first + index)
     return Dataset(
@@ -240,7 +240,7 @@ def _numbered(
 
 
 def taken(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
-    """Events by number, made `CHUNK` at a time; a ValueError names numbers that there are not."""
+    """Events by number, simulated `CHUNK` at a time; a ValueError names numbers out of range."""
     index = np.atleast_1d(np.asarray(index, np.int32))
     bad = (index < 0) | (index >= num_events)
     if not index.size or bad.any():
@@ -254,7 +254,7 @@ def _parts(index: Int[np.ndarray, " event"]) -> Iterator[Int[np.ndarray, " part"
 
 
 def _padded(chunk: Callable[[Array], Batch], part: Int[np.ndarray, " part"]) -> Batch:
-    """Always the same shape, so the same program and the same bits whatever is taken together."""
+    """Constant shape: the same program, and bit-identical events whatever is taken together."""
     whole = chunk(jnp.asarray(np.pad(part, (0, CHUNK - len(part)), mode="edge")))
     return jax.tree.map(lambda array: np.asarray(array)[: len(part)], whole)
 
@@ -281,7 +281,7 @@ def _events(
 
 
 def dated_event(index: int, split: str, magnitude: float, origin_s: float) -> Event:
-    """What is told of a simulated event; they come an hour apart."""
+    """The metadata of a simulated event; events are an hour apart."""
     start = FIRST_START + datetime.timedelta(hours=index)
     origin = start + datetime.timedelta(seconds=float(origin_s))
     return Event(f"sim{index:06d}", str(split), start.isoformat(), origin.isoformat(), round(float(magnitude), 2))
@@ -290,7 +290,7 @@ def dated_event(index: int, split: str, magnitude: float, origin_s: float) -> Ev
 def random_network(
     key: PRNGKeyArray, num_stations: int, aperture_km: float, frame: Frame = DEFAULT_FRAME
 ) -> tuple[Station, ...]:
-    """Stations spread over a disc about the frame's origin, none crowded: each is the loneliest of ten draws.
+    """Stations spread evenly over a disc about the frame's origin: each is the most isolated of ten draws.
 
     Raises:
         ValueError: where there is no station or no aperture.

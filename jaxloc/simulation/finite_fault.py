@@ -1,10 +1,10 @@
-"""Earthquakes on a fault of finite size: where they break, how large, and which part radiates when.
+"""Earthquakes on a fault of finite size: rupture plane, subfaults, rupture times and source spectra.
 
 A rupture is a vertical rectangle on a fault trace, of a size that scales with magnitude (Wells & Coppersmith 1994), cut
 into subfaults of equal area. It spreads from the hypocentre at a share of the S speed. Subfaults radiate spectra of
 Brune's model whose corner frequency falls while the rupture grows (Motazedian & Atkinson 2005, BSSA 95, eq. 8-9).
 
-What is not there: dip, jumps from one fault to another, slip that is smooth over subfaults, rupture to the surface.
+Not included: dip, jumps between faults, slip correlated over subfaults, rupture to the surface.
 """
 
 import math
@@ -25,18 +25,18 @@ WIDTH, WIDTH_SD = (-0.76, 0.27), 0.14  # of log10 of width, likewise
 
 
 class FaultZone(NamedTuple):
-    """Where and how a fault breaks.
+    """Geometry and source parameters of a fault.
 
     Attributes:
         trace_km: vertices of the trace from one end to the other, east and north.
-        aside_sd_km: parallel strands: a rupture lies so far to the north or south of the trace.
-        depth_km: where it is brittle.
-        magnitude_range: scenarios are uniform in between, so that large ones are as well known as small ones.
+        aside_sd_km: standard deviation of the rupture's offset north or south of the trace (parallel strands).
+        depth_km: seismogenic depth range.
+        magnitude_range: scenarios are uniform in between, so that large ones are as frequent as small ones.
         stress_drop_mpa, stress_drop_sd: median, and standard deviation of the natural logarithm.
         slip_sd: standard deviation of the natural logarithm of a subfault's moment.
         subfaults: along and down the fault.
         vs_km_s, rupture_ratio: S speed at depth, and that of the rupture over it.
-        start: least and largest share of the length, and of the width downwards, at which a rupture begins.
+        start: smallest and largest share of the length, and of the width downwards, of the nucleation point.
     """
 
     trace_km: Float[np.ndarray, "vertex 2"]
@@ -53,7 +53,7 @@ class FaultZone(NamedTuple):
 
 
 class Rupture(NamedTuple):
-    """One earthquake. Places are east, north and depth in km, times count from its beginning.
+    """One earthquake. Positions are east, north and depth in km, times count from the origin.
 
     `ends_km` are the two ends as distances along the trace; corner frequencies are those of the S waves of subfaults,
     and of a point source of the same moment.
@@ -70,7 +70,7 @@ class Rupture(NamedTuple):
 
 
 def draw_rupture(key: PRNGKeyArray, zone: FaultZone) -> Rupture:
-    """A rupture of random size and place on a fault, begun at a random place on it."""
+    """A rupture of random size, position and nucleation point on a fault."""
     keys = random.split(key, 7)
     magnitude = random.uniform(keys[0], minval=zone.magnitude_range[0], maxval=zone.magnitude_range[1])
     size_km = rupture_size_km(random.normal(keys[1], (2,)), magnitude, zone)
@@ -99,7 +99,7 @@ def draw_rupture(key: PRNGKeyArray, zone: FaultZone) -> Rupture:
 
 
 def rupture_size_km(scatter: Float[Array, "2"], magnitude: Float[Array, ""], zone: FaultZone) -> Float[Array, "2"]:
-    """Length and width for standard normal scatter; never longer than the fault, nor wider than what is brittle."""
+    """Length and width for standard normal scatter, bounded by the fault's length and seismogenic width."""
     length_km = 10 ** (LENGTH[0] + LENGTH[1] * magnitude + LENGTH_SD * scatter[0])
     width_km = 10 ** (WIDTH[0] + WIDTH[1] * magnitude + WIDTH_SD * scatter[1])
     length_km = jnp.minimum(length_km, 0.95 * arc_lengths_km(zone.trace_km)[-1])
@@ -109,7 +109,7 @@ def rupture_size_km(scatter: Float[Array, "2"], magnitude: Float[Array, ""], zon
 def on_fault(
     along_and_depth_km: Float[Array, "*place 2"], aside_km: Array, zone: FaultZone
 ) -> Float[Array, "*place 3"]:
-    """East, north and depth of places given by their distance along the trace and their depth."""
+    """East, north and depth of points given by their distance along the trace and their depth."""
     along_km, depth_km = along_and_depth_km[..., 0], along_and_depth_km[..., 1]
     arc_km = arc_lengths_km(zone.trace_km)
     east_km, north_km = (jnp.interp(along_km, arc_km, zone.trace_km[:, i]) for i in range(2))

@@ -1,9 +1,10 @@
-"""Earthquakes like those of the Groningen gas field: small, three kilometres down, under salt and soft ground.
+"""Earthquakes like those of the Groningen gas field: small, at 3 km depth, under salt and soft sediments.
 
-Known of it: most events lie at the level of the reservoir, about 3 km, some in the anhydrite above it (Spetzler &
-Dost 2017, GJI 209); the North Sea Supergroup ends at some 800 m, with S waves of a few hundred m/s near the surface
-(Kruiver and others 2017, Bull. Earthquake Eng. 15); seismometers lie in boreholes of 200 m, or at the surface. The
-other numbers are round ones, set by hand: a place to learn in, not a model of the field.
+Most events are at reservoir depth, about 3 km, some in the anhydrite above it (Spetzler & Dost 2017, GJI 209); the
+North Sea Supergroup ends at some 800 m, with S velocities of a few hundred m/s near the surface (Kruiver and others
+2017, Bull. Earthquake Eng. 15); seismometers are in boreholes of 200 m or at the surface. The other values are rounded
+and chosen
+here: a training region, not a model of the field.
 """
 
 from jaxloc.data.dataset import Station
@@ -20,7 +21,7 @@ BOREHOLE_M = 200.0
 def ground(speed_factor: float = 1.0) -> VelocityModel:
     """Soft sediments, chalk, Triassic, rock salt of 800 m (fast), sandstone of the reservoir (slow), Carboniferous.
 
-    `speed_factor` multiplies all speeds: ground that is not what a network learnt in.
+    `speed_factor` multiplies all speeds, for a velocity model other than that of training.
     """
     top_km = [0.0, 0.35, 0.8, 1.6, 2.0, 2.8, 3.1]
     vp_km_s, vs_km_s = [1.8, 2.1, 3.2, 3.6, 4.4, 3.9, 4.5], [0.5, 0.8, 1.7, 1.9, 2.5, 2.3, 2.65]

@@ -1,7 +1,7 @@
-"""Scenario earthquakes under the Sea of Marmara as ten strong-motion stations on its coast record them.
+"""Scenario earthquakes under the Sea of Marmara, recorded by ten strong-motion stations on its coast.
 
 The setting of Boese, Wenzel & Erdik (2008, BSSA 98). Stations and fault are approximate: coastal towns, not the
-instruments of the early-warning system, and a polyline drawn after maps of the Main Marmara Fault.
+instruments of the early-warning system, and a polyline after maps of the Main Marmara Fault.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ from jaxloc.simulation.recording import (
 from jaxloc.simulation.stochastic_motion import Waves, ground_motion
 from jaxloc.types import Batch, Label, Observations
 
-PADDING = 5  # halves of a record that transforms are long
+PADDING = 5  # length of the transforms in half records
 FRAME = Frame(40.8, 28.5)
 STATIONS = (
     Station("MM.BUY", 40.87, 29.12, 30.0),
@@ -54,10 +54,10 @@ TRACE_DEG = ((40.74, 27.30), (40.81, 27.65), (40.84, 28.0), (40.87, 28.45), (40.
 
 
 class Scenarios(NamedTuple):
-    """All that is assumed of the scenarios and of how they are recorded.
+    """Assumptions on the scenarios and their recording.
 
-    Records begin `lead_s` before the first pick, as those of a system do that keeps what came before a trigger. Picks
-    of P err by a standard deviation that is log-uniform over `pick_sd_s`, and say so.
+    Records begin `lead_s` before the first pick, as in a triggered system with pre-event memory. The standard
+    deviations of P picks are log-uniform over `pick_sd_s` and known.
     """
 
     zone: FaultZone
@@ -69,7 +69,7 @@ class Scenarios(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Stations, travel times to them, speeds of P and S at depth and the ground below: the same for all events."""
+    """Stations, travel times, P and S velocities at depth and site effects: the same for all events."""
 
     station_km: Float[Array, "station 3"]
     table: StationTable
@@ -83,7 +83,7 @@ def trace_km() -> Float[np.ndarray, "vertex 2"]:
 
 
 def place_of(key: PRNGKeyArray, scenarios: Scenarios, model: VelocityModel) -> Place:
-    """The stations on ground that is drawn from the key."""
+    """The stations with site effects sampled from the key."""
     station_km, zone = positions_km(FRAME, STATIONS), scenarios.zone
     low, high = zone.trace_km.min(0) - 20.0, zone.trace_km.max(0) + 20.0
     around = Region((low[0], high[0]), (low[1], high[1]), (0.0, zone.depth_km[1] + 1.0), (0.0, 1.0))
@@ -94,7 +94,7 @@ def place_of(key: PRNGKeyArray, scenarios: Scenarios, model: VelocityModel) -> P
 
 
 def simulate_scenario(key: PRNGKeyArray, scenarios: Scenarios, place: Place) -> Batch:
-    """One earthquake as the network records it.
+    """One earthquake as recorded by the network.
 
     Labels are "hypocentre" (where it begins), "magnitude", "arrivals", and of its extent "rupture_length_km",
     "rupture_log10_km" (the logarithm of that) and its two ends as distances along the fault, "rupture_west_km" and
@@ -183,14 +183,14 @@ def marmara_scenarios(
     splits: Mapping[str, int],
     first: int = 0,
 ) -> Dataset:
-    """Scenarios in memory: earthquake `i` is made of `fold_in(key, first + i)`, so ranges that differ share none.
+    """Scenarios in memory: earthquake `i` follows from `fold_in(key, first + i)`, so disjoint ranges share none.
 
     Args:
-        key: of the ground, which is the same for all earthquakes of a key, and of the earthquakes.
-        scenarios: what is assumed of them.
-        model: layers that travel times are computed in.
+        key: of the site effects, common to all earthquakes of a key, and of the earthquakes.
+        scenarios: assumptions on them.
+        model: velocity model of the travel times.
         number: of earthquakes.
-        splits: how many belong to each split, in order.
+        splits: number of events in each split, in order.
         first: number of the first one.
 
     Raises:

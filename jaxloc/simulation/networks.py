@@ -1,7 +1,7 @@
-"""Earthquakes at many simulated networks: what a network learns from that is to work at stations it never saw.
+"""Earthquakes at many simulated seismic networks, to train models for unknown stations.
 
-Each network has its own stations, aperture, ground, crust and noise; a few events (one by default) happen at it. Places
-are about the middle of the network, which is the origin of the frame.
+Each network has its own stations, aperture, site effects, crust and noise, and a few events (one by default). Positions
+are relative to the centre of the network, the origin of the frame.
 """
 
 import datetime
@@ -27,21 +27,21 @@ from jaxloc.types import Batch, Label
 SLOW_TOP = 0.25  # standard deviation of the logarithm by which the upper two layers are slower than the model's
 HILLS_KM = 0.8  # stations are up to so much above sea level
 RELIEF = "q_s", "free_time_s", "coda_level", "surface_level", "kappa_s"
-RELIEF_SD = 0.5  # of the natural logarithm of what `RELIEF` names, network by network
+RELIEF_SD = 0.5  # of the natural logarithm of the parameters in `RELIEF`, network by network
 
 
 class Variety(NamedTuple):
-    """How networks and their events differ. What is a pair is log-uniform between two ends, but for stations.
+    """Distributions of networks and their events. Pairs are the ends of log-uniform distributions, except for stations.
 
     Attributes:
-        num_stations: fewest and most, all numbers as likely; rows of an event are as many as the most.
-        aperture_km: diameter of the ellipse that holds the stations, along its longer axis.
-        beyond_km: epicentres are uniform within the circle about the network that is wider than it by so much.
+        num_stations: fewest and most, uniformly distributed; events have as many rows as the most.
+        aperture_km: diameter of the ellipse of the stations, along its longer axis.
+        beyond_km: epicentres are uniform within a circle about the network whose radius is larger by this.
         depth_km: of hypocentres.
-        magnitude: least and largest at a network of 4 km; they rise by one for every tenfold aperture.
+        magnitude: smallest and largest at a network of 4 km; they increase by one for every tenfold aperture.
         noise_m_s: median noise of a network.
         speed_sd: of the natural logarithm of all speeds; Vp/Vs differs by half of it.
-        slowness_sd: travel times that no model of layers has: their smooth relative error.
+        slowness_sd: smooth relative error of travel times that no layered model has.
         events_each: events at each network.
     """
 
@@ -57,7 +57,7 @@ class Variety(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One network: where its stations are, which of the rows are any, and what they stand on."""
+    """One network: positions of its stations, the mask of the rows, and its site effects."""
 
     station_km: Float[Array, "station 3"]
     mask: Bool[Array, " station"]
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 
 def draw_place(key: PRNGKeyArray, variety: Variety, model: VelocityModel, recording: Recording) -> Place:
-    """A network: stations uniform in an ellipse, speeds about those of a model, its own path, noise and ground."""
+    """A network: stations uniform in an ellipse, speeds about those of a model, own path, noise and site effects."""
     keys = dict(zip(("shape", "number", "speed", "path", "noise", "earth"), random.split(key, 6), strict=True))
     least, most = variety.num_stations
     aperture_km, station_km = _stations(keys["shape"], variety, most)
@@ -106,7 +106,7 @@ def _stations(key: PRNGKeyArray, variety: Variety, most: int) -> tuple[Float[Arr
 
 
 def _speeds(key: PRNGKeyArray, model: VelocityModel, speed_sd: float) -> VelocityModel:
-    """All layers faster or slower together, the upper two slower besides: deeper layers stay the faster ones."""
+    """All layers scaled together, the upper two slower in addition, so that speed increases with depth."""
     together, top, ratio = random.split(key, 3)
     slower = jnp.where(jnp.arange(len(model.vp_km_s)) < 2, SLOW_TOP * jnp.abs(random.normal(top)), 0.0)
     factor = jnp.exp(speed_sd * random.normal(together) - slower)
@@ -152,12 +152,12 @@ def simulated_networks(
     first: int = 0,
     frame: Frame = DEFAULT_FRAME,
 ) -> Dataset:
-    """A data set that is never stored, of events `first`, `first + 1`, ... of a key, each at its network.
+    """A data set simulated on access, of events `first`, `first + 1`, ... of a key, each at its network.
 
-    Its stations stand for whatever stations an event has: so many rows, and no more.
+    Its stations are placeholders for the rows of an event.
 
     Raises:
-        ValueError: where there are no events, the variety is none, or the recording is bad; names the value.
+        ValueError: where there are no events, or variety or recording are invalid; names the value.
     """
     check_recording(recording)
     _check(variety, num_events)
@@ -183,4 +183,4 @@ def _check(variety: Variety, num_events: int) -> None:
     for name in ("aperture_km", "depth_km", "noise_m_s"):
         low, high = getattr(variety, name)
         if not 0 < low <= high:
-            raise ValueError(f"{name} must be two positive numbers that rise, got {(low, high)}")
+            raise ValueError(f"{name} must be two positive increasing numbers, got {(low, high)}")

@@ -1,8 +1,8 @@
-"""Simulated picks: hypocentres of a known prior, travel times of a layered model, errors as stated.
+"""Simulated picks: hypocentres of a known prior, travel times of a layered model, errors of known standard deviation.
 
-Nothing else is in them, so that the posterior is known: a grid search with the same table of travel times, the same
-region and normal errors (`jaxloc.locators.grid_search`) gives it, and a network that learns from them can be held
-against it. Which picks there are, and what errors they state, does not depend on where an event is.
+The posterior is known: a grid search with the same table of travel times, region and normal errors
+(`jaxloc.locators.grid_search`) gives it, for comparison with networks trained on such picks. Which picks exist, and
+their standard deviations, are independent of the hypocentre.
 """
 
 import datetime
@@ -26,10 +26,10 @@ from jaxloc.types import Batch, Label, Observations
 
 
 class Picking(NamedTuple):
-    """Hypocentres uniform over `region`, and how their picks err.
+    """Hypocentres uniform over `region`, and the errors of their picks.
 
-    Stated errors are log-uniform over `sd_s` in s, pick by pick. An event loses a share of its picks that is uniform up
-    to `lost`, but keeps `least` of them.
+    Standard deviations are log-uniform over `sd_s` in s, pick by pick. The share of missing picks of an event is
+    uniform up to `lost`; `least` picks are kept.
     """
 
     region: Region
@@ -39,7 +39,7 @@ class Picking(NamedTuple):
 
 
 def table_around(model: VelocityModel, region: Region, station_km: Float[np.ndarray, "station 3"]) -> TravelTimeTable:
-    """Travel times from all of a region to all stations."""
+    """Table of travel times from a region to all stations."""
     corners = np.stack(np.meshgrid(region.east_km, region.north_km), -1).reshape(-1, 1, 2)
     farthest = float(np.linalg.norm(corners - station_km[:, :2], axis=-1).max())
     high, low = float(station_km[:, 2].min()) - 0.1, float(station_km[:, 2].max()) + 0.1
@@ -78,10 +78,10 @@ def simulated_picks(
     split: str = "train",
     first: int = 0,
 ) -> Dataset:
-    """A data set of picks in memory: event `i` is made of `fold_in(key, first + i)`.
+    """A data set of picks in memory: event `i` follows from `fold_in(key, first + i)`.
 
     Raises:
-        ValueError: where there are no events or stations, or the picking is none; names the value.
+        ValueError: where there are no events or stations, or the picking is invalid; names the value.
     """
     _check(picking, num_events, len(stations))
     station_km = positions_km(frame, stations)
@@ -105,7 +105,7 @@ def _check(picking: Picking, num_events: int, num_stations: int) -> None:
         raise ValueError(f"num_events and stations must be at least one, got {num_events} and {num_stations}")
     if not 0 < picking.sd_s[0] <= picking.sd_s[1] or not 0 <= picking.lost <= 1 or picking.least < 1:
         raise ValueError(
-            "sd_s must be positive and rise, lost a share within 0-1 and least one or more, got "
+            "sd_s must be positive and increasing, lost a share within 0-1 and least one or more, got "
             f"{picking.sd_s}, {picking.lost} and {picking.least}"
         )
 

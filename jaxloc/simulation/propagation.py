@@ -1,4 +1,4 @@
-"""From source to station: rays, spreading, attenuation, scattering, and the ground below stations."""
+"""From source to station: rays, geometric spreading, attenuation, scattering and site effects."""
 
 from typing import NamedTuple
 
@@ -14,14 +14,14 @@ NUM_WAVES = 32  # random plane waves that make up the smooth travel-time error
 
 
 class Path(NamedTuple):
-    """How waves travel, and how stations differ. Standard deviations of amplitudes are of natural logarithms.
+    """Parameters of propagation and site effects. Standard deviations of amplitudes are of natural logarithms.
 
     Attributes:
         spreading: exponents of geometric spreading before and beyond `spreading_change_km` (Atkinson 2004).
         q_s, q_power: Q of S is q_s f^q_power (f in Hz); `q_p_ratio` is Q of P over it.
         kappa_s: attenuation below a station of S, exp(-pi kappa f), the median; `kappa_sd` is its scatter,
             `kappa_p_ratio` that of P over it.
-        surface_speed_km_s: P and S speed right below the stations: slow ground steepens a ray.
+        surface_speed_km_s: P and S speed below the stations, which determine the incidence angle.
         free_time_s: travel time after which 1/e of the energy is still unscattered.
         broadening: seconds of pulse broadening, and its growth with travel time (Sato & Fehler 2012, ch. 9).
         coda_level: energy of diffuse coda in the second after the onset, over that of the direct wave.
@@ -29,15 +29,15 @@ class Path(NamedTuple):
             (Aki & Chouet 1975).
         surface_level: energy of the train of surface waves over the direct S, the median; `surface_sd` is the
             scatter of its logarithm.
-        polarised: share of the forward-scattered energy that still moves as the direct wave.
-        coda_vertical: share of the other energy on the vertical, after P and after S; 1/3 is even.
-        conversion: amplitude of P to S and S to P below the station, over the direct wave's, and
+        polarised: share of the forward-scattered energy with the polarisation of the direct wave.
+        coda_vertical: share of the other energy on the vertical, after P and after S; 1/3 is isotropic.
+        conversion: amplitude of P-to-S and S-to-P conversions below the station, relative to the direct wave, and
             `conversion_s` the median time between the two.
         gain, gain_sd, component_sd: amplification at all stations, its scatter, that of components.
         event_gain_sd: scatter of a station's amplification from event to event, as paths differ.
         delay_sd_s: station delays of P; those of S are correlated with them and 1.7 times as large.
         slowness_sd: smooth relative error of the velocity model over `slowness_scale_km`.
-        jitter_sd_s: what is left, independent from pick to pick, of P and S.
+        jitter_sd_s: residual error of P and S, independent between arrivals.
     """
 
     spreading: tuple[float, float] = (1.0, 0.5)
@@ -71,7 +71,7 @@ class Path(NamedTuple):
 
 
 class Earth(NamedTuple):
-    """What stays the same from event to event at a network of stations."""
+    """Site effects and velocity mismatch of a network, constant over events."""
 
     gain: Float[Array, "station component"]
     kappa_s: Float[Array, " station"]
@@ -110,7 +110,7 @@ def slowness_error(earth: Earth, source_km: Float[Array, "3"], station_km: Float
 
 
 class Rays(NamedTuple):
-    """Rays from one source to every station; unit vectors (east, north, down) point the way the wave goes."""
+    """Rays from one source to every station; unit vectors (east, north, down) in the direction of propagation."""
 
     time_s: Float[Array, "station phase"]
     leaving: Float[Array, "station phase 3"]
@@ -123,7 +123,7 @@ def trace_rays(
     station_km: Float[Array, "station 3"],
     surface_speed_km_s: tuple[float, float],
 ) -> Rays:
-    """First arrivals; directions are gradients of travel time, steepened by Snell's law at the station."""
+    """First arrivals; directions are gradients of travel time, refracted by Snell's law at the station."""
 
     def time_s(source: Float[Array, "3"], station: Float[Array, "3"], speed: Float[Array, " layer"]) -> Array:
         return travel_time_s(model.top_km, speed, distance_km(source, station), source[2], station[2])
@@ -144,7 +144,7 @@ def _unit(vector: Float[Array, "3"]) -> Float[Array, "3"]:
 
 
 def shear_axes(ray: Float[Array, "3"]) -> tuple[Float[Array, "3"], Float[Array, "3"]]:
-    """Unit vectors of SV and SH across a ray (east, north, down); a vertical ray counts as going north."""
+    """Unit vectors of SV and SH perpendicular to a ray (east, north, down); a vertical ray is taken as going north."""
     flat = ray[:2]
     vertical = (flat**2).sum() < 1e-10
     flat = jnp.where(vertical, jnp.asarray([0.0, 1.0]), flat)
@@ -166,8 +166,8 @@ def attenuation(
 ) -> Complex[Array, " frequency"]:
     """Absorption along a path and below the station, nearly causal.
 
-    Low frequencies lag by t* / pi ln(f_max / f) (Aki & Richards 2002, eq. 5.81); what still comes 0.2 s early is
-    below 1 % of the peak.
+    Low frequencies lag by t* / pi ln(f_max / f) (Aki & Richards 2002, eq. 5.81); the acausal amplitude 0.2 s before the
+    onset is below 1 % of the peak.
     """
     above = jnp.maximum(frequency_hz, frequency_hz[1])
     star_s = time_s / (q_one_hz * above**q_power) + kappa_s
@@ -176,7 +176,7 @@ def attenuation(
 
 
 def unscattered(time_s: Array, path: Path) -> Array:
-    """Share of the energy that is still in the direct wave."""
+    """Share of the energy in the direct wave."""
     return jnp.exp(-time_s / path.free_time_s)
 
 
@@ -185,8 +185,7 @@ def envelopes(
 ) -> tuple[Float[Array, " sample"], Float[Array, " sample"]]:
     """Energy a second of the forward-scattered train and of the diffuse coda.
 
-    Both over the energy that the direct wave would have without scattering. Nothing comes before the
-    onset, where `after_s` begins.
+    Both relative to the energy of the direct wave without scattering, zero before the onset, where `after_s` begins.
     """
     since = jnp.maximum(after_s, 0.0)
     width_s = path.broadening[0] + path.broadening[1] * time_s
@@ -202,8 +201,8 @@ def surface_train(
 ) -> Float[Array, " sample"]:
     """Energy a second of surface waves over that of the direct S, `after_s` counting from S.
 
-    They come later by 0.1 to 0.5 times the travel time of S (group speeds of 3.2 to 2.3 km/s where S has 3.5)
-    in a train that lengthens with it.
+    They arrive later by 0.1 to 0.5 times the travel time of S (group velocities of 3.2 to 2.3 km/s for S at 3.5)
+    in a wave train whose duration increases with it.
     """
     level, delay, width = random.split(key, 3)
     energy = path.surface_level * jnp.exp(path.surface_sd * random.normal(level))

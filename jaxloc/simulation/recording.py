@@ -1,4 +1,4 @@
-"""What a recorder adds and takes away: background noise, bursts, spikes, the pass band, dead channels."""
+"""Instrument and noise: background noise, bursts, spikes, pass band and dead channels."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Noise(NamedTuple):
         station_sd, event_sd, component_sd: scatter over stations, over events at a station, over components.
         slope: velocity amplitude falls as f^-slope.
         microseism, microseism_hz: height of the microseism over the rest, and its frequency (Peterson 1993).
-        cultural, cultural_hz: height of people's noise over the rest, and its frequency.
+        cultural, cultural_hz: height of cultural noise over the rest, and its frequency.
         burst_rate, burst_gain, burst_s: chance of a burst at a station, height over the noise, length.
         spike_rate, spike_gain: chance of a spike on a component and its height over the noise.
         dead_station, missing_component, vertical_only: chances of a station without any signal, of one
@@ -43,13 +43,13 @@ class Noise(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """How a trace is cut and filtered.
+    """Sampling, filter and window of a trace.
 
     Attributes:
         rate_hz, num_samples: sampling.
         band_hz: corners of a Butterworth band-pass, or None for all up to the Nyquist frequency.
         order: order of each side.
-        zero_phase: filtered forwards and backwards, as in many archives; energy then comes a little early.
+        zero_phase: filtered forwards and backwards, as in many archives, which is slightly acausal.
         origin_s, origin_sd_s: origin time from the first sample, and its scatter.
     """
 
@@ -63,7 +63,7 @@ class Recording(NamedTuple):
 
 
 def check_recording(recording: Recording) -> None:
-    """Refuse a recording that cannot be made.
+    """Refuse an invalid recording.
 
     Raises:
         ValueError: where a rate or length is not positive, or the band is not within the Nyquist frequency.
@@ -100,7 +100,7 @@ def passband(recording: Recording, frequency_hz: np.ndarray) -> np.ndarray:
 
 
 def colour(noise: Noise, frequency_hz: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Amplitude spectrum of background noise whose root mean square is 1 after the recorder; [frequency]."""
+    """Amplitude spectrum of background noise of unit root mean square after the instrument; [frequency]."""
     safe_hz = np.maximum(frequency_hz, frequency_hz[1])
     bump = noise.microseism / (1 + (np.log(safe_hz / noise.microseism_hz) / 0.5) ** 2) ** 2
     hum = noise.cultural / (1 + (np.log(safe_hz / noise.cultural_hz) / 0.4) ** 2) ** 2
@@ -115,7 +115,7 @@ def draw_noise(
     station_level: Float[Array, " station"],
     num_samples: int,
 ) -> Float[Array, "station component sample"]:
-    """White noise with bursts and spikes, scaled to each channel's level in m/s; still to be coloured."""
+    """White noise with bursts and spikes, scaled to each channel's level in m/s, before colouring."""
     keys = random.split(key, 8)
     num = len(station_level)
     level = noise.level_m_s * station_level * jnp.exp(noise.event_sd * random.normal(keys[0], (num,)))
@@ -133,7 +133,7 @@ def draw_noise(
 
 
 def live_channels(key: PRNGKeyArray, noise: Noise, num_stations: int) -> Float[Array, "station component"]:
-    """1 where a channel works, 0 where it is dead."""
+    """1 for active channels, 0 for dead ones."""
     dead, vertical, component = random.split(key, 3)
     station = ~random.bernoulli(dead, noise.dead_station, (num_stations, 1))
     horizontals = ~random.bernoulli(vertical, noise.vertical_only, (num_stations, 1))

@@ -1,7 +1,7 @@
-"""The motion of the ground at a network of stations in one earthquake, as spectra.
+"""Ground motion of one earthquake at a network of stations, as spectra.
 
-Direct waves are phase shifts, so arrivals are exact to far below a sample; coda is white noise under an
-envelope, given the spectrum of the wave that it follows.
+Direct waves are phase shifts, so arrivals are exact far below a sample; coda is white noise with an envelope and the
+spectrum of the direct wave.
 """
 
 from typing import NamedTuple
@@ -40,7 +40,7 @@ from jaxloc.simulation.sources import (
 
 
 class Simulation(NamedTuple):
-    """All that is assumed of a simulated region and its recorders.
+    """Parameters of a simulated region and its instruments.
 
     `hypocentre` draws a hypocentre from a key (`sources.box`, `sources.around`); `model` gives travel times.
     """
@@ -73,7 +73,7 @@ def split_keys(key: PRNGKeyArray) -> Keys:
 
 
 class Truth(NamedTuple):
-    """One event before it is recorded. Times count from the first sample; `earth` is what it went through."""
+    """One event before recording. Times count from the first sample; `earth` has its site effects."""
 
     hypocentre: Float[Array, "4"]
     magnitude: Float[Array, ""]
@@ -90,7 +90,7 @@ def draw_truth(
     station_km: Float[Array, "station 3"],
     earth: Earth | None = None,
 ) -> Truth:
-    """Source, rays and arrival times of one event; `earth` None draws fresh ground for it."""
+    """Source, rays and arrival times of one event; `earth` None samples new site effects for it."""
     keys, path, recording = split_keys(key), simulation.path, simulation.recording
     if earth is None:
         earth = draw_earth(keys.earth, path, len(station_km), simulation.noise.station_sd)
@@ -114,7 +114,7 @@ def _at_depth(model: VelocityModel, depth_km: Float[Array, ""]) -> Float[Array, 
 
 
 def _directions(truth: Truth, smear: float) -> tuple[Float[Array, "station phase 3"], Float[Array, "station phase 3"]]:
-    """Motion of the direct waves with their radiation, and the same without; components Z (up), N, E."""
+    """Polarisation of the direct waves with their radiation pattern, and without; components Z (up), N, E."""
 
     def one(leaving: Float[Array, "phase 3"], arriving: Float[Array, "phase 3"]) -> tuple[Array, Array]:
         (sv, sh), (sv_up, sh_up) = shear_axes(leaving[1]), shear_axes(arriving[1])
@@ -131,15 +131,15 @@ def _directions(truth: Truth, smear: float) -> tuple[Float[Array, "station phase
 
 
 def first_motion_up(truth: Truth, source: Source) -> Float[Array, " station"]:
-    """1 where P first moves the ground up, 0 where down."""
+    """First motion of P: 1 up, 0 down."""
     return (_directions(truth, source.smear)[0][:, 0, 0] > 0).astype(float)
 
 
 class Wave(NamedTuple):
     """One phase on its way to one station.
 
-    `motion` is the direct wave's, with its radiation, `mean_motion` the same without it and without signs,
-    `converted` that of the wave it becomes below the station, `converted_lag_s` later. Components Z, N, E.
+    `motion` is the direct wave's with its radiation pattern, `mean_motion` the same without it and without signs,
+    `converted` that of the wave converted below the station, `converted_lag_s` later. Components Z, N, E.
     """
 
     key: PRNGKeyArray
@@ -160,7 +160,7 @@ class Wave(NamedTuple):
 def _converted(
     truth: Truth, motion: Float[Array, "station phase 3"]
 ) -> tuple[Float[Array, "station phase 3"], Float[Array, "station phase"]]:
-    """S after P, which moves flat, and P before S, which moves upright: their motion, and their lags in s."""
+    """P-to-S conversions (horizontal motion) and S-to-P conversions (vertical motion), and their lags in s."""
     flat = motion[:, 0].at[:, 0].set(0.0)
     flat = flat / (jnp.linalg.norm(flat, axis=-1, keepdims=True) + 1e-9)
     upright = jnp.broadcast_to(jnp.asarray([1.0, 0.0, 0.0]), flat.shape)
@@ -202,7 +202,7 @@ def _direct(
     """The direct wave and the converted one as unit pulses, shifted to their times."""
 
     def shifted(at_s: Float[Array, ""], motion: Float[Array, "3"]) -> Complex[Array, "component frequency"]:
-        # What comes after the end of the record would wrap round to its beginning.
+        # Arrivals after the end of the record would wrap round to its beginning.
         inside = (at_s >= 0) & (at_s < end_s)
         return jnp.where(inside, motion, 0.0)[:, None] * jnp.exp(-2j * jnp.pi * frequency_hz * at_s)
 
@@ -211,7 +211,7 @@ def _direct(
 
 
 def _coda(wave: Wave, path: Path, second: Float[Array, " sample"]) -> Float[Array, "component sample"]:
-    """Random reflectivity: its square is the energy of a sample over that of the direct wave."""
+    """Random reflectivity: its square is the energy of a sample relative to that of the direct wave."""
     train_key, white_key = random.split(wave.key)
     forward, diffuse = envelopes(second - wave.onset_s, wave.time_s, path)
     diffuse = diffuse + wave.is_s * surface_train(train_key, second - wave.onset_s, wave.time_s, path)

@@ -1,4 +1,4 @@
-"""Earthquake sources for simulation: where, how large, how short and which way they radiate."""
+"""Earthquake sources for simulation: hypocentre, magnitude, spectrum and radiation pattern."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -15,7 +15,7 @@ DENSITY_KG_M3 = 2700.0
 
 
 class Source(NamedTuple):
-    """How earthquakes of a region radiate.
+    """Source parameters of the earthquakes of a region.
 
     Attributes:
         magnitude_range: smallest and largest moment magnitude.
@@ -23,8 +23,8 @@ class Source(NamedTuple):
         stress_drop_mpa: median stress drop of Brune's model; 1-10 MPa is usual (Allmann & Shearer 2009).
         stress_drop_sd: standard deviation of its natural logarithm.
         corner_ratio: corner frequency of P over that of S (Madariaga 1976: 1.5).
-        smear: 0 keeps the nodal planes of the double couple, 1 radiates the same power everywhere; in between
-            as seen above some 3 Hz (Takemura, Furumura & Saito 2009).
+        smear: 0 for the radiation pattern of the double couple, 1 for an isotropic one; in between as observed above
+            some 3 Hz (Takemura, Furumura & Saito 2009).
     """
 
     magnitude_range: tuple[float, float] = (2.0, 5.0)
@@ -52,7 +52,7 @@ def around(
     spread_km: tuple[float, float, float],
     depth_range_km: tuple[float, float] = (0.1, 700.0),
 ) -> Hypocentres:
-    """Hypocentres like those of a catalogue: a Gaussian kernel about each, reflected at the depth limits.
+    """Hypocentres from a kernel density estimate of a catalogue: a Gaussian about each, reflected at the depth limits.
 
     Raises:
         ValueError: where the catalogue is empty or not finite.
@@ -73,14 +73,14 @@ def around(
 
 
 def gutenberg_richter(key: PRNGKeyArray, magnitude_range: tuple[float, float], b_value: float) -> Float[Array, ""]:
-    """A magnitude whose numbers fall tenfold per 1 / b units, between two ends."""
+    """A magnitude of the truncated Gutenberg-Richter distribution."""
     smallest, largest = magnitude_range
     share = 1.0 - 10.0 ** (-b_value * (largest - smallest))
     return smallest - jnp.log10(1.0 - random.uniform(key) * share) / b_value
 
 
 def double_couple(key: PRNGKeyArray) -> Float[Array, "3 3"]:
-    """A moment tensor of unit moment with its fault plane and slip drawn uniformly over all rotations."""
+    """A moment tensor of unit moment with fault plane and slip uniform over all rotations."""
     first, second = random.normal(key, (2, 3))
     normal = first / jnp.linalg.norm(first)
     slip = second - (second @ normal) * normal
@@ -101,7 +101,7 @@ MEAN_RADIATION = (4 / 15) ** 0.5, (2 / 5) ** 0.5
 
 
 def smeared(pattern: Float[Array, "*batch wave"], smear: float) -> Float[Array, "*batch wave"]:
-    """The pattern with part of its power spread evenly; signs are kept."""
+    """The radiation pattern with a share of its power made isotropic; signs are kept."""
     p, s = MEAN_RADIATION
     even = jnp.asarray([p, s / 2**0.5, s / 2**0.5])
     sign = jnp.where(pattern < 0, -1.0, 1.0)

@@ -1,8 +1,8 @@
 """Ground motion of a finite fault by the stochastic method (Boore 1983; Beresnev & Atkinson 1997, FINSIM), P and S.
 
-Each subfault sends windowed noise with the spectrum of its source, path and site to each station, once as P and once
-as S; they add up with the delays of rupture and travel. What is not there: directions of motion of single rays, coda,
-surface waves, ground that yields under strong shaking.
+Each subfault contributes windowed noise with the spectrum of its source, path and site at each station, as P and as S,
+summed with the delays of rupture and propagation. Not included: polarisation of single rays, coda, surface waves,
+nonlinear site response.
 """
 
 import math
@@ -24,7 +24,7 @@ VERTICAL = (0.7, 0.2)  # share of the energy of P and of S on the vertical compo
 
 
 class Waves(NamedTuple):
-    """What arrives at the stations of an event: when each subfault's P and S do, and the speeds they left with."""
+    """Arrival times of each subfault's P and S at the stations of an event, and the source velocities."""
 
     onset_s: Float[Array, "subfault station phase"]
     speed_km_s: Float[Array, " phase"]
@@ -43,7 +43,7 @@ def ground_motion(
 ) -> Complex[Array, "station component frequency"]:
     """Spectra of ground velocity in m/s/Hz of traces of `padded` samples, components Z, N, E.
 
-    What begins before the first sample, or after `num_samples`, is left out.
+    Waves that begin before the first sample or after `num_samples` are left out.
     """
     frequency_hz = jnp.asarray(np.fft.rfftfreq(padded, 1 / rate_hz), jnp.float32)
     second = jnp.arange(num_samples) / rate_hz
@@ -73,7 +73,7 @@ def ground_motion(
 
 
 def energy_scale(rupture: Rupture, frequency_hz: Float[Array, " frequency"]) -> Float[Array, " subfault"]:
-    """What keeps the radiated energy that of a point source of the same moment, however many subfaults there are.
+    """The scale that gives the radiated energy of a point source of the same moment for any number of subfaults.
 
     Motazedian & Atkinson (2005, eq. 10): each subfault radiates an equal share.
     """
