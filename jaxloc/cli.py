@@ -202,12 +202,14 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.run is not None or parsed.split is not None or parsed.velocity is not None:
         raise ValueError("--predictions are scored as they are: leave out RUN, DATASET, --split and --velocity")
     folder = parsed.output or Path(f"evaluate_{parsed.predictions.stem.replace('*', '_')}")
-    scores = score_external.judge(parsed.predictions, folder, parsed.truth)
+    scores = score_external.score_predictions(parsed.predictions, folder, parsed.truth)
     about = scores["about"]
     console.print(report.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}"))
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
     console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
     _say_conformal(about, console)
+    for line in about["warnings"]:
+        console.print(f"warning: {line}", markup=False)
     if without := about["without_truth"]:
         console.print(
             f"{len(without)} located events have no truth and are not scored: {', '.join(without)}", markup=False

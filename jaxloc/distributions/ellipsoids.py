@@ -105,7 +105,7 @@ def confidence_ellipsoid(covariance: Float[np.ndarray, "d d"], level: float = 0.
     major = -major if major[2] < 0 else major
     plunge = np.arctan2(major[2], np.hypot(major[0], major[1]))
     azimuth = np.arctan2(major[0], major[1])
-    _, right, below = _frame(azimuth, plunge)
+    _, right, below = _frame(float(azimuth), float(plunge))
     rotation = np.arctan2(-minor @ right, minor @ below)
     angles_deg = np.rad2deg([plunge, azimuth % (2 * np.pi), rotation % np.pi])
     return Ellipsoid(*map(float, lengths), *map(float, angles_deg))

@@ -1,17 +1,17 @@
-"""Other people's locations with their stated errors and the truth, to be scored as one's own are; here from a CSV.
+"""Locations of other programs with their uncertainties and the true hypocentres, for scoring; here from a CSV.
 
-`jaxloc.io.locations_quakeml` and `jaxloc.io.locations_nonlinloc` read them from other files, with truths from
+`jaxloc.io.locations_quakeml` and `jaxloc.io.locations_nonlinloc` read them from other files, with true hypocentres from
 `jaxloc.io.reference_catalogue`.
 
-Columns that must be there: `id`, `latitude_deg`, `longitude_deg`, `truth_latitude_deg`, `truth_longitude_deg`, and the
-error of the epicentre: `east_sd_km` and `north_sd_km`, or `epicentre_sd_km` (the root of their summed squares).
-Columns that may be: `depth_km`, `depth_sd_km`, `truth_depth_km` (score depth), `origin_s`, `origin_sd_s`,
-`truth_origin_s` (score origin time, all in seconds from the same moment), and `covariance_east_east` and so on as
-`jaxloc run` writes them, which count before the standard errors. An empty cell is unknown.
+Required columns: `id`, `latitude_deg`, `longitude_deg`, `truth_latitude_deg`, `truth_longitude_deg`, and the error of
+the epicentre: `east_sd_km` and `north_sd_km`, or `epicentre_sd_km` (the root of their summed squares).
+Optional columns: `depth_km`, `depth_sd_km`, `truth_depth_km` (to score depth), `origin_s`, `origin_sd_s`,
+`truth_origin_s` (to score origin time, all in seconds from the same moment), and `covariance_east_east` and so on as
+`jaxloc run` writes them, which take precedence over standard deviations. An empty cell is unknown.
 """
 
-import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,17 +21,23 @@ from jaxtyping import Bool, Float
 from jaxloc.geometry import check_degrees
 from jaxloc.io.catalogue import WGS84, Truth
 from jaxloc.io.catalogue_csv import AXES, PAIRS
+from jaxloc.io.missing_values import POSSIBLE, Quantity, is_missing_code
+from jaxloc.io.tables import Row, as_number, read_table
+from jaxloc.io.uncertainty_checks import Finding, check_covariances, refuse
 
 NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")
-LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s: a stated error of zero is no density
+SD = ("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s")
+LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s: a reported uncertainty of zero is no density
+LONGEST_S = 86400.0  # an origin time further from the true one counts from another moment
 
 
 class Predictions(NamedTuple):
-    """Located events about their truths: east and north in km from the true epicentre, depth in km, origin time in s.
+    """Located events and their true hypocentres: east and north in km from the true epicentre, depth in km, time in s.
 
-    What is unknown of the estimate, of its error or of the truth is not in `known`. `sharpened` events stated an error
-    of nearly zero; it is 10 m (1 ms) here. `scatter_km` are samples of the place's posterior, where they were given.
-    `without_truth` names located events that no truth was found for: they are not scored.
+    What is unknown of the estimate, of its uncertainty or of the truth is False in `known`. `sharpened` is the number
+    of events with a reported uncertainty below 10 m (1 ms), which count as 10 m (1 ms). `scatter_km` are samples of the
+    posterior of position, where they were given. `without_truth` names located events without a true hypocentre: they
+    are not scored. `findings` are doubts about the uncertainties (`jaxloc.io.uncertainty_checks`).
     """
 
     id: list[str]
@@ -42,6 +48,7 @@ class Predictions(NamedTuple):
     sharpened: int
     scatter_km: Float[np.ndarray, "event sample 3"] | None = None
     without_truth: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Located(NamedTuple):
@@ -57,70 +64,100 @@ class Located(NamedTuple):
     origin_s: float
     covariance: Float[np.ndarray, "4 4"]
     scatter_km: Float[np.ndarray, "sample 3"] | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def read_predictions(path: str | Path) -> Predictions:
     """Read a CSV of predictions; its columns are in the module's docstring.
 
     Raises:
-        ValueError: where the file is missing or empty, a column is missing, or a value is no number or out of range;
-            an event is there twice; names it.
+        ValueError: where the file is missing or empty, a column is missing, a value is no number or impossible, a
+            covariance is not positive definite, or an event is there twice; names it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no such file of predictions: {path}")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        columns = set(rows.fieldnames or ())
-        missing = [name for name in NEEDED if name not in columns]
-        if not ({"east_sd_km", "north_sd_km"} <= columns or "epicentre_sd_km" in columns):
-            missing.append("east_sd_km and north_sd_km (or epicentre_sd_km)")
-        if missing:
-            raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
-        events: dict[str, tuple[np.ndarray, ...]] = {}
-        for row in rows:
-            if row["id"] in events:
-                raise ValueError(f"{path} holds event {row['id']!r} twice; an event is scored once")
-            events[row["id"]] = _event(path, row)
-    if not events:
+    table = read_table(path, "file of predictions")
+    missing = [name for name in NEEDED if table.find(name) is None]
+    if not ({"east_sd_km", "north_sd_km"} <= set(table.columns) or "epicentre_sd_km" in table.columns):
+        missing.append("east_sd_km and north_sd_km (or epicentre_sd_km)")
+    if missing:
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+    if not table.rows:
         raise ValueError(f"{path} holds no event, only a header")
-    estimate, covariance, truth, known = (np.stack(each) for each in zip(*events.values(), strict=True))
-    covariance, narrow = _widened(covariance)
-    return Predictions(list(events), estimate, covariance, truth, known, int(narrow.sum()))
+    check_once(path, [row.cells["id"] for row in table.rows])
+    events = [_event(path, row) for row in table.rows]
+    return _predictions(path, [located for located, _ in events], [true for _, true in events])
 
 
-def _number(path: Path, row: dict[str, str], name: str) -> float:
-    """NaN where the cell is empty or not there."""
-    text = (row.get(name) or "").strip()
-    try:
-        return float(text) if text else math.nan
-    except ValueError as error:
-        raise ValueError(f"{path}: {name} of event {row['id']} is {text!r}, which is no number") from error
+def check_once(path: Path, names: Sequence[str]) -> None:
+    """Refuse an event that is there twice, or has no name.
+
+    Raises:
+        ValueError: names it.
+    """
+    seen: set[str] = set()
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise ValueError(f"{path}: event {number} has no id; give each event one of its own")
+        if name in seen:
+            raise ValueError(f"{path} holds event {name!r} twice; an event is scored once")
+        seen.add(name)
 
 
-def _event(path: Path, row: dict[str, str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Estimate, covariance, truth and what is known of one event."""
+def cell_number(path: Path, row: Row, name: str, quantity: Quantity = "time_s") -> float:
+    """A number of an event; NaN where the cell is empty, not there, or holds a code for an unknown value.
 
-    def number(name: str) -> float:
-        return _number(path, row, name)
+    Raises:
+        ValueError: where the cell is no number; names file, event and value.
+    """
+    text = row.text(name)
+    value = as_number(text, row.decimal_comma) if text else math.nan
+    if value is None or math.isinf(value):
+        raise ValueError(f"{path}: {name} of event {row.cells['id']} is {text!r}, which is no number")
+    return math.nan if is_missing_code(value, quantity) else value
 
-    places = [number(name) for name in NEEDED[1:]]
+
+def _event(path: Path, row: Row) -> tuple[Located, Truth]:
+    """A located event and its true hypocentre."""
+    places = [
+        cell_number(path, row, name, "latitude_deg" if "latitude" in name else "longitude_deg") for name in NEEDED[1:]
+    ]
     if not np.isfinite(places).all():
-        raise ValueError(f"{path}: event {row['id']} lacks one of {', '.join(NEEDED[1:])}")
-    depth_km, origin_s = number("depth_km"), number("origin_s")
-    given = Located((row["id"],), places[0], places[1], depth_km, origin_s, _covariance(path, row))
-    return _about(path, given, Truth(places[2], places[3], number("truth_depth_km"), number("truth_origin_s")))
+        raise ValueError(f"{path}: event {row.cells['id']} lacks one of {', '.join(NEEDED[1:])}")
+    depth_km, truth_depth_km = (cell_number(path, row, name, "depth_km") for name in ("depth_km", "truth_depth_km"))
+    origin_s, truth_origin_s = (cell_number(path, row, name) for name in ("origin_s", "truth_origin_s"))
+    located = Located((row.cells["id"],), places[0], places[1], depth_km, origin_s, _covariance(path, row))
+    return located, Truth(places[2], places[3], truth_depth_km, truth_origin_s)
+
+
+def _covariance(path: Path, row: Row) -> Float[np.ndarray, "4 4"]:
+    """The reported covariance, else that of the standard deviations; NaN on the diagonal where neither is given."""
+    reported = np.full((4, 4), math.nan)
+    for i, j in PAIRS:
+        reported[i, j] = reported[j, i] = cell_number(path, row, f"covariance_{AXES[i]}_{AXES[j]}")
+    if np.isfinite(reported).all():
+        return reported
+    sd = np.array([cell_number(path, row, name, "sd") for name in (*SD, "epicentre_sd_km")])
+    if (sd < 0).any():
+        raise ValueError(f"{path}: event {row.cells['id']} states a negative standard error, {np.nanmin(sd)}")
+    sd[:2] = np.where(np.isfinite(sd[:2]), sd[:2], sd[4] / math.sqrt(2))
+    return np.diag(sd[:4] ** 2)
 
 
 def _about(path: Path, given: Located, true: Truth) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Estimate, covariance, truth and what is known, in km from the true epicentre."""
     name = given.names[0]
-    for what, place in (("place", given[1:3]), ("true place", true[:2])):
+    for what, place in (("place", given[1:4]), ("true place", true[:3])):
         check_degrees(np.array(place[0]), np.array(place[1]), f"{path}: the {what} of event {name}")
+        _check_depth(f"{path}: the depth of the {what} of event {name}", place[2])
     azimuth, _, distance_m = WGS84.inv(true.longitude_deg, true.latitude_deg, given.longitude_deg, given.latitude_deg)
     offset_km = distance_m / 1000 * np.array([np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))])
     estimate = np.array([*offset_km, given.depth_km, given.origin_s])
     truth = np.array([0.0, 0.0, true.depth_km, math.nan if true.origin_s is None else true.origin_s])
+    if abs(estimate[3] - truth[3]) > LONGEST_S:
+        raise ValueError(
+            f"{path}: the origin time of event {name} is {estimate[3] - truth[3]:.6g} s after the true one; both must "
+            "be of the same event and count from the same moment"
+        )
     known = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(np.diag(given.covariance))
     if not known[:2].all():
         raise ValueError(f"{path}: event {name} states no error of its epicentre")
@@ -129,14 +166,20 @@ def _about(path: Path, given: Located, true: Truth) -> tuple[np.ndarray, np.ndar
     return np.where(known, estimate, 0.0), covariance, np.where(known, truth, 0.0), known
 
 
-def against(path: Path, located: list[Located], truths: list[Truth | None]) -> Predictions:
-    """Located events about the truths that were found for them; the others are named in `without_truth`.
+def _check_depth(what: str, depth_km: float) -> None:
+    low, high = POSSIBLE["depth_km"]
+    if depth_km < low or depth_km > high:
+        raise ValueError(f"{what} must be within {low:g} to {high:g} km, got {depth_km:g}; is it in m?")
 
-    Origin times count from the true one. Scatter is taken where every event has it.
+
+def against(path: Path, located: list[Located], truths: list[Truth | None]) -> Predictions:
+    """Located events with the true hypocentres that were found for them; the others are named in `without_truth`.
+
+    Origin times count from the true one. Scatter is used where every event has it.
 
     Raises:
-        ValueError: where no event has a truth, places are impossible, errors are not stated, or some events alone have
-            scatter; names them.
+        ValueError: where no event has a true hypocentre, places or uncertainties are impossible or unknown, or some
+            events alone have scatter; names them.
     """
     pairs = [(one, true) for one, true in zip(located, truths, strict=True) if true is not None]
     without = tuple(one.names[0] for one, true in zip(located, truths, strict=True) if true is None)
@@ -144,46 +187,47 @@ def against(path: Path, located: list[Located], truths: list[Truth | None]) -> P
         raise ValueError(
             f"no event of {path} has a truth: {', '.join(without[:5])} ... match none by id or origin time"
         )
-    bare = [one.names[0] for one, _ in pairs if one.scatter_km is None]
+    found, true = [one for one, _ in pairs], [real for _, real in pairs]
+    bare = [one.names[0] for one in found if one.scatter_km is None]
     if 0 < len(bare) < len(pairs):
         raise ValueError(f"{path}: events {', '.join(bare[:5])} lack the scatter that others have; give all or none")
-    # Seconds since 1970 have no milliseconds in single precision: count from the true origin time.
+    refuse(path, [finding for one in found for finding in one.findings])
+    _check_depth_unit(path, found, true)
     moved = [
-        (
-            one._replace(origin_s=one.origin_s - (math.nan if true.origin_s is None else true.origin_s)),
-            true._replace(origin_s=0.0),
-        )
-        for one, true in pairs
+        one._replace(origin_s=one.origin_s - (math.nan if real.origin_s is None else real.origin_s))
+        for one, real in pairs
     ]
-    estimate, covariance, truth, known = (
-        np.stack(x) for x in zip(*(_about(path, *pair) for pair in moved), strict=True)
-    )
-    covariance, narrow = _widened(covariance)
+    predictions = _predictions(path, moved, [real._replace(origin_s=0.0) for real in true])
     scatter_km = None
     if not bare:
-        scatter_km = np.stack([np.asarray(one.scatter_km) for one, _ in pairs]) + estimate[:, None, :3]
-    names = [one.names[0] for one, _ in pairs]
-    return Predictions(names, estimate, covariance, truth, known, int(narrow.sum()), scatter_km, without)
+        scatter_km = np.stack([np.asarray(one.scatter_km) for one in found]) + predictions.estimate[:, None, :3]
+    return predictions._replace(scatter_km=scatter_km, without_truth=without)
 
 
-def _covariance(path: Path, row: dict[str, str]) -> np.ndarray:
-    """The stated covariance, else that of the standard errors; NaN on the diagonal where nothing is stated."""
-    stated = np.full((4, 4), math.nan)
-    for i, j in PAIRS:
-        stated[i, j] = stated[j, i] = _number(path, row, f"covariance_{AXES[i]}_{AXES[j]}")
-    if np.isfinite(stated).all():
-        return stated
-    across = _number(path, row, "epicentre_sd_km") / math.sqrt(2)
-    names = ("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s")
-    sd = np.array([_number(path, row, name) for name in names])
-    sd[:2] = np.where(np.isfinite(sd[:2]), sd[:2], across)
-    if (sd < 0).any():
-        raise ValueError(f"{path}: event {row['id']} states a negative standard error, {np.nanmin(sd)}")
-    return np.diag(sd**2)
+def _predictions(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> Predictions:
+    parts = [_about(path, *pair) for pair in zip(located, true, strict=True)]
+    estimate, covariance, truth, known = (np.stack(part) for part in zip(*parts, strict=True))
+    names = [one.names[0] for one in located]
+    refuse(path, check_covariances(names, covariance))
+    covariance, narrow = _widened(covariance)
+    findings = tuple(finding for one in located for finding in one.findings)
+    return Predictions(names, estimate, covariance, truth, known, int(narrow.sum()), findings=findings)
 
 
-def _widened(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariances without stated errors of nearly zero, and which events had them."""
+def _check_depth_unit(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> None:
+    depths = np.array([(one.depth_km, real.depth_km) for one, real in zip(located, true, strict=True)])
+    depths = depths[np.isfinite(depths).all(1)]
+    if len(depths) and np.abs(depths[:, 0]).max() < POSSIBLE["depth_km"][1] / 1000:
+        middle, true_middle = np.median(depths, axis=0)
+        if true_middle > 1 and 300 < true_middle / max(middle, 1e-9) < 3000:
+            raise ValueError(
+                f"{path}: depths of {1000 * middle:.3g} m, the true ones are {true_middle:.3g} km; QuakeML has m, "
+                "multiply by 1000 where the file has km"
+            )
+
+
+def _widened(covariance: Float[np.ndarray, "event 4 4"]) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances without uncertainties below `LEAST_SD`, and which events had them."""
     least = np.square(LEAST_SD)
     short = np.maximum(least - np.diagonal(covariance, axis1=1, axis2=2), 0.0)
     return covariance + short[:, :, None] * np.eye(4), np.asarray((short > 0).any(-1))

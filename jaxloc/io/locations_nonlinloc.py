@@ -1,12 +1,12 @@
-"""Locations of NonLinLoc (Lomax and others 2000): hypocentre files with their scatter, truths from a file of their own.
+"""Locations of NonLinLoc (Lomax and others 2000): hypocentre files with their scatter.
 
-A `.hyp` file has the expected place (`STAT_GEOG`, `STATISTICS`) and its covariance. Beside it lies, where NonLinLoc was
-told to save it, a `.scat` file of samples of the posterior: little-endian, a header of sixteen bytes that starts with
-the number of samples, then x, y, z in km and the density of each sample as 32-bit floats. Samples count before the
-covariance, since posteriors of poorly recorded events are not normal. NonLinLoc states no error of origin time.
+A `.hyp` file has the expected hypocentre (`STAT_GEOG`, `STATISTICS`) and its covariance. NonLinLoc can save, under the
+same name, a `.scat` file of samples of the posterior: little-endian, a header of sixteen bytes that starts with
+the number of samples, then x, y, z in km and the density of each sample as 32-bit floats. Samples take precedence over
+the covariance, since posteriors of poorly recorded events are not normal. NonLinLoc gives no error of origin time.
 
-x and y are taken for east and north but for the rotation that `TRANSFORM` states; the convergence of meridians, a
-degree or so at the edge of a projection, is not.
+x and y are read as east and north but for the rotation in `TRANSFORM`; the convergence of meridians, a degree or so at
+the edge of a projection, is neglected.
 """
 
 import math
@@ -23,13 +23,13 @@ SAMPLES = 1000  # kept of a scatter file, evenly spaced along it
 
 
 def read_nonlinloc(path: str | Path, truth: str | Path) -> Predictions:
-    """Read a `.hyp` file, a folder of them (summary files aside) or a glob, and truths matched by origin time.
+    """Read a `.hyp` file, a folder of them (without summary files) or a glob, and true hypocentres by origin time.
 
-    A truth is that of the event of nearest origin time, within 3 s. Events that NonLinLoc did not locate are refused.
+    The true hypocentre is that of nearest origin time, within 3 s. Events that NonLinLoc did not locate are refused.
 
     Raises:
-        ValueError: where there is no file, one is not NonLinLoc's, is cut off or not located, its scatter is broken, or
-            no event has a truth; names it.
+        ValueError: where there is no file, one is not NonLinLoc's, is truncated or not located, its scatter is broken,
+            a covariance is not positive definite, or no event has a true hypocentre; names it.
     """
     path = Path(path)
     located = [one for file in hypocentre_files(path) for one in _events(file)]
@@ -37,7 +37,7 @@ def read_nonlinloc(path: str | Path, truth: str | Path) -> Predictions:
 
 
 def hypocentre_files(path: Path) -> list[Path]:
-    """The `.hyp` files that a path means.
+    """The `.hyp` files of a path: a file, a folder or a glob.
 
     Raises:
         ValueError: where there is none.

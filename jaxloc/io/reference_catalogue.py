@@ -1,10 +1,9 @@
-"""Where events truly were, from a CSV or QuakeML of their own, and which of them a located event is.
+"""True hypocentres from a CSV or QuakeML, and how located events are matched to them.
 
 CSV columns: `id`, `latitude_deg`, `longitude_deg`, and, where known, `depth_km` and `origin_time` (ISO 8601, UTC); an
 empty cell is unknown. Located events are matched by id, or, where their files have none, by the nearest origin time.
 """
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from obspy.core.event import Catalog, Event, Origin
 
 from jaxloc.geometry import check_degrees
 from jaxloc.io.catalogue import Truth
+from jaxloc.io.missing_values import Quantity, is_missing_code
+from jaxloc.io.tables import Row, as_number, parse_time, read_table
 
 QUAKEML = (".xml", ".qml", ".quakeml")
 NEEDED = ("id", "latitude_deg", "longitude_deg")
@@ -64,7 +65,7 @@ def read_catalogue(path: Path) -> Catalog:
         raise ValueError(f"{path} cannot be read as QuakeML: {error}") from error
 
 
-def origin_of(path: Path, event: Event) -> Origin:
+def origin_of(path: object, event: Event) -> Origin:
     """The preferred origin of an event, else its only or first one.
 
     Raises:
@@ -98,28 +99,29 @@ def _from_quakeml(path: Path) -> list[Known]:
 
 
 def _from_csv(path: Path) -> list[Known]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if missing := [name for name in NEEDED if name not in (rows.fieldnames or ())]:
-            raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
-        return [_row(path, row) for row in rows]
+    table = read_table(path, "file of truths")
+    if missing := [name for name in NEEDED if table.find(name) is None]:
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+    return [_row(path, row) for row in table.rows]
 
 
-def _row(path: Path, row: dict[str, str]) -> Known:
-    def number(name: str) -> float:
-        text = (row.get(name) or "").strip()
-        try:
-            return float(text) if text else math.nan
-        except ValueError as error:
-            raise ValueError(f"{path}: {name} of event {row['id']} is {text!r}, which is no number") from error
+def _row(path: Path, row: Row) -> Known:
+    def number(name: Quantity) -> float:
+        text = row.text(name)
+        value = as_number(text, row.decimal_comma) if text else math.nan
+        if value is None or math.isinf(value):
+            raise ValueError(f"{path}: {name} of event {row.cells['id']} is {text!r}, which is no number")
+        return math.nan if is_missing_code(value, name) else value
 
-    text = (row.get("origin_time") or "").strip()
+    text = row.text("origin_time")
     try:
-        origin_s = seconds(UTCDateTime(text)) if text else math.nan
-    except Exception as error:  # ObsPy raises several kinds
-        raise ValueError(f"{path}: origin_time of event {row['id']} is {text!r}, which is no ISO 8601 time") from error
+        origin_s = seconds(parse_time(text)) if text else math.nan
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: origin_time of event {row.cells['id']} is {text!r}, which is no ISO 8601 time"
+        ) from error
     place = (number("latitude_deg"), number("longitude_deg"), number("depth_km"))
-    return Known((row["id"],), Truth(*place, origin_s))
+    return Known((row.cells["id"],), Truth(*place, origin_s))
 
 
 def by_name(names: Sequence[tuple[str, ...]], truths: list[Known]) -> list[Truth | None]:
@@ -145,11 +147,19 @@ def by_time(origin_s: Sequence[float], truths: list[Known], within_s: float = MA
     known_s = np.array([known.truth.origin_s for known in truths], float)
     if not np.isfinite(known_s).any():
         raise ValueError("truths without origin_time cannot be matched to events without ids; give their origin times")
-    apart = np.abs(np.asarray(origin_s, float)[:, None] - known_s)
-    apart[~np.isfinite(apart)] = np.inf
+    order = np.argsort(known_s)  # unknown times last
+    sorted_s, event_s = known_s[order], np.asarray(origin_s, float)
+    first = np.searchsorted(sorted_s, event_s - within_s, "left")
+    last = np.searchsorted(sorted_s, event_s + within_s, "right")
+    pairs = [
+        (abs(event_s[event] - sorted_s[i]), event, int(order[i]))
+        for event in np.flatnonzero(np.isfinite(event_s))
+        for i in range(first[event], last[event])
+    ]
     found: list[Truth | None] = [None] * len(origin_s)
-    while apart.size and apart.min() <= within_s:
-        event, truth = np.unravel_index(apart.argmin(), apart.shape)
-        found[int(event)] = truths[int(truth)].truth
-        apart[event, :], apart[:, truth] = np.inf, np.inf
+    taken: set[int] = set()
+    for _, event, truth in sorted(pairs):
+        if found[event] is None and truth not in taken:
+            found[event] = truths[truth].truth
+            taken.add(truth)
     return found

@@ -60,7 +60,9 @@ def _stated_panel(axes: Axes, error: np.ndarray, stated: np.ndarray) -> None:
     middle = [np.sqrt(np.mean(stated[g] ** 2)) for g in groups]
     rms = np.array([np.sqrt(np.mean(error[g] ** 2)) for g in groups])
     # standard error of a root mean square, from that of the mean square
-    half = [1.96 * np.std(error[g] ** 2) / np.sqrt(len(g)) / (2 * r) for g, r in zip(groups, rms, strict=True)]
+    half = [
+        1.96 * np.std(error[g] ** 2) / np.sqrt(len(g)) / max(2 * r, 1e-30) for g, r in zip(groups, rms, strict=True)
+    ]
     below = np.minimum(half, 0.9 * rms)
     axes.errorbar(
         middle,

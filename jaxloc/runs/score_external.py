@@ -1,4 +1,4 @@
-"""Other locators' results on the same score card."""
+"""Locations of other programs, scored as jaxloc's own."""
 
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,18 @@ from jaxloc.io.locations import Predictions, read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc
 from jaxloc.io.locations_quakeml import read_quakeml
 from jaxloc.io.reference_catalogue import QUAKEML
+from jaxloc.io.uncertainty_checks import summary
 from jaxloc.runs import report
 from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Posterior
 
 
-def judge(path: Path, folder: Path, truth: Path | None = None) -> dict[str, Any]:
+def score_predictions(path: Path, folder: Path, truth: Path | None = None) -> dict[str, Any]:
     """Score a file of predictions (`read`) and write scores and pictures into a folder.
 
-    A stated error is taken for that of a normal distribution, all of it for aleatoric; scatter for itself. There is no
-    training catalogue to compare with.
+    A reported uncertainty is read as that of a normal distribution, all of it aleatoric; scatter as a posterior.
+    There is no training catalogue to compare with.
 
     Raises:
         ValueError: as `read`.
@@ -31,15 +32,16 @@ def judge(path: Path, folder: Path, truth: Path | None = None) -> dict[str, Any]
     key = jax.random.key(report.SCORE_SEED)
     scores = score_events(key, *as_posterior(predictions))
     cards = {"locator": score_card(key, scores)}
-    error, stated = (np.asarray(scores[f"epicentre/{name}"]) for name in ("error", "stated"))
+    error, predicted = (np.asarray(scores[f"epicentre/{name}"]) for name in ("error", "stated"))
     about = {
         "name": path.stem,
         "dataset": path.name,
         "events": len(predictions.id),
         "sharpened": predictions.sharpened,
         "without_truth": list(predictions.without_truth),
-        "inside_one_stated": float((error <= stated).mean()),
-        "inside_two_stated": float((error <= 2 * stated).mean()),
+        "warnings": summary(predictions.findings),
+        "inside_one_stated": float((error <= predicted).mean()),
+        "inside_two_stated": float((error <= 2 * predicted).mean()),
         "conformal": report.conformal(scores),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,7 @@ def read(path: Path, truth: Path | None = None) -> Predictions:
 def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:
     """Posteriors about the true epicentres, normal or of scatter, and the truth."""
     single = lambda x: jnp.asarray(x, jnp.float32)
+    predictions = _about_true_origin(predictions)
     truth = Label(single(predictions.truth), jnp.asarray(predictions.known))
     mean, kernel = predictions.estimate[:, None], predictions.covariance
     if predictions.scatter_km is not None:
@@ -75,6 +78,14 @@ def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:
     mixture = gaussian_mixture(jnp.zeros(mean.shape[:2]), single(mean), single(tril[:, None]))
     whole = covariance(mixture)
     return Posterior(mixture, jnp.zeros_like(whole), whole), truth
+
+
+def _about_true_origin(predictions: Predictions) -> Predictions:
+    """Origin times counted from the true ones: seconds since 1970 have a step of 128 s in single precision."""
+    estimate, truth = predictions.estimate.copy(), predictions.truth.copy()
+    estimate[:, 3] -= truth[:, 3]
+    truth[:, 3] = 0.0
+    return predictions._replace(estimate=estimate, truth=truth)
 
 
 def _smoothed(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """Other locators' results as QuakeML and NonLinLoc files, with truths of their own."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -14,7 +15,7 @@ from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import EPOCH, write_quakeml
 from jaxloc.io.locations import read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc, read_scatter
-from jaxloc.io.locations_quakeml import read_quakeml
+from jaxloc.io.locations_quakeml import COVARIANCE, read_quakeml
 from jaxloc.io.reference_catalogue import by_time, read_truths
 from jaxloc.runs.score_external import as_posterior, read
 
@@ -114,6 +115,39 @@ def test_quakeml_can_be_the_truth_and_an_unknown_start_has_no_origin_time(tmp_pa
     np.testing.assert_allclose(read_back.estimate[:, :2], 0.0, atol=1e-9)
     np.testing.assert_array_equal(read_back.known, [[True, True, True, False]] * 5)
     assert str(UTCDateTime(EPOCH))[:4] == "1970"
+
+
+@pytest.mark.parametrize("scale", ["1", "0.001"])
+def test_quakeml_without_depth_is_scored_by_its_epicentres(tmp_path, capsys, scale):
+    """No event has a depth; then depths in km of those that have one are refused."""
+    found = events()
+    write_quakeml(tmp_path / "events.xml", found)
+    catalogue = read_events(str(tmp_path / "events.xml"))
+    for event in catalogue:
+        origin = event.origins[0]
+        origin.comments = []
+        origin.depth = None if scale == "1" else float(scale) * origin.depth
+    catalogue.write(str(tmp_path / "theirs.xml"), format="QUAKEML")
+    command = ["evaluate", "--predictions", str(tmp_path / "theirs.xml"), "--truth", str(truths_of(found, tmp_path))]
+    code = cli.main([*command, "--output", str(tmp_path / "scored")])
+    if scale == "1":
+        assert code == 0
+        card = json.loads((tmp_path / "scored" / "scores.json").read_text())["locator"]
+        assert (card["depth"]["number"], card["depth"]["unknown"], card["epicentre"]["number"]) == (0, 5, 5)
+    else:
+        assert code == 1
+        assert "QuakeML has m, multiply by 1000" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(("text", "message"), [("[[1, 2], [3, 4]]", "has shape"), ("[[1, 2], [3", "cannot be read")])
+def test_a_broken_covariance_in_a_comment_is_named(tmp_path, text, message):
+    found = events(1)
+    write_quakeml(tmp_path / "events.xml", found)
+    catalogue = read_events(str(tmp_path / "events.xml"))
+    catalogue[0].origins[0].comments[0].text = COVARIANCE + text
+    catalogue.write(str(tmp_path / "broken.xml"), format="QUAKEML")
+    with pytest.raises(ValueError, match=f"covariance in a comment on event event 0 {message}"):
+        read_quakeml(tmp_path / "broken.xml", truths_of(found, tmp_path))
 
 
 def test_wrong_quakeml_is_named(tmp_path):

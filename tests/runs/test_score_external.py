@@ -11,7 +11,7 @@ from obspy.geodetics import gps2dist_azimuth
 
 from jaxloc import cli
 from jaxloc.io.locations import read_predictions
-from jaxloc.runs.score_external import as_posterior, judge
+from jaxloc.runs.score_external import as_posterior, score_predictions
 
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PUBLISHED = DATA / "deepbaysloc_predictions" / "event_based_predictions.csv"
@@ -84,11 +84,65 @@ def test_an_error_of_zero_becomes_one_of_ten_metres_and_is_told(tmp_path):
         ({"truth_latitude_deg": ""}, "event a lacks one of latitude_deg"),
         ({"east_sd_km": ""}, "event a states no error of its epicentre"),
         ({"depth_sd_km": "-1"}, "event a states a negative standard error, -1.0"),
+        ({"epicentre_sd_km": "-0.5"}, "event a states a negative standard error, -0.5"),
+        ({"depth_sd_km": "inf"}, "depth_sd_km of event a is 'inf', which is no number"),
+        ({"depth_km": "7500"}, "depth of the place of event a must be within -10 to 750 km, got 7500; is it in m"),
+        ({"truth_depth_km": "6000"}, "depth of the true place of event a must be within -10 to 750 km, got 6000"),
+        ({"origin_s": "1546138800"}, "origin time of event a is 1.54614e[+]09 s after the true one.*same moment"),
+        ({"id": ""}, "event 1 has no id"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, changed, message):
     with pytest.raises(ValueError, match=message):
         read_predictions(written(tmp_path, ROW | changed))
+
+
+AXES = ("east", "north", "depth", "origin")
+
+
+def covariance_cells(whole):
+    return {f"covariance_{AXES[i]}_{AXES[j]}": str(whole[i, j]) for i in range(4) for j in range(i, 4)}
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [np.diag([4.0, -1.0, 1.0, 1.0]), np.eye(4) + 2 * np.eye(4)[[1, 0, 3, 2]], -np.eye(4)],
+    ids=["negative variance", "correlation above one", "negative definite"],
+)
+def test_covariances_that_are_not_positive_definite_are_named(tmp_path, whole):
+    path = written(
+        tmp_path, *(ROW | {"id": name} | covariance_cells(x) for name, x in (("a", np.eye(4)), ("b", whole)))
+    )
+    with pytest.raises(ValueError, match=r"impossible covariance: event b: covariance .* must be .*positive definite"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_any_encoding_and_separator_is_read(tmp_path, encoding, separator):
+    path = written(tmp_path, ROW | {"id": "Córdoba"})
+    path.write_bytes(path.read_text().replace(",", separator).encode(encoding))
+    found = read_predictions(path)
+    assert found.id == ["Córdoba"]
+    np.testing.assert_allclose(found.estimate[0, 2:], [7.5, 1.5])
+
+
+@pytest.mark.parametrize("code", ["-9999", "9999", "nan", "", "NA"])
+def test_codes_of_unknown_values_are_unknown(tmp_path, code):
+    found = read_predictions(written(tmp_path, ROW | {"depth_km": code, "origin_sd_s": code}))
+    np.testing.assert_array_equal(found.known[0], [True, True, False, False])
+
+
+@pytest.mark.parametrize("start_s", [0.0, 1546138800.0, 4e9])
+def test_origin_errors_do_not_depend_on_where_seconds_count_from(tmp_path, start_s):
+    """0.30 and 0.05 s early, in seconds from a record's start and since 1970: by hand, to the digits of the file."""
+    rows = [
+        ROW | {"id": name, "origin_s": f"{start_s + 100 * i:.2f}", "truth_origin_s": f"{start_s + 100 * i + late:.2f}"}
+        for i, (name, late) in enumerate((("a", 0.30), ("b", 0.05)))
+    ]
+    card = score_predictions(written(tmp_path, *rows), tmp_path / "scores")["locator"]["origin"]["error"]
+    assert card["mae"]["value"] == pytest.approx(0.175, abs=1e-5)
+    assert card["bias"]["value"] == pytest.approx(-0.175, abs=1e-5)
 
 
 def test_wrong_files_are_named(tmp_path):
@@ -170,7 +224,7 @@ def test_published_single_station_locations(tmp_path):
         }
         for row in published
     ]
-    about = judge(written(tmp_path, *rows), tmp_path / "scores")["about"]
+    about = score_predictions(written(tmp_path, *rows), tmp_path / "scores")["about"]
     assert about["events"] == len(published) == 1501
     assert 0.78 < about["inside_one_stated"] < 0.85
     assert 0.94 < about["inside_two_stated"] < 0.97
