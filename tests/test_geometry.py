@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from obspy.geodetics import gps2dist_azimuth
 
-from jaxloc.geometry import Frame, check_degrees, distance_km, frame_of, to_degrees, to_km
+from jaxloc.geometry import (
+    Frame,
+    check_degrees,
+    distance_km,
+    format_degrees,
+    frame_of,
+    great_circle_km,
+    to_degrees,
+    to_km,
+)
 
 FRAMES = [Frame(35.7, -117.5), Frame(0.0, 0.0), Frame(-21.0, -69.5), Frame(64.0, -21.3), Frame(-18.1, 179.9)]
 REACH_KM = 200.0
@@ -65,3 +74,25 @@ def test_horizontal_distance_and_its_gradient_at_zero():
     np.testing.assert_allclose(distance_km(first, second), [5.0, 0.0], rtol=1e-6)
     slope = jax.grad(lambda x: distance_km(x, second).sum())(first)
     np.testing.assert_allclose(slope, [[0.6, 0.8, 0], [0, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ((-75.1086, -60.9841), "75.1086 S 60.9841 W"),
+        ((40.0, 15.0), "40.0000 N 15.0000 E"),
+        ((0.0, 200.0), "0.0000 N 160.0000 W"),
+        ((-0.00001, 0.0), "0.0000 S 0.0000 E"),
+    ],
+)
+def test_positions_as_text(place: tuple[float, float], text: str) -> None:
+    assert format_degrees(*place) == text
+
+
+@pytest.mark.parametrize(
+    "places", [((0.0, 0.0), (0.0, 1.0)), ((64.0, -21.0), (64.1, -21.2)), ((10.0, 179.9), (10.5, -179.8))]
+)
+def test_great_circles_are_nearly_geodesics(places: tuple[tuple[float, float], tuple[float, float]]) -> None:
+    first, second = places
+    geodesic_km = np.hypot(*to_km(Frame(*first), np.array(second[0]), np.array(second[1])))
+    assert great_circle_km(*np.array(first), *np.array(second)) == pytest.approx(geodesic_km, rel=6e-3)

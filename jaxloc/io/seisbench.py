@@ -93,7 +93,7 @@ def read_seisbench(
     folder = Path(folder)
     table, files = read_metadata(folder, prefixes)
     own = list_stations(table)
-    everyone, num_known = join_stations(own, stations, unknown_stations)
+    everyone, station_index = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)
     rows, events = sort_rows(choose_split(table, split), everyone, gain_m_s)
     formats = read_formats(files)
@@ -113,7 +113,7 @@ def read_seisbench(
     wanted = Wanted(files, formats, native_hz, orders, rate_hz, num_samples, bandpass_hz, remove_mean)
     frame = frame or centre_of(everyone)
     hypocentre, magnitude = _source_labels(rows, [event.id for event in events], everyone, frame)
-    take = _take(rows, wanted, everyone, num_known, frame, hypocentre, magnitude, pick_columns, memory_mb)
+    take = _take(rows, wanted, everyone, station_index, frame, hypocentre, magnitude, pick_columns, memory_mb)
     return Dataset(folder.name, frame, everyone, events, rate_hz, num_samples, take)
 
 
@@ -185,7 +185,7 @@ def _take(
     rows: Rows,
     wanted: Wanted,
     stations: tuple[Station, ...],
-    num_known: int,
+    station_index: Int[np.ndarray, " station"],
     frame: Frame,
     hypocentre: Label,
     magnitude: Label,
@@ -196,7 +196,6 @@ def _take(
     num_events, num_stations = len(hypocentre.value), len(stations)
     begins = np.searchsorted(rows.event, np.arange(num_events + 1))
     station_km = station_positions(stations, frame)
-    station_index = np.where(np.arange(num_stations) < num_known, np.arange(num_stations), -1).astype(np.int32)
     arrivals_s = _pick_seconds(rows, ARRIVAL_COLUMNS, wanted.native_hz)
     picks_s = _pick_seconds(rows, pick_columns, wanted.native_hz)
     sigmas_s = _pick_sigmas(rows)

@@ -1,134 +1,157 @@
-"""Lists of stations: read from a CSV or StationXML, joined with a trained network's, put in a frame.
+"""Lists of stations: read from a table or an inventory, checked, joined with those of a trained network.
 
-A table may have a header in the words of most programs (network, station or code; latitude or lat; longitude,
-lon or lng; elevation, elev or elv, in metres unless the word says km), or none and the columns code,
-latitude, longitude, elevation in metres. Columns are parted by commas, tabs or blanks.
+`jaxloc.io.station_table` and `jaxloc.io.station_inventory` read the formats, `jaxloc.io.station_epochs` chooses the
+position of each station at the time of a record.
 """
 
-import csv
 import re
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
-from obspy import Inventory, read_inventory
+from jaxtyping import Float, Int
+from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Station
-from jaxloc.geometry import Frame, check_degrees, frame_of, to_km
+from jaxloc.geometry import Frame, check_degrees, format_degrees, frame_of, great_circle_km, to_km
+from jaxloc.io.missing_values import is_null_island
+from jaxloc.io.station_epochs import Epoch, apart_km, named, positions_at
+from jaxloc.io.station_inventory import inventory_epochs, load_inventory
+from jaxloc.io.station_table import table_epochs
+from jaxloc.io.tables import read_bytes
 
-COLUMNS = {
-    "network": ("network", "net", "networkcode", "stationnetworkcode"),
-    "station": ("station", "sta", "code", "stationcode", "stationid", "id", "name"),
-    "latitude": ("latitude", "lat", "latitudedeg", "stationlatitudedeg", "stla"),
-    "longitude": ("longitude", "lon", "lng", "long", "longitudedeg", "stationlongitudedeg", "stlo"),
-    "elevation": ("elevation", "elev", "elv", "elevm", "elvm", "elevationm", "stationelevationm", "stel"),
-    "elevation_km": ("elevationkm", "elevkm", "elvkm"),
-    "sd": ("positionsdkm", "stationpositionsdkm"),
-}
+SAME_STATION_KM = 1.0
+"""A station is one of training where its code is the same and its position no further than this."""
+REPORTED_KM = 0.2
+"""From this difference on, a position that differs from training is reported."""
+ELEVATIONS_M = (-11_000.0, 9_000.0)
+ISOLATED_KM = 500.0
+ISOLATION = 10.0
+"""A station is isolated where the nearest one is further than 500 km and ten times the median of the others."""
+
+StationSource = str | Path | Inventory
 
 
-def read_stations(source: str | Path | Inventory) -> tuple[Station, ...]:
-    """Stations of a CSV, a StationXML or other inventory file, or an inventory, sorted by code.
+def read_stations(source: StationSource, time: UTCDateTime | None = None) -> tuple[Station, ...]:
+    """Stations of a table, a StationXML or other inventory file, or an ObsPy inventory, sorted by code.
+
+    Args:
+        source: a file, gzipped or not, or an inventory.
+        time: which epochs to take.
 
     Raises:
-        ValueError: where the file is missing or no list of stations, columns are missing, or a coordinate is
-            no latitude and longitude; names it.
+        ValueError: where the file is missing or no list of stations, columns are missing, a position is unknown or
+            impossible, or epochs disagree and no time is given; names the station.
+    """
+    stations = positions_at(read_epochs(source))(time)
+    return checked(stations.values(), _name(source))
+
+
+def read_epochs(source: StationSource) -> tuple[Epoch, ...]:
+    """All epochs of all sensors and stations of a list, unchecked but for being numbers.
+
+    Raises:
+        ValueError: where the file is missing or no list of stations, or a cell of a table is no value.
     """
     if isinstance(source, Inventory):
-        return _from_inventory(source)
-    path = Path(source)
-    if not path.is_file():
-        raise ValueError(f"no such file of stations: {path}")
-    text = path.read_bytes()
-    if text.lstrip()[:1] == b"<" or (text[:3] == b"\xef\xbb\xbf" and b"<" in text[:10]):
-        return _from_inventory(load_inventory(path))
-    return _from_table(path, text.decode("utf-8-sig", errors="replace"))
+        epochs = inventory_epochs(source)
+    else:
+        data = read_bytes(source, "file of stations")
+        if not data.strip():
+            raise ValueError(f"{source} lists no station; it is empty")
+        is_inventory = _is_inventory(data)
+        epochs = inventory_epochs(load_inventory(source)) if is_inventory else table_epochs(data, source)
+    if not epochs:
+        raise ValueError(f"{_name(source)} lists no station")
+    return tuple(epochs)
 
 
-def load_inventory(path: Path) -> Inventory:
-    """An inventory that ObsPy reads.
+def as_inventory(source: StationSource | None) -> Inventory | None:
+    """The inventory of a source that is or holds one, None for a table."""
+    if source is None or isinstance(source, Inventory):
+        return source
+    return load_inventory(source) if _is_inventory(read_bytes(source, "file of stations")) else None
+
+
+def _is_inventory(data: bytes) -> bool:
+    """XML, or a dataless SEED volume."""
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" or re.match(rb"\d{6}V", data) is not None
+
+
+def _name(source: StationSource) -> str:
+    return "the inventory" if isinstance(source, Inventory) else str(source)
+
+
+def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
+    """The stations sorted by code, unknown elevations replaced by the median of the others, with a warning.
 
     Raises:
-        ValueError: where it cannot.
+        ValueError: where there is none, or a position is unknown, at 0 N 0 E or impossible; names the station.
     """
-    try:
-        return read_inventory(str(path))
-    except Exception as error:  # ObsPy's readers raise many kinds
-        raise ValueError(f"{path} is no inventory that can be read ({error})") from error
-
-
-def _from_inventory(inventory: Inventory) -> tuple[Station, ...]:
-    found = {
-        f"{net.code}.{sta.code}": Station(
-            f"{net.code}.{sta.code}", float(sta.latitude), float(sta.longitude), float(sta.elevation)
-        )
-        for net in inventory
-        for sta in net
-    }
-    return _checked(list(found.values()), "the inventory")
-
-
-def _from_table(path: Path, text: str) -> tuple[Station, ...]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines:
-        raise ValueError(f"{path} lists no station")
-    rows = list(csv.reader(lines)) if "," in lines[0] else [re.split(r"\t| +", line.strip()) for line in lines]
-    if len(rows[0]) > 2 and _is_number(rows[0][1]) and _is_number(rows[0][2]):
-        columns = {"station": 0, "latitude": 1, "longitude": 2} | ({"elevation": 3} if len(rows[0]) > 3 else {})
-    else:
-        columns, rows = _columns(rows[0]), rows[1:]
-        missing = [name for name in ("station", "latitude", "longitude") if name not in columns]
-        if missing:
-            raise ValueError(f"{path} has no column for {', '.join(missing)}; name them so in its first line")
-    found = [_station(path, columns, row) for row in rows]
-    return _checked(list({station.code: station for station in found}.values()), str(path))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _columns(header: list[str]) -> dict[str, int]:
-    words = [re.sub(r"[^a-z]", "", word.lower()) for word in header]
-    return {
-        name: next(words.index(word) for word in known if word in words)
-        for name, known in COLUMNS.items()
-        if any(word in words for word in known)
-    }
-
-
-def _station(path: Path, columns: dict[str, int], row: list[str]) -> Station:
-    def number(name: str, default: float = 0.0) -> float:
-        if name not in columns or columns[name] >= len(row) or not row[columns[name]].strip():
-            return default
-        text = row[columns[name]]
-        if not _is_number(text):
-            raise ValueError(f"{path}: {name} of station {row[columns['station']]} is {text!r}, which is no number")
-        return float(text)
-
-    # NET.STA.LOC.CHA is cut to NET.STA.
-    code = ".".join(row[columns["station"]].strip().split(".")[:2])
-    if "network" in columns and row[columns["network"]].strip() and "." not in code:
-        code = f"{row[columns['network']].strip()}.{code}"
-    elevation_m = number("elevation_km") * 1000 if "elevation_km" in columns else number("elevation")
-    return Station(code, number("latitude", np.nan), number("longitude", np.nan), elevation_m, number("sd"))
-
-
-def _checked(stations: list[Station], what: str) -> tuple[Station, ...]:
+    stations = sorted(stations)
     if not stations:
         raise ValueError(f"{what} lists no station")
     for station in stations:
-        check_degrees(
-            np.array(station.latitude_deg),
-            np.array(station.longitude_deg),
-            f"station {station.code} in {what}",
+        _check_position(station, f"station {station.code} in {what}")
+    unknown = {s.code for s in stations if np.isnan(s.elevation_m)}
+    if not unknown:
+        return tuple(stations)
+    known = [s.elevation_m for s in stations if s.code not in unknown]
+    middle_m = float(np.median(known)) if known else 0.0
+    source = "the median of the others" if known else "sea level"
+    warnings.warn(
+        f"elevation unknown (empty or a code such as -9999) in {what}, {middle_m:.0f} m, {source}, is taken: "
+        f"{named(unknown)}",
+        stacklevel=3,
+    )
+    return tuple(s._replace(elevation_m=middle_m) if s.code in unknown else s for s in stations)
+
+
+def _check_position(station: Station, what: str) -> None:
+    check_degrees(np.array(station.latitude_deg), np.array(station.longitude_deg), what)
+    if is_null_island(station.latitude_deg, station.longitude_deg):
+        raise ValueError(f"{what} is at 0 N 0 E, which stands for an unknown position; correct it or leave it out")
+    low, high = ELEVATIONS_M
+    if not np.isnan(station.elevation_m) and not low <= station.elevation_m <= high:
+        raise ValueError(
+            f"{what}: elevation {station.elevation_m:g} m of the sensor must be within {low:g} to {high:g} m; correct "
+            "it, name its unit in the header (elevation_m, elevation_km, sensor_depth_m), or leave the cell empty"
         )
-    return tuple(sorted(stations))
+
+
+def check_isolated(stations: tuple[Station, ...], what: str) -> None:
+    """Refuse a station far away from all others, whose position is most likely wrong.
+
+    Raises:
+        ValueError: names the station, its position, and whether latitude and longitude are exchanged.
+    """
+    if len(stations) < 4:
+        return
+    apart = _distances_km(stations)
+    nearest = apart.min(1)
+    worst = int(np.argmax(nearest))
+    limit = max(ISOLATED_KM, ISOLATION * float(np.median(np.delete(nearest, worst))))
+    if nearest[worst] <= limit:
+        return
+    station = stations[worst]
+    others = stations[:worst] + stations[worst + 1 :]
+    swapped = station._replace(latitude_deg=station.longitude_deg, longitude_deg=station.latitude_deg)
+    near = abs(swapped.latitude_deg) <= 90 and min(apart_km(swapped, other) for other in others) < ISOLATED_KM
+    advice = "latitude and longitude are exchanged" if near else "correct its position, or leave its records out"
+    raise ValueError(
+        f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {nearest[worst]:.0f} km from the "
+        f"nearest of {len(others)} others; {advice}"
+    )
+
+
+def _distances_km(stations: tuple[Station, ...]) -> Float[np.ndarray, "station station"]:
+    """Between all pairs, infinite of a station to itself."""
+    latitude, longitude = np.array([s[1:3] for s in stations]).T
+    apart = great_circle_km(latitude, longitude, latitude[:, None], longitude[:, None])
+    np.fill_diagonal(apart, np.inf)
+    return apart
 
 
 def centre_of(stations: tuple[Station, ...]) -> Frame:
@@ -142,26 +165,69 @@ def station_positions(stations: tuple[Station, ...], frame: Frame) -> Float[np.n
     return np.stack([*to_km(frame, latitude, longitude), -elevation / 1000], -1).astype(np.float32)
 
 
-def join_stations(
-    own: tuple[Station, ...], given: tuple[Station, ...] | None, unknown: Literal["keep", "refuse"]
-) -> tuple[tuple[Station, ...], int]:
-    """The given stations with unknown ones of `own` behind them, and how many, from the first, are known.
+def is_same_station(first: Station, second: Station) -> bool:
+    """Whether two lists mean the same station: equal codes, and positions within `SAME_STATION_KM`."""
+    return first.code == second.code and apart_km(first, second) <= SAME_STATION_KM
 
-    Without given stations all of one's own are known.
+
+def recognised(stations: Iterable[Station], trained: Iterable[Station]) -> set[str]:
+    """Codes of the stations that are stations of training, by code and position."""
+    by_code = {station.code: station for station in trained}
+    return {s.code for s in stations if s.code in by_code and is_same_station(s, by_code[s.code])}
+
+
+def join_stations(
+    own: tuple[Station, ...], trained: tuple[Station, ...] | None, unknown: Literal["keep", "refuse"]
+) -> tuple[tuple[Station, ...], Int[np.ndarray, " station"]]:
+    """The stations of training, in their order, at the positions of `own`, and unknown ones of `own` behind them.
+
+    A station of `own` is the one of training where `is_same_station`. One that has its code alone takes its place in
+    the list, at its own position, as an unknown station. Differences of more than `REPORTED_KM` give one warning.
+
+    Returns:
+        The stations, and the row of each in training, -1 for an unknown one. Without `trained` all are known.
 
     Raises:
-        ValueError: where there are unknown stations and `unknown` is "refuse"; names them.
+        ValueError: where there are unknown stations and `unknown` is "refuse"; names them, and how far they moved.
     """
     if unknown not in ("keep", "refuse"):
         raise ValueError(f"unknown_stations must be 'keep' or 'refuse', got {unknown!r}")
-    if given is None:
-        return own, len(own)
-    codes = {station.code for station in given}
-    strangers = tuple(station for station in own if station.code not in codes)
-    if strangers and unknown == "refuse":
-        names = ", ".join(station.code for station in strangers)
-        raise ValueError(
-            f"stations that the given list (of a trained network: its training's) does not have: {names}; leave them "
-            "out, or use a network that takes any station (unknown_stations='keep')"
+    if trained is None:
+        return own, np.arange(len(own), dtype=np.int32)
+    given = {station.code: station for station in own}
+    moved_km = {s.code: apart_km(s, given[s.code]) for s in trained if s.code in given}
+    strangers = tuple(s for s in own if s.code not in moved_km)
+    others = [code for code, km in moved_km.items() if km > SAME_STATION_KM]
+    if unknown == "refuse" and (strangers or others):
+        raise ValueError(_refusal([s.code for s in strangers], {code: moved_km[code] for code in others}))
+    _report_moves(moved_km)
+    everyone = tuple(given.get(s.code, s) for s in trained) + strangers
+    known = [-1 if s.code in others else row for row, s in enumerate(trained)]
+    return everyone, np.array(known + [-1] * len(strangers), np.int32)
+
+
+def _refusal(strangers: list[str], moved_km: dict[str, float]) -> str:
+    reasons = []
+    if strangers:
+        reasons.append(
+            f"stations that the given list (of a trained network: its training's) does not have: {', '.join(strangers)}"
         )
-    return tuple(given) + strangers, len(given)
+    if moved_km:
+        far = ", ".join(f"{code} by {km:.1f} km" for code, km in moved_km.items())
+        reasons.append(f"stations whose positions differ from those of training: {far}")
+    return (
+        f"{'; '.join(reasons)}; correct the station list, leave them out, or use a network that takes any station "
+        "(unknown_stations='keep')"
+    )
+
+
+def _report_moves(moved_km: dict[str, float]) -> None:
+    far = {code: km for code, km in sorted(moved_km.items(), key=lambda item: -item[1]) if km > REPORTED_KM}
+    if far:
+        listed = ", ".join(f"{code} by {km:.1f} km" for code, km in list(far.items())[:5])
+        more = f" and {len(far) - 5} more" if len(far) > 5 else ""
+        warnings.warn(
+            f"the given positions are used; they differ from those of training: {listed}{more} (from "
+            f"{SAME_STATION_KM:g} km on, a station counts as another one)",
+            stacklevel=3,
+        )

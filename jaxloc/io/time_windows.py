@@ -1,19 +1,36 @@
 """Windows of continuous records: where they start, and what is known of the event in each.
 
-A window file is a CSV with a column `start` (UTC time of sample zero) or `origin_time` (the window then
-starts some seconds before), and where known `id`, `latitude_deg`, `longitude_deg`, `depth_km`, `magnitude`.
+A window table has a column `start` (UTC time of sample zero) or `origin_time` (the window then starts some seconds
+before), and where known `id`, `latitude_deg`, `longitude_deg`, `depth_km` (or `depth_m`), `magnitude`, each with or
+without `source_` before it.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from obspy import UTCDateTime
 
-STARTS = ("start", "start_time", "trace_start_time", "window_start")
-ORIGINS = ("origin_time", "source_origin_time", "time")
+from jaxloc.io.missing_values import Quantity, is_missing_code, is_null_island
+from jaxloc.io.tables import Row, Table, parse_time, read_table
+
+STARTS = ("start", "start_time", "trace_start_time", "window_start", "starttime")
+ORIGINS = ("origin_time", "source_origin_time", "time", "origintime")
+IDS = ("id", "source_id", "event_id", "eventid")
+NUMBERS = {
+    "latitude_deg": ("latitude_deg", "source_latitude_deg", "latitude", "lat"),
+    "longitude_deg": ("longitude_deg", "source_longitude_deg", "longitude", "lon"),
+    "depth_km": ("depth_km", "source_depth_km", "depth"),
+    "depth_m": ("depth_m", "source_depth_m"),
+    "magnitude": ("magnitude", "source_magnitude", "mag"),
+}
+DEPTHS_KM = (-10.0, 750.0)
+EARLIEST_ORIGIN_S = 600.0
+"""An origin may lie so long before the start of its window: P takes as long to 45 degrees."""
+LATEST_ORIGIN_S = 3600.0
+"""An origin may lie so long after the start of a window of unknown length."""
 
 
 class Window(NamedTuple):
@@ -28,49 +45,85 @@ class Window(NamedTuple):
     magnitude: float = np.nan
 
 
-def read_windows(windows: str | Path | Sequence[str | UTCDateTime], before_s: float) -> list[Window]:
-    """Windows from a list of start times or from a CSV.
+def read_windows(
+    windows: str | Path | Sequence[str | UTCDateTime], before_s: float, duration_s: float | None = None
+) -> list[Window]:
+    """Windows from a list of start times or from a table.
+
+    Args:
+        windows: start times, or the path of a table.
+        before_s: how long before its origin time a window starts that has no start.
+        duration_s: length of the windows, where it is known: an origin must lie before their ends.
 
     Raises:
-        ValueError: where the file is missing or has neither starts nor origin times, or a time cannot be
-        read.
+        ValueError: where the file is missing, empty or no table, has neither starts nor origin times, a value cannot
+            be read or is impossible, an origin lies far outside its window, or an id is there twice; names file and
+            line.
     """
     if not isinstance(windows, str | Path):
-        starts = [_time(start) for start in windows]
-        return [Window(start, str(start)) for start in starts]
+        return [Window(start, str(start)) for start in map(parse_time, windows)]
     path = Path(windows)
     if not path.is_file():
         raise ValueError(f"no such file of windows: {path}; start times themselves are given as a list")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    starts = next((name for name in STARTS if name in table), None)
-    origins = next((name for name in ORIGINS if name in table), None)
-    if starts is None and origins is None:
-        raise ValueError(f"{path} has neither a column {STARTS[0]} nor {ORIGINS[0]}; it has {', '.join(table)}")
-    return [_window(row, starts, origins, before_s) for row in table.to_dict("records")]
+    table = read_table(path, "window table")
+    if table.find(*STARTS) is None and table.find(*ORIGINS) is None:
+        raise ValueError(f"{path} has neither a column {STARTS[0]} nor {ORIGINS[0]}; it has {', '.join(table.header)}")
+    for names in (IDS, *NUMBERS.values()):
+        table.find(*names)
+    if not table.rows:
+        raise ValueError(f"{path} has a header and no window; give one a line")
+    found = [_window(row, before_s, duration_s) for row in table.rows]
+    _refuse_duplicates(table, found)
+    return found
 
 
-def _window(row: dict[str, str], starts: str | None, origins: str | None, before_s: float) -> Window:
-    origin = _time(row[origins]) if origins and row[origins] else None
-    if starts and row[starts]:
-        start = _time(row[starts])
-    elif origin is not None:
+def _window(row: Row, before_s: float, duration_s: float | None) -> Window:
+    start, origin = row.time(*STARTS), row.time(*ORIGINS)
+    if start is None and origin is None:
+        raise ValueError(f"{row.place}: the window has neither a start nor an origin time; give one of them")
+    if start is None and origin is not None:
         start = origin - before_s
-    else:
-        raise ValueError(f"a window has neither a start nor an origin time: {row}")
-    numbers = (_number(row, name) for name in ("latitude_deg", "longitude_deg", "depth_km", "magnitude"))
-    return Window(start, row.get("id") or row.get("source_id") or str(start), origin, *numbers)
+    assert start is not None  # of two that are not both None
+    if origin is not None:
+        _check_origin(row, start, origin, duration_s)
+    latitude_deg, longitude_deg = (_number(row, name) for name in ("latitude_deg", "longitude_deg"))
+    if is_null_island(latitude_deg, longitude_deg):
+        latitude_deg = longitude_deg = math.nan
+    depth_km, depth_m = _number(row, "depth_km"), _number(row, "depth_m")
+    depth_km = depth_m / 1000 if math.isnan(depth_km) else depth_km
+    low, high = DEPTHS_KM
+    if not math.isnan(depth_km) and not low <= depth_km <= high:
+        raise ValueError(
+            f"{row.place}: depth must be within {low:g} to {high:g} km, got {depth_km:g}; name the column depth_m if "
+            "it is in m, or leave the cell empty"
+        )
+    return Window(
+        start, row.text(*IDS) or str(start), origin, latitude_deg, longitude_deg, depth_km, _number(row, "magnitude")
+    )
 
 
-def _time(value: str | UTCDateTime) -> UTCDateTime:
-    try:
-        return UTCDateTime(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{value!r} is no time; write it as 2018-12-30T03:00:00") from error
+def _number(row: Row, name: Quantity) -> float:
+    """A number, NaN where it is unknown or a code for that."""
+    value = row.number(*NUMBERS[name])
+    return math.nan if is_missing_code(value, name) else value
 
 
-def _number(row: dict[str, str], name: str) -> float:
-    text = row.get(name) or row.get(f"source_{name}") or row.get(name.partition("_")[0]) or "nan"
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"column {name} of a window is {text!r}, which is no number") from error
+def _check_origin(row: Row, start: UTCDateTime, origin: UTCDateTime, duration_s: float | None) -> None:
+    after_s = float(origin - start)
+    latest_s = LATEST_ORIGIN_S if duration_s is None else duration_s
+    if not -EARLIEST_ORIGIN_S <= after_s <= latest_s:
+        raise ValueError(
+            f"{row.place}: the origin time {origin} is {abs(after_s):.0f} s {'after' if after_s > 0 else 'before'} the "
+            f"start of its window, {start}; it must be within {EARLIEST_ORIGIN_S:.0f} s before and {latest_s:.0f} s "
+            "after it: correct one of them (both in UTC)"
+        )
+
+
+def _refuse_duplicates(table: Table, windows: list[Window]) -> None:
+    first: dict[str, int] = {}
+    for row, window in zip(table.rows, windows, strict=True):
+        if window.id in first:
+            raise ValueError(
+                f"{row.place}: the id {window.id!r} is also that of line {first[window.id]}; give each window its own"
+            )
+        first[window.id] = row.line

@@ -11,20 +11,31 @@ sensitivity, which is flat within the instrument's band; nothing is deconvolved.
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from obspy import Inventory, Stream, Trace, UTCDateTime
+from obspy import Stream, Trace, UTCDateTime
 from obspy import read as read_stream
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.data.preprocessing import bandpass, check_band, clean, demean, is_dead, resample
 from jaxloc.geometry import Frame, to_km
 from jaxloc.io.seisbench_metadata import check_events
-from jaxloc.io.stations import centre_of, join_stations, load_inventory, read_stations, station_positions
+from jaxloc.io.station_epochs import Epoch, positions_at
+from jaxloc.io.station_inventory import channels_by_id, sensitivity_at
+from jaxloc.io.stations import (
+    StationSource,
+    as_inventory,
+    centre_of,
+    check_isolated,
+    checked,
+    join_stations,
+    read_epochs,
+    station_positions,
+)
 from jaxloc.io.time_windows import Window, read_windows
 from jaxloc.io.waveform_index import Piece, choose_channels, index_files
 from jaxloc.types import Batch, Label, Labels, Observations
@@ -35,10 +46,10 @@ SMALLEST_GAP = 0.01
 
 
 class _Source(NamedTuple):
-    """Pieces of the chosen channels, [station][component], and the counts per m/s of each channel."""
+    """Pieces of the chosen channels, [station][component], and the counts per m/s of a channel at a time."""
 
     pieces: list[list[list[Piece]]]
-    sensitivity: dict[str, float]
+    sensitivity: Callable[[str, UTCDateTime], float]
     codes: list[str]
     rate_hz: float
     num_samples: int
@@ -47,7 +58,7 @@ class _Source(NamedTuple):
 
 def read_waveforms(
     files: str | Path | Sequence[str | Path],
-    inventory: str | Path | Inventory | None,
+    inventory: StationSource | None,
     windows: str | Path | Sequence[str | UTCDateTime] | None = None,
     *,
     rate_hz: float | None = None,
@@ -87,22 +98,21 @@ def read_waveforms(
         ValueError: where a file cannot be read, a station is not in the inventory, or an argument is impossible.
     """
     chosen = choose_channels(index_files(files))
-    known = _known_stations(inventory, stations)
-    missing = sorted(code for code in chosen if code not in known)
-    if missing:
-        raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
-    everyone, num_known = join_stations(tuple(known[code] for code in sorted(chosen)), stations, unknown_stations)
     used = [piece for channels in chosen.values() for channel in channels for piece in channel]
     if rate_hz is None:
         rate_hz = Counter(piece.rate_hz for piece in used).most_common(1)[0][0]
     if bandpass_hz is not None:
         check_band(bandpass_hz, rate_hz)
     begin, end = min(piece.start for piece in used), max(piece.end for piece in used)
-    cut = [Window(begin, str(begin))] if windows is None else read_windows(windows, before_s)
+    duration_s = None if num_samples is None else num_samples / rate_hz
+    cut = [Window(begin, str(begin))] if windows is None else read_windows(windows, before_s, duration_s)
     if not cut:
         raise ValueError("windows is empty; give at least one start time, or None for all of the data")
     num_samples = _length(num_samples, windows is None, float(end - begin), rate_hz)
     _check_span(cut, begin, end, num_samples / rate_hz)
+    listed = _station_lists(inventory, stations, chosen, [window.start for window in cut])
+    joined = {own: join_stations(own, stations, unknown_stations) for own in dict.fromkeys(listed)}
+    everyone = joined[listed[0]][0]
     codes = [station.code for station in everyone]
     source = _Source(
         [chosen.get(code, [[], [], []]) for code in codes],
@@ -114,38 +124,46 @@ def read_waveforms(
     )
     frame = frame or centre_of(everyone)
     events = tuple(_event(window) for window in cut)
-    take = _Take(source, cut, _labels(cut, everyone, frame), station_positions(everyone, frame), num_known, memory_mb)
+    places = {own: (station_positions(all_of, frame), index) for own, (all_of, index) in joined.items()}
+    station_km, station_index = (np.stack(each) for each in zip(*(places[own] for own in listed), strict=True))
+    take = _Take(source, cut, _labels(cut, everyone, frame), station_km, station_index, memory_mb)
     name = Path(files).name if isinstance(files, str | Path) else Path(files[0]).parent.name
     return Dataset(name, frame, everyone, events, float(rate_hz), num_samples, take)
 
 
-def _known_stations(
-    inventory: str | Path | Inventory | None, stations: tuple[Station, ...] | None
-) -> dict[str, Station]:
-    known = {} if inventory is None else {station.code: station for station in read_stations(inventory)}
-    return known | {station.code: station for station in stations or ()}
+def _station_lists(
+    inventory: StationSource | None,
+    trained: tuple[Station, ...] | None,
+    chosen: dict[str, list[list[Piece]]],
+    times: list[UTCDateTime],
+) -> list[tuple[Station, ...]]:
+    """The stations that recorded, where they stood at each of several times; positions given win over trained ones."""
+    channels = [piece.channel for components in chosen.values() for pieces in components for piece in pieces]
+    given = () if inventory is None else read_epochs(inventory)
+    codes = {epoch.station.code for epoch in given}
+    epochs = [*given, *(Epoch(station) for station in trained or () if station.code not in codes)]
+    missing = sorted(set(chosen) - {epoch.station.code for epoch in epochs})
+    if missing:
+        raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
+    at, what = positions_at(epochs, channels), "the station list"
+    lists = {frozenset(found.items()): checked(found.values(), what) for found in map(at, times)}
+    for stations in lists.values():
+        check_isolated(stations, what)
+    return [lists[frozenset(at(time).items())] for time in times]
 
 
-def _sensitivities(inventory: str | Path | Inventory | None, pieces: list[Piece]) -> dict[str, float]:
-    """Counts per m/s by channel, from StationXML; nothing for a table of stations."""
-    if isinstance(inventory, str | Path) and Path(inventory).read_bytes().lstrip()[:1] == b"<":
-        inventory = load_inventory(Path(inventory))
-    if not isinstance(inventory, Inventory):
-        return {}
-    found: dict[str, float] = {}
-    other: set[str] = set()
-    for piece in {piece.channel: piece for piece in pieces}.values():
-        network, station, location, channel = piece.channel.split(".")
-        chosen = inventory.select(network, station, location, channel, time=piece.start)
-        responses = [c.response for net in chosen for sta in net for c in sta if c.response is not None]
-        total = responses[0].instrument_sensitivity if responses else None
-        if total is not None and total.value and str(total.input_units).upper() == "M/S":
-            found[piece.channel] = float(total.value)
-        else:
-            other.add(piece.channel)
+def _sensitivities(source: StationSource | None, pieces: list[Piece]) -> Callable[[str, UTCDateTime], float]:
+    """Counts per m/s of a channel at a time, from the epochs of an inventory; 1 for a table of stations."""
+    inventory = as_inventory(source)
+    if inventory is None:
+        return lambda channel, time: 1.0
+
+    channels = channels_by_id(inventory)
+    at = lambda channel, time: sensitivity_at(channels.get(channel, []), time)
+    other = sorted({piece.channel for piece in pieces if at(piece.channel, piece.start) is None})
     if other:
-        warnings.warn(f"left in counts, for want of a sensitivity to m/s: {', '.join(sorted(other))}", stacklevel=3)
-    return found
+        warnings.warn(f"left in counts, for want of a sensitivity to m/s: {', '.join(other)}", stacklevel=3)
+    return lambda channel, time: at(channel, time) or 1.0
 
 
 def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: float) -> int:
@@ -194,13 +212,13 @@ class _Take:
         source: _Source,
         windows: list[Window],
         labels: Labels,
-        station_km: Float[np.ndarray, "station 3"],
-        num_known: int,
+        station_km: Float[np.ndarray, "window station 3"],
+        station_index: Int[np.ndarray, "window station"],
         memory_mb: float,
     ) -> None:
         self.source, self.windows, self.labels = source, windows, labels
-        self.station_km, self.num_known = station_km, num_known
-        size_mb = len(windows) * len(station_km) * 3 * source.num_samples * 4e-6
+        self.station_km, self.station_index = station_km, station_index
+        size_mb = station_index.size * 3 * source.num_samples * 4e-6
         self.keep, self.kept = size_mb <= memory_mb, {}
 
     def _window(self, i: int) -> Float[np.ndarray, "station 3 sample"]:
@@ -215,16 +233,15 @@ class _Take:
         index = np.atleast_1d(np.asarray(index, int))
         if index.size and not (index.min() >= 0 and index.max() < len(self.windows)):
             raise ValueError(f"event index must lie in 0..{len(self.windows) - 1}, got {index.tolist()}")
-        shape = (len(index), len(self.station_km))
+        shape = (len(index), self.station_index.shape[1])
         waveforms = np.zeros((*shape, 3, self.source.num_samples), np.float32)
         for row, i in enumerate(index):
             waveforms[row] = self._window(int(i))
-        number = np.arange(shape[1], dtype=np.int32)
         observations = Observations(
             waveforms,
-            np.broadcast_to(self.station_km, (*shape, 3)),
+            self.station_km[index],
             ~is_dead(waveforms),
-            np.broadcast_to(np.where(number < self.num_known, number, -1).astype(np.int32), shape),
+            self.station_index[index],
             np.full(shape[0], self.source.rate_hz, np.float32),
         )
         return Batch(
@@ -279,7 +296,7 @@ def _add(
 ) -> None:
     """Put one stretch of a channel, without its mean, in its place; an overlap keeps what came first."""
     data = np.ma.filled(np.ma.asarray(trace.data, np.float64), np.nan)[None, None]
-    data = demean(clean(data)) / source.sensitivity.get(trace.id, 1.0)
+    data = demean(clean(data)) / source.sensitivity(trace.id, trace.stats.starttime)
     data = resample(data, trace.stats.sampling_rate, source.rate_hz)[0, 0]
     begin = round((trace.stats.starttime - first) * source.rate_hz)
     low, high = max(begin, 0), min(begin + len(data), len(out))

@@ -8,6 +8,7 @@ Depths are in km, positive downwards, so a station at 1,200 m above sea level ha
 up for ever, the last one down.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 NEWTON_STEPS = 8
+TOPS_KM = (-10.0, 700.0)
+SPEEDS_KM_S = (0.05, 14.0)
+VP_VS = (1.4, 2.6)
+"""Ratios of P to S speed: from dry quartz-rich rock to soft saturated sediments."""
 
 
 class VelocityModel(NamedTuple):
@@ -52,6 +57,36 @@ def layered(top_km: list[float], vp_km_s: list[float], vs_km_s: list[float]) -> 
     if not ((vs > 0) & (vp > vs)).all():
         raise ValueError(f"speeds must be positive and S slower than P, got P {vp.tolist()} and S {vs.tolist()} km/s")
     return VelocityModel(jnp.asarray(top), jnp.asarray(vp), jnp.asarray(vs))
+
+
+def check_layers(
+    top_km: Float[np.ndarray, " layer"],
+    vp_km_s: Float[np.ndarray, " layer"],
+    vs_km_s: Float[np.ndarray, " layer"],
+    places: Sequence[str],
+) -> None:
+    """Refuse layers that no rock has; `places` names the origin of each layer in messages.
+
+    Raises:
+        ValueError: where a top, a speed or Vp/Vs is out of range, or tops do not increase; names the first such value.
+    """
+    for i, place in enumerate(places):
+        _check_within(place, "depth", top_km[i], TOPS_KM, "km", "depths in m are named depth_m")
+        _check_within(place, "vp", vp_km_s[i], SPEEDS_KM_S, "km/s", "speeds in m/s are named vp_m_s")
+        _check_within(place, "vs", vs_km_s[i], SPEEDS_KM_S, "km/s", "speeds in m/s are named vs_m_s")
+        _check_within(place, "vp / vs", vp_km_s[i] / vs_km_s[i], VP_VS, "", "correct vp, vs or their ratio")
+        if i and top_km[i] <= top_km[i - 1]:
+            raise ValueError(
+                f"{place}: the top at {top_km[i]:g} km is not below the one before it, at {top_km[i - 1]:g} km; tops "
+                "must increase downwards, one for each layer"
+            )
+
+
+def _check_within(place: str, name: str, value: float, limits: tuple[float, float], unit: str, advice: str) -> None:
+    low, high = limits
+    if not low <= value <= high:
+        of_unit = f" {unit}" if unit else ""
+        raise ValueError(f"{place}: {name} must be within {low:g} to {high:g}{of_unit}, got {value:g}; {advice}")
 
 
 def travel_time_s(

@@ -13,7 +13,7 @@ from jaxloc.io.seisbench import read_seisbench
 from jaxloc.models.model import as_tuples
 from jaxloc.models.spec import Blueprint, Catalogue, catalogue_of
 from jaxloc.physics.adaptive_grid import Region, region_around
-from jaxloc.physics.layered import VelocityModel, layered
+from jaxloc.physics.layered import VelocityModel, check_layers, layered
 from jaxloc.simulation.events import (
     DEFAULT_FRAME,
     Recording,
@@ -248,7 +248,7 @@ def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
         train.num_samples,
         band,
         catalogue,
-        dict(data["velocity"]),
+        _checked_velocity(data["velocity"]),
         _region(data["region"], catalogue),
     )
 
@@ -296,6 +296,16 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
     return held(
         simulated_dataset(key, simulation, blueprint.stations, blueprint.frame, settings["num_events"], {"train": 1.0})
     )
+
+
+def _checked_velocity(velocity: Mapping[str, Any]) -> dict[str, Any]:
+    top, vp, ratio = np.array(velocity["top_km"], float), np.array(velocity["vp_km_s"], float), velocity["vp_vs"]
+    if top.shape != vp.shape or not ratio > 0:
+        raise ValueError(
+            f"data.velocity needs one vp_km_s for each top_km and a positive vp_vs, got {top.size}, {vp.size}, {ratio}"
+        )
+    check_layers(top, vp, vp / ratio, [f"data.velocity, layer {i + 1}" for i in range(len(top))])
+    return dict(velocity)
 
 
 def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from jaxloc.data.dataset import Dataset, retaken
+from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import read_seisbench
-from jaxloc.io.stations import read_stations
-from jaxloc.io.velocity_model import read_velocity
+from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised
+from jaxloc.io.velocity_model import read_velocity, single_ratio
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models import build, elsewhere
 from jaxloc.models.spec import Blueprint
@@ -41,26 +41,29 @@ def open_input(
     if (paths[0] / "metadata.csv").exists() or (paths[0] / "chunks").exists():
         if stations is not None or windows is not None or len(paths) > 1:
             raise ValueError("a SeisBench folder is read alone; --stations and --windows go with waveform files")
-        codes = {s.code for s in read_seisbench(paths[0]).stations}
+        listed = read_seisbench(paths[0]).stations
         return _marked(read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]),
-                                      **_as_trained(fitted, config, codes, windowed=False)), fitted)  # fmt: skip
+                                      **_as_trained(fitted, config, listed, windowed=False)), fitted)  # fmt: skip
     if stations is None:
         raise ValueError(
             "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
         )
-    codes = {s.code for s in read_stations(stations)}
+    listed = tuple(epoch.station for epoch in read_epochs(stations))
     files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
-    as_trained = _as_trained(fitted, config, codes, windowed=windows is not None)
+    as_trained = _as_trained(fitted, config, listed, windowed=windows is not None)
     return _marked(read_waveforms(files, stations, windows, **as_trained), fitted)
 
 
-def _as_trained(fitted: Fitted, config: Mapping[str, Any], codes: set[str], windowed: bool) -> dict[str, Any]:
+def _as_trained(
+    fitted: Fitted, config: Mapping[str, Any], listed: tuple[Station, ...], windowed: bool
+) -> dict[str, Any]:
     """How to read, so that the network sees what it was trained on.
 
-    Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band.
+    Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band. The
+    stations listed are those of training where code and position agree.
     """
     blueprint, free = fitted.blueprint, fitted.system.any_station
-    shared = any(s.code in codes for s in blueprint.stations)
+    shared = bool(recognised(listed, blueprint.stations))
     native = config["data"].get("native_band_hz")
     return {
         "rate_hz": blueprint.rate_hz,
@@ -74,14 +77,17 @@ def _as_trained(fitted: Fitted, config: Mapping[str, Any], codes: set[str], wind
 
 
 def _marked(dataset: Dataset, fitted: Fitted) -> Dataset:
-    """Stations that were not there in training carry the index that says so."""
-    known = {s.code for s in fitted.blueprint.stations}
-    new = np.array([s.code not in known for s in dataset.stations])
+    """Stations that are not where one of training was have index -1, event by event: a station may have moved."""
+    trained = {s.code: s for s in fitted.blueprint.stations}
+    known = np.array([s.code in trained for s in dataset.stations])
+    trained_km = positions_km(dataset.frame, tuple(trained.get(s.code, s) for s in dataset.stations))
     inner = dataset.take
 
     def take(index: np.ndarray) -> Batch:
         batch = inner(index)
-        marked = np.where(new, -1, batch.observations.station_index).astype(np.int32)
+        apart_km = np.linalg.norm(np.asarray(batch.observations.station_km) - trained_km, axis=-1)
+        same = known & (apart_km <= SAME_STATION_KM)
+        marked = np.where(same, batch.observations.station_index, -1).astype(np.int32)
         return batch._replace(observations=batch.observations._replace(station_index=marked))
 
     return retaken(dataset, take)
@@ -93,18 +99,19 @@ def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 
 def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitted:
-    """The run as it is, or made to search around other stations, with another velocity model.
+    """The run as it is, or with the search region of other stations, or with another velocity model.
 
-    A data set that has stations of the run is searched as in training. Elsewhere, the region is that of the stations
-    with a margin, depth is free, and station delays do not count. A network whose answers move with the stations
-    (set_transformer, station_graph) has no region: only what it is compared with changes.
+    Events of a data set with stations of the run, by code and position, are searched in the region of training. At
+    another network the region is that of the stations with a margin, depth is free, and station delays are not used.
+    A network that locates relative to its stations (set_transformer, station_graph) has no region: only the
+    climatology that it is compared with changes.
 
     Raises:
         ValueError: where a network of fixed geometry is asked to work elsewhere, or one that has no velocity model is
             given one.
     """
     blueprint = fitted.blueprint
-    shared = {s.code for s in dataset.stations} & {s.code for s in blueprint.stations}
+    shared = recognised(dataset.stations, blueprint.stations)
     if shared and velocity is None:
         return fitted
     if not fitted.system.any_station:
@@ -118,12 +125,19 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
             f"the network {blueprint.network['name']} has learnt travel times from its training events and can use no "
             f"velocity model: leave out {velocity}, or train one of model=arrivals"
         )
-    model = blueprint.velocity if velocity is None else read_velocity(velocity)
+    model = blueprint.velocity if velocity is None else _one_ratio(velocity)
     moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)
     if not shared:
         moved = _elsewhere(moved, dataset)
     method = fitted.method if velocity is None else _without_speeds(fitted.method, len(model["top_km"]))
     return fitted._replace(system=build(moved), blueprint=moved, method=method)
+
+
+def _one_ratio(path: Path) -> dict[str, Any]:
+    """A velocity model as a run keeps it: with one Vp/Vs for all layers, or refused."""
+    model = read_velocity(path)
+    ratio = single_ratio(model, str(path))
+    return {"top_km": model.top_km.tolist(), "vp_km_s": model.vp_km_s.tolist(), "vp_vs": ratio}
 
 
 def _without_speeds(method: Method, num_layers: int) -> Method:

@@ -13,7 +13,6 @@ from obspy.core.inventory.response import InstrumentSensitivity
 
 from jaxloc.data.dataset import Station
 from jaxloc.data.preprocessing import bandpass, clean, demean, order_components, resample
-from jaxloc.io.stations import read_stations
 from jaxloc.io.waveforms import read_waveforms
 
 START = UTCDateTime("2020-01-01T00:00:00")
@@ -161,40 +160,6 @@ def test_refuses(toy: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             read(**change)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "XX.AA,64.0,-21.0,100.0,5.\n",
-        "net\tsta\tlat\tlng\telv(m)\nXX\tAA\t64.0\t-21.0\t100\n",
-        "station x(km) lat lon elv(m)\nXX.AA..HH 3 64.0 -21.0 100\n",
-        "Code,Latitude,Longitude,elevation_km\nXX.AA,64.0,-21.0,0.1\n",
-        "station_network_code,station_code,station_latitude_deg,station_longitude_deg,station_elevation_m\nXX,AA,64,-21,100",
-    ],
-)  # fmt: skip
-def test_station_tables(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "stations.csv"
-    path.write_text(text)
-    assert read_stations(path) == (Station("XX.AA", 64.0, -21.0, 100.0),)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "lists no station"),
-        ("name,x,y\nAA,1,2\n", "latitude, longitude"),
-        ("station,lat,lon\nAA,-121.0,64\n", "AA.*swapped"),
-        ("station,lat,lon\nAA,north,64\n", "latitude of station AA is 'north'"),
-        ("station,lat,lon\nAA,,64\n", "AA.*finite"),
-        ("<xml>", "no inventory"),
-    ],
-)
-def test_station_tables_refused(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "stations.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_stations(path)
 
 
 def test_resample_keeps_a_band_and_drops_aliases() -> None:
