@@ -14,7 +14,7 @@ from jaxloc.calibration.conformal import conformal_level, cross_fitted
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
 from jaxloc.distributions.labels import named
-from jaxloc.geometry import to_degrees
+from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
 from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import write_quakeml
@@ -153,7 +153,7 @@ def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
     sd, alarmed = np.sqrt(np.diag(event.covariance)), f"; ALARM: {event.alarm}" if event.alarm else ""
     return (
-        f"{event.id}: {event.latitude_deg:.4f} N {event.longitude_deg:.4f} E, depth {event.depth_km:.1f} km; "
+        f"{event.id}: {format_degrees(event.latitude_deg, event.longitude_deg)}, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
         f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{alarmed}"
     )
