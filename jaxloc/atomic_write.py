@@ -10,10 +10,18 @@ def write_whole(path: str | Path, text: bytes) -> None:
 
     Raises:
         ValueError: where the folder is missing.
+        OSError: where the file cannot be written (disk full, no permission); names it.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"no such folder: {path.parent}")
+    try:
+        _replace(path, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, text: bytes) -> None:
     handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

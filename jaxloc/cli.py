@@ -1,8 +1,12 @@
 """The `jaxloc` program: one function for each command. Errors are one line that says what to do."""
 
 import argparse
+import contextlib
+import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        _COMMANDS[parsed.command](parsed, console)
+        with _quiet(errors):
+            _COMMANDS[parsed.command](parsed, console)
     except KeyboardInterrupt:
         errors.print(f"interrupted; {_AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)}", markup=False)
         return INTERRUPTED
@@ -42,6 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"jaxloc: {error.strerror or error}{place}; check that there is room and permission", markup=False)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _quiet(errors: "Console") -> Iterator[None]:
+    """Warnings of jaxloc as one line each; warnings and logs of other libraries stay off the screen."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("absl", "jax", "orbax"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *where: object) -> None:
+        if issubclass(category, UserWarning) and Path(filename).is_relative_to(Path(__file__).parent):
+            errors.print(f"warning: {message}", markup=False)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _run(parsed: argparse.Namespace, console: "Console") -> None:

@@ -13,7 +13,8 @@ from jaxloc.inference import by_event, prior_mean, prior_scale, with_normal_prio
 from jaxloc.inference.registry import configured, draws_of
 from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.training import loop
-from jaxloc.training.run_folder import OnStep, Say, fit_stage
+from jaxloc.training.log import OnStep, Say
+from jaxloc.training.run_folder import fit_stage
 from jaxloc.types import Method, Params, State, Target, Weights
 
 Config = Mapping[str, Any]

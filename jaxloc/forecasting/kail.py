@@ -22,7 +22,7 @@ from jaxloc.forecasting.maps import Steps, Window
 from jaxloc.forecasting.periods import Periods, periods_of
 from jaxloc.forecasting.rate_map import RateMap, fitted_rate_map, log_odds, with_recent_rates
 from jaxloc.io.event_list import EventList, read_event_list
-from jaxloc.training.run_folder import OnStep, Say
+from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
 

@@ -22,7 +22,7 @@ from jaxloc.forecasting.maps import Steps, ends, recent_rates
 from jaxloc.forecasting.panakkat2009 import Model
 from jaxloc.forecasting.periods import periods_of
 from jaxloc.io.event_list import EventList, chosen
-from jaxloc.training.run_folder import OnStep, Say
+from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
 FEWEST = 5  # events in a cell before indicators are taken

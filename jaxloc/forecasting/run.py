@@ -21,7 +21,8 @@ from jaxloc.forecasting.scores import blocks, estimate
 from jaxloc.forecasting.table import markdown, rows_of
 from jaxloc.io.event_list import date_of, read_event_list
 from jaxloc.plots import forecasts as forecast_plots
-from jaxloc.training.run_folder import OnStep, Say, claim
+from jaxloc.training.log import OnStep, Say
+from jaxloc.training.run_folder import worked_in
 
 Config = Mapping[str, Any]
 TASK = "forecast"
@@ -32,16 +33,19 @@ SHOWN = {DEGREES: ("longitude (°)", "latitude (°)"), KM: ("east (km)", "north 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
     """Train a forecasting network by a configuration and leave scores.json, forecasts.csv and pictures in a folder.
 
-    What is already there is gone on with.
+    It continues from what is there, and a finished run stays.
 
     Raises:
-        ValueError: for wrong configurations and data, or a folder of another configuration.
+        ValueError: for wrong configurations and data, or a folder of another configuration or in use.
     """
     name = config["model"]["name"]
     if name not in _RUNS:
         raise ValueError(f"no such forecasting network: {name!r}; there are {', '.join(_RUNS)}")
-    claim(folder, config)
-    began = time.monotonic()
+    return worked_in(folder, config, say, on_step, lambda told, stepped: _run(config, folder, told, stepped))
+
+
+def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
+    name, began = config["model"]["name"], time.monotonic()
     scores = _RUNS[name](config, folder, say, on_step)
     about = {
         "name": config["name"],
@@ -53,7 +57,6 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
     }
     write_whole(folder / "scores.json", json.dumps({"about": about, **scores}, indent=1, allow_nan=False).encode())
     write_whole(folder / "table.md", markdown(rows_of([folder])).encode())
-    return folder
 
 
 def _kail(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from jaxloc.models.spec import Blueprint
 from jaxloc.runs import report
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
-from jaxloc.training.run_folder import Say, read_log
+from jaxloc.training.log import Say, counted
+from jaxloc.training.run_folder import read_log
 from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
 
 CHUNK = 32  # events whose waveforms are in memory at a time
@@ -118,7 +119,8 @@ def evaluate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    located = locate(fitted, dataset, with_features=calibration is not None)
+    on_chunk = counted(say, "located", len(dataset))
+    located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
     seconds = time.monotonic() - began
     stated = as_calibrated(calibration, located)
     found, lost = report.hypocentres_of(dataset, located.batch, stated)

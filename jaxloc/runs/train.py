@@ -1,6 +1,5 @@
 """Experiments: from a configuration to a run folder with a trained network, its scores, events and pictures."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -13,37 +12,40 @@ from jaxloc.models.spec import Blueprint, read_blueprint, write_blueprint
 from jaxloc.runs.datasets import blueprint_of, open_sources, practice
 from jaxloc.runs.predict import Fitted, evaluate
 from jaxloc.training import checkpoints, loop
+from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
-from jaxloc.training.run_folder import OnStep, Say, claim
+from jaxloc.training.run_folder import other_version, read_config, worked_in
 from jaxloc.training.stages import Config, fit, prepare, stage_of
 from jaxloc.types import Params
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
-    """Train and score an experiment in a run folder; what is already there is gone on with.
+    """Train and score an experiment in a run folder; it continues from what is there, and a finished run stays.
 
     Args:
         config: a resolved configuration.
         folder: the run folder.
-        say: takes a line of news at a time.
+        say: takes one line for the user.
         on_step: stage, step, steps of the stage and loss, for a progress display.
 
     Raises:
-        ValueError: for wrong configurations and data, or a folder of another configuration.
+        ValueError: for wrong configurations and data, or a folder of another configuration or in use.
         OSError: where the folder cannot be written.
     """
-    claim(folder, config)
+    return worked_in(folder, config, say, on_step, lambda told, stepped: _run(config, folder, told, stepped))
+
+
+def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     seed = int(config["seed"])
     sources = open_sources(config["data"], seed)
     stations = len(sources.train.stations)
-    say(f"{len(sources.train)} training events, {len(sources.dev)} to choose and score by, {stations} stations")
+    say(f"{len(sources.train)} training events, {len(sources.dev)} validation events, {stations} stations")
     blueprint = blueprint_of(config, sources.train)
     write_blueprint(folder / "blueprint.json", blueprint)
     system = build(blueprint)
     fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
     evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
-    return folder
 
 
 def _train(
@@ -121,12 +123,16 @@ def load(folder: Path) -> tuple[Config, Fitted]:
     Raises:
         ValueError: where the folder is no finished run, or its checkpoint is damaged or of another network.
     """
+    config = read_config(folder)
+    if "task" in config:
+        raise ValueError(f"{folder} is a run of a forecasting network, which locates no events; give a locating one")
     blueprint = read_blueprint(folder / "blueprint.json")
-    path = folder / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} is no trained run: it has no config.json; train one with `jaxloc run`")
-    config = json.loads(path.read_text())
-    return config, restore(config, blueprint, build(blueprint), folder)
+    try:
+        return config, restore(config, blueprint, build(blueprint), folder)
+    except KeyError as error:
+        raise ValueError(
+            f"{folder / 'config.json'} {other_version(config)}: it has no {error}; train the run again"
+        ) from error
 
 
 def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) -> Fitted:

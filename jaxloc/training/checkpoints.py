@@ -1,5 +1,9 @@
 """Checkpoints of a training stage, by Orbax: the newest one is kept, and a damaged one is named."""
 
+import errno
+import os
+import re
+import shutil
 from pathlib import Path
 
 import jax
@@ -16,10 +20,29 @@ def manager(folder: Path) -> ocp.CheckpointManager:
 
 
 def save(checkpoints: ocp.CheckpointManager, progress: Progress) -> None:
-    """Write progress; whole or not at all."""
+    """Write progress; whole or not at all: where that fails, the checkpoint before stays and nothing else is left.
+
+    Raises:
+        OSError: where it cannot be written (disk full, no permission); names the folder.
+    """
     tree = {"state": progress.state, "best": progress.best, "best_loss": np.float32(progress.best_loss)}
-    checkpoints.save(progress.step, args=ocp.args.StandardSave(tree), force=True)
-    checkpoints.wait_until_finished()
+    try:
+        checkpoints.save(progress.step, args=ocp.args.StandardSave(tree), force=True)
+        checkpoints.wait_until_finished()
+    except Exception as error:  # Orbax raises what its storage raises
+        for partial in Path(checkpoints.directory).glob(f"{progress.step}*orbax-checkpoint-tmp*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        raise _as_os_error(error, Path(checkpoints.directory)) from error
+
+
+def _as_os_error(error: Exception, folder: Path) -> OSError:
+    """The operating system's error behind an error of Orbax or of its storage."""
+    if isinstance(error, OSError) and error.errno:
+        number = error.errno
+    else:
+        found = re.search(r"os_error_code='(\d+)'", str(error))
+        number = int(found.group(1)) if found else errno.EIO
+    return OSError(number, f"a checkpoint could not be written: {os.strerror(number)}", str(folder))
 
 
 def restore(checkpoints: ocp.CheckpointManager, template: State) -> Progress | None:

@@ -13,8 +13,9 @@ from jaxloc.inference import prior_mean, prior_scale, target
 from jaxloc.inference.registry import configured, keeps_best
 from jaxloc.models import LabelBatch, System
 from jaxloc.training import loop
+from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import Plan
-from jaxloc.training.run_folder import OnStep, Say, fit_stage
+from jaxloc.training.run_folder import fit_stage
 from jaxloc.types import Batch, Method, Params, Target
 
 Config = Mapping[str, Any]
