@@ -6,6 +6,7 @@ without `source_` before it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +62,7 @@ def read_windows(
             line.
     """
     if not isinstance(windows, str | Path):
-        return [Window(start, str(start)) for start in map(parse_time, windows)]
+        return _of_times([parse_time(start) for start in windows])
     path = Path(windows)
     if not path.is_file():
         raise ValueError(f"no such file of windows: {path}; start times themselves are given as a list")
@@ -75,6 +76,14 @@ def read_windows(
     found = [_window(row, before_s, duration_s) for row in table.rows]
     _refuse_duplicates(table, found)
     return found
+
+
+def _of_times(starts: list[UTCDateTime]) -> list[Window]:
+    if not starts:
+        raise ValueError("windows is empty; give at least one start time, or None for all of the data")
+    if again := [name for name, count in Counter(map(str, starts)).items() if count > 1]:
+        raise ValueError(f"the window at {again[0]} is given twice; give every start once")
+    return [Window(start, str(start)) for start in starts]
 
 
 def _window(row: Row, before_s: float, duration_s: float | None) -> Window:

@@ -1,0 +1,82 @@
+"""Velocity models as tables: columns and units of other programs, S speeds by layer, impossible values."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxloc.io.velocity_model import read_velocity, single_ratio
+
+TOPS, VP, VS = [0.0, 2.0, 8.0], [5.0, 6.0, 6.8], [2.8, 3.5, 3.9]
+ROWS = list(zip(TOPS, VP, VS, strict=True))
+lines = lambda rows, separator=",": "\n".join(separator.join(f"{x:g}" for x in row) for row in rows)
+FORMS = {
+    "house": "depth_km,vp_km_s,vs_km_s\n" + lines(ROWS),
+    "upper case, blanks": "Depth , VP , VS\n" + lines(ROWS, " , "),
+    "units in brackets": "Top (km),Vp [km/s],Vs [km/s]\n" + lines(ROWS),
+    "metres": "depth_m;vp_m_s;vs (m/s)\n" + lines([[1000 * x for x in row] for row in ROWS], ";"),
+    "GrowClust, no header": lines(ROWS, " "),
+    "thickness": "thickness_km,vp,vs\n" + lines(zip([2, 6, 0], VP, VS, strict=True)),
+    "ratio": "z,vp,vp_vs\n" + "\n".join(f"{z},{p},{p / s:.9f}" for z, p, s in ROWS),
+    "comments": "# a region\ndepth,vp,vs\n0,5,2.8 # sediments\n\n2,6,3.5\n8,6.8,3.9 #\n",
+    "other order": "vs,vp,quality,depth\n" + lines([(s, p, 100, z) for z, p, s in ROWS]),
+}
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "model.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_are_read_alike(form: str, tmp_path: Path) -> None:
+    model = read_velocity(written(tmp_path, FORMS[form]))
+    np.testing.assert_allclose(np.stack(model), [TOPS, VP, VS], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("depth,vp,vs\n0,5000,2800\n", r"line 2: vp must be within 0.05 to 14 km/s, got 5000; .*vp_m_s"),
+        ("depth,vp,vs\n0,5,2800\n", r"line 2: vs must be within .* got 2800"),
+        ("depth,vp,vs\n0,5,2.8\n2000,6,3.4\n", r"line 3: depth must be within -10 to 700 km, got 2000; .*depth_m"),
+        ("depth,vp,vs\n0,6,1\n", r"vp / vs must be within 1.4 to 2.6, got 6"),
+        ("depth,vp,vs\n0,3.4,6\n", r"vp / vs must be within 1.4 to 2.6, got 0.56"),
+        ("depth,vp,vp_vs\n0,6,0.5\n", r"vp / vs must be within 1.4 to 2.6, got 0.5"),
+        (
+            "depth,vp,vs\n0,5,2.8\n0,6,3.4\n",
+            r"line 3: the top at 0 km is not below the one before it, at 0 km; tops must",
+        ),
+        ("depth,vp,vs\n0,5,2.8\n8,6,3.4\n2,6.2,3.5\n", "line 4: the top at 2 km is not below"),
+        ("depth,vp,vs\n0,-5,2.8\n", "got -5"),
+        ("depth,vp,vs\n0,5,\n", "line 2 has no vs; a layer needs every value"),
+        ("depth,vp,vs\n0,five,2.8\n", "line 2, column vp: 'five' is not a finite number"),
+        ("depth,vp,vs\n0,5\n", "line 2 has 2 cells where the header has 3"),
+        ("depth,vp,vs\n", "needs rows with depth_km, vp_km_s and vs_km_s .*; it has 0 rows"),
+        ("depth,vp\n0,5\n", "needs rows with depth_km, vp_km_s and vs_km_s .* with depth, vp"),
+        ("depth,vp_km_s,vp_m_s,vs\n0,5,5000,2.8\n", "vp_km_s and vp_m_s for vp; keep one column"),
+        ("", "is empty; a velocity model needs a header"),
+    ],
+)
+def test_impossible_models_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_velocity(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no such velocity model: .*none\.csv"):
+        read_velocity(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("ratio", [1.6, 1.73, 2.0])
+def test_one_ratio_survives_rounding(ratio: float, tmp_path: Path) -> None:
+    rows = [(z, p, round(p / ratio, 2)) for z, p in zip(TOPS, VP, strict=True)]
+    model = read_velocity(written(tmp_path, "depth,vp,vs\n" + lines(rows)))
+    assert single_ratio(model, "it") == pytest.approx(ratio, abs=3e-3)
+
+
+def test_ratios_by_layer_are_never_averaged(tmp_path: Path) -> None:
+    model = read_velocity(written(tmp_path, FORMS["house"]))
+    with pytest.raises(ValueError, match=r"model.csv has a Vp/Vs of its own in each layer \(1.786, 1.714, 1.744\)"):
+        single_ratio(model, "model.csv")
