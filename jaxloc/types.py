@@ -19,6 +19,9 @@ COORDINATES = ("east_km", "north_km", "depth_km", "origin_s")
 
 Params: TypeAlias = PyTree[Array]
 
+NETWORK = "network"
+"""Label of a network's weights among the parts of a model; a model may have others, its physics for instance."""
+
 
 class Observations(NamedTuple):
     """What a network of stations recorded of one event, padded and masked; fields that a data set lacks are None.
@@ -116,7 +119,9 @@ class Target(NamedTuple):
     `log_likelihood(weights, batch)` is one number an event, `log_prior(params)` one number,
     `prior_mean` and `prior_scale` trees like the parameters (the prior is normal), `num_data` the number of
     training events, and `template` holds the parameters' shapes. Where `at_once` is given, training takes so many
-    events of a batch through the network at a time.
+    events of a batch through the network at a time. `parts` is a tree of labels like the parameters (optax partitions
+    trees so): `NETWORK` for weights, whose prior is a choice and may be learnt, another label for parameters in units
+    of a prior of their own, which stays; None: weights alone.
     """
 
     log_likelihood: Callable[[Weights, Batch], Float[Array, " event"]]
@@ -126,6 +131,7 @@ class Target(NamedTuple):
     num_data: int
     template: Params
     at_once: int | None = None
+    parts: PyTree[str] | None = None
 
 
 State: TypeAlias = PyTree[Array]

@@ -79,7 +79,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
         if not stage["steps"]:
             continue
         target = _target(problem, like, learnt, float(posterior["prior_scale"]))
-        method = configured(posterior, target, int(stage["steps"]), {"physics_rate": 1.0, **stage})
+        method = configured(posterior, target, int(stage["steps"]), stage)
         plan = _plan(name, stage, int(config["seed"]) + number)
         take: Any = problem.take
         progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)

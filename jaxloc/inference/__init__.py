@@ -8,6 +8,7 @@ from jaxloc.inference.sgmcmc import sghmc as sghmc
 from jaxloc.inference.sgmcmc import sgld as sgld
 from jaxloc.inference.svgd import stein as stein
 from jaxloc.inference.swag import swag as swag
+from jaxloc.inference.target import all_network as all_network
 from jaxloc.inference.target import by_event as by_event
 from jaxloc.inference.target import prior_mean as prior_mean
 from jaxloc.inference.target import prior_scale as prior_scale

@@ -2,7 +2,7 @@
 
 The divergence may be annealed (`warm_up`): a wide initial posterior then fits the data before it contracts to the
 prior. The prior's scale may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound approximates the
-evidence. Arrays under "physics" keep theirs, which is that of physics.
+evidence. Parameters outside of the network (`Target.parts`) keep their prior.
 """
 
 import math
@@ -24,7 +24,7 @@ from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
 from jaxloc.inference.microbatching import size_of, total_log_likelihood
-from jaxloc.types import Batch, Info, Method, Params, Target, Variation, Weights
+from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Variation, Weights
 
 SITE = "displacement"
 MIDDLE, SPREAD = f"{SITE}_loc", f"{SITE}_scale"
@@ -62,7 +62,7 @@ def variational(
         raise ValueError(f"warm_up must be a number of steps, at least 0, got {warm_up}")
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
-    array_of, learnt = _arrays(target.prior_mean)
+    array_of, learnt = _arrays(target)
 
     def weights_of(z: Array) -> Weights:
         return Weights(unravel(centre + scale * z))
@@ -142,13 +142,13 @@ def learnt_prior_scale(target: Target, state: SVIState) -> Params:
     if LOG_WIDTH not in params:
         raise ValueError("the prior of this posterior was not fitted; set learn_prior=true to fit its scale")
     leaves, tree = jax.tree.flatten(target.prior_scale)
-    factors = jnp.exp(_arrays(target.prior_mean)[1] * params[LOG_WIDTH])
+    factors = jnp.exp(_arrays(target)[1] * params[LOG_WIDTH])
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
 
 
-def _arrays(params: Params) -> tuple[np.ndarray, np.ndarray]:
-    """The array of each weight, [weight], and whether an array's prior may be fitted, [array]."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    array_of = np.repeat(np.arange(len(leaves)), [leaf.size for _, leaf in leaves])
-    free = ["physics" not in [getattr(part, "key", None) for part in path] for path, _ in leaves]
-    return array_of, np.array(free, np.float32)
+def _arrays(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Which array each parameter belongs to, [parameter], and whether an array's prior may be learnt, [array]."""
+    leaves = jax.tree.leaves(target.prior_mean)
+    array_of = np.repeat(np.arange(len(leaves)), [leaf.size for leaf in leaves])
+    parts = [NETWORK] * len(leaves) if target.parts is None else jax.tree.leaves(target.parts)
+    return array_of, np.array([part == NETWORK for part in parts], np.float32)

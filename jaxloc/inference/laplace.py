@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from jaxloc.inference.point import PointState, point
-from jaxloc.types import Batch, Info, Method, Params, Target, Weights
+from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Weights
 
 MAX_FULL = 2000  # largest number of weights with full curvature: a Hessian costs that many gradients
 WIDTHS = np.exp(np.linspace(-5, 5, 501)).astype(
@@ -55,8 +55,8 @@ def laplace(
             it.
 
     Raises:
-        ValueError: where full curvature of more than `MAX_FULL` weights is requested, or the prior of physical
-            parameters would be fitted.
+        ValueError: where full curvature of more than `MAX_FULL` weights is requested, or the prior of parameters
+            outside of the network would be fitted.
     """
     learner = point(target, optimizer)
     centre, unravel = ravel_pytree(target.prior_mean)
@@ -67,11 +67,11 @@ def laplace(
             "or full curvature of a subspace"
         )
 
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(target.prior_mean)]
-    if learn_prior and any("physics" in path for path in paths):
+    others = sorted(set(jax.tree.leaves(target.parts)) - {NETWORK})
+    if learn_prior and others:
         raise ValueError(
-            "learn_prior would change the prior of physical parameters as well; choose other weights by "
-            "posterior.subspace"
+            f"learn_prior would change the prior of parameters outside of the network ({', '.join(others)}) as well; "
+            "select weights by posterior.subspace"
         )
 
     def negative(z: Array, batch: Batch) -> Array:

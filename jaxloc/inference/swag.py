@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from jaxloc.inference.optimizer import ConstantRate
 from jaxloc.inference.point import PointState, point
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
@@ -23,9 +23,7 @@ class SwagState(NamedTuple):
     deviations: Float[Array, "rank weight"]
 
 
-def swag(
-    target: Target, optimizer: optax.GradientTransformation, *, start: int, every: int = 1, rank: int = 20
-) -> Method:
+def swag(target: Target, optimizer: ConstantRate, *, start: int, every: int = 1, rank: int = 20) -> Method:
     """Stochastic weight averaging, Gaussian (Maddox and others 2019, arXiv:1902.02476, algorithm 1).
 
     Half of the covariance is the diagonal, half the last `rank` deviations from the running mean. Before anything is

@@ -6,49 +6,59 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from jaxloc.types import Batch, Head, Network, Params, Target, Weights
+from jaxloc.types import NETWORK, Batch, Head, Network, Params, Target, Weights
 
 BIAS_SCALE = 0.3
 
 
-def prior_scale(params: Params, scale: float = 1.0) -> Params:
-    """Standard deviations of a normal prior: sqrt(2 / fan-in) for kernels, 0.3 for biases, one for physical parameters.
+def all_network(params: Params) -> PyTree[str]:
+    """Parts of a model that is a network alone: every array holds weights."""
+    return jax.tree.map(lambda _: NETWORK, params)
+
+
+def prior_scale(params: Params, scale: float = 1.0, parts: PyTree[str] | None = None) -> Params:
+    """Standard deviations of a normal prior: sqrt(2 / fan-in) for kernels, 0.3 for biases, one for other parts.
 
     The fan-in scale keeps the size of activations constant through the layers (He and others 2015), so that the prior
     predictive is the same for wide and narrow networks. `scale` multiplies that of kernels and biases: below one for a
-    prior about weights trained on other data.
+    prior about weights trained on other data. Parameters outside of the network (`parts`, see `Target`) are in units of
+    their prior.
     """
 
-    def of_leaf(path: tuple, leaf: Array) -> Array:
-        names = [str(getattr(p, "key", p)) for p in path]
-        if "physics" in names:
+    def of_leaf(path: tuple, leaf: Array, part: str) -> Array:
+        if part != NETWORK:
             return jnp.ones_like(leaf)
+        names = [str(getattr(p, "key", p)) for p in path]
         if names[-1] == "kernel":
             return jnp.full_like(leaf, scale * math.sqrt(2 / math.prod(leaf.shape[:-1])))
         return jnp.full_like(leaf, scale * (1.0 if names[-1] == "scale" else BIAS_SCALE))
 
-    return jax.tree_util.tree_map_with_path(of_leaf, params)
+    return jax.tree_util.tree_map_with_path(of_leaf, params, all_network(params) if parts is None else parts)
 
 
-def prior_mean(params: Params, learnt: Params | None = None) -> Params:
+def prior_mean(params: Params, learnt: Params | None = None, parts: PyTree[str] | None = None) -> Params:
     """The mean of the prior: zero, and one for the scales of normalisations; or weights of an earlier stage.
 
-    Physical parameters have their middle at zero in either case: their prior is that of physics.
+    Parameters outside of the network (`parts`, see `Target`) have a mean of zero in either case.
     """
 
-    def of_leaf(path: tuple, leaf: Array, before: Array) -> Array:
-        names = [str(getattr(p, "key", p)) for p in path]
-        if learnt is not None and "physics" not in names:
+    def of_leaf(path: tuple, leaf: Array, before: Array, part: str) -> Array:
+        if part != NETWORK:
+            return jnp.zeros_like(leaf)
+        if learnt is not None:
             return before
-        return jnp.ones_like(leaf) if names[-1] == "scale" else jnp.zeros_like(leaf)
+        return jnp.ones_like(leaf) if str(getattr(path[-1], "key", path[-1])) == "scale" else jnp.zeros_like(leaf)
 
-    return jax.tree_util.tree_map_with_path(of_leaf, params, params if learnt is None else learnt)
+    before, labels = params if learnt is None else learnt, all_network(params) if parts is None else parts
+    return jax.tree_util.tree_map_with_path(of_leaf, params, before, labels)
 
 
-def target(network: Network, head: Head, mean: Params, scale: Params, num_data: int) -> Target:
-    """The target of fitting `network` under `head` to `num_data` events, with a normal prior on every weight.
+def target(
+    network: Network, head: Head, mean: Params, scale: Params, num_data: int, parts: PyTree[str] | None = None
+) -> Target:
+    """The target of fitting `network` under `head` to `num_data` events, with a normal prior on every parameter.
 
     Raises:
         ValueError: where there are no events.
@@ -59,7 +69,7 @@ def target(network: Network, head: Head, mean: Params, scale: Params, num_data: 
     def of_event(weights: Weights, event: Batch) -> Float[Array, ""]:
         return head.log_likelihood(network.apply(weights, event.observations), event.labels)
 
-    return with_normal_prior(by_event(of_event), mean, scale, num_data)
+    return with_normal_prior(by_event(of_event), mean, scale, num_data, parts)
 
 
 def by_event(
@@ -84,9 +94,13 @@ def _of_event(weights: Weights, number: Array) -> Weights:
 
 
 def with_normal_prior(
-    log_likelihood: Callable[[Weights, Any], Float[Array, " event"]], mean: Params, scale: Params, num_data: int
+    log_likelihood: Callable[[Weights, Any], Float[Array, " event"]],
+    mean: Params,
+    scale: Params,
+    num_data: int,
+    parts: PyTree[str] | None = None,
 ) -> Target:
-    """The target of any likelihood, one number an event, with a normal prior on every weight."""
+    """The target of any likelihood, one number an event, with a normal prior on every parameter."""
 
     def log_prior(params: Params) -> Float[Array, ""]:
         def of_leaf(x: Array, m: Array, s: Array) -> Array:
@@ -94,4 +108,4 @@ def with_normal_prior(
 
         return sum(jax.tree.leaves(jax.tree.map(of_leaf, params, mean, scale)), start=jnp.zeros(()))
 
-    return Target(log_likelihood, log_prior, mean, scale, num_data, mean)
+    return Target(log_likelihood, log_prior, mean, scale, num_data, mean, parts=parts)

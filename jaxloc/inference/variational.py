@@ -68,7 +68,7 @@ def mean_field(
         initial_scale: initial standard deviation of every weight, in standard deviations of its prior.
         temperature: of the posterior: the divergence is multiplied by it. One is Bayes' rule.
         warm_up: steps over which the divergence's weight rises to the temperature (Sønderby and others 2016).
-        learn_prior: whether the prior's scale is fitted too, one factor for each array of weights except physics.
+        learn_prior: whether the prior's scale is fitted too, one factor for each array of weights of the network.
         estimator: "plain", "flipout" or "local".
 
     Raises:

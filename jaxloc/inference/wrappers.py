@@ -101,6 +101,7 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
             target.num_data,
             part(target.template, True),
             target.at_once,
+            part(target.parts, True) if target.parts is not None else None,
         )
         return method(own)
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.heads.arrivals import arrivals as arrivals_head
@@ -18,7 +19,7 @@ from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_pic
 from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
 from jaxloc.simulation.events import positions_km
-from jaxloc.types import Batch, Head, Network, Params, Weights
+from jaxloc.types import NETWORK, Batch, Head, Network, Params, Weights
 
 BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
 
@@ -77,7 +78,15 @@ def arrivals(
         fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
         return _fit_physics(network, params, dataset, by_network, fit)
 
-    return System(network, network, head, arrivals_locator(network, region, log_prior, sizes), prepare, True)
+    locate = arrivals_locator(network, region, log_prior, sizes)
+    return System(network, network, head, locate, prepare, True, parts=_parts)
+
+
+def _parts(params: Params) -> PyTree[str]:
+    return {
+        name: jax.tree.map(lambda _, name=name: "physics" if name == "physics" else NETWORK, part)
+        for name, part in params.items()
+    }
 
 
 def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, Any]:

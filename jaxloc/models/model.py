@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxloc.data.dataset import Dataset
+from jaxloc.inference import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.types import Batch, Head, Locator, Network, Params
 
@@ -33,7 +35,8 @@ class System(NamedTuple):
     `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
     `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
     the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
-    there in training can be used, and `baselines` what the system is judged beside.
+    there in training can be used, and `baselines` what the system is judged beside. `parts(params)` labels parameters
+    by the part of the model they belong to (`jaxloc.types.Target`).
     """
 
     network: Network
@@ -43,6 +46,7 @@ class System(NamedTuple):
     prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
     any_station: bool
     baselines: Baselines = no_baselines
+    parts: Callable[[Params], PyTree[str]] = all_network
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

@@ -84,12 +84,13 @@ def stage_of(
     )
     number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
     head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
-    centre = prior_mean(like, prior_params)
-    scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0)
+    parts = system.parts(like)
+    centre = prior_mean(like, prior_params, parts)
+    scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0, parts)
     in_loop = plan.per_call > 1
-    goal = target(system.network if in_loop else system.step_network, head, centre, scale, number)
+    goal = target(system.network if in_loop else system.step_network, head, centre, scale, number, parts)
     goal = goal._replace(at_once=settings.get("at_once"))
-    judged = target(system.network, head, centre, scale, number)
+    judged = target(system.network, head, centre, scale, number, parts)
     return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), judged)
 
 

@@ -82,9 +82,8 @@ def test_laplace_finds_the_prior_of_the_highest_evidence():
 
 
 def test_laplace_leaves_the_prior_of_physics():
-    one = linear()
-    aim = one._replace(prior_mean={"physics": one.prior_mean}, prior_scale={"physics": one.prior_scale})
-    with pytest.raises(ValueError, match="learn_prior would change the prior of physical parameters"):
+    aim = linear()._replace(parts={"kernel": "physics"})
+    with pytest.raises(ValueError, match=r"change the prior of parameters outside of the network \(physics\)"):
         inference.laplace(aim, optax.sgd(0.1), start=1, learn_prior=True)
 
 

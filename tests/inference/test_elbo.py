@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from jaxloc import inference
 from jaxloc.inference.elbo import learnt_prior_scale
 from jaxloc.inference.target import with_normal_prior
+from jaxloc.types import NETWORK
 
 STEPS = 4000
 
@@ -60,7 +61,7 @@ def test_physics_keeps_its_prior():
     params = {"kernel": one.prior_mean["kernel"], "physics": {"kernel": one.prior_mean["kernel"]}}
     scale = jax.tree.map(lambda x: x + PRIOR, params)
     likelihood = lambda weights, events: one.log_likelihood(weights._replace(params=weights.params["physics"]), events)
-    aim = with_normal_prior(likelihood, params, scale, EVENTS)
+    aim = with_normal_prior(likelihood, params, scale, EVENTS, {"kernel": NETWORK, "physics": {"kernel": "physics"}})
     state, _ = fit(inference.mean_field(aim, optax.adam(0.05), learn_prior=True), params, 50)
     found = learnt_prior_scale(aim, state)
     np.testing.assert_allclose(found["physics"]["kernel"], PRIOR, rtol=1e-6)

@@ -205,5 +205,5 @@ def test_other_estimators_are_named():
     with pytest.raises(ValueError, match="one of plain, flipout, local, got 'shake'"):
         inference.mean_field(linear(), optax.sgd(0.1), estimator="shake")
     assert settings("mean_field")["options"]["estimator"] == "plain"
-    stage = {"method": "posterior", "learning_rate": 1e-2, "physics_rate": 1.0}
+    stage = {"method": "posterior", "learning_rate": 1e-2}
     configured(settings("mean_field", options={"estimator": "local"}), linear(), 4, stage)

@@ -11,7 +11,7 @@ import pytest
 from cases import ENSEMBLES, METHODS, WHOLE_BATCHES
 from linear_regression import DIM, EVENTS, NOISE, PRIOR, analytic, batch, data, falling, fit, linear, start
 
-from jaxloc.inference import ensemble, mean_field, point, prior_mean, prior_scale, target
+from jaxloc.inference import all_network, ensemble, mean_field, point, prior_mean, prior_scale, target
 from jaxloc.types import Head, Info, Network, Weights
 
 
@@ -147,7 +147,8 @@ def test_prior_by_kind_of_weight():
         "Conv": {"kernel": jnp.ones((5, 2, 7))},
         "physics": {"speed": jnp.ones(2), "scale_of": jnp.ones(())},
     }
-    scale, middle = prior_scale(params), prior_mean(params)
+    parts = all_network(params) | {"physics": {"speed": "physics", "scale_of": "physics"}}
+    scale, middle = prior_scale(params, parts=parts), prior_mean(params, parts=parts)
     assert jax.tree.map(jnp.shape, scale) == jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, middle)
     np.testing.assert_allclose(scale["trace"]["Dense"]["kernel"], np.sqrt(2 / 8), rtol=1e-6)
     np.testing.assert_allclose(scale["Conv"]["kernel"], np.sqrt(2 / 10), rtol=1e-6)
@@ -155,7 +156,7 @@ def test_prior_by_kind_of_weight():
     assert all((leaf == 1).all() for leaf in jax.tree.leaves(scale["physics"]))
     assert (middle["trace"]["Norm"]["scale"] == 1).all()
     assert not middle["trace"]["Dense"]["kernel"].any()
-    around = prior_scale(params, 0.1)
+    around = prior_scale(params, 0.1, parts)
     np.testing.assert_allclose(around["Conv"]["kernel"], 0.1 * np.sqrt(2 / 10), rtol=1e-6)
     assert (around["physics"]["speed"] == 1).all()
 

@@ -3,11 +3,18 @@
 import jax
 import numpy as np
 import pytest
-from linear_regression import DIM, POSTERIORS, batch, fit, linear, settings, start
+from linear_regression import DIM, POSTERIORS, batch, fit, linear, settings, start, two_arrays
 
-from jaxloc.inference.registry import AT_THE_END, METHODS, configured, draws_of, keeps_best
+from jaxloc.inference.registry import configured, draws_of, keeps_best, names, options_of
+from jaxloc.types import NETWORK
 
-STAGE = {"method": "posterior", "learning_rate": 1e-2, "physics_rate": 1.0}
+STAGE = {"method": "posterior", "learning_rate": 1e-2}
+AT_THE_END = ("laplace", "swag", "sgld", "sghmc", "nuts")
+
+IGNORED = {
+    "temperature": ("point", "dropout", "laplace", "swag"),
+    "initial_scale": ("point", "dropout", "laplace", "swag", "sgld", "sghmc", "nuts"),
+}
 
 
 def members(params, number):
@@ -29,7 +36,7 @@ def test_every_configured_posterior_can_be_fitted(name):
     assert (np.ptp(draws, axis=0).max() == 0) == alike
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", names())
 def test_stages_that_ask_for_a_point_estimate_get_it(name):
     posterior = settings("point", method=name, options={"no": "such option"})
     method = configured(posterior, linear(), 4, STAGE | {"method": "point"})
@@ -53,7 +60,8 @@ def test_a_subspace_is_named_by_patterns():
 
 
 def test_the_best_on_held_out_events_is_not_chosen_before_there_is_a_posterior():
-    for name in METHODS:
+    assert set(AT_THE_END) < set(names())
+    for name in names():
         assert keeps_best(settings("point", method=name), STAGE) == (name not in AT_THE_END)
         assert keeps_best(settings("point", method=name), STAGE | {"method": "point"})
 
@@ -61,15 +69,23 @@ def test_the_best_on_held_out_events_is_not_chosen_before_there_is_a_posterior()
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"method": "magic"}, "no such posterior method: 'magic'; use one of point, dropout"),
+        ({"method": "magic"}, "no such posterior method: 'magic'; use one of dropout, full_covariance"),
         ({"method": "low_rank", "options": {"ranks": 3}}, "posterior 'low_rank'.*ranks.*experiments/posterior"),
         ({"method": "swag", "options": {"begin": 1.5}}, "begin must be a share of the steps within 0-1, got 1.5"),
         ({"method": "mean_field", "options": {"warm_up": 2.0}}, "warm_up must be a share of the steps.*got 2.0"),
         ({"method": "nuts", "options": {"begin": -0.1}}, "begin must be a share of the steps within 0-1, got -0.1"),
         ({"method": "sghmc", "options": {"rank": 3}}, "posterior 'sghmc'.*rank.*experiments/posterior"),
-        ({"method": "sgld", "temperature": 0.0}, "temperature must be above zero, got 0.0"),
+        ({"method": "sgld", "options": {"temperature": 0.0}}, "temperature must be above zero, got 0.0"),
         ({"method": "point", "options": {"rank": 3}}, "posterior 'point'.*rank"),
         ({"members": 0}, "at least 1 member, got 0"),
+        *(
+            (
+                {"method": name, "options": {option: 0.5}},
+                f"posterior '{name}' has no option '{option}'; its options",
+            )
+            for option, ignored in IGNORED.items()
+            for name in ignored
+        ),
     ],
 )
 def test_wrong_settings_are_named(changed, message):
@@ -92,7 +108,52 @@ def test_the_warm_up_is_a_share_of_the_steps():
 
 
 def test_a_batch_trains_as_all_events_do():
-    """The stage's physics rate and learning rate reach the optimiser: a rate of zero moves nothing."""
+    """The stage's learning rate reaches the optimiser: a rate of zero moves nothing."""
     method = configured(settings("point"), linear(), 4, STAGE | {"learning_rate": 0.0})
     state, _ = fit(method, members(start(), 1), 3, batch())
     np.testing.assert_array_equal(state.params["kernel"][0], start()["kernel"])
+
+
+def test_every_option_of_a_configuration_is_one_that_the_posterior_takes():
+    """And those that are left out have a default."""
+    for path in POSTERIORS.glob("*.yaml"):
+        posterior = settings(path.stem)
+        assert set(posterior["options"]) <= set(options_of(posterior["method"])), path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("point", {}),
+        ("swag", {"begin": 0.5, "every": 1, "rank": 20}),
+        ("laplace", {"begin": 0.5, "diagonal": False, "learn_prior": False}),
+        ("stein", {"particles": 20, "initial_scale": 0.05, "temperature": 1.0}),
+        ("full_covariance", {"initial_scale": 0.05, "temperature": 1.0, "warm_up": 0.0, "learn_prior": False}),
+    ],
+)
+def test_options_are_read_from_signatures(name, options):
+    assert options_of(name) == options
+
+
+def test_wrappers_are_no_posteriors_of_their_own():
+    assert {"ensemble", "subspace"}.isdisjoint(names())
+
+
+@pytest.mark.parametrize("name", ["point", "dropout", "laplace", "swag"])
+def test_each_part_of_a_model_has_its_learning_rate(name):
+    """A rate of zero keeps a part; another part moves as without rates."""
+    aim = two_arrays()._replace(parts={"first": "physics", "rest": NETWORK})
+    first = {"first": start()["kernel"][:1], "rest": start()["kernel"][1:]}
+    moved = {}
+    for rate in (0.0, 1.0):
+        method = configured(settings("point", method=name), aim, 8, STAGE | {"rates": {"physics": rate}})
+        state, _ = fit(method, members(first, 1), 2)
+        moved[rate] = method.sample(jax.random.key(0), state, 1).params
+    np.testing.assert_array_equal(moved[0.0]["first"][0], first["first"])
+    assert (moved[1.0]["first"][0] != first["first"]).all()
+    np.testing.assert_array_equal(moved[0.0]["rest"], moved[1.0]["rest"])
+
+
+def test_a_rate_of_a_part_that_the_model_lacks_is_refused():
+    with pytest.raises(ValueError, match="names 'physics'; the parts of this model are: network"):
+        configured(settings("point"), linear(), 4, STAGE | {"rates": {"physics": 2.0}})
