@@ -104,11 +104,12 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
 
 def _study(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import config as configuration
+    from jaxloc.runs.executors import executor_of
     from jaxloc.studies.run import run_study
 
-    folder = run_study(
-        configuration.load_study(parsed.study, parsed.overrides), lambda line: console.print(line, markup=False)
-    )
+    study = configuration.load_study(parsed.study, parsed.overrides)
+    with executor_of(study["workers"]) as executor:
+        folder = run_study(study, executor, lambda line: console.print(line, markup=False))
     console.print((folder / "table.md").read_text(), markup=False)
     console.print(f"table and pictures: {folder}", markup=False)
 

@@ -1,4 +1,4 @@
-"""Pictures of a study: cost, sharpness, learning curves, and what happens where events are not those of training."""
+"""Figures of a study: cost, sharpness, learning curves, and scores under distribution shift."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ def write_pictures(folder: Path, rows: Sequence[Row], levels: Mapping[str, Mappi
     Args:
         folder: where to.
         rows: means over seeds (`studies.table.over_seeds`).
-        levels: by network and method, "REGION/level" of every event judged.
+        levels: by network and method, "REGION/level" of every event.
     """
     written: list[Path] = []
     for network, methods in levels.items():
         written.append(folder / f"coverage_{network}.png")
-        coverage_curve(written[-1], methods, f"{network}: coverage as stated")
+        coverage_curve(written[-1], methods, f"{network}: coverage of raw posteriors")
     pictures = {"sharpness": sharpness, "cost": cost}
     if any(row["size"] is not None for row in rows):
         pictures["learning"] = learning_curves
@@ -46,7 +46,7 @@ def miscoverage(row: Row) -> float:
 
 
 def sharpness(path: Path, rows: Sequence[Row]) -> None:
-    """Size of regions against error of their coverage, stated and calibrated: best is lower left."""
+    """Size of regions against error of their coverage, raw and calibrated: best is lower left."""
     _by_network(
         path,
         "Sharpness against calibration",
@@ -61,7 +61,7 @@ def cost(path: Path, rows: Sequence[Row]) -> None:
     _by_network(
         path,
         "Error against cost",
-        [row for row in _largest(_select(rows, ORDINARY)) if row["as"] == "stated"],
+        [row for row in _largest(_select(rows, ORDINARY)) if row["posterior"] == "raw"],
         [
             ("training (s)", lambda row: row["training_s"]),
             ("locating an event (ms)", lambda row: 1000 * row["locating_s"]),
@@ -75,7 +75,7 @@ def learning_curves(path: Path, rows: Sequence[Row]) -> None:
     _lines(
         path,
         "Learning curves",
-        [row for row in _select(rows, ORDINARY) if row["as"] == "stated" and row["size"] is not None],
+        [row for row in _select(rows, ORDINARY) if row["posterior"] == "raw" and row["size"] is not None],
         ("training events", lambda row: row["size"]),
         [("energy score of the hypocentre (km)", lambda row: row["energy_km"], None)],
     )
@@ -86,19 +86,19 @@ def shifts(path: Path, rows: Sequence[Row]) -> None:
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     _lines(
         path,
-        "Events unlike those of training, as calibrated on ordinary ones",
-        [row for row in _largest(rows) if row["as"] == "calibrated"],
+        "Shifted events, calibrated on events as trained",
+        [row for row in _largest(rows) if row["posterior"] == "calibrated"],
         ("", lambda row: conditions.index(row["condition"])),
         [
             ("energy score of the hypocentre (km)", lambda row: row["energy_km"], None),
-            ("truths in the 90 % region", lambda row: row["hypocentre_90"], 0.9),
+            ("coverage of the 90 % region", lambda row: row["hypocentre_90"], 0.9),
         ],
         conditions,
     )
 
 
 def _select(rows: Sequence[Row], condition: str) -> list[Row]:
-    return [row for row in rows if row["condition"] == condition and row["as"] != "catalogue"]
+    return [row for row in rows if row["condition"] == condition and row["posterior"] != "climatology"]
 
 
 def _largest(rows: Sequence[Row]) -> list[Row]:
@@ -156,7 +156,7 @@ def _legend_of_all(columns: Sequence[Sequence[Axes]]) -> None:
 
 def _dots(axes: Axes, rows: Sequence[Row], methods: Sequence[str], across: Callable, up: Callable) -> None:
     for row in rows:
-        colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["as"] == "stated"
+        colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["posterior"] == "raw"
         look = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
         axes.plot(across(row), up(row), "o", label=row["method"] if filled else None, **look)
     _positive(axes, [across(row) for row in rows], "x")

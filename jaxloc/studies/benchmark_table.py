@@ -1,4 +1,4 @@
-"""Networks side by side: what each reaches on its data, beside its paper's figure and who knows the catalogue alone."""
+"""Networks side by side: scores of each on its data, of baselines, and the figure that its paper reports."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,11 +17,11 @@ HEADER = (
     "depth MAE (km)",
     "CRPS east / north / depth (km)",
     "energy (km)",
-    "beside it",
-    "lower by",
-    "90 % stated",
-    "after a map",
-    "as drawn",
+    "baselines",
+    "improvement",
+    "90 % coverage",
+    "recalibrated",
+    "conformal",
     "epistemic share",
     "other labels",
     "parameters",
@@ -36,36 +36,36 @@ Record = Mapping[str, Any]
 def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]]) -> str:
     """The table in Markdown, a row for each run.
 
-    Energy scores have their 95 % bootstrap intervals. Beside it stand one who knows the training catalogue alone, and
-    the trivial locators of its kind; `lower by` is what the network's energy is lower than each, event by event: where
-    the interval begins above zero, it is better than they are. What regions said to hold 90 % of hypocentres hold:
-    as stated, after the calibration's map of posteriors, and as it draws them (conformal).
+    Energy scores have 95 % bootstrap intervals. Baselines are the climatology and the weight-free locators of the
+    network's kind; `improvement` is the mean difference of their energy scores and the network's, event by event: an
+    interval above zero means that the network is better. The coverage of 90 % regions of the hypocentre is that of raw
+    posteriors, of recalibrated posteriors, and of conformal regions.
 
     Args:
-        records: of judged runs.
-        networks: of the study's configuration; `data` and `published` of each are shown as they are.
+        records: of evaluated runs.
+        networks: of the study's configuration; `data` and `published` of each are copied.
     """
     return in_markdown(HEADER, [_row(record, networks[record["cell"]["network"]]) for record in records]) + "\n"
 
 
 def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
     own, found = record["cell"], record["conditions"][ORDINARY]
-    stated, lower = found["stated"]["card"], found["lower"]
+    raw, improvement = found["raw"]["card"], found["improvement"]
     return (
         own["network"],
         str(about.get("data", "")),
         own["method"],
-        str(stated["hypocentre"]["number"]),
-        _value(stated, "epicentre/error/median"),
-        _value(stated, "depth/error/mae"),
-        " / ".join(_value(stated, f"{axis}/crps/mean") for axis in ("east", "north", "depth")),
-        _energy(stated),
-        "; ".join(f"{name} {_energy(found[name]['card'])}" for name in lower),
-        "; ".join(_with_interval(difference) for difference in lower.values()),
-        _value(stated, "hypocentre/coverage/90"),
+        str(raw["hypocentre"]["number"]),
+        _value(raw, "epicentre/error/median"),
+        _value(raw, "depth/error/mae"),
+        " / ".join(_value(raw, f"{axis}/crps/mean") for axis in ("east", "north", "depth")),
+        _energy(raw),
+        "; ".join(f"{name} {_energy(found[name]['card'])}" for name in improvement),
+        "; ".join(_with_interval(difference) for difference in improvement.values()),
+        _value(raw, "hypocentre/coverage/90"),
         _value(found["calibrated"]["card"], "hypocentre/coverage/90"),
-        f"{found['calibrated']['held']['90']:.3g}",
-        _value(stated, "epicentre/epistemic_share/mean"),
+        f"{found['calibrated']['conformal_coverage']['90']:.3g}",
+        _value(raw, "epicentre/epistemic_share/mean"),
         "; ".join(_label(name, card) for name, card in found.get("labels", {}).items()),
         f"{record['parameters']:,}",
         f"{record['training_s']:.0f}",
@@ -75,20 +75,20 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def standings(records: Sequence[Record]) -> list[Standing]:
-    """The same for a picture (`review_plots.standings`)."""
+    """The same for a figure (`jaxloc.plots.benchmark.standings`)."""
     return [_standing(record["cell"], record["conditions"][ORDINARY]) for record in records]
 
 
 def _standing(own: Record, found: Record) -> Standing:
-    stated = found["stated"]["card"]
-    value, low, high = (value_of(stated, ENERGY, name) for name in ("value", "low", "high"))
+    raw = found["raw"]["card"]
+    value, low, high = (value_of(raw, ENERGY, name) for name in ("value", "low", "high"))
     return Standing(
         own["network"],
         own["method"],
         (value, low, high),
-        {name: value_of(found[name]["card"], ENERGY) for name in found["lower"]},
-        value_of(stated, "hypocentre/coverage/90"),
-        found["calibrated"]["held"]["90"],
+        {name: value_of(found[name]["card"], ENERGY) for name in found["improvement"]},
+        value_of(raw, "hypocentre/coverage/90"),
+        found["calibrated"]["conformal_coverage"]["90"],
     )
 
 
@@ -114,5 +114,5 @@ def _label(name: str, card: Record) -> str:
 
 
 def published(networks: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a study compares with published figures, so that this table is wanted."""
+    """Whether any network of a study has a published figure to compare with."""
     return any("published" in about for about in networks.values())

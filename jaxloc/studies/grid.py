@@ -1,4 +1,4 @@
-"""What a study runs: each combination of network, method, seed and size, as the configuration of an experiment."""
+"""The cells of a study: each combination of network, method, seed and size, as the configuration of an experiment."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from jaxloc.runs import config as configuration
 
 
 class Cell(NamedTuple):
-    """One run of a study; `size` is its number of training events, None where its data have but one."""
+    """One run of a study; `size` is its number of training events, None where the study does not vary it."""
 
     network: str
     method: str
@@ -19,26 +19,26 @@ class Cell(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A cell with its whole configuration; its run folder is named by what it is made of."""
+    """A cell with its whole configuration; the name of its run folder has a digest of the configuration."""
 
     cell: Cell
     config: dict[str, Any]
 
 
 def plan(study: Mapping[str, Any]) -> list[Planned]:
-    """The cells of a study that `only` leaves, with their configurations.
+    """The cells of a study that `only` selects, with their configurations.
 
     Raises:
-        ValueError: as `cells`, and for an experiment, key or value that does not exist; says which.
+        ValueError: as `cells`, and for an experiment, key or value that does not exist; names it.
     """
     return [Planned(cell, _configured(study, cell)) for cell in cells(study)]
 
 
 def cells(study: Mapping[str, Any]) -> list[Cell]:
-    """The cells of a study that `only` leaves, those of few training events first.
+    """The cells of a study that `only` selects, those of few training events first.
 
     Raises:
-        ValueError: where `only` names what there is not, or leaves no cell; says which.
+        ValueError: where `only` names something that the study does not have, or selects no cell; names it.
     """
     found = [
         Cell(network, method, int(seed), None if size is None else int(size))
@@ -54,11 +54,11 @@ def cells(study: Mapping[str, Any]) -> list[Cell]:
 
 
 def _only(study: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """Those of the networks or methods that `only` names; all where it names none."""
-    wanted, there = list(study["only"][part]), study[part]
-    if unknown := [name for name in wanted if name not in there]:
-        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(there)}")
-    return {name: settings for name, settings in there.items() if name in wanted or not wanted}
+    """The networks or methods that `only` names; all where it names none."""
+    wanted, known = list(study["only"][part]), study[part]
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(known)}")
+    return {name: settings for name, settings in known.items() if name in wanted or not wanted}
 
 
 def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
@@ -67,14 +67,14 @@ def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
     if cell.size is not None:
         overrides.append(f"{study['size_key']}={cell.size}")
     config = _shorter(configuration.load(network["experiment"], overrides), int(study["shorter"]))
-    # Named by its content, so that a run is found again whatever study asks for it, and never taken for another.
+    # The digest lets another study find the same run, and keeps runs of different configurations apart.
     content = {key: value for key, value in config.items() if key not in ("name", "run_dir")}
     folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{_digest(content)}"
     return config | {"name": f"{cell.network} {cell.method}", "run_dir": str(folder)}
 
 
 def _shorter(config: dict[str, Any], times: int) -> dict[str, Any]:
-    """The same experiment with so many times fewer steps of training."""
+    """The same experiment with the steps of every stage divided by `times`, rounded up."""
     if times < 1:
         raise ValueError(f"shorter must be how many times fewer steps are trained, at least 1, got {times}")
     stages = {name: {**stage, "steps": -(-stage["steps"] // times)} for name, stage in config["stages"].items()}
@@ -82,22 +82,22 @@ def _shorter(config: dict[str, Any], times: int) -> dict[str, Any]:
 
 
 def stages_in_common(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The stages, from the first on, that two configurations train alike: what one has learnt the other need not."""
+    """The leading stages of point estimates that two configurations train identically."""
     if _before_stages(first) != _before_stages(second):
         return []
-    alike = []
+    common = []
     pairs = zip(first["stages"].items(), second["stages"].items(), strict=False)
     for (name, settings), (other, others) in pairs:
         if (name, settings) != (other, others) or settings["method"] != "point":
             break
-        alike.append(name)
-    return alike
+        common.append(name)
+    return common
 
 
 def _before_stages(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a stage of point estimates depends on, apart from its own settings."""
-    kept = ("data", "model", "simulation", "seed")
-    return {key: config[key] for key in kept} | {"members": config["posterior"]["members"]}
+    """Everything that a stage of point estimates depends on, except its own settings."""
+    parts = ("data", "model", "simulation", "seed")
+    return {key: config[key] for key in parts} | {"members": config["posterior"]["members"]}
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -1,60 +1,73 @@
-"""A whole study: its cells run side by side, in processes of their own, and gathered in a table and pictures."""
+"""A whole study: its cells as jobs of an executor, gathered in a table and figures."""
 
 import json
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.plots.benchmark import standings
 from jaxloc.plots.study import ORDINARY, write_pictures
+from jaxloc.runs.executors import run_jobs
 from jaxloc.studies import benchmark_table, job, table
 from jaxloc.studies.grid import Cell, Planned, cells, plan
 
 Say = Callable[[str], None]
 
 
-def run_study(study: Mapping[str, Any], say: Say = print) -> Path:
-    """Run what `only` leaves and is not there yet; returns the study's folder.
+def run_study(study: Mapping[str, Any], executor: Executor, say: Say = print) -> Path:
+    """Run the cells that `only` selects and that are not finished; returns the study's folder.
 
-    The table and the pictures are of all that is there, whatever part of the study it was run for.
+    The table and the figures show all finished cells of the study, whichever part of it was run. A cell that fails is
+    listed below the table with the reason, and does not stop the others.
+
+    Args:
+        study: configuration (`jaxloc.runs.config.load_study`).
+        executor: runs the cells (`jaxloc.runs.executors.executor_of`).
+        say: takes a line of progress at a time.
 
     Raises:
-        ValueError: for wrong configurations, or where every cell failed; says why.
+        ValueError: for wrong configurations, or where every selected cell failed; lists the reasons.
     """
     folder = Path(study["folder"])
     folder.mkdir(parents=True, exist_ok=True)
-    asked, judged = cells(study), study["judged"]
-    whole = plan({**study, "only": {"networks": [], "methods": []}})
+    selected, evaluation = cells(study), study["evaluation"]
+    planned = plan({**study, "only": {"networks": [], "methods": []}})
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
-    there = _finished(whole, judged)
-    waiting = [each for each in whole if each.cell in asked and each.cell not in there]
-    say(f"{len(asked)} runs, {len(asked) - len(waiting)} of them there already")
+    done = _finished(planned, evaluation)
+    waiting = [each for each in planned if each.cell in selected and each.cell not in done]
+    say(f"{len(selected)} runs, {len(selected) - len(waiting)} of them finished before")
     failed: dict[str, str] = {}
-    for number, (each, outcome) in enumerate(_side_by_side(waiting, whole, judged, int(study["processes"])), 1):
-        if isinstance(outcome, str):
-            failed[_name(each)] = outcome
-        told = f"failed: {outcome}" if isinstance(outcome, str) else f"{outcome['training_s']:.0f} s of training"
-        say(f"{number} of {len(waiting)}: {_name(each)}: {told}")
-        gather(folder, list(_finished(whole, judged).values()), failed, study["networks"])
-    there = _finished(whole, judged)
-    if there.keys().isdisjoint(asked):
-        raise ValueError(f"no run of the study came to its end: {'; '.join(sorted(set(failed.values())))}")
-    gather(folder, list(there.values()), failed, study["networks"])
+    for number, (each, outcome) in enumerate(run_jobs(executor, job.run_cell, waiting, planned, evaluation), 1):
+        if isinstance(outcome, Exception):
+            failed[_name(each)] = _reason(outcome)
+        say(f"{number} of {len(waiting)}: {_name(each)}: {_progress(outcome)}")
+        gather(folder, list(_finished(planned, evaluation).values()), failed, study["networks"])
+    done = _finished(planned, evaluation)
+    if done.keys().isdisjoint(selected):
+        raise ValueError(f"every run of the study failed: {'; '.join(sorted(set(failed.values())))}")
+    gather(folder, list(done.values()), failed, study["networks"])
     return folder
 
 
-def _finished(whole: Sequence[Planned], judged: Mapping[str, Any]) -> dict[Cell, dict[str, Any]]:
-    """What is there, in the order of the plan; read anew each time, since parts may be run beside one another."""
-    return {each.cell: found for each in whole if (found := job.finished(each, judged)) is not None}
+def _finished(planned: Sequence[Planned], evaluation: Mapping[str, Any]) -> dict[Cell, dict[str, Any]]:
+    """Records of finished cells, in the order of the plan, from disk: other processes may run other parts of it."""
+    return {each.cell: found for each in planned if (found := job.finished(each, evaluation)) is not None}
+
+
+def _progress(outcome: Mapping[str, Any] | Exception) -> str:
+    if isinstance(outcome, Exception):
+        return f"failed: {_reason(outcome)}"
+    return f"{outcome['training_s']:.0f} s of training"
+
+
+def _reason(error: Exception) -> str:
+    """The kind of an error and its message, on one line."""
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
 
 
 def gather(
@@ -63,7 +76,14 @@ def gather(
     failed: Mapping[str, str],
     networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """table.csv, table.md and the pictures of what is there; networks.md and its picture where papers have figures."""
+    """Write table.csv, table.md and figures; where papers report figures, networks.md and networks.png.
+
+    Args:
+        folder: of the study.
+        records: of the finished cells; without any, nothing is written.
+        failed: reasons by the names of cells.
+        networks: of the study's configuration.
+    """
     if not records:
         return
     rows = table.rows_of(records)
@@ -79,7 +99,7 @@ def gather(
 
 
 def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """By network and method: levels of all ordinary events judged, of the runs with most training events."""
+    """Credible levels of the truth, by network and method, of all events as trained, at the largest training set."""
     largest: dict[str, int] = {}
     for record in records:
         own = record["cell"]
@@ -89,65 +109,10 @@ def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
         own = record["cell"]
         if (own["size"] or 0) == largest[own["network"]]:
             levels = found.setdefault(own["network"], {}).setdefault(own["method"], {})
-            for name, values in record["conditions"][ORDINARY]["stated"]["levels"].items():
+            for name, values in record["conditions"][ORDINARY]["raw"]["levels"].items():
                 known = np.array(values, float)
                 levels[name] = np.concatenate([levels.get(name, known[:0]), known])
     return found
-
-
-def _side_by_side(
-    waiting: Sequence[Planned], planned: Sequence[Planned], judged: Mapping[str, Any], processes: int
-) -> Iterator[tuple[Planned, dict[str, Any] | str]]:
-    """Cells with their records, or with the reason why there is none, as they end."""
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1, got {processes}")
-    # Processes are started anew: a forked one would inherit JAX's threads, and hang.
-    context = multiprocessing.get_context("spawn")
-    start = (context.Value("i", 0), processes, Path(planned[0].config["run_dir"]).parents[1] / "compiled")
-    with ProcessPoolExecutor(processes, context, _start_process, start) as pool:
-        running = {pool.submit(_outcome, each, list(planned), dict(judged)): each for each in waiting}
-        try:
-            for future in as_completed(running):
-                yield running[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_process(counter: Any, processes: int, compiled: Path) -> None:
-    """What one run has compiled is there for the others; most of a small run's time is compiling."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    jax.config.update("jax_compilation_cache_dir", str(compiled))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-    _take_own_cores(counter, processes)
-
-
-def _end_with_parent() -> None:
-    """A study that was killed leaves no run behind that goes on with its old plan: it is gone on with by the next."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _take_own_cores(counter: Any, processes: int) -> None:
-    """Share the cores out: two programs that each take all of them slow each other down."""
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    with counter.get_lock():
-        number = counter.value
-        counter.value += 1
-    cores = sorted(os.sched_getaffinity(0))
-    own = cores[number % processes :: processes]
-    if own:
-        os.sched_setaffinity(0, own)
-
-
-def _outcome(planned: Planned, others: list[Planned], judged: dict[str, Any]) -> dict[str, Any] | str:
-    try:
-        return job.run_cell(planned, others, judged)
-    except (ValueError, FloatingPointError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
 
 
 def _name(planned: Planned) -> str:

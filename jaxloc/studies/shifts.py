@@ -1,4 +1,4 @@
-"""The conditions under which a study judges: events like those of training, and events that are not."""
+"""The conditions of a study's evaluation: events like those of training, and shifted ones."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,40 +15,40 @@ from jaxloc.data.dataset import Dataset, Event, retaken
 from jaxloc.runs.datasets import fresh_events, select
 from jaxloc.types import Batch
 
-CALIBRATION, TEST, ELSEWHERE = 1, 2, 3  # rounds of fresh events
+CALIBRATION, TEST, TRANSFER = 1, 2, 3  # rounds of fresh events
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
-NETWORKS = 5  # other networks: delays at one of them are a single draw, by which all its events are off together
-KEPT = 2 + NETWORKS  # sets of events that a process keeps: its next run is most often judged by the same
+NETWORKS = 5  # other networks: the station delays of one are a single sample, and shift all its events together
+CACHED = 2 + NETWORKS  # data sets in the memory of a process: its next run is usually evaluated on the same
 
 
-def conditions(ordinary: Dataset, judged: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
-    """Names and events of every condition that changes given events, the first of them."""
-    few = select(ordinary, np.arange(min(int(judged["shifted"]), len(ordinary))))
-    for number in judged["drop_stations"]:
+def conditions(ordinary: Dataset, evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
+    """Names and events of every condition that changes given events, the first `shifted` of them."""
+    few = select(ordinary, np.arange(min(int(evaluation["shifted"]), len(ordinary))))
+    for number in evaluation["drop_stations"]:
         yield (
             f"{number} silent station{'s' * (int(number) > 1)}",
             _altered(few, partial(silence_stations, number=int(number))),
         )
-    for level in judged["noise"]:
+    for level in evaluation["noise"]:
         yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
 
 
-def events_to_judge(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
-    """Events like those of training, never seen."""
-    return _fresh(data, seed, int(judged["events"]), TEST)
+def fresh_test_events(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Dataset:
+    """Fresh events of the distribution of training."""
+    return _fresh(data, seed, int(evaluation["events"]), TEST)
 
 
-def calibration_events(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> Dataset:
-    """Events to calibrate by, which are none of those that are judged."""
-    return _fresh(data, seed, int(judged["calibration"]), CALIBRATION)
+def calibration_events(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Dataset:
+    """Fresh events for calibration, different from the test events."""
+    return _fresh(data, seed, int(evaluation["calibration"]), CALIBRATION)
 
 
 def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
-    return _kept(json.dumps(dict(data)), seed, number, round_)
+    return _cached(json.dumps(dict(data)), seed, number, round_)
 
 
-@lru_cache(KEPT)
-def _kept(data: str, seed: int, number: int, round_: int) -> Dataset:
+@lru_cache(CACHED)
+def _cached(data: str, seed: int, number: int, round_: int) -> Dataset:
     return fresh_events(json.loads(data), seed, number, round_)
 
 
@@ -57,20 +57,20 @@ def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
 
 
 def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -> Dataset:
-    """Each event after a keyed change, which is the same whenever the event is taken."""
+    """Each event after a random change, the same one whenever the event is taken."""
     changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(jax.random.key(7), i), event)))
     inner = dataset.take
     return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
 
 
-def elsewhere(data: Mapping[str, Any], seed: int, judged: Mapping[str, Any]) -> tuple[str, Dataset]:
-    """Events of the same kind at stations that no run knows, neither by name nor by index.
+def other_networks(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> tuple[str, Dataset]:
+    """Events of the same kind at `NETWORKS` other networks in turn, whose stations no run knows by name or index.
 
-    They are of several networks in turn; the stations of the data set stand for those that an event has.
+    The data set lists the stations of the first network; each event has the coordinates of its own.
     """
-    wanted = int(judged["shifted"])
+    wanted = int(evaluation["shifted"])
     number = min(NETWORKS, wanted)
-    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), ELSEWHERE) for i in range(number)]
+    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), TRANSFER) for i in range(number)]
 
     def take(index: np.ndarray) -> Batch:
         each = [parts[i % number].take(np.array([i // number])) for i in index]

@@ -12,7 +12,7 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.scores.events import LEVELS
 from jaxloc.scores.score_card import lookup
 
-KEY = ("network", "method", "size", "condition", "as")
+KEY = ("network", "method", "size", "condition", "posterior")
 COVERAGE = tuple(f"hypocentre_{100 * level:.0f}" for level in LEVELS)
 SCORES = {
     "epicentre_median_km": "epicentre/error/median",
@@ -30,10 +30,10 @@ SCORES = {
     "epicentre_90": "epicentre/coverage/90",
     "depth_90": "depth/coverage/90",
 }
-HELD = {f"held_{100 * level:.0f}": f"{100 * level:.0f}" for level in LEVELS}
-"""Shares of truths inside the conformal regions of the hypocentre, drawn on calibrated posteriors."""
+CONFORMAL = {f"conformal_{100 * level:.0f}": f"{100 * level:.0f}" for level in LEVELS}
+"""Coverage of the conformal regions of the hypocentre, of calibrated posteriors."""
 UNIFORM = {f"sbc_p_{region}": f"{region}/pit_uniformity" for region in ("east", "north", "depth", "origin")}
-"""Simulation-based calibration (Talts and others 2018): p-values of uniform ranks of truths (Cramér and von Mises)."""
+"""Simulation-based calibration (Talts and others 2018): Cramér-von Mises p-values of uniform ranks of the truth."""
 COSTS = ("training_s", "locating_s", "parameters", "auroc_features", "auroc_epistemic", "events")
 SHOWN = (
     "epicentre_median_km",
@@ -45,24 +45,27 @@ SHOWN = (
     "epistemic_share",
     "training_s",
 )
-WAYS = ("stated", "calibrated", "catalogue")
+POSTERIORS = ("raw", "calibrated", "climatology")
 Row = dict[str, Any]
 
 
 def rows_of(records: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """A row for each cell, condition and way of stating: as the run states it, as calibrated, and the catalogue's."""
+    """A row for each cell, condition and posterior: raw, calibrated, and the climatology where it was compared."""
     rows = []
     for record in records:
         for condition, found in record["conditions"].items():
             own = record["cell"] | {"condition": condition, "locating_s": found["locating_s"]}
             own |= {name: record[name] for name in ("training_s", "parameters")}
             own |= {f"auroc_{name}": value for name, value in found["auroc"].items()}
-            for way in (way for way in WAYS if way in found):
-                card = found[way]["card"]
+            for posterior in (name for name in POSTERIORS if name in found):
+                card = found[posterior]["card"]
                 scores = {name: value_of(card, path) for name, path in SCORES.items()}
                 scores |= {name: value_of(card, path, "p_value") for name, path in UNIFORM.items()}
-                scores |= {name: found[way].get("held", {}).get(level, np.nan) for name, level in HELD.items()}
-                rows.append(own | {"as": way, "events": card["number"]} | scores)
+                scores |= {
+                    name: found[posterior].get("conformal_coverage", {}).get(level, np.nan)
+                    for name, level in CONFORMAL.items()
+                }
+                rows.append(own | {"posterior": posterior, "events": card["number"]} | scores)
     return rows
 
 
@@ -73,14 +76,14 @@ def value_of(card: Mapping[str, Any], path: str, name: str = "value") -> float:
 
 
 def over_seeds(rows: Sequence[Row]) -> list[Row]:
-    """Means over seeds, and the half range between them as `NAME_spread`; `seeds` says of how many."""
+    """Means over seeds and half their range (`NAME_spread`); `seeds` is their number."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in KEY), []).append(row)
     merged = []
     for key, members in groups.items():
         row: Row = dict(zip(KEY, key, strict=True)) | {"seeds": len(members)}
-        for name in (*SCORES, *HELD, *COSTS):
+        for name in (*SCORES, *CONFORMAL, *COSTS):
             values = np.array([member.get(name, np.nan) for member in members], float)
             row[name] = float(values.mean())
             row[f"{name}_spread"] = float(np.ptp(values) / 2)
@@ -88,11 +91,23 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
     return merged
 
 
-COLUMNS = ("network", "method", "seed", "size", "condition", "as", "events", *SCORES, *HELD, *UNIFORM, *COSTS[:-1])
+COLUMNS = (
+    "network",
+    "method",
+    "seed",
+    "size",
+    "condition",
+    "posterior",
+    "events",
+    *SCORES,
+    *CONFORMAL,
+    *UNIFORM,
+    *COSTS[:-1],
+)
 
 
 def write_csv(path: Path, rows: Sequence[Row], names: Sequence[str] = COLUMNS) -> None:
-    """The named columns of all rows, one a cell, condition and way of stating; an unknown value is an empty field."""
+    """Write the named columns of all rows; an unknown value is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
@@ -110,25 +125,27 @@ def _plain(value: Any) -> Any:
 def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
     """One condition as a table in Markdown, means over seeds.
 
-    Coverage of the hypocentre's 50 / 68 / 90 / 95 % regions stands last, in per cent: as calibrated, and of conformal
-    regions.
+    The last two columns are the coverage of the hypocentre's 50 / 68 / 90 / 95 % regions in per cent: of calibrated
+    posteriors, and of conformal regions.
     """
     merged = [row for row in over_seeds(rows) if row["condition"] == condition]
-    calibrated = {tuple(r[n] for n in KEY[:4]): r for r in merged if r["as"] == "calibrated"}
+    calibrated = {tuple(r[n] for n in KEY[:4]): r for r in merged if r["posterior"] == "calibrated"}
     header = ["network", "method", "events", *(_title(name) for name in SHOWN), "calibrated", "conformal"]
     lines = []
     for row in merged:
-        if row["as"] != "stated":
+        if row["posterior"] != "raw":
             continue
         other = calibrated.get(tuple(row[name] for name in KEY[:4]), {})
-        after = [" / ".join(f"{100 * other.get(name, np.nan):.1f}" for name in names) for names in (COVERAGE, HELD)]
+        after = [
+            " / ".join(f"{100 * other.get(name, np.nan):.1f}" for name in names) for names in (COVERAGE, CONFORMAL)
+        ]
         size = "" if row["size"] is None else str(row["size"])
         lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), *after])
     return in_markdown(header, lines) + "\n"
 
 
 def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """Numbers of rows in Markdown, by title and name of each column."""
+    """Columns of rows as a table in Markdown, by title and name."""
     return in_markdown(list(columns), [[f"{row[name]:.3g}" for name in columns.values()] for row in rows])
 
 
