@@ -78,8 +78,8 @@ and used by locate and evaluate, unless --raw is given.
 
 STUDY = """\
 examples:
-  jaxloc study uncertainty processes=2 'only.networks=[kriegerowski2019]'
-  jaxloc study networks shorter=20 judged.events=100 judged.calibration=100
+  jaxloc study uncertainty workers=2 'only.networks=[kriegerowski2019]'
+  jaxloc study networks shorter=20 evaluation.events=100 evaluation.calibration=100
 
 Finished runs of a study are kept: the same command continues it. `jaxloc list studies` lists the studies.
 """
@@ -195,7 +195,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
-    "study": ("many runs, evaluated alike, in one table and pictures", STUDY, _study),
+    "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),
     "compare": ("score cards of several runs side by side", COMPARE, _compare),
     "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
 }

@@ -145,8 +145,23 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
 
 
 def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """Columns of rows as a table in Markdown, by title and name."""
-    return in_markdown(list(columns), [[f"{row[name]:.3g}" for name in columns.values()] for row in rows])
+    """Columns of rows as a table in Markdown, by title and name; those that the first row lacks are left out.
+
+    A number that has an interval (`NAME_low`, `NAME_high`) is followed by it in brackets.
+    """
+    known = {title: name for title, name in columns.items() if name in rows[0]}
+    return in_markdown(list(known), [[_with_interval(row, name) for name in known.values()] for row in rows])
+
+
+def _with_interval(row: Row, name: str) -> str:
+    value = _three_digits(row[name])
+    if f"{name}_low" not in row:
+        return value
+    return f"{value} [{_three_digits(row[f'{name}_low'])}, {_three_digits(row[f'{name}_high'])}]"
+
+
+def _three_digits(value: float | None) -> str:
+    return "-" if value is None or np.isnan(value) else f"{value:#.3g}".rstrip(".")
 
 
 def in_markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

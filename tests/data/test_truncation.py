@@ -10,7 +10,7 @@ from jaxloc.data.augmentation import Augmentation, augment
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.truncation import P_SPEED_KM_S, cut, first_p_s, truncate
 from jaxloc.geometry import Frame
-from jaxloc.studies.early_warning import so_far
+from jaxloc.studies.early_warning import truncated_at
 from jaxloc.types import Batch, Label, Observations
 
 STATIONS, SAMPLES, RATE_HZ = 7, 400, 20.0
@@ -88,13 +88,13 @@ def test_the_onset_tells_nothing_of_the_end_once_records_are_shifted():
     assert abs(np.corrcoef(onset_s, after_s)[0, 1]) < 4 / np.sqrt(300)
 
 
-def test_a_data_set_can_be_seen_so_far():
+def test_a_data_set_can_be_seen_truncated_at():
     one, p_s = event()
     batch = jax.tree.map(lambda x: np.asarray(x)[None], one)
     whole = Dataset("one", Frame(0.0, 0.0), (), (), RATE_HZ, SAMPLES, lambda index: batch)
-    short = so_far(whole, 2.0).take(np.array([0]))
+    short = truncated_at(whole, 2.0).take(np.array([0]))
     seconds = short.observations.waveforms[0, 0, 0].sum() / RATE_HZ
     assert seconds == pytest.approx(p_s.min() + 2.0, abs=1 / RATE_HZ)
     np.testing.assert_array_equal(
-        so_far(whole, np.inf).take(np.array([0])).observations.waveforms, batch.observations.waveforms
+        truncated_at(whole, np.inf).take(np.array([0])).observations.waveforms, batch.observations.waveforms
     )

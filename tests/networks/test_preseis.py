@@ -17,9 +17,9 @@ from jaxloc.geometry import Frame
 from jaxloc.heads import autoregressive, gaussian
 from jaxloc.heads import labels as label_heads
 from jaxloc.networks import preseis
-from jaxloc.plots.early_warning import against_time
-from jaxloc.studies.preseis import table
-from jaxloc.studies.table import write_csv
+from jaxloc.plots.early_warning import over_time
+from jaxloc.studies.early_warning import SHOWN
+from jaxloc.studies.table import markdown_of, write_csv
 from jaxloc.types import Batch, Label, Weights
 
 STEPS_S = jnp.array([0.5, 2.0, 4.0])
@@ -141,8 +141,8 @@ def test_a_chain_hands_on_what_it_does_not_know():
 
 
 def test_a_table_over_time_reads_back_and_is_drawn_without_magnitudes_too(tmp_path):
-    names = ("epicentre_km", "energy_epicentre_km", "energy_epicentre_km_catalogue", "coverage90_epicentre")
-    names += ("coverage90_depth", "crps_depth_km", "crps_depth_km_catalogue")
+    names = ("epicentre_mean_km", "epicentre_energy_km", "epicentre_energy_km_climatology", "epicentre_90")
+    names += ("epicentre_median_km", "depth_90", "crps_depth_km", "crps_depth_km_climatology")
     part = lambda name, t: {name: 1 / t, f"{name}_low": 0.9 / t, f"{name}_high": 1.1 / t}
     rows = [
         {"elapsed_s": t, "events": 3, "triggered": t} | {k: v for n in names for k, v in part(n, t).items()}
@@ -153,7 +153,8 @@ def test_a_table_over_time_reads_back_and_is_drawn_without_magnitudes_too(tmp_pa
     assert [{name: float(value) for name, value in row.items()} for row in read] == [
         pytest.approx(row, rel=1e-5) for row in rows
     ]
-    assert table(rows).count("\n") == 3
-    assert "2.00 [1.80, 2.20]" in table(rows)
-    against_time(tmp_path / "picture.png", rows, "two times")
+    table = markdown_of(rows, SHOWN)
+    assert table.count("\n") == 3
+    assert "2.00 [1.80, 2.20]" in table
+    over_time(tmp_path / "picture.png", rows, "two times", "first trigger")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
