@@ -1,4 +1,4 @@
-"""Forecasts: what a catalogue so far says of events to come. A task of its own, with scores of its own.
+"""Earthquake forecasting from catalogues: a separate task with separate scores.
 
-`maps` and `indicators` are what networks read, `rate_map` what a forecast has to beat, `scores` how it is judged.
+`maps` and `indicators` are the inputs of networks, `rate_map` the reference model, `scores` the evaluation.
 """

@@ -1,4 +1,4 @@
-"""Forecasts of whether something happens, by time and cell: judged, and written for people."""
+"""Probability forecasts by time and cell: their scores and tables."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.forecasting.grid import Grid, any_within, probability_within
 from jaxloc.forecasting.scores import Judged, blocks, contingency, estimate, score
 
-LEAST_WRITTEN = 0.02  # probability, or what happened, that a line is written for
+LEAST_WRITTEN = 0.02  # smallest probability, or an occurrence, for which a line is written
 
 
 class Case(NamedTuple):
-    """Forecasts of one thing: probabilities by draw of weights, what happened, and what the references said.
+    """Forecasts of one target: probabilities by draw of weights, outcomes, and the reference forecasts.
 
-    `date` is when each forecast was made (ISO 8601), `axes` what a place is given by, `recent` a regression on recent
-    rates. `block` is the number of consecutive forecasts that are resampled together.
+    `date` is the issue time of each forecast (ISO 8601), `axes` the coordinates of a cell, `recent` a regression on
+    recent rates. `block` is the number of consecutive forecasts that are resampled together.
     """
 
     name: str
@@ -49,7 +49,7 @@ def within(case: Case, grid: Grid, radius_km: float) -> Case:
 
 
 def judge(case: Case) -> dict[str, Any]:
-    """Scores of the network and of the regression on recent rates, both beside the rate map.
+    """Scores of the network and of the regression on recent rates, both relative to the rate map.
 
     `over_recent` is the network's information gain over that regression; `epistemic` the standard deviation of
     probabilities over draws of weights, as a share of the probability, in the mean weighted by it.
@@ -81,12 +81,12 @@ def alarms(case: Case, level: float) -> dict[str, Any]:
 
 
 def level_of_bias_one(probability: Float[np.ndarray, "time cell"], outcome: Bool[np.ndarray, "time cell"]) -> float:
-    """The probability above which there are as many forecasts as came true: to be taken from training forecasts."""
+    """The probability level with a frequency bias of one, from training forecasts."""
     return float(np.sort(probability, axis=None)[::-1][max(int(outcome.sum()) - 1, 0)])
 
 
 def write_csv(path: Path, cases: Iterable[Case]) -> None:
-    """A line for each forecast that is worth one: probability with its 90 % interval over draws of weights."""
+    """A line for each forecast above `LEAST_WRITTEN`: probability with its 90 % interval over draws of weights."""
     text, header = io.StringIO(), None
     writer = csv.writer(text, lineterminator="\n")
     for case in cases:

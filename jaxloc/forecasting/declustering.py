@@ -7,15 +7,15 @@ from jaxloc.io.event_list import EventList
 
 
 def window(magnitude: Float[np.ndarray, " event"]) -> tuple[Float[np.ndarray, " event"], Float[np.ndarray, " event"]]:
-    """Days and km within which smaller events are aftershocks (as van Stiphout and others 2012 fit them)."""
+    """Days and km within which smaller events are aftershocks (fit of van Stiphout and others 2012)."""
     days = np.where(magnitude >= 6.5, 10 ** (0.032 * magnitude + 2.7389), 10 ** (0.5409 * magnitude - 0.547))
     return days, 10 ** (0.1238 * magnitude + 0.983)
 
 
 def is_main(events: EventList) -> Bool[np.ndarray, " event"]:
-    """Whether no event that was at least as large came shortly before and nearby.
+    """Whether no earlier event of at least the same magnitude is within its window.
 
-    Only earlier events count, so that nothing depends on what is still to come: foreshocks stay.
+    Only earlier events count, so that no information from the future is used: foreshocks are kept.
     """
     days, reach_km = window(events.magnitude)
     main = np.ones(len(events.day), bool)

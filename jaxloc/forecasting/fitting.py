@@ -1,4 +1,4 @@
-"""A forecasting network's weights: stages of training by a configuration, as those of locating networks are."""
+"""Training of forecasting networks in stages, configured as for locating networks."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,17 +21,17 @@ Config = Mapping[str, Any]
 
 
 class Row(NamedTuple):
-    """What a forecast is made from and what came after; a batch has a leading axis."""
+    """Inputs and target of a forecast; a batch has a leading axis."""
 
     inputs: PyTree[Array]
     target: PyTree[Array]
 
 
 class Problem(NamedTuple):
-    """What weights are fitted to.
+    """The target of the weights.
 
-    `log_likelihood(output, target)` is of one row. `take(index)` gives rows that training may draw, of which there are
-    `num_rows`; as they may overlap, `num_data` is how many count.
+    `log_likelihood(output, target)` is of one row. `take(index)` gives training rows, `num_rows` in all; as they may
+    overlap, `num_data` is their effective number.
     """
 
     module: nn.Module
@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 
 def shuffled(problem: Problem, seed: int) -> Problem:
-    """A control: rows with the targets of others, of which nothing can be learnt but what is usual."""
+    """A control: rows with permuted targets, from which only the climatology can be learnt."""
     other = np.random.default_rng(seed).permutation(problem.num_rows)
     return problem._replace(take=lambda index: Row(problem.take(index).inputs, problem.take(other[index]).target))
 
@@ -100,7 +100,7 @@ def outputs(fitted: Fitted, key: PRNGKeyArray, inputs: PyTree[Array]) -> PyTree[
 
 
 def _target(problem: Problem, like: Params, learnt: Params | None, scale: float) -> Target:
-    """A prior about zero, or about what was learnt, which is then as wide as the configuration says."""
+    """A prior about zero, or about the weights of an earlier stage with the configured scale."""
 
     def of_row(weights: Weights, row: Row) -> Float[Array, ""]:
         return problem.log_likelihood(applied(problem.module, weights, row.inputs), row.target)

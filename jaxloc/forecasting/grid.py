@@ -19,7 +19,7 @@ class Grid(NamedTuple):
 
 
 def grid_over(box_km: Sequence[float], cell_km: float) -> Grid:
-    """The cells that a box (west, east, south, north) takes.
+    """The cells that cover a box (west, east, south, north).
 
     Raises:
         ValueError: where the box is empty or cells are not positive.
@@ -27,8 +27,7 @@ def grid_over(box_km: Sequence[float], cell_km: float) -> Grid:
     west, east, south, north = map(float, box_km)
     if not (west < east and south < north and cell_km > 0):
         raise ValueError(
-            f"box_km must be west, east, south, north in rising order and cell_km positive, got {list(box_km)} and "
-            f"{cell_km}"
+            f"box_km must be west < east, south < north and cell_km positive, got {list(box_km)} and {cell_km}"
         )
     return Grid(west, south, float(cell_km), *(int(np.ceil(d / cell_km)) for d in (north - south, east - west)))
 
@@ -36,7 +35,7 @@ def grid_over(box_km: Sequence[float], cell_km: float) -> Grid:
 def cells_of(
     grid: Grid, east_km: Float[np.ndarray, " event"], north_km: Float[np.ndarray, " event"]
 ) -> tuple[Int[np.ndarray, " event"], Int[np.ndarray, " event"], Bool[np.ndarray, " event"]]:
-    """Row and column of each place, and whether it is on the grid; those that are not have row and column 0."""
+    """Row and column of each point, and whether it is on the grid; row and column are 0 outside."""
     row = np.floor((north_km - grid.south_km) / grid.cell_km).astype(int)
     column = np.floor((east_km - grid.west_km) / grid.cell_km).astype(int)
     inside = (row >= 0) & (row < grid.rows) & (column >= 0) & (column < grid.columns)
@@ -44,13 +43,13 @@ def cells_of(
 
 
 def centres_km(grid: Grid) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " row"]]:
-    """East of the columns' and north of the rows' middles."""
+    """East of the columns' and north of the rows' centres."""
     middle = lambda low, number: low + grid.cell_km * (np.arange(number) + 0.5)
     return middle(grid.west_km, grid.columns), middle(grid.south_km, grid.rows)
 
 
 def smoothed(maps: Float[np.ndarray, "*map row column"], sigma_cells: float) -> Float[np.ndarray, "*map row column"]:
-    """Gaussian smoothing that keeps the total: what would go over the edge stays."""
+    """Gaussian smoothing with reflection at the edges, which conserves the total."""
     if sigma_cells == 0:
         return maps
     blur = lambda x: gaussian_filter(x, (*(0,) * (x.ndim - 2), sigma_cells, sigma_cells), mode="reflect")
@@ -60,7 +59,7 @@ def smoothed(maps: Float[np.ndarray, "*map row column"], sigma_cells: float) -> 
 def sum_within(
     maps: Float[np.ndarray, "*map row column"], grid: Grid, radius_km: float
 ) -> Float[np.ndarray, "*map row column"]:
-    """At each cell the sum over all cells whose middles are within a radius of its own, itself included."""
+    """The sum over all cells with centres within a radius of each cell's, itself included."""
     reach = int(radius_km / grid.cell_km + 1e-9)
     padded = np.pad(maps, [(0, 0)] * (maps.ndim - 2) + [(reach, reach)] * 2)
     rows, columns = maps.shape[-2:]
@@ -76,12 +75,12 @@ def sum_within(
 def any_within(
     outcomes: Bool[np.ndarray, "*map row column"], grid: Grid, radius_km: float
 ) -> Bool[np.ndarray, "*map row column"]:
-    """Outcomes dilated: whether it came true in any cell within a radius."""
+    """Dilated outcomes: whether any cell within a radius has an event."""
     return sum_within(outcomes.astype(np.float32), grid, radius_km) > 0
 
 
 def probability_within(
     probability: Float[np.ndarray, "*map row column"], grid: Grid, radius_km: float
 ) -> Float[np.ndarray, "*map row column"]:
-    """The probability that it comes true in any cell within a radius, cells being independent."""
+    """The probability of an event in any cell within a radius, for independent cells."""
     return -np.expm1(sum_within(np.log1p(-np.minimum(probability, 1 - 1e-7)), grid, radius_km))

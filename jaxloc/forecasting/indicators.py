@@ -11,8 +11,8 @@ With N_i the number of events of at least the magnitude M_i of event i, and n ev
     recurrence   mean time between characteristic events, in days
     aperiodicity standard deviation of these times over their mean
 
-Which events are characteristic (a band of magnitudes) is not certain from the publications; it is a setting. What a
-window is too short for is masked, not zero. The deficit, which has b below the line, is clipped.
+The magnitude band of characteristic events is not certain from the publications; it is a setting. Indicators that a
+window is too short for are masked, not zero. The deficit, with b in the denominator, is clipped.
 """
 
 from typing import NamedTuple
@@ -23,18 +23,18 @@ from jaxtyping import Bool, Float
 NAMES = ("time_days", "magnitude", "root_energy", "b_value", "misfit", "deficit", "recurrence", "aperiodicity")
 LOGARITHMIC = ("time_days", "root_energy", "recurrence")
 MOST_DEFICIT = 3.0  # magnitudes
-BIN = 0.1  # of the catalogue's magnitudes, which Utsu's correction wants
+BIN = 0.1  # bin width of the catalogue's magnitudes, for Utsu's correction
 
 
 class Settings(NamedTuple):
-    """Magnitudes of characteristic events (from, to), and how the b-value is found: "least_squares" or "aki_utsu"."""
+    """Magnitudes of characteristic events (from, to), and the b-value estimator: "least_squares" or "aki_utsu"."""
 
     characteristic: tuple[float, float] = (4.0, 10.0)
     b_value: str = "least_squares"
 
 
 class Indicators(NamedTuple):
-    """The eight numbers in the order of `NAMES`, and which of them are known; unknown ones are zero."""
+    """The eight indicators in the order of `NAMES`, and the mask of known ones; unknown ones are zero."""
 
     value: Float[np.ndarray, "*window 8"]
     known: Bool[np.ndarray, "*window 8"]
@@ -46,7 +46,7 @@ def indicators(
     """The indicators of a window's events, in order of time (days).
 
     Raises:
-        ValueError: for a way to find b-values that does not exist.
+        ValueError: for an unknown estimator of the b-value.
     """
     found = {
         **_of_energy(day, magnitude),
@@ -59,7 +59,7 @@ def indicators(
 
 
 def features(found: Indicators) -> Float[np.ndarray, "*window 8"]:
-    """Times and energy by their logarithms; unknown ones stay zero."""
+    """Logarithms of times and energy; unknown ones stay zero."""
     logarithmic = np.isin(NAMES, LOGARITHMIC)
     positive = np.where(found.known & logarithmic, np.maximum(found.value, 1e-6), 1.0)
     return np.where(logarithmic, np.log10(positive), found.value)

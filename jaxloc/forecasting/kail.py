@@ -1,8 +1,8 @@
-"""A run of Kail and others (2021): which cells will have an event above a magnitude in days 10 to 50 from now?
+"""A run of Kail and others (2021): probabilities of an event above a magnitude in each cell in days 10 to 50 from now.
 
-The catalogue up to `train_until` is learnt from, forecasts from `test_from` on are judged. No event counts in both: a
-training window ends before the one, a test window begins after the other. What happened before a forecast was
-made may always be known to it.
+The catalogue up to `train_until` is the training set, forecasts from `test_from` on are the test set. No event is in
+both: training windows end before the one, test windows begin after the other. Events before the issue time of a
+    forecast may always be among its inputs.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ Config = Mapping[str, Any]
 
 
 class Material(NamedTuple):
-    """Maps and outcomes of all steps, which of them train and test, and the rate map of those that train."""
+    """Maps and outcomes of all steps, the training and test steps, and the rate map of the training steps."""
 
     grid: Grid
     steps: Steps
@@ -44,7 +44,7 @@ class Material(NamedTuple):
 
 
 class Forecasts(NamedTuple):
-    """Probabilities of the test steps: of each draw of weights, and of what they have to beat."""
+    """Probabilities of the test steps: of each draw of weights, and of the reference models."""
 
     draws: Float[np.ndarray, "draw test row column magnitude"]
     rates: RateMap
@@ -55,7 +55,7 @@ def material(config: Config, events: EventList) -> Material:
     """Maps, outcomes and rate map of a catalogue.
 
     Raises:
-        ValueError: where the periods overlap or hold too few steps, or no event is on the grid.
+        ValueError: where the periods overlap or have too few steps, or no event is on the grid.
     """
     data, published = config["data"], bool(config["model"]["published"])
     periods, events = periods_of(data, events)
@@ -83,10 +83,10 @@ def material(config: Config, events: EventList) -> Material:
 
 
 def problem(config: Config, made: Material) -> Problem:
-    """Stretches of steps to learn from: `warm_up` to find the state, `stretch` that count.
+    """Training sequences: `warm_up` steps to initialise the state, then `stretch` steps with a likelihood.
 
-    A window of 40 days is forecast at every step that it moves on by: each step counts for the share of the window that
-    is its own, so that every event counts once. Stretches overlap, and count as many as there are side by side.
+    Windows of 40 days overlap from step to step: each step is weighted by its share of the window, so that every event
+    counts once. Sequences overlap, and their effective number is that of disjoint ones.
 
     Raises:
         ValueError: where the training period is shorter than a stretch.
@@ -94,7 +94,7 @@ def problem(config: Config, made: Material) -> Problem:
     warm, long = int(config["data"]["warm_up"]), int(config["data"]["stretch"])
     first = made.train[(made.train >= warm) & (made.train + long - 1 <= made.train[-1])]
     if not len(first):
-        raise ValueError(f"{len(made.train)} training steps hold no stretch of {warm} + {long}; train on more days")
+        raise ValueError(f"{len(made.train)} training steps have no sequence of {warm} + {long}; train on more days")
     share = made.steps.step_days / (made.window.horizon_days - made.window.lead_days)
 
     def log_likelihood(odds: Float[Array, "step row column magnitude"], outcomes: Array) -> Float[Array, ""]:
@@ -143,7 +143,7 @@ def _steps(periods: Periods, step_days: float) -> Steps:
 
 
 def _rows(made: Material, first: np.ndarray, warm: int, long: int) -> Row:
-    """Stretches whose first step that counts is given."""
+    """Sequences by their first step with a likelihood."""
     steps = first[:, None] + np.arange(-warm, long)
     odds = log_odds(made.rates).astype(np.float32)
     repeated = np.broadcast_to(odds, (len(first), *odds.shape))

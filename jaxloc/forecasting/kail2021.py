@@ -1,30 +1,32 @@
-"""Kail, Burnaev & Zaytsev (2021): a convolutional LSTM over maps of a catalogue forecasts where larger events follow.
+"""Kail, Burnaev & Zaytsev (2021): a convolutional LSTM over maps of a catalogue that forecasts larger events.
 
 R. Kail, E. Burnaev and A. Zaytsev, Recurrent convolutional neural networks help to predict location of earthquakes,
-arXiv:2004.09140 (2021). Each day's map of magnitudes goes through two convolutions and a convolutional LSTM on the
-full grid; its state says, cell by cell, how much more probable than usual an event is within days 10 to 50 from then.
-With `published=True` there are 58,320 weights, as in the authors' public code.
+arXiv:2004.09140 (2021). Each day's map of magnitudes goes through two convolutions and a convolutional LSTM on the full
+grid; its state gives the probability of an event within days 10 to 50 in each cell. With `published=True` there are
+58,320 weights, as in the authors' public code.
 
 Differs from the paper, with `published=True`:
 
-* Batch normalisation (without scale and shift, one map at a time) takes the statistics of the map at hand in
-  prediction as in training, so that the forward pass depends on weights and data alone.
-* The read-out F + k (F the long-term rate map, k one of two softmax outputs) was fed to a cross-entropy as if it were
-  log odds, and reached 2. Here it is what it was meant to be, a probability, clipped to 0.0001 to 0.9999. As k is
-  normalised over a map, its mean is near a half: the form cannot be calibrated.
-* F is of training days alone and smoothed (`jaxloc.forecasting.rate_map`); it was of the whole record, test years too.
-* Positives count as much as negatives: a weight of 10,000 made the probabilities meaningless.
-* Whole stretches of steps are differentiated, where the state was detached every day.
+* Batch normalisation (without scale and shift, one map at a time) uses the statistics of the current map in prediction
+  as
+  in training, so that the forward pass depends on weights and data alone.
+* The output F + k (F the long-term rate map, k one of two softmax outputs) was used as log odds in a cross-entropy, and
+  reached 2. Here it is a probability as intended, clipped to 0.0001 to 0.9999. As k is normalised over a map, its mean
+  is near a half: the form cannot be calibrated.
+* F is from training days alone and smoothed (`jaxloc.forecasting.rate_map`); it was from the whole record, test years
+  included.
+* Positives and negatives have equal weight: a weight of 10,000 made the probabilities meaningless.
+* Gradients go through whole sequences, where the state was detached every day.
 * Cells are 10 km wide and steps a day long in the paper; both are settings of the data.
 
 Differs besides, as it is by default (`published=False`):
 
-* Inputs: largest magnitude and number of events of a step, and what recent months and years were like
-  (`jaxloc.forecasting.maps`), where the last event of a day overwrote the others.
-* Read-out: sigmoid(logit(F) + a linear function of the cell's state and its own inputs), for several magnitudes at
-  once. Its weights start at zero: a network that says nothing is the rate map.
-* Neither batch normalisation nor 3 x 3 pooling, which moves every event by a cell; biases instead, that of the
-  forget gate at one. Fewer features (`width`), so that it trains on one core.
+* Inputs: largest magnitude and number of events of a step, and rates of recent months and years
+  (`jaxloc.forecasting.maps`); in the paper the last event of a day overwrites the others.
+* Output: sigmoid(logit(F) + a linear function of the cell's state and its own inputs), for several magnitudes at once.
+  Its weights start at zero: the initial network is the rate map.
+* Neither batch normalisation nor 3 x 3 pooling, which spreads every event by a cell; biases instead, that of the forget
+  gate at one. Fewer features (`width`), so that it trains on one core.
 """
 
 from typing import NamedTuple
@@ -37,7 +39,7 @@ from jaxtyping import Array, Float
 from jaxloc.networks.layers import Conv2D
 
 PUBLISHED_WIDTH, PUBLISHED_HIDDEN = 16, 32
-LEAST = 1e-4  # probability of the published read-out, which has no bounds of its own
+LEAST = 1e-4  # smallest probability of the published output, which is unbounded
 WINDOW = (3, 3)
 
 State = tuple[Float[Array, "row column hidden"], Float[Array, "row column hidden"]]
@@ -65,7 +67,7 @@ class Model(nn.Module):
         """Log odds that any event above each magnitude falls into the cell within the forecast's window.
 
         Raises:
-            ValueError: where the published form is asked for several magnitudes; it has one.
+            ValueError: for several magnitudes with the published form, which has one.
         """
         maps, log_odds = inputs
         width, hidden = (PUBLISHED_WIDTH, PUBLISHED_HIDDEN) if self.published else (self.width, self.hidden)
@@ -85,7 +87,7 @@ class Model(nn.Module):
 
 
 class Block(nn.Module):
-    """A convolution of 3 x 3: with biases; or as published without, and then normalised and pooled."""
+    """A convolution of 3 x 3: with biases; or as published without, followed by normalisation and pooling."""
 
     features: int
     published: bool
@@ -107,9 +109,9 @@ class Cell(nn.Module):
     def __call__(
         self, state: State, seen: Float[Array, "row column feature"]
     ) -> tuple[State, Float[Array, "row column hidden"]]:
-        """The state after the step, and what it shows."""
+        """The state after the step, and its output."""
         memory, shown = state
-        # Four convolutions with the same inputs are one.
+        # The four convolutions of the gates share their inputs and are computed as one.
         gates = Block(4 * self.hidden, self.published, name="gates")(jnp.concatenate([shown, seen], -1))
         forget, take, show, candidate = jnp.split(gates, 4, -1)
         forget = forget if self.published else forget + 1.0
@@ -130,7 +132,7 @@ def _normalised(maps: Float[Array, "*step row column channel"]) -> Float[Array, 
 
 
 def _pooled(maps: Float[Array, "*step row column channel"]) -> Float[Array, "*step row column channel"]:
-    """The largest of each cell and its eight neighbours."""
+    """The maximum over each cell and its eight neighbours."""
     for axis in (-3, -2):
         pads = [(1, 1) if i == axis % maps.ndim else (0, 0) for i in range(maps.ndim)]
         padded, size = jnp.pad(maps, pads, constant_values=-jnp.inf), maps.shape[axis]

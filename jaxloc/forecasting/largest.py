@@ -1,8 +1,8 @@
 """The largest magnitude of a period in a cell, as a distribution.
 
-Events of at least `least` come with a mean number `rate` a period and sizes of Gutenberg and Richter's law; their
-number is negative binomial, since earthquakes cluster (Kagan 2010): with mean N(m) = rate 10^(-b (m - least)) of events
-of at least m, the largest is below m with probability (1 + N(m) / k)^(-k). There is none with that of `least`.
+Events of at least `least` have a mean number `rate` a period and Gutenberg-Richter magnitudes; their number is negative
+binomial, since earthquakes cluster (Kagan 2010): with the mean number N(m) = rate 10^(-b (m - least)) of events of at
+least m, the largest is below m with probability (1 + N(m) / k)^(-k). There is no event with the probability at `least`.
 """
 
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
 NONE = 0.0  # the magnitude of a period without events
-SCALES = (1.0, 0.1, 1.0)  # of raw numbers, which are logarithms of factors on rate, b and k
+SCALES = (1.0, 0.1, 1.0)  # scales of the raw outputs, logarithms of factors on rate, b and k
 LIMIT = 5.0
 LEAST_RATE = 1e-4
 
 
 class Climate(NamedTuple):
-    """What is usual: events a period in a cell, the b-value, and the k of clustering."""
+    """The climatology: events a period in a cell, the b-value, and the clustering parameter k."""
 
     rate: Float[Array, " *cell"]
     b_value: Array | float
@@ -29,7 +29,7 @@ class Climate(NamedTuple):
 
 
 def changed(raw: Float[Array, " 3"], usual: Climate) -> Climate:
-    """The climate after what a network says; zeros change nothing."""
+    """The climatology modified by a network's raw outputs; zeros change nothing."""
     rate, b_value, clustering = (jnp.exp(s * LIMIT * jnp.tanh(r / LIMIT)) for s, r in zip(SCALES, raw, strict=True))
     return Climate(usual.rate * rate, usual.b_value * b_value, usual.clustering * clustering, usual.least)
 
@@ -45,7 +45,7 @@ def exceedance(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""
 
 
 def log_likelihood(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array, ""]:
-    """Log density of the largest magnitude; `NONE`, or less than `least`, is that there was no event (nats)."""
+    """Log density of the largest magnitude; `NONE`, or less than `least`, means no event (nats)."""
     any_event = magnitude >= climate.least
     at = jnp.where(any_event, magnitude, climate.least)
     number = _number(climate, at)
@@ -57,9 +57,9 @@ def log_likelihood(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array
 def fitted_climate(
     rate: Float[np.ndarray, " cell"], largest: Float[np.ndarray, "period cell"], b_value: float, least: float
 ) -> Climate:
-    """The climate of training periods: the k of highest likelihood, and a factor on all rates beside it.
+    """The climatology of training periods: k and a common factor on the rates by maximum likelihood.
 
-    Rates are means over time, and a few sequences make much of them: what is usual may be less.
+    Rates are means over time and dominated by a few sequences: typical rates may be lower.
     """
 
     @jax.jit

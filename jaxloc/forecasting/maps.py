@@ -1,7 +1,7 @@
-"""A catalogue as maps, a step of time each, and what came after: the inputs and targets of Kail and others (2021).
+"""A catalogue as a sequence of maps, and the outcomes: inputs and targets of Kail and others (2021).
 
-A step's map tells of the events within the step, a forecast is made at its end and is of the days `lead_days` to
-`horizon_days` after that. Nothing at or after the end of a step enters its map.
+A step's map contains the events within the step; the forecast is issued at its end, for the days `lead_days` to
+`horizon_days` after it. Nothing at or after the end of a step enters its map.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ class Steps(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The days after a forecast that it is of: from `lead_days` up to, not including, `horizon_days`."""
+    """The forecast window in days after the issue time: from `lead_days` up to, not including, `horizon_days`."""
 
     lead_days: float = 10.0
     horizon_days: float = 50.0
 
 
 def ends(steps: Steps) -> Float[np.ndarray, " step"]:
-    """When each step ends, and its forecast is made; days since 1970."""
+    """The end of each step, the issue time of its forecast; days since 1970."""
     return steps.start_day + steps.step_days * np.arange(1, steps.number + 1)
 
 
@@ -65,9 +65,9 @@ def counts(events: EventList, grid: Grid, steps: Steps) -> Float[np.ndarray, "st
 def recent_rates(
     number: Float[np.ndarray, "step row column"], steps: Steps, memory_days: Sequence[float], sigma_cells: float
 ) -> Float[np.ndarray, "step row column memory"]:
-    """log(1 + events a year), of averages that forget over each of `memory_days`, smoothed in space.
+    """log(1 + events a year), of exponential averages over each of `memory_days`, smoothed in space.
 
-    An average is divided by the weight of the time that it has seen, so that it is a rate from the first step on.
+    An average is normalised by its total weight so far, so that it is a rate from the first step on.
     """
     found = []
     for days in memory_days:
@@ -85,7 +85,7 @@ def exceedances(
 ) -> Bool[np.ndarray, "step row column magnitude"]:
     """Whether any event above each magnitude falls into the cell within the forecast's window.
 
-    Of steps whose window reaches beyond the catalogue it tells what is known so far; leave those out.
+    For steps whose window extends beyond the catalogue the outcomes are incomplete; leave those out.
     """
     outcomes = np.zeros((steps.number, grid.rows, grid.columns, len(magnitudes)), bool)
     row, column, inside = cells_of(grid, events.east_km, events.north_km)
@@ -101,7 +101,7 @@ def exceedances(
 def _places(
     events: EventList, grid: Grid, steps: Steps
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """Step, row and column of the events that have them, and which these are."""
+    """Step, row and column of the events on the grid, and their mask."""
     step = np.floor((events.day - steps.start_day) / steps.step_days).astype(int)
     row, column, inside = cells_of(grid, events.east_km, events.north_km)
     kept = inside & (step >= 0) & (step < steps.number)

@@ -1,7 +1,7 @@
-"""When and where the next large event comes, as distributions: waiting times with censoring, places as a mixture.
+"""Time and place of the next large event as distributions: censored waiting times, and a mixture of places.
 
-A waiting time that is not over tells that it is longer than it has been so far: its likelihood is the survival
-function, not a density. Left out, open intervals would make waiting times short.
+The likelihood of an open waiting time is the survival function, not a density. Leaving open intervals out would bias
+waiting times low.
 """
 
 import math
@@ -16,21 +16,21 @@ from jaxtyping import Array, Bool, Float
 from scipy.optimize import minimize
 
 LIMIT = 4.0
-SHY = -2.0  # log odds that the network's own place gets before it says anything
-SIZE, PUBLISHED_SIZE = 7, 3  # raw numbers: two of time and five of place; published, time, east and north
-ALONE = 20.0  # log odds of the published place, which nothing is mixed with
+SHY = -2.0  # initial log odds of the network's own component
+SIZE, PUBLISHED_SIZE = 7, 3  # raw outputs: two of time and five of place; published, time, east and north
+ALONE = 20.0  # log odds of the published place, which is the only component
 KINDS = ("log_normal", "weibull", "normal")
 
 
 class Waiting(NamedTuple):
-    """Waiting times: location and scale of the logarithm of days, normal or (Weibull) of least extremes; or of days."""
+    """Waiting times: location and scale of the logarithm of days, normal or (Weibull) Gumbel; or of days."""
 
     location: Float[Array, ""]
     scale: Float[Array, ""]
 
 
 class Places(NamedTuple):
-    """Where large events were: normal kernels at training events; middle and spread (km) of them all."""
+    """Epicentres of large events: normal kernels at training events; mean and spread (km) of them all."""
 
     kernels_km: Float[Array, "event 2"]
     width_km: Float[Array, ""]
@@ -39,9 +39,9 @@ class Places(NamedTuple):
 
 
 class Next(NamedTuple):
-    """What came next: waiting time in days, whether it is over, and where (km east and north; 0 if it is not).
+    """The next event: waiting time in days, whether it ended, and the epicentre (km east and north; 0 if it did not).
 
-    `waited_days` had passed without an event when the forecast was made.
+    `waited_days` had passed without an event at the issue time.
     """
 
     waiting_days: Float[Array, "*event"]
@@ -51,7 +51,7 @@ class Next(NamedTuple):
 
 
 class Own(NamedTuple):
-    """The part of a mixture that is the network's own: its weight, middle and spread (km)."""
+    """The network's own component of the mixture: weight, mean and spread (km)."""
 
     log_odds: Float[Array, ""]
     middle_km: Float[Array, " 2"]
@@ -59,10 +59,10 @@ class Own(NamedTuple):
 
 
 def log_waiting(kind: str, waiting: Waiting, days: Float[Array, ""], over: Bool[Array, ""]) -> Float[Array, ""]:
-    """Log density of a waiting time in days that is over, log survival of one that is not.
+    """Log density of a closed waiting time in days, log survival of an open one.
 
     Raises:
-        ValueError: for a kind of distribution that does not exist.
+        ValueError: for an unknown kind of distribution.
     """
     z = _standard(kind, waiting, days)
     if kind == "weibull":
@@ -83,7 +83,7 @@ def _standard(kind: str, waiting: Waiting, days: Float[Array, "*event"]) -> Floa
 def quantile_days(
     kind: str, waiting: Waiting, level: Float[Array, " level"], waited_days: Float[Array, ""]
 ) -> Float[Array, " level"]:
-    """The time in days by which the event has come with a probability, given how long it has not."""
+    """Quantiles of the waiting time in days, conditioned on the time already waited."""
     survived = jnp.exp(log_waiting(kind, waiting, jnp.maximum(waited_days, 1e-6), jnp.asarray(False)))
     gone = jnp.where(waited_days > 0, 1 - survived, 0.0)
     level = jnp.clip(gone + (1 - gone) * level, 1e-7, 1 - 1e-6)
@@ -93,7 +93,7 @@ def quantile_days(
 
 
 def fitted_waiting(kind: str, days: Float[np.ndarray, " event"], over: Bool[np.ndarray, " event"]) -> Waiting:
-    """The distribution of highest likelihood of training intervals, the open one among them."""
+    """The maximum-likelihood distribution of training intervals, including the open one."""
 
     def loss(at: np.ndarray) -> float:
         waiting = Waiting(jnp.asarray(at[0]), jnp.exp(at[1]))
@@ -106,7 +106,7 @@ def fitted_waiting(kind: str, days: Float[np.ndarray, " event"], over: Bool[np.n
 
 
 def fitted_exponential(days: Float[np.ndarray, " event"], over: Bool[np.ndarray, " event"]) -> float:
-    """The mean waiting time of a Poisson process: all time over the number of events."""
+    """The mean waiting time of a Poisson process: total time divided by the number of events."""
     return float(days.sum() / max(over.sum(), 1))
 
 
@@ -118,7 +118,7 @@ def places_of(place_km: Float[np.ndarray, "event 2"]) -> Places:
 
 
 def changed_waiting(raw: Float[Array, " raw"], usual: Waiting) -> Waiting:
-    """The waiting time after what a network says; zeros change nothing."""
+    """The waiting time modified by a network's raw outputs; zeros change nothing."""
     if len(raw) == PUBLISHED_SIZE:
         return Waiting(usual.location + usual.scale * raw[0], usual.scale)
     shift, widen = LIMIT * jnp.tanh(raw[:2] / LIMIT)
@@ -126,7 +126,7 @@ def changed_waiting(raw: Float[Array, " raw"], usual: Waiting) -> Waiting:
 
 
 def own_place(raw: Float[Array, " raw"], usual: Places) -> Own:
-    """The network's own part of the mixture; zeros say that of all places, with little weight."""
+    """The network's own component of the mixture; zeros give the distribution of all epicentres, with little weight."""
     if len(raw) == PUBLISHED_SIZE:
         middle = usual.middle_km + usual.spread_km * raw[1:]
         return Own(jnp.asarray(ALONE), middle, jnp.broadcast_to(usual.spread_km, (2,)))
@@ -136,7 +136,7 @@ def own_place(raw: Float[Array, " raw"], usual: Places) -> Own:
 
 
 def log_place(own: Own, usual: Places, place_km: Float[Array, " 2"]) -> Float[Array, ""]:
-    """Log density of a place, per square kilometre: kernels at past events and the network's own normal, mixed."""
+    """Log density of an epicentre per square kilometre: kernels at past events and the network's own normal."""
     share = jax.nn.log_sigmoid(own.log_odds)
     normal = dist.Normal(own.middle_km, own.spread_km).log_prob(place_km)
     return jnp.logaddexp(share + jnp.sum(jnp.asarray(normal)), share - own.log_odds + log_rate(usual, place_km))
@@ -157,13 +157,13 @@ def middle_km(own: Own, usual: Places) -> Float[Array, " 2"]:
 def log_likelihood(
     kind: str, waiting: Waiting, places: Places, raw: Float[Array, " raw"], target: Next
 ) -> Float[Array, ""]:
-    """Of a waiting time and, where it is over, of the place (nats)."""
+    """Log-likelihood of a waiting time and, where it is closed, of the epicentre (nats)."""
     when = log_time(kind, changed_waiting(raw, waiting), target)
     return when + jnp.where(target.over, log_place(own_place(raw, places), places, target.place_km), 0.0)
 
 
 def log_time(kind: str, waiting: Waiting, target: Next) -> Float[Array, ""]:
-    """Log density, or survival, of a waiting time, given how long there had been no event when it was forecast."""
+    """Log density, or survival, of a waiting time, conditioned on the time waited at the issue time."""
     waited = jnp.maximum(target.waited_days, 1e-6)
     before = jnp.where(target.waited_days > 0, log_waiting(kind, waiting, waited, jnp.asarray(False)), 0.0)
     return log_waiting(kind, waiting, target.waiting_days, target.over) - before

@@ -1,6 +1,6 @@
-"""Scores of forecasts of the next event: log densities, errors of place, and waiting times, beside what is usual.
+"""Scores of forecasts of the next event: log densities, epicentral errors and waiting times, relative to references.
 
-Intervals are 95 % percentiles over resampled events; with a handful of them they are wide, and say so.
+Intervals are 95 % bootstrap percentiles over events; with few events they are wide.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from jaxloc.scores.events import crps
 def score_next(
     forecasts: Mapping[str, Forecasts], target: Next, last_km: Float[np.ndarray, "event 2"]
 ) -> dict[str, Any]:
-    """By forecast (the first is the one that is judged): scores, and for the first its gains over the others.
+    """By forecast: scores, and for the first one its gains over the others.
 
-    `gain_time` and `gain_place` are in nats an event; times that are not over count by their survival, in no other
-    score. `place_km` is the mean distance of the forecast's middle, `crps_days` the score of the waiting time,
-    `error_days` the mean absolute error of its median, `held_90` the share of times in the central 90 %.
-    `last_event` is the place of the event before.
+    `gain_time` and `gain_place` are in nats an event; open times enter by their survival, and in no other score.
+    `place_km` is the mean distance of the forecast's mean, `crps_days` the score of the waiting time, `error_days` the
+    mean absolute error of its median, `held_90` the coverage of the central 90 % interval. `last_event` forecasts the
+    epicentre of the previous event.
     """
     over = np.asarray(target.over)
     place, days = np.asarray(target.place_km)[over], np.asarray(target.waiting_days)[over]
     if not over.any():
-        raise ValueError("no large event came after the training years; judge a longer period or a smaller magnitude")
+        raise ValueError("no large event after the training years; evaluate a longer period or a smaller magnitude")
     draws, all_draws = blocks(int(over.sum()), 1), blocks(len(over), 1)
     mean = lambda values, of=draws: estimate(lambda w: (w @ values) / w.sum(), of)
     first, *others = forecasts

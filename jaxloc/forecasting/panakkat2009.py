@@ -7,17 +7,19 @@ largest magnitude of the next period in a cell, or place and time of the next la
 
 Differs from the paper, with `published=True`:
 
-* Adam in place of Levenberg-Marquardt; the hidden size is ours (the paper's is not known to us).
-* The output is the mean of a normal distribution of the spread that the training targets have about it, which is what a
-  squared error means; a network that says nothing gives the mean of the training targets.
+* Adam instead of Levenberg-Marquardt; the hidden size is ours (the paper's is not known to us).
+* The output is the mean of a normal distribution with the training targets' standard deviation about it, equivalent to
+  a
+  squared error; zeros give the mean of the training targets.
 
 Differs besides, as it is by default (`published=False`):
 
 * Gated recurrent units (Cho and others 2014) where the paper has simple ones (Elman 1990).
-* Beside the indicators, which of them are known (undefined ones are not silently zero) and what happened in each period
-  (the delayed feedback of the paper, of what was observed).
-* The output changes a climatology: its weights start at zero, and a network that says nothing is the rate map. It is
-  read as a probability distribution (`jaxloc.forecasting.largest`, `jaxloc.forecasting.next_event`).
+* Further inputs: the mask of known indicators (undefined ones are not silently zero) and the outcome of each period
+  (the
+  delayed feedback of the paper, from observations).
+* The output modifies a climatology: its weights start at zero, where the network is the rate map. It parametrises a
+  probability distribution (`jaxloc.forecasting.largest`, `jaxloc.forecasting.next_event`).
 """
 
 import flax.linen as nn
@@ -26,7 +28,7 @@ from jaxtyping import Array, Float
 
 
 class Model(nn.Module):
-    """Features of consecutive periods, [period, feature], to `size` raw numbers."""
+    """Features of consecutive periods, [period, feature], to `size` raw outputs."""
 
     size: int
     hidden: int = 12
@@ -34,7 +36,7 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(self, periods: Float[Array, "period feature"]) -> Float[Array, " size"]:
-        """Raw numbers of what follows the last period."""
+        """Raw outputs for the period after the last."""
         cell = nn.SimpleCell if self.published else nn.GRUCell
         states = nn.RNN(cell(self.hidden, name="cell"), name="layer")(periods)
         start = nn.initializers.lecun_normal() if self.published else nn.initializers.zeros

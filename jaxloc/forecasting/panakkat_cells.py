@@ -1,7 +1,7 @@
 """Panakkat and Adeli (2009), first formulation: the largest magnitude of the next period in each cell of a region.
 
-Indicators of a cell at the end of a period are those of its last `events` events. Months up to `train_until` are learnt
-from, forecasts from `test_from` on are judged.
+Indicators of a cell at the end of a period are those of its last `events` events. Months up to `train_until` are the
+training set, forecasts from `test_from` on the test set.
 """
 
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ from jaxloc.io.event_list import EventList, chosen
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
-FEWEST = 5  # events in a cell before indicators are taken
-SIZE, PUBLISHED_SIZE = 3, 1  # raw numbers
+FEWEST = 5  # smallest number of events in a cell for indicators
+SIZE, PUBLISHED_SIZE = 3, 1  # raw outputs
 
 
 class Material(NamedTuple):
-    """Features and largest magnitudes of all periods and cells; which periods train and test, by the forecast's number.
+    """Features and largest magnitudes of all periods and cells; training and test periods by forecast number.
 
-    The forecast of number t is made at the end of period t, of period t + 1.
+    Forecast t is issued at the end of period t, for period t + 1.
     """
 
     steps: Steps
@@ -47,7 +47,7 @@ class Material(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The largest magnitude of the next period, and the usual rate of the cell."""
+    """The largest magnitude of the next period, and the climatological rate of the cell."""
 
     largest: Float[Array, "*row"]
     rate: Float[Array, "*row"]
@@ -101,7 +101,7 @@ def problem(config: Config, made: Material) -> Problem:
 def forecast(
     config: Config, made: Material, fitted: Fitted, which: np.ndarray
 ) -> tuple[Float[np.ndarray, "draw period cell magnitude"], Float[np.ndarray, "draw row"]]:
-    """Probabilities of an event of at least each magnitude, and log-likelihoods of what happened (nats)."""
+    """Probabilities of an event of at least each magnitude, and log-likelihoods of the outcomes (nats)."""
     data = config["data"]
     rows = _rows(made, which, int(data["cells"]["memory"]))
     raw = jnp.asarray(outputs(fitted, jax.random.key(int(config["seed"])), rows.inputs))
@@ -128,7 +128,7 @@ def rate_map(made: Material, magnitudes: list[float]) -> Float[np.ndarray, "cell
 
 
 def rate_map_log_density(made: Material, which: np.ndarray) -> Float[np.ndarray, " row"]:
-    """Log-likelihoods of what happened after the given periods, by the climate (nats)."""
+    """Log-likelihoods of the outcomes after the given periods under the climatology (nats)."""
     target = _rows(made, which, 1).target
     of_row = lambda t: largest.log_likelihood(made.climate._replace(rate=t.rate), t.largest)
     return np.asarray(jax.vmap(of_row)(target))
@@ -193,7 +193,7 @@ def _indicators(events: EventList, cell: np.ndarray, cells: int, at: np.ndarray,
 
 
 def _climate(number: np.ndarray, known: np.ndarray, events: EventList, least: float, until: float) -> Climate:
-    """Rates of cells, drawn a little to the mean of all, and b-value and clustering of the training periods."""
+    """Rates of cells, shrunk towards their mean, and b-value and clustering of the training periods."""
     mean = number.mean()
     rate = (number.sum(0) + mean) / (len(number) + 1)
     sizes = events.magnitude[events.day < until]

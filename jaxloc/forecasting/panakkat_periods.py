@@ -1,8 +1,8 @@
-"""Panakkat and Adeli (2009), second formulation: when and where the next large event comes.
+"""Panakkat and Adeli (2009), second formulation: time and place of the next large event.
 
-A period ends with each large event. Aftershocks by the windows of Gardner and Knopoff are left out of the large events
-(`decluster`), as they follow within minutes where everybody expects them; kept in, they make most of the score. The
-interval that is open at the end of training is censored, and forecast once more from then on.
+A period ends with each large event. Aftershocks by the windows of Gardner and Knopoff are excluded from the large
+events (`decluster`), since they follow within minutes nearby and would dominate the score. The interval that is open at
+the end of training is censored, and forecast again from then on.
 """
 
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ from jaxloc.io.event_list import EventList, chosen
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
-FEWEST = 5  # large events to learn from
+FEWEST = 5  # smallest number of large training events
 LEVELS = (np.arange(200) + 0.5) / 200
 LEAST_DAYS = 0.01
 
 
 class Material(NamedTuple):
-    """What forecasts at large events are made from and what came next, before and after the end of training.
+    """Inputs and outcomes of forecasts at large events, before and after the end of training.
 
-    The first test row is the last training event, from the end of training on; `last_km` is where each row's event was.
+    The first test row is the last training event, from the end of training on; `last_km` is each row's epicentre.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class Material(NamedTuple):
 
 
 class Forecasts(NamedTuple):
-    """Of test rows, by draw of weights: quantiles of waiting times, middles of places, log densities of what came."""
+    """Of test rows, by draw of weights: quantiles of waiting times, mean epicentres, log densities of the outcomes."""
 
     days: Float[np.ndarray, "draw test level"]
     middle_km: Float[np.ndarray, "draw test 2"]
@@ -57,10 +57,10 @@ class Forecasts(NamedTuple):
 
 
 def material(config: Config, events: EventList) -> Material:
-    """Large events, the indicators of the periods between them, and what is usual.
+    """Large events, the indicators of the periods between them, and their climatology.
 
     Raises:
-        ValueError: where there are too few large events to learn from, or none to judge by.
+        ValueError: where there are too few large training events, or no test event.
     """
     data, own = config["data"], config["data"]["periods"]
     published = bool(config["model"]["published"])
@@ -72,8 +72,8 @@ def material(config: Config, events: EventList) -> Material:
     learnt = (large.day >= start) & (large.day < train_until)
     if learnt.sum() < FEWEST or not (large.day >= train_until).any():
         raise ValueError(
-            f"{learnt.sum()} large events to learn from (at least {FEWEST}) and {(large.day >= train_until).sum()} to "
-            f"judge by (at least 1) with data.periods.magnitude={own['magnitude']}; give a smaller one"
+            f"{learnt.sum()} large training events (at least {FEWEST}) and {(large.day >= train_until).sum()} test "
+            f"events (at least 1) with data.periods.magnitude={own['magnitude']}; give a smaller one"
         )
     kind = "normal" if published else str(own["waiting"])
     places = next_event.places_of(place[learnt])
@@ -108,7 +108,7 @@ def forecast(config: Config, made: Material, fitted: Fitted) -> Forecasts:
 
 
 def climate(made: Material) -> Forecasts:
-    """What is usual: the forecast of a network that says nothing, with nothing but the rate map of places."""
+    """The climatology: the forecast of the initial network, with the rate map of epicentres alone."""
     found = read_out(made, jnp.zeros((1, len(made.test_day), next_event.SIZE)))
     log_place = jax.vmap(partial(next_event.log_rate, made.places))(jnp.asarray(made.test.target.place_km))
     middle = np.broadcast_to(made.places.middle_km, found.middle_km.shape)
@@ -116,7 +116,7 @@ def climate(made: Material) -> Forecasts:
 
 
 def poisson(made: Material) -> Forecasts:
-    """The same places, and waiting times of a Poisson process: exponential, whatever has passed."""
+    """The same epicentres, and exponential waiting times of a Poisson process."""
     mean, target = made.exponential_days, made.test.target
     waited = np.asarray(target.waited_days)[:, None]
     days = waited - mean * np.log1p(-LEVELS)
@@ -126,7 +126,7 @@ def poisson(made: Material) -> Forecasts:
 
 
 def read_out(made: Material, raw: Float[Array, "draw test raw"]) -> Forecasts:
-    """Raw numbers of a network as forecasts."""
+    """Raw outputs of a network as forecasts."""
 
     def of_row(raw: Array, target: Next) -> tuple[Array, ...]:
         waiting, own = next_event.changed_waiting(raw, made.waiting), next_event.own_place(raw, made.places)
@@ -156,7 +156,7 @@ def run(config: Config, folder: Path, events: EventList, say: Say, on_step: OnSt
 def _periods(
     events: EventList, large: EventList, place: np.ndarray, places: Places, data: Config
 ) -> tuple[Indicators, Float[np.ndarray, "large feedback"]]:
-    """Indicators of the events after each large event up to the next, itself included; and size, place and time of it.
+    """Indicators of the events between large events, the later one included; its magnitude, epicentre and time.
 
     The first period begins with the catalogue.
     """
@@ -171,7 +171,7 @@ def _periods(
 
 
 def _next(day: np.ndarray, place: np.ndarray, which: np.ndarray, until: float, waited: np.ndarray | float) -> Next:
-    """What came after each of the chosen events until the end."""
+    """The outcome after each of the chosen events until the end."""
     following = np.append(day[1:], np.inf)[which]
     over = following < until
     after = np.concatenate([place[1:], place[:1]])[which]

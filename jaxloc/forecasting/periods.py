@@ -1,4 +1,4 @@
-"""The years that are learnt from and those that forecasts are judged in."""
+"""Training and test periods of a catalogue."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class Periods(NamedTuple):
 
 
 def periods_of(data: Mapping[str, Any], events: EventList) -> tuple[Periods, EventList]:
-    """The periods of a configuration, `test_until` of none being the catalogue's end; and the events before that.
+    """The periods of a configuration (`test_until: null` is the catalogue's end), and the events before the end.
 
     Raises:
         ValueError: where they do not follow one another, or the catalogue ends before the test.
@@ -28,5 +28,5 @@ def periods_of(data: Mapping[str, Any], events: EventList) -> tuple[Periods, Eve
     until = day_of(data["test_until"]) if data["test_until"] else end
     if not start < train_until <= test_from < until:
         names = ", ".join(f"{name}={data[name]}" for name in ("start", "train_until", "test_from", "test_until"))
-        raise ValueError(f"periods must follow one another, and the catalogue reach beyond them; got {names}")
+        raise ValueError(f"periods must follow one another within the catalogue; got {names}")
     return Periods(start, train_until, test_from, until), chosen(events, events.day < until)

@@ -1,7 +1,7 @@
-"""What a forecast has to beat: where events were before, they will be again; and where there were some lately.
+"""Reference models: smoothed seismicity, and a regression on recent rates.
 
 Both are fitted to training steps alone. The published rate map (Kail and others 2021, in their public code) is the mean
-over the whole record, test years included, so that cells where nothing will ever happen are known beforehand: a leak.
+over the whole record, test years included: a leak, since cells without any event are known in advance.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from jaxloc.forecasting.grid import smoothed
 
 LEAST, MOST = 1e-7, 1 - 1e-6
-EVERYWHERE = (0.001, 0.01, 0.05)  # shares of what happens that may happen anywhere
+EVERYWHERE = (0.001, 0.01, 0.05)  # shares of a uniform background
 SIGMAS_CELLS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 Outcomes = Bool[np.ndarray, "step row column magnitude"]
@@ -20,7 +20,7 @@ RateMap = Float[np.ndarray, "row column magnitude"]
 
 
 def rate_map(outcomes: Outcomes, sigma_cells: float, everywhere: float) -> RateMap:
-    """The share of steps in which each cell's forecast would have come true, smoothed, never 0 or 1."""
+    """The smoothed frequency of events in each cell's forecast window, never 0 or 1."""
     share = np.moveaxis(outcomes.mean(0), -1, 0)
     smooth = (1 - everywhere) * smoothed(share, sigma_cells) + everywhere * share.mean((1, 2), keepdims=True)
     return np.moveaxis(np.clip(smooth, LEAST, MOST), 0, -1)
@@ -29,10 +29,10 @@ def rate_map(outcomes: Outcomes, sigma_cells: float, everywhere: float) -> RateM
 def fitted_rate_map(
     outcomes: Outcomes, gap_steps: int, sigmas_cells: Sequence[float] = SIGMAS_CELLS
 ) -> tuple[RateMap, list[tuple[float, float]]]:
-    """The rate map of training steps, and the (width of smoothing, share everywhere) of each magnitude.
+    """The rate map of training steps, and the (smoothing width, background share) of each magnitude.
 
-    They are those under which the first two thirds of the steps give the last third, `gap_steps` later, the highest
-    likelihood; the map is then that of all steps.
+    They maximise the likelihood of the last third of the steps, `gap_steps` later, under the map of the first two
+    thirds; the final map is that of all steps.
     """
     split = 2 * len(outcomes) // 3
     early, late = outcomes[:split], outcomes[split + gap_steps :]
@@ -48,7 +48,7 @@ def fitted_rate_map(
 def log_likelihood(
     probability: Float[np.ndarray, "*step row column magnitude"], outcomes: Outcomes
 ) -> Float[np.ndarray, "step row column magnitude"]:
-    """log p where it came true, log(1 - p) where not, in nats."""
+    """log p where an event occurred, log(1 - p) where not, in nats."""
     p = np.clip(np.asarray(probability, float), LEAST, MOST)
     return np.where(outcomes, np.log(p), np.log1p(-p))
 
@@ -64,10 +64,10 @@ def with_recent_rates(
     train: tuple[Float[np.ndarray, "step row column memory"], Outcomes],
     test: Float[np.ndarray, "step row column memory"],
 ) -> Float[np.ndarray, "step row column magnitude"]:
-    """Probabilities of a logistic regression on recent rates, the rate map's log odds being its offset.
+    """Probabilities of a logistic regression on recent rates, with the rate map's log odds as offset.
 
-    A number for each memory and a constant are all that is fitted, for each magnitude: the least that a network with
-    58,320 weights has to know better.
+    A coefficient for each memory and a constant are fitted, for each magnitude: the simplest reference for a network of
+    58,320 weights.
     """
     found = []
     for k in range(rates.shape[-1]):

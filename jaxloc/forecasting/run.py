@@ -1,4 +1,4 @@
-"""A run of a forecasting network: trained, judged, written into its folder."""
+"""A run of a forecasting network: training, scores, tables and figures in its run folder."""
 
 import json
 import time
@@ -31,9 +31,9 @@ SHOWN = {DEGREES: ("longitude (°)", "latitude (°)"), KM: ("east (km)", "north 
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
-    """Train a forecasting network by a configuration and leave scores.json, forecasts.csv and pictures in a folder.
+    """Train a forecasting network by a configuration and write scores.json, forecasts.csv and figures into a folder.
 
-    It continues from what is there, and a finished run stays.
+    A run that was stopped is resumed, a finished one is kept.
 
     Raises:
         ValueError: for wrong configurations and data, or a folder of another configuration or in use.
@@ -128,7 +128,7 @@ def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: 
     west, east, south, north = map(float, config["data"]["box_deg"])
     shape = (round((north - south) / float(config["data"]["cells"]["cell_deg"])), -1)
     _maps(folder, cases[0], shape, (west, east, south, north), int(cases[0].outcome.sum(1).argmax()))
-    # Of the whole distribution of the largest magnitude, in nats a period: all cells together.
+    # The information gain of the whole distribution of the largest magnitude, in nats a period, over all cells.
     over = logsumexp(density, axis=0) - np.log(len(density)) - panakkat_cells.rate_map_log_density(made, made.test)
     by_period = over.reshape(len(made.test), -1).sum(1)
     gain = estimate(lambda w: (w @ by_period) / w.sum(), blocks(len(by_period), cases[0].block))

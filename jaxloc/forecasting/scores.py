@@ -1,9 +1,8 @@
-"""Scores of probabilities that something happens, beside those of the forecast that they have to beat.
+"""Scores of probability forecasts relative to a reference forecast.
 
-Forecasts of neighbouring times share what they are of (a window of 40 days moves on by a day), so that single forecasts
-are no sample: intervals are percentiles over resampled blocks of time, each longer than what consecutive forecasts
-share (Künsch 1989). Ranks (areas under curves) say nothing of whether probabilities are right, and the ROC's is mostly
-that of places where nothing ever happens: information gain and Brier score come first.
+Consecutive forecasts overlap (a window of 40 days moves by a day) and are dependent: intervals are block bootstrap
+percentiles over time, with blocks longer than the overlap (Künsch 1989). Areas under curves do not measure calibration,
+and the ROC's is dominated by cells without any event: information gain and Brier score come first.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from jaxloc.forecasting.rate_map import LEAST, MOST
 RESAMPLES = 500
 SEED = 20
 BINS = 10
-MOST_LEVELS = 2000  # of probability, at which areas under curves are taken
+MOST_LEVELS = 2000  # largest number of probability levels for areas under curves
 
 Probability = Float[np.ndarray, "time cell"]
 Outcome = Bool[np.ndarray, "time cell"]
@@ -25,7 +24,7 @@ Estimate = dict[str, float | None]
 
 
 class Judged(NamedTuple):
-    """Forecasts of one thing at times in order: probabilities, what happened, and the reference's probabilities."""
+    """Forecasts of one target in order of time: probabilities, outcomes, and the reference's probabilities."""
 
     probability: Probability
     outcome: Outcome
@@ -41,7 +40,7 @@ def score(judged: Judged, block: int, *, ranks: bool = True) -> dict[str, Any]:
     areas under curves are left out.
 
     Raises:
-        ValueError: where arrays differ in shape, a probability is none, or nothing happened; says which.
+        ValueError: where arrays differ in shape, a probability is outside 0-1, or no event occurred; says which.
     """
     _check(judged)
     draws = blocks(len(judged.outcome), block)
@@ -74,7 +73,7 @@ def _areas(judged: Judged, draws: Int[np.ndarray, "resample time"]) -> dict[str,
 
 
 def blocks(number: int, block: int) -> Int[np.ndarray, "resample time"]:
-    """How often each time is drawn: blocks of consecutive times, round the end, as many as fill the record."""
+    """Counts of each time in a circular block bootstrap, with as many blocks as fill the record."""
     if not 0 < block <= number:
         raise ValueError(f"a block must hold 1 to {number} forecasts (all there are), got {block}")
     generator = np.random.default_rng(SEED)
@@ -86,7 +85,7 @@ def blocks(number: int, block: int) -> Int[np.ndarray, "resample time"]:
 def estimate(
     statistic: Callable[[np.ndarray], np.ndarray | float], draws: Int[np.ndarray, "resample time"]
 ) -> Estimate:
-    """A statistic of weights of times, with its 95 % interval; None where it is no number."""
+    """A statistic of the times' weights with its 95 % interval; None where it is not finite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         value = statistic(np.ones(draws.shape[1]))
         found = np.array([statistic(weights) for weights in draws])
@@ -96,7 +95,7 @@ def estimate(
 
 
 def reliability(probability: Probability, outcome: Outcome) -> list[dict[str, float]]:
-    """How often it happened where it was said to be so probable: bins of equal expected number of events."""
+    """Reliability: observed frequency by predicted probability, in bins of equal expected number of events."""
     p, y = probability.ravel(), outcome.ravel()
     order = np.argsort(p)
     expected = np.cumsum(p[order])
@@ -108,7 +107,7 @@ def reliability(probability: Probability, outcome: Outcome) -> list[dict[str, fl
 def contingency(flagged: Bool[np.ndarray, "time cell"], outcome: Outcome) -> Mapping[str, float | None]:
     """Probability of detection, false alarm ratio, frequency bias and R score of alarms (Panakkat and Adeli 2007).
 
-    The R score is the probability of detection less that of false detection (Hanssen and Kuipers 1965).
+    The R score is the probability of detection minus that of false detection (Hanssen and Kuipers 1965).
     """
     hits, missed = (flagged & outcome).sum(), (~flagged & outcome).sum()
     false, quiet = (flagged & ~outcome).sum(), (~flagged & ~outcome).sum()
@@ -126,10 +125,9 @@ def contingency(flagged: Bool[np.ndarray, "time cell"], outcome: Outcome) -> Map
 
 
 class _Ranks(NamedTuple):
-    """Numbers of forecasts that came true and did not, by level of probability from the highest down, and time.
+    """Numbers of forecasts with and without an event, by descending level of probability, and time.
 
-    A level ends at a probability at which something came true; those that only lie between two of these have one to
-    themselves. Areas under curves need no more.
+    Levels end at probabilities with an event, with one level for those between; sufficient for areas under curves.
     """
 
     true: Int[np.ndarray, "level time"]
@@ -159,7 +157,7 @@ def _ranks(probability: Probability, outcome: Outcome) -> _Ranks:
 
 
 def _gains(judged: Judged) -> Float[np.ndarray, " time"]:
-    """Log-likelihood over that of the reference, summed over cells."""
+    """Log-likelihood minus that of the reference, summed over cells."""
     p, q = (np.clip(x, LEAST, MOST) for x in (judged.probability, judged.reference))
     return np.where(judged.outcome, np.log(p / q), np.log1p(-p) - np.log1p(-q)).sum(1)
 
@@ -170,10 +168,10 @@ def _squares(probability: Probability, judged: Judged) -> Float[np.ndarray, " ti
 
 def _check(judged: Judged) -> None:
     if len({x.shape for x in judged}) > 1 or judged.outcome.ndim != 2:
-        raise ValueError(f"forecasts must be alike, [time, cell], got {[x.shape for x in judged]}")
+        raise ValueError(f"forecasts must have equal shapes [time, cell], got {[x.shape for x in judged]}")
     for name in ("probability", "reference"):
         values = getattr(judged, name)
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"{name} must be within 0 to 1, got {values[~((values >= 0) & (values <= 1))][0]}")
     if not judged.outcome.any():
-        raise ValueError("nothing that was forecast happened; judge a longer period or a smaller magnitude")
+        raise ValueError("no forecast event occurred; evaluate a longer period or a smaller magnitude")

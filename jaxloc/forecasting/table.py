@@ -1,4 +1,4 @@
-"""The table of forecasts: a row for each run and target, the rate map beside each."""
+"""The table of forecasts: a row for each run and target, with the rate map as reference."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ NEXT_HEAD = (
 
 
 def rows_of(folders: Iterable[Path]) -> list[Row]:
-    """What runs scored: a row for each target, and one for the next event, each with the run's `about`.
+    """Scores of runs: a row for each target, and one for the next event, each with the run's `about`.
 
     Raises:
         ValueError: where a folder is no finished run of a forecasting network; names it.

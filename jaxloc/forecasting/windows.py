@@ -1,4 +1,4 @@
-"""Features of consecutive periods, as a recurrent network reads them: standardised, unknown ones masked."""
+"""Features of consecutive periods for a recurrent network: standardised, unknown ones masked."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Standard(NamedTuple):
 
 
 def standard_of(found: Indicators) -> Standard:
-    """Of the indicators of training periods, [..., 8]; what is never known has mean 0 and deviation 1."""
+    """Of the indicators of training periods, [..., 8]; mean 0 and deviation 1 where never known."""
     values = np.where(found.known, features(found), np.nan).reshape(-1, found.value.shape[-1])
     number = np.isfinite(values).sum(0)
     mean = np.nansum(values, 0) / np.maximum(number, 1)
@@ -27,7 +27,7 @@ def standard_of(found: Indicators) -> Standard:
 def inputs(
     found: Indicators, feedback: Float[np.ndarray, "*window feature"], standard: Standard, published: bool
 ) -> Float[np.ndarray, "*window feature"]:
-    """As published the eight indicators alone; else with which are known, and with what happened (`feedback`)."""
+    """As published the eight indicators alone; otherwise with their mask and the outcomes (`feedback`)."""
     values = np.where(found.known, (features(found) - standard.mean) / standard.sd, 0.0)
     values = np.clip(values, -5, 5)
     parts = [values] if published else [values, found.known, feedback]

@@ -166,7 +166,7 @@ GRID = grid_over((0, 300, 0, 200), 100)
 def test_places_have_cells():
     row, column, inside = cells_of(GRID, np.array([5.0, 299, 301]), np.array([5.0, 199, 50]))
     np.testing.assert_array_equal(np.stack([row, column, inside]), [[0, 1, 0], [0, 2, 0], [True, True, False]])
-    with pytest.raises(ValueError, match="rising order"):
+    with pytest.raises(ValueError, match="west < east"):
         grid_over((0, -1, 0, 1), 1)
 
 
@@ -435,8 +435,8 @@ def test_blocks_widen_intervals_of_what_hangs_together():
     ("change", "says"),
     [
         (lambda own: own._replace(probability=own.probability + 2), "within 0 to 1"),
-        (lambda own: own._replace(reference=own.reference[:5]), "alike"),
-        (lambda own: own._replace(outcome=np.zeros_like(own.outcome)), "nothing that was forecast happened"),
+        (lambda own: own._replace(reference=own.reference[:5]), "equal shapes"),
+        (lambda own: own._replace(outcome=np.zeros_like(own.outcome)), "no forecast event occurred"),
     ],
 )
 def test_forecasts_that_cannot_be_judged(change, says):

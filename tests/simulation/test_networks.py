@@ -89,7 +89,7 @@ def test_dev_and_fresh_events_are_at_networks_never_seen_in_training():
     ("changes", "says"),
     [
         ({"num_stations": (5, 2)}, r"num_stations must be .* got \(5, 2\)"),
-        ({"depth_km": (0.0, 5.0)}, r"depth_km must be two positive numbers that rise, got \(0.0, 5.0\)"),
+        ({"depth_km": (0.0, 5.0)}, r"depth_km must be two positive increasing numbers, got \(0.0, 5.0\)"),
         ({"events_each": 0}, "got 4, 0"),
     ],
 )
