@@ -159,7 +159,7 @@ def test_a_moved_head_is_the_head_seen_through_a_matrix():
     _, found, root = (np.asarray(x, float) for x in parts(gaussian.moved(own), whole))
     np.testing.assert_allclose(found[0], place + matrix @ mean[0], rtol=1e-5)
     np.testing.assert_allclose(root[0] @ root[0].T, matrix @ tril[0] @ tril[0].T @ matrix.T, atol=1e-4)
-    with pytest.raises(ValueError, match="flat raw numbers"):
+    with pytest.raises(ValueError, match="flat vector of raw outputs"):
         gaussian.moved(volume.volume(np.arange(3.0), np.arange(3.0), np.arange(3.0), 0.0, 1.0))
 
 
