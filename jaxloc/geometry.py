@@ -47,7 +47,7 @@ def check_degrees(latitude_deg: np.ndarray, longitude_deg: np.ndarray, what: str
 def format_degrees(latitude_deg: float, longitude_deg: float, digits: int = 4) -> str:
     """A position as text with hemispheres: 75.1086 S 60.9841 W; a longitude beyond 180 counts from the west."""
     longitude_deg = (longitude_deg + 180) % 360 - 180
-    north, east = "NS"[latitude_deg < 0], "EW"[longitude_deg < 0]
+    north, east = "NS"[int(latitude_deg < 0)], "EW"[int(longitude_deg < 0)]
     return f"{abs(latitude_deg):.{digits}f} {north} {abs(longitude_deg):.{digits}f} {east}"
 
 

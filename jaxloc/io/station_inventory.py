@@ -3,7 +3,7 @@
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -75,12 +75,31 @@ def _tag(element: ElementTree.Element) -> str:
 
 def inventory_epochs(inventory: Inventory) -> list[Epoch]:
     """One epoch for each station epoch and one for each channel epoch, in the order of the inventory."""
+    _warn_of_km(inventory)
     return [
         epoch
         for network in inventory
         for station in network
         for epoch in _epochs(f"{network.code}.{station.code}" if network.code else station.code, station)
     ]
+
+
+def _warn_of_km(inventory: Inventory) -> None:
+    """Elevations in km, which the format does not allow, are recognised by their decimals."""
+    elevations = [_known(station.elevation) for network in inventory for station in network]
+    if look_like_km(elevations):
+        warnings.warn(
+            f"elevations of the inventory ({elevations[0]:g}, ...) look like km, and are read as m, which StationXML "
+            "prescribes; multiply them by 1000 if they are km",
+            stacklevel=4,
+        )
+
+
+def look_like_km(elevations: Sequence[float]) -> bool:
+    """Whether heights are rather in km than in m: all below 10, and most of them with three decimals or more."""
+    known = [x for x in elevations if not math.isnan(x)]
+    fine = sum(abs(x * 100 - round(x * 100)) > 1e-6 for x in known)
+    return bool(known) and max(map(abs, known)) < 10 and 2 * fine >= len(known)
 
 
 def _epochs(code: str, station: ObspyStation) -> Iterator[Epoch]:
@@ -161,13 +180,6 @@ def _sensitivity(channel: Channel) -> float | None:
     if total is None or not total.value or str(total.input_units).upper() != "M/S":
         return None
     return float(total.value)
-
-
-def orientation_at(epochs: list[Channel], time: UTCDateTime) -> tuple[float, float] | None:
-    """Azimuth (from north, clockwise) and dip (positive down) in degrees of a channel at a time, None if unknown."""
-    found = {(c.azimuth, c.dip) for c in _at(epochs, time)}
-    azimuth, dip = found.pop() if len(found) == 1 else (None, None)
-    return None if azimuth is None or dip is None else (float(azimuth), float(dip))
 
 
 def _at(epochs: list[Channel], time: UTCDateTime) -> list[Channel]:

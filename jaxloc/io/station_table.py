@@ -26,7 +26,7 @@ from typing import NamedTuple
 from jaxloc.data.dataset import Station
 from jaxloc.io.missing_values import is_missing_code
 from jaxloc.io.station_epochs import Epoch
-from jaxloc.io.station_inventory import NO_END
+from jaxloc.io.station_inventory import NO_END, look_like_km
 from jaxloc.io.tables import Row, Table, as_number, decode, parse_table
 
 UNITS_M = {"": 1.0, "m": 1.0, "meters": 1.0, "metres": 1.0, "masl": 1.0, "km": 1000.0, "ft": 0.3048, "feet": 0.3048}
@@ -188,13 +188,10 @@ def _is_code(raw: float, what: str) -> bool:
 
 
 def _refuse_km(table: Table, columns: _Columns) -> None:
-    """Elevations in metres have no three decimals and are not all below 10."""
     name, _ = columns.heights.get("elevation", columns.heights.get("sensor", ("", 0.0)))
-    texts = [row.text(name) for row in table.rows if row.text(name)]
-    values = [as_number(text, True) or 0.0 for text in texts]
-    fine = sum(len(text.replace(",", ".").rpartition(".")[2]) >= 3 for text in texts if re.search(r"[.,]\d", text))
-    if values and max(map(abs, values)) < 10 and 2 * fine >= len(values) and any(values):
+    values = [row.number(name) for row in table.rows]
+    if look_like_km(values):
         raise ValueError(
-            f"{table.path}: the elevations ({texts[0]}, ...) look like km, and column {name} has no unit, which "
+            f"{table.path}: the elevations ({values[0]:g}, ...) look like km, and column {name} has no unit, which "
             "means m; name it elevation_km or elevation_m"
         )

@@ -31,6 +31,9 @@ ISOLATED_KM = 500.0
 ISOLATION = 10.0
 """A station is isolated where the nearest one is further than 500 km and ten times the median of the others."""
 
+EXCHANGED_KM, EXCHANGED = 50.0, 3.0
+"""Coordinates are exchanged where that brings a network of stations nearer by 50 km and to a third of the distance."""
+
 StationSource = str | Path | Inventory
 
 
@@ -144,6 +147,37 @@ def check_isolated(stations: tuple[Station, ...], what: str) -> None:
         f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {nearest[worst]:.0f} km from the "
         f"nearest of {len(others)} others; {advice}"
     )
+
+
+def refuse_exchanged(
+    stations: tuple[Station, ...],
+    latitude_deg: Float[np.ndarray, " event"],
+    longitude_deg: Float[np.ndarray, " event"],
+    what: str,
+) -> None:
+    """Refuse stations that are far from events, or a region, and would be among them with exchanged coordinates.
+
+    Args:
+        stations: of one network.
+        latitude_deg: of events or of the middle of a region; NaN is unknown.
+        longitude_deg: likewise.
+        what: what these are, for the message.
+
+    Raises:
+        ValueError: says how far stations are, and how far with latitude and longitude exchanged.
+    """
+    known = np.isfinite(latitude_deg) & np.isfinite(longitude_deg)
+    north, east = np.median(np.array([s[1:3] for s in stations]), 0)
+    if not known.any() or abs(east) > 90:
+        return
+    target = np.median(latitude_deg[known]), np.median(longitude_deg[known])
+    now_km, exchanged_km = (float(great_circle_km(*place, *target)) for place in ((north, east), (east, north)))
+    if now_km > EXCHANGED_KM + EXCHANGED * exchanged_km:
+        raise ValueError(
+            f"the stations, about {format_degrees(north, east)}, are {now_km:.0f} km from {what}, and would be "
+            f"{exchanged_km:.0f} km from there with latitude and longitude exchanged; correct the columns of the "
+            "station list"
+        )
 
 
 def _distances_km(stations: tuple[Station, ...]) -> Float[np.ndarray, "station station"]:

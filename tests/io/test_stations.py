@@ -14,7 +14,7 @@ from obspy.core.inventory.response import InstrumentSensitivity, Response
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, to_degrees
 from jaxloc.io.station_epochs import Epoch, positions_at
-from jaxloc.io.station_inventory import channels_by_id, orientation_at, sensitivity_at, sensor_elevation_m
+from jaxloc.io.station_inventory import channels_by_id, sensitivity_at, sensor_elevation_m
 from jaxloc.io.stations import (
     check_isolated,
     checked,
@@ -23,6 +23,7 @@ from jaxloc.io.stations import (
     read_epochs,
     read_stations,
     recognised,
+    refuse_exchanged,
 )
 
 EARLY, MOVE, LATE = UTCDateTime("2000-01-01"), UTCDateTime("2001-01-01"), UTCDateTime("2002-01-01")
@@ -273,16 +274,15 @@ def test_channels_without_coordinates_have_those_of_the_station() -> None:
     assert found == (Station("XX.AA", 64.0, -21.0, 600.0),)
 
 
-@pytest.mark.parametrize(("time", "gain", "azimuth"), [(EARLY, 1e9, 0.0), (MOVE, 4e8, 30.0), (LATE, 4e8, 30.0)])
-def test_gain_and_orientation_of_the_time(time: UTCDateTime, gain: float, azimuth: float) -> None:
+@pytest.mark.parametrize(("time", "gain"), [(EARLY, 1e9), (MOVE, 4e8), (LATE, 4e8)])
+def test_the_gain_of_the_time(time: UTCDateTime, gain: float) -> None:
     respond = lambda value: Response(instrument_sensitivity=InstrumentSensitivity(value, 1.0, "M/S", "COUNTS"))
     channels = [
-        channel("HHN", 100, 0, azimuth=0.0, dip=0.0, start_date=EARLY, end_date=MOVE, response=respond(1e9)),
-        channel("HHN", 100, 0, azimuth=30.0, dip=0.0, start_date=MOVE, response=respond(4e8)),
+        channel("HHN", 100, 0, start_date=EARLY, end_date=MOVE, response=respond(1e9)),
+        channel("HHN", 100, 0, start_date=MOVE, response=respond(4e8)),
     ]
     epochs = channels_by_id(inventory(ObspyStation("AA", 64.0, -21.0, 100.0, channels=channels)))["XX.AA..HHN"]
     assert sensitivity_at(epochs, time) == gain
-    assert orientation_at(epochs, time) == (azimuth, 0.0)
     assert sensitivity_at(epochs, EARLY - 1e6) is None  # they disagree
     assert sensitivity_at(epochs[:1], LATE) == 1e9  # the only one
 
@@ -305,6 +305,12 @@ def test_a_broken_inventory_is_named_with_the_station(tmp_path: Path, old: str, 
             read_stations(path)
 
 
+def test_an_inventory_in_km_is_reported() -> None:
+    stations = [ObspyStation(f"S{i}", 64.0, -21.0 + i, up) for i, up in enumerate((0.6146, 0.3959, -0.2))]
+    with pytest.warns(UserWarning, match=r"elevations of the inventory \(0.6146, ...\) look like km"):
+        read_stations(inventory(*stations))
+
+
 # ---- networks and training
 
 
@@ -322,6 +328,21 @@ def test_a_distant_station_is_refused() -> None:
     swapped = (*line_of_stations(), Station("XX.SWAP", 15.0, 40.2, 0.0))
     with pytest.raises(ValueError, match=r"XX.SWAP .* latitude and longitude are exchanged"):
         check_isolated(swapped, "the list")
+
+
+@pytest.mark.parametrize(
+    ("event", "refused"),
+    [((15.0, 40.25), True), ((15.4, 40.0), True), ((40.3, 15.1), False), ((42.0, 16.0), False), ((np.nan, 5.0), False)],
+)
+def test_exchanged_coordinates_are_recognised_by_the_events(event: tuple[float, float], refused: bool) -> None:
+    latitude, longitude = np.array([event[0]]), np.array([event[1]])
+    if refused:
+        with pytest.raises(
+            ValueError, match=r"about 40.2500 N 15.0000 E, are 3\d\d\d km from the events, and would be"
+        ):
+            refuse_exchanged(line_of_stations(), latitude, longitude, "the events")
+    else:
+        refuse_exchanged(line_of_stations(), latitude, longitude, "the events")
 
 
 def test_a_global_network_is_no_outlier() -> None:

@@ -1,0 +1,100 @@
+"""Positions, sensor depths and gains of waveform files at the time of each window."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from obspy import Trace, UTCDateTime
+from obspy.core.inventory import Channel, Inventory, Network
+from obspy.core.inventory import Station as ObspyStation
+from obspy.core.inventory.response import InstrumentSensitivity, Response
+
+from jaxloc.data.dataset import Station
+from jaxloc.io.waveforms import read_waveforms
+
+TIMES = (UTCDateTime("2000-06-01"), UTCDateTime("2002-06-01"))
+MOVE = UTCDateTime("2001-01-01")
+
+
+def channel(code: str, latitude: float, start: UTCDateTime | None, end: UTCDateTime | None, **more) -> Channel:
+    settings = {"location": "", "elevation": 100.0, "depth": 0.0, "gain": 1e9} | more
+    total = InstrumentSensitivity(settings.pop("gain"), 1.0, "M/S", "COUNTS")
+    place = settings.pop("location")
+    return Channel(
+        code, place, latitude, 15.0, settings["elevation"], settings["depth"],
+        start_date=start, end_date=end, response=Response(instrument_sensitivity=total),
+    )  # fmt: skip
+
+
+def station(code: str, latitude: float, start: UTCDateTime | None, end: UTCDateTime | None, **more) -> ObspyStation:
+    channels = [channel(f"HH{letter}", latitude, start, end, **more) for letter in "ZNE"]
+    return ObspyStation(code, latitude, 15.0, 100.0, start_date=start, end_date=end, channels=channels)
+
+
+def records(folder: Path) -> Path:
+    """Two minutes of a sine at stations AA and BB at either time, 1,000 counts high."""
+    folder.mkdir()
+    wave = (1000 * np.sin(2 * np.pi * np.arange(2400) / 20)).astype(np.float32)
+    for time in TIMES:
+        for code in ("AA", "BB"):
+            for letter in "ZNE":
+                header = {"network": "XX", "station": code, "channel": f"HH{letter}"}
+                one = Trace(wave, header | {"sampling_rate": 20.0, "starttime": time})
+                one.write(str(folder / f"{code}{letter}{time.year}.mseed"), format="MSEED")
+    return folder
+
+
+def inventory(early: dict, late: dict, latitudes: tuple[float, float] = (40.0, 40.0)) -> Inventory:
+    """AA changes at `MOVE`, BB does not."""
+    return Inventory([Network("XX", [
+        station("AA", latitudes[0], UTCDateTime(1999, 1, 1), MOVE, **early),
+        station("AA", latitudes[1], MOVE, None, **late),
+        station("BB", 40.2, None, None),
+    ])], source="test")  # fmt: skip
+
+
+def observed(folder: Path, source: Inventory, **more):
+    windows = [time + 30 for time in TIMES]
+    data = read_waveforms(folder, source, windows, rate_hz=20.0, num_samples=1200, **more)
+    return data, data.take(np.arange(2)).observations
+
+
+def test_each_window_has_the_positions_of_its_time(tmp_path: Path) -> None:
+    data, seen = observed(records(tmp_path / "data"), inventory({}, {}, (40.0, 40.03)))
+    moved_km = seen.station_km[1] - seen.station_km[0]
+    np.testing.assert_allclose(moved_km, [[0, 3.331, 0], [0, 0, 0]], atol=2e-3)
+    assert data.stations[0] == Station("XX.AA", 40.0, 15.0, 100.0)
+    np.testing.assert_array_equal(seen.station_index, [[0, 1], [0, 1]])
+
+
+def test_a_moved_station_is_that_of_training_only_before_it_moved(tmp_path: Path) -> None:
+    trained = (Station("XX.BB", 40.2, 15.0, 100.0), Station("XX.AA", 40.0, 15.0, 100.0))
+    source = inventory({}, {}, (40.0, 40.03))
+    with pytest.warns(UserWarning, match=r"differ from those of training: XX.AA by 3.3 km"):
+        data, seen = observed(records(tmp_path / "data"), source, stations=trained)
+    assert [s.code for s in data.stations] == ["XX.BB", "XX.AA"]
+    np.testing.assert_array_equal(seen.station_index, [[0, 1], [0, -1]])
+    np.testing.assert_allclose((seen.station_km[1] - seen.station_km[0])[:, 1], [0, 3.331], atol=2e-3)
+    with pytest.raises(ValueError, match=r"positions differ from those of training: XX.AA by 3.3 km"):
+        observed(tmp_path / "data", source, stations=trained, unknown_stations="refuse")
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "depth_km"),
+    [
+        ({"elevation": -1900.0, "depth": 2000.0}, {}, (1.9, -0.1)),  # as the standard has it: of the sensor
+        ({"elevation": 100.0, "depth": 2000.0}, {"depth": 5.0}, (1.9, -0.095)),  # of the ground
+    ],
+)
+def test_each_window_has_the_sensor_depth_of_its_time(
+    early: dict, late: dict, depth_km: tuple[float, float], tmp_path: Path
+) -> None:
+    _, seen = observed(records(tmp_path / "data"), inventory(early, late))
+    np.testing.assert_allclose(seen.station_km[:, 0, 2], depth_km, atol=1e-6)
+    np.testing.assert_allclose(seen.station_km[:, 1, 2], -0.1, atol=1e-6)
+
+
+def test_each_window_has_the_gain_of_its_time(tmp_path: Path) -> None:
+    _, seen = observed(records(tmp_path / "data"), inventory({"gain": 1e9}, {"gain": 2.5e8}))
+    assert seen.waveforms is not None
+    np.testing.assert_allclose(seen.waveforms.max(-1), [[[1e-6] * 3] * 2, [[4e-6] * 3, [1e-6] * 3]], rtol=0.02)
