@@ -14,7 +14,7 @@ def write_whole(path: str | Path, text: bytes) -> None:
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise ValueError(f"no such folder: {path.parent}")
+        raise ValueError(f"no such folder: {path.parent}; it must exist before a file is written into it")
     try:
         _replace(path, text)
     except OSError as error:

@@ -25,7 +25,7 @@ def conformal_level(
     """
     levels, wanted = np.asarray(levels, float), np.asarray(wanted, float)
     if not levels.size:
-        raise ValueError("no event to calibrate with; give some whose truth is known")
+        raise ValueError("no event to calibrate with; at least one must have a known truth")
     for name, values in (("level", levels), ("wanted level", wanted)):
         wrong = ~((values >= 0) & (values <= 1))
         if wrong.any():

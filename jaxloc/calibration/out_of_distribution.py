@@ -35,7 +35,7 @@ def watch(features: Float[np.ndarray, "event feature"], epistemic_share: Float[n
     features = np.asarray(features, np.float32)
     if len(features) <= NEIGHBOURS:
         raise ValueError(
-            f"{len(features)} events are too few to fit out-of-distribution detection; give {NEIGHBOURS + 1} or more"
+            f"{len(features)} events are too few to fit out-of-distribution detection; use {NEIGHBOURS + 1} or more"
         )
     far = _distance(features, features, own=True)
     return Watch(features, {"features": far, "epistemic": np.asarray(epistemic_share, float)})
@@ -53,7 +53,7 @@ def scores(
     if features.shape[1:] != ordinary.features.shape[1:]:
         raise ValueError(
             f"events of {features.shape[1:]} features cannot be compared with calibration events of "
-            f"{ordinary.features.shape[1:]}; calibrate this run again"
+            f"{ordinary.features.shape[1:]}; this run must be calibrated again"
         )
     far = _distance(ordinary.features, features, own=False)
     return {"features": far, "epistemic": np.asarray(epistemic_share, float)}

@@ -72,7 +72,7 @@ def _named(kind: str) -> "Map":
 def _known(truth: Label, use: np.ndarray | None) -> Bool[np.ndarray, "event 4"]:
     known = np.asarray(truth.mask) & (True if use is None else np.asarray(use)[:, None])
     if not known[:, :2].all(-1).any():
-        raise ValueError("no event with a known epicentre to calibrate with; give some whose truth is known")
+        raise ValueError("no event with a known epicentre to calibrate with; use events whose truth is known")
     return known
 
 

@@ -51,4 +51,6 @@ def read_calibration(folder: Path) -> Calibration | None:
             ),
         )
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, or run `jaxloc calibrate` again") from error
+        raise ValueError(
+            f"{path} is damaged ({error}); it should be deleted, or made again by `jaxloc calibrate`"
+        ) from error

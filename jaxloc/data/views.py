@@ -37,7 +37,7 @@ def taken_by(settings: Mapping[str, Any], dataset: Dataset) -> Dataset:
         ValueError: for a setting or a station that does not exist; lists those that do.
     """
     if unknown := sorted(set(settings) - set(SETTINGS)):
-        raise ValueError(f"data.records has {unknown[0]!r}; it may have {', '.join(SETTINGS)}")
+        raise ValueError(f"data.records has no setting {unknown[0]!r}; use one of {', '.join(SETTINGS)}")
     if settings.get("stations"):
         dataset = at_stations(dataset, settings["stations"])
     if settings.get("picks_sd_s"):
@@ -59,7 +59,7 @@ def at_stations(dataset: Dataset, codes: Sequence[str]) -> Dataset:
     """
     own = [station.code for station in dataset.stations]
     if missing := [code for code in codes if code not in own]:
-        raise ValueError(f"{dataset.name} has no station {missing[0]!r}; it has {', '.join(own)}")
+        raise ValueError(f"{dataset.name} has no station {missing[0]!r}; use some of {', '.join(own)}")
     rows, whole = np.array([own.index(code) for code in codes]), dataset.take
 
     def take(index: Int[np.ndarray, " event"]) -> Batch:

@@ -87,7 +87,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
         params = loop.members_of(method, progress.state, members)
         learnt = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else learnt
     if fitted is None:
-        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+        raise ValueError("no stage has any steps; at least one stages.NAME.steps must be positive")
     return fitted
 
 

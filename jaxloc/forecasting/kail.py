@@ -61,7 +61,9 @@ def material(config: Config, events: EventList) -> Material:
     periods, events = periods_of(data, events)
     grid = grid_over(data["box_km"], float(data["cell_km"]))
     if not cells_of(grid, events.east_km, events.north_km)[2].any():
-        raise ValueError(f"no event of {data['path']} is in box_km {list(data['box_km'])}")
+        raise ValueError(
+            f"no event of {data['path']} is in box_km {list(data['box_km'])}; use a box of the catalogue's region"
+        )
     steps = _steps(periods, float(data["step_days"]))
     window = Window(float(data["lead_days"]), float(data["horizon_days"]))
     at, sigma = maps.ends(steps), float(data["memory_sigma_km"]) / grid.cell_km
@@ -76,7 +78,9 @@ def material(config: Config, events: EventList) -> Material:
     train = np.flatnonzero(burnt & (at + window.horizon_days <= periods.train_until))
     test = np.flatnonzero((at >= periods.test_from) & (at + window.horizon_days <= periods.until))
     if not len(test):
-        raise ValueError(f"no forecast from test_from={data['test_from']} on ends before the catalogue does")
+        raise ValueError(
+            f"no forecast from test_from={data['test_from']} on ends before the catalogue does; use an earlier date"
+        )
     gap = int(np.ceil(window.horizon_days / steps.step_days))
     rates, smoothing = fitted_rate_map(outcomes[train], gap)
     return Material(grid, steps, window, magnitudes, seen, recent, outcomes, train, test, rates, smoothing)
@@ -94,7 +98,9 @@ def problem(config: Config, made: Material) -> Problem:
     warm, long = int(config["data"]["warm_up"]), int(config["data"]["stretch"])
     first = made.train[(made.train >= warm) & (made.train + long - 1 <= made.train[-1])]
     if not len(first):
-        raise ValueError(f"{len(made.train)} training steps have no sequence of {warm} + {long}; train on more days")
+        raise ValueError(
+            f"{len(made.train)} training steps have no sequence of {warm} + {long}; use more training days"
+        )
     share = made.steps.step_days / (made.window.horizon_days - made.window.lead_days)
 
     def log_likelihood(odds: Float[Array, "step row column magnitude"], outcomes: Array) -> Float[Array, ""]:

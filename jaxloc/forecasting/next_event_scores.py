@@ -31,7 +31,7 @@ def score_next(
     over = np.asarray(target.over)
     place, days = np.asarray(target.place_km)[over], np.asarray(target.waiting_days)[over]
     if not over.any():
-        raise ValueError("no large event after the training years; evaluate a longer period or a smaller magnitude")
+        raise ValueError("no large event after the training years; use a longer period or a smaller magnitude")
     draws, all_draws = blocks(int(over.sum()), 1), blocks(len(over), 1)
     mean = lambda values, of=draws: estimate(lambda w: (w @ values) / w.sum(), of)
     first, *others = forecasts

@@ -68,7 +68,7 @@ def material(config: Config, events: EventList) -> Material:
     train = np.flatnonzero(at + period <= periods.train_until)
     test = np.flatnonzero((at >= periods.test_from) & (at + period <= periods.until))
     if not (len(train) and len(test)):
-        raise ValueError(f"{len(train)} training and {len(test)} test periods of {period} days; give longer ones")
+        raise ValueError(f"{len(train)} training and {len(test)} test periods of {period} days; use longer periods")
     corners, cell = _cells(data["box_deg"], float(data["cells"]["cell_deg"]), events)
     number, biggest = _happened(events, cell, len(corners), steps)
     found = _indicators(events, cell, len(corners), at, data)

@@ -73,7 +73,7 @@ def material(config: Config, events: EventList) -> Material:
     if learnt.sum() < FEWEST or not (large.day >= train_until).any():
         raise ValueError(
             f"{learnt.sum()} large training events (at least {FEWEST}) and {(large.day >= train_until).sum()} test "
-            f"events (at least 1) with data.periods.magnitude={own['magnitude']}; give a smaller one"
+            f"events (at least 1) with data.periods.magnitude={own['magnitude']}; use a smaller one"
         )
     kind = "normal" if published else str(own["waiting"])
     places = next_event.places_of(place[learnt])

@@ -37,7 +37,7 @@ def fitted_rate_map(
     split = 2 * len(outcomes) // 3
     early, late = outcomes[:split], outcomes[split + gap_steps :]
     if not len(late):
-        raise ValueError(f"{len(outcomes)} training steps are too few for a gap of {gap_steps}; train on more days")
+        raise ValueError(f"{len(outcomes)} training steps are too few for a gap of {gap_steps}; use more training days")
     choices = [(sigma, share) for sigma in sigmas_cells for share in EVERYWHERE]
     gains = np.stack([log_likelihood(rate_map(early, *choice), late).sum((0, 1, 2)) for choice in choices])
     best = [choices[i] for i in gains.argmax(0)]

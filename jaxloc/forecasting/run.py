@@ -40,7 +40,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
     """
     name = config["model"]["name"]
     if name not in _RUNS:
-        raise ValueError(f"no such forecasting network: {name!r}; there are {', '.join(_RUNS)}")
+        raise ValueError(f"no such forecasting network: {name!r}; use one of {', '.join(_RUNS)}")
     return worked_in(folder, config, say, on_step, lambda told, stepped: _run(config, folder, told, stepped))
 
 

@@ -174,4 +174,4 @@ def _check(judged: Judged) -> None:
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"{name} must be within 0 to 1, got {values[~((values >= 0) & (values <= 1))][0]}")
     if not judged.outcome.any():
-        raise ValueError("no forecast event occurred; evaluate a longer period or a smaller magnitude")
+        raise ValueError("no forecast event occurred; use a longer period or a smaller magnitude")

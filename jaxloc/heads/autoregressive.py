@@ -61,7 +61,7 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
         drawn = {name: one.sample(keys[0], (num_draws,)) for name, one in found.items()}
         for key, link, read in zip(keys[1:], links, raw[1], strict=True):
             if missing := [given.name for given in link.given if given.name not in drawn]:
-                raise ValueError(f"a link is conditioned on {missing[0]!r}, but earlier ones are {', '.join(drawn)}")
+                raise ValueError(f"a link is conditioned on {missing[0]!r}, which must be one of {', '.join(drawn)}")
             told = jnp.concatenate([_standard(jnp.asarray(drawn[given.name]), given) for given in link.given], -1)
             each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(told)
             for (name, normal), of_name in zip(each.items(), jax.random.split(key, len(each)), strict=True):

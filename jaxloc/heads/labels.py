@@ -116,7 +116,7 @@ def joint(*parts: Head) -> Head:
         ValueError: where there is no head, or from `distribution` where two heads have a label of the same name.
     """
     if not parts:
-        raise ValueError("a joint head needs at least one head")
+        raise ValueError("a joint head must have at least one head, got none")
     sizes = [math.prod(np.atleast_1d(part.size)) for part in parts]
     ends = np.cumsum(sizes)
 

@@ -140,7 +140,7 @@ def learnt_prior_scale(target: Target, state: SVIState) -> Params:
     """
     params = state.optim_state[1][0]
     if LOG_WIDTH not in params:
-        raise ValueError("the prior of this posterior was not fitted; set learn_prior=true to fit its scale")
+        raise ValueError("the prior of this posterior was not fitted; use learn_prior=true to fit its scale")
     leaves, tree = jax.tree.flatten(target.prior_scale)
     factors = jnp.exp(_arrays(target)[1] * params[LOG_WIDTH])
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])

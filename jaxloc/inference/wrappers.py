@@ -74,7 +74,7 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
     chosen = [selected(name) for name in names]
     if not any(chosen):
-        raise ValueError(f"no array of weights is selected; there are {', '.join(names)}")
+        raise ValueError(f"no array of weights is selected; posterior.subspace must match one of {', '.join(names)}")
 
     def part(params: Params, of: bool) -> list[Array]:
         return [leaf for leaf, yes in zip(tree.flatten_up_to(params), chosen, strict=True) if yes == of]

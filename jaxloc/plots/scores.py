@@ -152,7 +152,7 @@ def training_curve(path: str | Path, log: Sequence[Mapping[str, float]], title: 
     """
     rows = [row for row in log if "step" in row]
     if not rows:
-        raise ValueError(f'the training log has {len(log)} rows, none with a "step"; log at least one')
+        raise ValueError(f'the training log has {len(log)} rows, but at least one must have a "step"')
     names = [name for name in dict.fromkeys(n for row in rows for n in row) if name != "step"]
     losses = [name for name in names if not name.startswith("dev")]
     scores = [name for name in names if name.startswith("dev")]

@@ -153,7 +153,7 @@ def _checked(features: Array, targets: Array) -> Rows:
         raise ValueError(f"features {rows.features.shape} and targets {rows.targets.shape} must have as many rows")
     for name, values in rows._asdict().items():
         if not bool(jnp.isfinite(values).all()):
-            raise ValueError(f"{name} hold values that are not finite; leave those rows out, or fill them in")
+            raise ValueError(f"{name} must be finite in every row; leave the other rows out, or impute them")
     return rows
 
 

@@ -26,7 +26,7 @@ def test_events_at_chosen_stations_are_their_rows(events):
 
 
 def test_a_station_that_is_not_there_is_named(events):
-    with pytest.raises(ValueError, match=r"no station 'XX.S99'; it has XX.S00"):
+    with pytest.raises(ValueError, match=r"no station 'XX.S99'; use some of XX.S00"):
         at_stations(events, ["XX.S99"])
     with pytest.raises(ValueError, match="each_stations"):
         taken_by({"each_stations": True}, events)

@@ -99,7 +99,7 @@ def test_wrong_runs_are_told(tmp_path):
     with pytest.raises(ValueError, match="no finished run of a forecasting network"):
         rows_of([tmp_path])
     config = configured("kail2021", tmp_path)
-    with pytest.raises(ValueError, match="there are kail2021, panakkat2009"):
+    with pytest.raises(ValueError, match="use one of kail2021, panakkat2009"):
         run({**config, "model": {"name": "oracle"}}, tmp_path / "run", print)
     events = clustered()
     for name, made in (("kail2021", kail.material), ("panakkat2009", panakkat_cells.material)):

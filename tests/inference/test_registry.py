@@ -55,7 +55,9 @@ def test_a_subspace_is_named_by_patterns():
     posterior = settings("mean_field", subspace=["ker*"])
     state, _ = fit(configured(posterior, linear(), 4, STAGE), members(start(), 1), 4)
     assert state.fixed == []
-    with pytest.raises(ValueError, match="no array of weights is selected; there are kernel"):
+    with pytest.raises(
+        ValueError, match="no array of weights is selected; posterior.subspace must match one of kernel"
+    ):
         configured(settings("mean_field", subspace=["head*"]), linear(), 4, STAGE)
 
 

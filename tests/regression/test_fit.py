@@ -167,5 +167,5 @@ def test_wrong_rows_are_named():
     fit = partial(regression.fit, jax.random.key(0), nn.Dense(1), lambda raw: dist.Normal(raw[0], NOISE))
     with pytest.raises(ValueError, match=r"\(10, 2\) and targets \(9,\) must have as many rows"):
         fit(x, y[:9])
-    with pytest.raises(ValueError, match="targets hold values that are not finite"):
+    with pytest.raises(ValueError, match="targets must be finite in every row"):
         fit(x, np.where(np.arange(10) == 3, np.nan, y))
