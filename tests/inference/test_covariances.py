@@ -174,6 +174,6 @@ def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(ValueError, match="got 1 and 1"):
         inference.swag(aim, optax.sgd(0.1), start=1, rank=1)
     with pytest.raises(
-        ValueError, match="no array of weights is selected; posterior.subspace must match one of kernel"
+        ValueError, match=r"no array of weights is selected; posterior\.subspace must match one of kernel"
     ):
         inference.subspace(aim, lambda name: False, lambda part: inference.point(part, optax.sgd(0.1)))

@@ -56,7 +56,7 @@ def test_a_subspace_is_named_by_patterns():
     state, _ = fit(configured(posterior, linear(), 4, STAGE), members(start(), 1), 4)
     assert state.fixed == []
     with pytest.raises(
-        ValueError, match="no array of weights is selected; posterior.subspace must match one of kernel"
+        ValueError, match=r"no array of weights is selected; posterior\.subspace must match one of kernel"
     ):
         configured(settings("mean_field", subspace=["head*"]), linear(), 4, STAGE)
 
