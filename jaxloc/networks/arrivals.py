@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import TINY, waveforms_of
@@ -27,6 +27,10 @@ from jaxloc.physics.table import TableGrid, for_stations, tabulate
 from jaxloc.types import PHASES, Network, Observations
 
 BELIEVED = 10.0  # stations' worth of belief in delays elsewhere before data: other stations stand on other ground
+
+
+EDGE_SAMPLES = 3  # at either end of an unrecorded stretch: the step there is no arrival
+UNRECORDED = -1e9  # logit of a sample without a record
 
 
 class Prior(NamedTuple):
@@ -140,24 +144,47 @@ class TraceModel(nn.Module):
 
 
 def trace_channels(
-    waveforms: Float[Array, "station sample component"],
+    waveforms: Float[Array, "station sample component"], sample_mask: Bool[Array, "station sample"] | None = None
 ) -> Float[Array, "station sample channel"]:
     """Traces on two scales: linear over the largest sample, and inverse hyperbolic sine over the median one.
 
     The second shows noise, P and S alike, whatever the gain. Whether each component is there comes as three
-    channels more. A silent station gives zeros.
+    channels more. A silent station gives zeros. Samples that `sample_mask` leaves out (False) are zero in the linear
+    and logarithmic channels and do not count in the mean, the largest or the median sample.
     """
     # Against noise an offset counts that the largest sample hides: none is left, wherever records come from.
-    waveforms = waveforms - waveforms.mean(1, keepdims=True)
+    recorded = jnp.ones(waveforms.shape[:2], bool) if sample_mask is None else sample_mask
+    if sample_mask is None:
+        waveforms = waveforms - waveforms.mean(1, keepdims=True)
+    else:
+        number = jnp.maximum(recorded.sum(1), 1)[:, None, None]
+        waveforms = waveforms - (waveforms * recorded[..., None]).sum(1, keepdims=True) / number
+        waveforms = waveforms * recorded[..., None]
     size = jnp.abs(waveforms)
     largest = size.max((1, 2), keepdims=True)
     scaled = waveforms / jnp.where(largest > TINY, largest, 1.0)
     there = size.max(1, keepdims=True) > TINY
-    typical = jnp.nanmedian(jnp.where(there, jnp.abs(scaled), jnp.nan), (1, 2), keepdims=True)
+    typical = jnp.nanmedian(jnp.where(there & recorded[..., None], jnp.abs(scaled), jnp.nan), (1, 2), keepdims=True)
     typical = jnp.where(typical > 1e-7, typical, 1e-7)
     logarithmic = jnp.arcsinh(scaled / typical) / 3
     presence = jnp.broadcast_to(there, scaled.shape).astype(scaled.dtype)
     return jnp.concatenate([scaled, logarithmic, presence], -1)
+
+
+def recorded_logits(
+    logits: Float[Array, "station phase sample_and_none"], sample_mask: Bool[Array, "station sample"] | None
+) -> Float[Array, "station phase sample_and_none"]:
+    """Logits without probability where nothing was recorded, and `EDGE_SAMPLES` beside it; none lost without a mask.
+
+    What an arrival there leaves in the record is "no arrival": the likelihood treats it as outside the record.
+    """
+    if sample_mask is None:
+        return logits
+    width = 2 * EDGE_SAMPLES + 1
+    padded = jnp.pad(sample_mask, ((0, 0), (EDGE_SAMPLES, EDGE_SAMPLES)), constant_values=True)
+    inner = jax.lax.reduce_window(padded, True, jnp.logical_and, (1, width), (1, 1), "valid")
+    whole = jnp.pad(inner, ((0, 0), (0, 1)), constant_values=True)
+    return jnp.where(whole[:, None], logits, UNRECORDED)
 
 
 class Model(nn.Module):
@@ -170,7 +197,8 @@ class Model(nn.Module):
         """Arrival densities of one event, with its physics."""
         waveforms = waveforms_of(observations)
         alive = observations.station_mask & (jnp.abs(waveforms).max((1, 2)) > TINY)
-        logits = self.trace(trace_channels(waveforms))
+        logits = self.trace(trace_channels(waveforms, observations.sample_mask))
+        logits = recorded_logits(logits, observations.sample_mask)
         return Arrivals(
             jax.nn.log_softmax(logits, -1),
             observations.rate_hz,

@@ -10,6 +10,7 @@ which is learnt, may err by three times what is stated: catalogues and models ar
 widths that had to cover these by themselves would be too wide for all others.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -77,38 +78,64 @@ def predicted_s(physics: Physics, hypocentre: Float[Array, "*batch 4"]) -> Float
     return hypocentre[..., 3, None, None] + travel_s(physics, hypocentre[..., :3])
 
 
+ReadArrivals = Callable[
+    [Float[Array, "point 3"], Float[Array, "point time"], Float[Array, ""]], Float[Array, "point time station phase"]
+]
+"""Points in space, origin times at each and the spacing of points in km, to log-densities of arrivals in 1/s."""
+
+
 def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     """The log-density of hypocentres, not normalised, for `jaxloc.physics.adaptive_grid`."""
+    read, tempering = arrival_log_density(arrivals), tempering_of(arrivals)
+
+    def value(
+        points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+    ) -> Float[Array, "point time"]:
+        each = read(points, origin_s, spacing_km) * arrivals.alive[:, None]
+        return tempering * each.sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
+
+    return value
+
+
+def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
+    """The power of the likelihood: n stations with errors of correlation r count as n / (1 + r (n - 1))."""
+    present = ((1 - jnp.exp(arrivals.log_mass[..., -1])).mean(-1) * arrivals.alive).sum()
+    return 1 / (1 + arrivals.physics.correlation * jnp.maximum(present - 1, 0))
+
+
+def arrival_log_density(arrivals: Arrivals) -> ReadArrivals:
+    """The log-density in 1/s, at each station and phase, of the arrival times that hypocentres predict.
+
+    Each density is smoothed by the error of travel times and mixed with the outlier level; an arrival that is predicted
+    where nothing was recorded has the level of no arrival.
+    """
     mass = jnp.exp(arrivals.log_mass)
     physics, samples = arrivals.physics, mass.shape[-1] - 1
     duration_s = samples / arrivals.rate_hz
     spectrum = jnp.fft.rfft(mass[..., :-1], 2 * samples)
     frequency_hz = jnp.fft.rfftfreq(2 * samples) * arrivals.rate_hz
-    present = ((1 - mass[..., -1]).mean(-1) * arrivals.alive).sum()
-    tempering = 1 / (1 + physics.correlation * jnp.maximum(present - 1, 0))
     read_p_s = mass[:, 0, :-1].argmax(-1) / arrivals.rate_hz
 
-    def value(
+    def read(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
-    ) -> Float[Array, "point time"]:
+    ) -> Float[Array, "point time station phase"]:
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
         squared_s2 = physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
         variance_s2, follows = _with_delays(squared_s2, physics.delay_covariance_s2, 1 - mass[:, 0, -1])
         width_s = jnp.sqrt(variance_s2)
         response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
         smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
-        elsewhere = mass[..., -1:] / duration_s
+        none = mass[..., -1:] / duration_s
         level = physics.outlier / duration_s
-        inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + elsewhere) + level)
-        outside = jnp.log((1 - physics.outlier) * elsewhere + level)
+        inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
+        outside = jnp.log((1 - physics.outlier) * none + level)
         arrival_s = origin_s[..., None, None] + travel_s(physics, points)[:, None]
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
-        read = _read(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
-        return tempering * (read * arrivals.alive[:, None]).sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
+        return _interpolated(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
 
-    return value
+    return read
 
 
 def _with_delays(
@@ -128,7 +155,7 @@ def _with_delays(
     return jnp.stack([p_s2, s_s2], -1), follows
 
 
-def _read(
+def _interpolated(
     inside: Float[Array, "station phase sample"],
     outside: Float[Array, "station phase"],
     position: Float[Array, "*point station phase"],

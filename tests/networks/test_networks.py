@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxloc import networks
-from jaxloc.networks import kriegerowski2019, zhang2020
+from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import in_order, station_traces
 from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, largest, max_pool
@@ -259,3 +259,25 @@ def test_rows_follow_the_station_index_and_unknown_stations_are_left_out():
     np.testing.assert_array_equal(placed.waveforms[0], one.waveforms[3])
     assert not placed.waveforms[jnp.array([1, 3, 4])].any()
     assert placed.picks_s is None
+
+
+def test_unrecorded_samples_hold_no_arrival():
+    """Probability is lost where nothing was recorded and three samples beside; the rest keeps its proportions."""
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2, 41)), jnp.float32)
+    mask = np.ones((2, 40), bool)
+    mask[0, 20:] = False
+    got = np.exp(jax.nn.log_softmax(arrivals.recorded_logits(logits, jnp.asarray(mask)), -1))
+    assert (got[0, :, 17:40] == 0).all()
+    want = np.exp(jax.nn.log_softmax(jnp.concatenate([logits[..., :17], logits[..., 40:]], -1), -1))
+    np.testing.assert_allclose(got[0, :, [*range(17), 40]], np.moveaxis(want[0], -1, 0), rtol=1e-5)
+    np.testing.assert_allclose(got[1], np.exp(jax.nn.log_softmax(logits[1], -1)), rtol=1e-5)
+    np.testing.assert_array_equal(arrivals.recorded_logits(logits, None), logits)
+
+
+def test_a_tail_without_record_does_not_change_the_scaling():
+    """Mean, largest and median sample are those of the recorded part, as if the tail had never been there."""
+    waveforms = np.random.default_rng(1).normal(size=(1, 80, 3)).astype(np.float32) + 5
+    mask = np.arange(80)[None] < 50
+    got = arrivals.trace_channels(jnp.asarray(waveforms * mask[..., None]), jnp.asarray(mask))
+    np.testing.assert_allclose(got[:, :50], arrivals.trace_channels(jnp.asarray(waveforms[:, :50])), atol=1e-5)
+    assert (np.asarray(got)[:, 50:, :6] == 0).all()

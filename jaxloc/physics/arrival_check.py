@@ -1,0 +1,49 @@
+"""What arrival densities say of a located event: whether there is one, and which of its arrivals were recorded."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.arrival_likelihood import Arrivals, arrival_log_density, predicted_s, tempering_of
+
+
+class ArrivalCheck(NamedTuple):
+    """One event, or a batch with a leading axis, against its arrival densities.
+
+    Attributes:
+        log_evidence: log of the probability of the arrival densities with an event anywhere in the region over that
+            without one, in nats.
+        log_ratio: log of the density of each predicted arrival over that of an arrival at any time, in nats.
+        arrival_s: the predicted arrival times, in s after the first sample.
+        active: 1 where a station has a record, else 0.
+    """
+
+    log_evidence: Float[Array, "*event"]
+    log_ratio: Float[Array, "*event station phase"]
+    arrival_s: Float[Array, "*event station phase"]
+    active: Float[Array, "*event station"]
+
+
+def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Region) -> ArrivalCheck:
+    """Compare a posterior's most probable hypocentre with arrival densities, and the event with no event at all.
+
+    The evidence is likelihood times prior over posterior, all at one point (Chib 1995, JASA 90). Without an event
+    arrivals have no moveout: each density is compared with one that is flat over the record, so that by chance the
+    ratio of evidences exceeds a number r with a probability of at most 1 / r (Markov's inequality).
+
+    Args:
+        arrivals: densities of one event.
+        posterior: of the same event.
+        region: where hypocentres were searched, flat before data.
+    """
+    best = posterior.parts.mean[posterior.parts.log_weight.argmax()]
+    duration_s = (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
+    read = arrival_log_density(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(()))[0, 0]
+    log_ratio = (read + jnp.log(duration_s)) * arrivals.alive[:, None]
+    log_prior = -np.log([high - low for low, high in region]).sum()
+    evidence = tempering_of(arrivals) * log_ratio.sum() + log_prior - posterior.log_prob(best)
+    return ArrivalCheck(evidence, log_ratio, predicted_s(arrivals.physics, best), arrivals.alive)
