@@ -15,7 +15,11 @@ from jaxloc.types import Batch
 
 
 class Station(NamedTuple):
-    """A station: code as NET.STA, position in degrees, elevation in metres above sea level."""
+    """A station: code as NET.STA, position in degrees, elevation of its sensor in metres above sea level.
+
+    The sensor of a borehole station is below the ground: its elevation is that of the ground minus its depth.
+    `position_sd_km` is the standard deviation of the position, east and north.
+    """
 
     code: str
     latitude_deg: float

@@ -19,6 +19,8 @@ from jaxloc.io.tables import read_bytes
 DEEP_M = 100.0
 """From this sensor depth on, the reading of ambiguous elevations is reported."""
 AS_GROUND = "channel elevations are taken for the ground's, so that sensors lie at the channel's depth below them"
+LOW_M = 10.0
+"""Elevations that are all below this, in absolute value, may be in km."""
 NO_END = UTCDateTime(2500, 1, 1)
 BOUNDS_DEG = {"Latitude": (-90.0, 90.0), "Longitude": (-180.0, 360.0)}
 
@@ -99,7 +101,7 @@ def look_like_km(elevations: Sequence[float]) -> bool:
     """Whether heights are rather in km than in m: all below 10, and most of them with three decimals or more."""
     known = [x for x in elevations if not math.isnan(x)]
     fine = sum(abs(x * 100 - round(x * 100)) > 1e-6 for x in known)
-    return bool(known) and max(map(abs, known)) < 10 and 2 * fine >= len(known)
+    return bool(known) and max(map(abs, known)) < LOW_M and 2 * fine >= len(known)
 
 
 def _epochs(code: str, station: ObspyStation) -> Iterator[Epoch]:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from jaxloc.data.dataset import Station
 from jaxloc.io.missing_values import is_missing_code
 from jaxloc.io.station_epochs import Epoch
-from jaxloc.io.station_inventory import NO_END, look_like_km
+from jaxloc.io.station_inventory import LOW_M, NO_END, look_like_km
 from jaxloc.io.tables import Row, Table, as_number, decode, parse_table
 
 UNITS_M = {"": 1.0, "m": 1.0, "meters": 1.0, "metres": 1.0, "masl": 1.0, "km": 1000.0, "ft": 0.3048, "feet": 0.3048}
@@ -93,7 +93,7 @@ def table_epochs(data: bytes, path: str | Path) -> list[Epoch]:
         warnings.warn(f"{path} has no column of elevations: stations are put at 0 m above sea level", stacklevel=4)
     epochs = [_epoch(row, columns) for row in table.rows]
     if columns.without_unit:
-        _refuse_km(table, columns)
+        _check_unit(table, columns)
     return epochs
 
 
@@ -187,11 +187,19 @@ def _is_code(raw: float, what: str) -> bool:
     return is_missing_code(raw, "depth_m" if what == "depth" else "elevation_m")
 
 
-def _refuse_km(table: Table, columns: _Columns) -> None:
+def _check_unit(table: Table, columns: _Columns) -> None:
+    """Elevations below 10 in a column without unit: refused with three decimals, reported with any."""
     name, _ = columns.heights.get("elevation", columns.heights.get("sensor", ("", 0.0)))
     values = [row.number(name) for row in table.rows]
     if look_like_km(values):
         raise ValueError(
             f"{table.path}: the elevations ({values[0]:g}, ...) look like km, and column {name} has no unit, which "
             "means m; name it elevation_km or elevation_m"
+        )
+    known = [value for value in values if not math.isnan(value)]
+    if known and max(map(abs, known)) < LOW_M and any(value % 1 for value in known):
+        warnings.warn(
+            f"{table.path}: the elevations in column {name} are all below {LOW_M:g} and are read as m; name it "
+            "elevation_km if they are km",
+            stacklevel=5,
         )

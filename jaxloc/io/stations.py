@@ -27,12 +27,12 @@ SAME_STATION_KM = 1.0
 REPORTED_KM = 0.2
 """From this difference on, a position that differs from training is reported."""
 ELEVATIONS_M = (-11_000.0, 9_000.0)
-ISOLATED_KM = 500.0
+ISOLATED_KM = 1000.0
 ISOLATION = 10.0
-"""A station is isolated where the nearest one is further than 500 km and ten times the median of the others."""
+"""A station is isolated where it is 1,000 km, and ten times as far as most, from the middle of the stations."""
 
-EXCHANGED_KM, EXCHANGED = 50.0, 3.0
-"""Coordinates are exchanged where that brings a network of stations nearer by 50 km and to a third of the distance."""
+MISTAKE_KM, MISTAKE = 200.0, 3.0
+"""A mistake explains a position where its correction is nearer by 200 km and to a third of the distance."""
 
 StationSource = str | Path | Inventory
 
@@ -128,34 +128,48 @@ def check_isolated(stations: tuple[Station, ...], what: str) -> None:
     """Refuse a station far away from all others, whose position is most likely wrong.
 
     Raises:
-        ValueError: names the station, its position, and whether latitude and longitude are exchanged.
+        ValueError: names the station, its position, and the mistake that explains it, if one does.
     """
     if len(stations) < 4:
         return
-    apart = _distances_km(stations)
-    nearest = apart.min(1)
-    worst = int(np.argmax(nearest))
-    limit = max(ISOLATED_KM, ISOLATION * float(np.median(np.delete(nearest, worst))))
-    if nearest[worst] <= limit:
+    latitude, longitude = np.array([s[1:3] for s in stations]).T
+    middle = float(np.median(latitude)), float(np.median(longitude))
+    apart_km = great_circle_km(latitude, longitude, *np.array(middle))
+    worst = int(np.argmax(apart_km))
+    if apart_km[worst] <= max(ISOLATED_KM, ISOLATION * float(np.median(apart_km))):
         return
     station = stations[worst]
-    others = stations[:worst] + stations[worst + 1 :]
-    swapped = station._replace(latitude_deg=station.longitude_deg, longitude_deg=station.latitude_deg)
-    near = abs(swapped.latitude_deg) <= 90 and min(apart_km(swapped, other) for other in others) < ISOLATED_KM
-    advice = "latitude and longitude are exchanged" if near else "correct its position, or leave its records out"
+    advice = _mistake(station[1:3], middle) or "correct its position, or leave its records out"
     raise ValueError(
-        f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {nearest[worst]:.0f} km from the "
-        f"nearest of {len(others)} others; {advice}"
+        f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {apart_km[worst]:.0f} km from the "
+        f"middle of the {len(stations)} stations; {advice}"
     )
 
 
-def refuse_exchanged(
+def _mistake(place: tuple[float, float], target: tuple[float, float]) -> str:
+    """The slip that explains why a place (latitude, longitude) is not near a target; empty where none does."""
+    latitude, longitude = place
+    slips = {
+        "are latitude and longitude exchanged?": (longitude, latitude),
+        "has longitude the wrong sign?": (latitude, -longitude),
+        "has latitude the wrong sign?": (-latitude, longitude),
+    }
+    away_km = lambda other: float(great_circle_km(*np.array(other), *np.array(target)))
+    now_km = away_km(place)
+    found = {slip: away_km(other) for slip, other in slips.items() if abs(other[0]) <= 90}
+    slip = min(found, key=lambda name: found[name])
+    if now_km <= MISTAKE_KM + MISTAKE * found[slip]:
+        return ""
+    return f"{slip} it would then be {found[slip]:.0f} km away"
+
+
+def refuse_mistaken(
     stations: tuple[Station, ...],
     latitude_deg: Float[np.ndarray, " event"],
     longitude_deg: Float[np.ndarray, " event"],
     what: str,
 ) -> None:
-    """Refuse stations that are far from events, or a region, and would be among them with exchanged coordinates.
+    """Refuse stations far from events, or a region, that would be among them with exchanged or negated coordinates.
 
     Args:
         stations: of one network.
@@ -164,28 +178,19 @@ def refuse_exchanged(
         what: what these are, for the message.
 
     Raises:
-        ValueError: says how far stations are, and how far with latitude and longitude exchanged.
+        ValueError: says how far stations are, and which mistake would explain it.
     """
     known = np.isfinite(latitude_deg) & np.isfinite(longitude_deg)
-    north, east = np.median(np.array([s[1:3] for s in stations]), 0)
-    if not known.any() or abs(east) > 90:
+    if not known.any():
         return
-    target = np.median(latitude_deg[known]), np.median(longitude_deg[known])
-    now_km, exchanged_km = (float(great_circle_km(*place, *target)) for place in ((north, east), (east, north)))
-    if now_km > EXCHANGED_KM + EXCHANGED * exchanged_km:
+    latitude, longitude = centre_of(stations)
+    target = frame_of(latitude_deg[known], longitude_deg[known])
+    if slip := _mistake((latitude, longitude), target):
+        now_km = float(great_circle_km(*np.array((latitude, longitude)), *np.array(target)))
         raise ValueError(
-            f"the stations, about {format_degrees(north, east)}, are {now_km:.0f} km from {what}, and would be "
-            f"{exchanged_km:.0f} km from there with latitude and longitude exchanged; correct the columns of the "
-            "station list"
+            f"the stations, about {format_degrees(latitude, longitude)}, are {now_km:.0f} km from {what}, which are "
+            f"about {format_degrees(*target)}: {slip}; correct the list of stations"
         )
-
-
-def _distances_km(stations: tuple[Station, ...]) -> Float[np.ndarray, "station station"]:
-    """Between all pairs, infinite of a station to itself."""
-    latitude, longitude = np.array([s[1:3] for s in stations]).T
-    apart = great_circle_km(latitude, longitude, latitude[:, None], longitude[:, None])
-    np.fill_diagonal(apart, np.inf)
-    return apart
 
 
 def centre_of(stations: tuple[Station, ...]) -> Frame:

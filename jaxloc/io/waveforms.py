@@ -34,7 +34,7 @@ from jaxloc.io.stations import (
     checked,
     join_stations,
     read_epochs,
-    refuse_exchanged,
+    refuse_mistaken,
     station_positions,
 )
 from jaxloc.io.time_windows import Window, read_windows
@@ -188,7 +188,7 @@ def _event(window: Window) -> Event:
 
 def _labels(windows: list[Window], stations: tuple[Station, ...], frame: Frame) -> Labels:
     latitude, longitude, depth, magnitude = np.array([window[3:] for window in windows], float).T
-    refuse_exchanged(stations, latitude, longitude, "the events of the windows")
+    refuse_mistaken(stations, latitude, longitude, "the events of the windows")
     check_events([window.id for window in windows], latitude, longitude, stations)
     placed = np.isfinite(latitude) & np.isfinite(longitude)
     east, north = to_km(frame, np.where(placed, latitude, 0), np.where(placed, longitude, 0))

@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import read_seisbench
-from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_exchanged
+from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_mistaken
 from jaxloc.io.velocity_model import read_velocity, single_ratio
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models import build, elsewhere
@@ -52,7 +52,8 @@ def open_input(
     files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
     as_trained = _as_trained(fitted, config, listed, windowed=windows is not None)
     dataset = read_waveforms(files, stations, windows, **as_trained)
-    refuse_exchanged(dataset.stations, *(np.array([x]) for x in fitted.blueprint.frame), "the region of training")
+    latitude, longitude = (np.array([degrees]) for degrees in fitted.blueprint.frame)
+    refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")
     return _marked(dataset, fitted)
 
 
