@@ -1,83 +1,53 @@
-"""What every reader does to waveforms before anything sees them: order, clean, demean, resample, filter.
+"""What every reader does to waveforms: onto a common time grid, resampled, filtered from the first recorded sample.
 
-NumPy and SciPy; the last two axes are component and sample, any axes before them are batch. `num_valid` is
-the number of samples of each trace that were recorded; whatever lies behind them is padding and stays zero.
+NumPy and SciPy; the last axis is the sample, any axes before it are batch. Masks say which samples were recorded
+(`jaxloc.data.gaps`); the others are bridged before these functions see them.
 """
 
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import signal
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage, signal
 
-POSITION_OF = {"Z": 0, "N": 1, "1": 1, "E": 2, "2": 2}
-"""Where a component letter goes in Z, N, E; unoriented horizontals 1 and 2 stand in for N and E."""
+HALF_WIDTH = 32
+"""Samples on either side that the interpolator between samples uses."""
+SMALLEST_SHIFT = 0.01
+"""Samples; records that are off the grid by less are left as they are."""
+SETTLING_PERIODS = 3.0
+LONGEST_SETTLING_S = 10.0
 
 
-def order_components(
-    waveforms: Float[np.ndarray, "*batch component sample"], order: str
-) -> Float[np.ndarray, "*batch 3 sample"]:
-    """Bring components to Z, N, E as float32; a component that is missing is zero.
+def grid_position(
+    delay_s: Float[np.ndarray, " trace"], from_hz: float, to_hz: float
+) -> tuple[Int[np.ndarray, " trace"], Int[np.ndarray, " trace"], Float[np.ndarray, " trace"]]:
+    """Where records that start `delay_s` after sample zero of a grid of `to_hz` get onto it.
 
-    Letters other than Z, N, E, 1, 2 (a hydrophone's H, say) are left out.
-
-    Raises:
-        ValueError: where no letter of `order` is known, or there are fewer components than letters.
+    Returns:
+        The first grid point at or after the start of each record, how many samples of the record (of `from_hz`) lie
+        before it, and by what part of a sample the grid point lies after the last of those, 0 to 1.
     """
-    places = [(POSITION_OF[letter], i) for i, letter in enumerate(order.upper()) if letter in POSITION_OF]
-    if not places:
-        raise ValueError(f"component order {order!r} names none of Z, N, E, 1, 2; give it as e.g. 'ZNE'")
-    if waveforms.shape[-2] < len(order):
-        raise ValueError(f"component order {order!r} needs {len(order)} components, got {waveforms.shape[-2]}")
-    if order.upper() == "ZNE" and waveforms.shape[-2] == 3:
-        return waveforms.astype(np.float32, copy=False)
-    ordered = np.zeros((*waveforms.shape[:-2], 3, waveforms.shape[-1]), np.float32)
-    # Backwards, so that of two candidates for one place (N and 1) the first named wins.
-    for place, i in reversed(places):
-        ordered[..., place, :] = waveforms[..., i, :]
-    return ordered
+    place = np.asarray(delay_s, float) * to_hz
+    nearest = np.rint(place)
+    on_grid = np.abs(place - nearest) / to_hz * from_hz < SMALLEST_SHIFT
+    first = np.where(on_grid, nearest, np.ceil(place)).astype(int)
+    offset = np.where(on_grid, 0.0, (first / to_hz - delay_s) * from_hz)
+    whole = np.floor(offset + SMALLEST_SHIFT)
+    part = np.where(offset - whole < SMALLEST_SHIFT, 0.0, offset - whole)
+    return first, whole.astype(int), part
 
 
-def clean(
-    waveforms: Float[np.ndarray, "trace component sample"], num_valid: Int[np.ndarray, " trace"] | None = None
-) -> Float[np.ndarray, "trace component sample"]:
-    """Samples that are not finite and channels that are constant become zero."""
-    finite = np.isfinite(waveforms)
-    if not finite.all():
-        waveforms = np.where(finite, waveforms, 0)
-    if waveforms.shape[-1] == 0:
+def between_samples(waveforms: Float[np.ndarray, "*batch sample"], part: float) -> Float[np.ndarray, "*batch sample"]:
+    """The band-limited signal `part` of a sample (0 to 1) after each sample, by a Kaiser-windowed sinc.
+
+    Good to 1e-3 of the amplitude up to 0.9 of the Nyquist frequency; the ends are held constant.
+    """
+    if part == 0:
         return waveforms
-    valid = _valid(waveforms, num_valid)
-    if valid is None:
-        constant = waveforms.max(-1) == waveforms.min(-1)
-    else:
-        constant = np.where(valid, waveforms, -np.inf).max(-1) <= np.where(valid, waveforms, np.inf).min(-1)
-    dead = constant & np.any(waveforms != 0, axis=-1)
-    return np.where(dead[..., None], 0, waveforms).astype(waveforms.dtype) if dead.any() else waveforms
-
-
-def is_dead(waveforms: Float[np.ndarray, "*batch component sample"]) -> np.ndarray:
-    """True where all components of a trace are zero throughout; call it on cleaned waveforms."""
-    return ~np.any(waveforms != 0, axis=(-2, -1))
-
-
-def demean(
-    waveforms: Float[np.ndarray, "trace component sample"], num_valid: Int[np.ndarray, " trace"] | None = None
-) -> Float[np.ndarray, "trace component sample"]:
-    """Take the mean of the recorded samples away from each channel; padding stays zero."""
-    valid = _valid(waveforms, num_valid)
-    if valid is None:
-        return waveforms - waveforms.mean(-1, keepdims=True, dtype=np.float64).astype(waveforms.dtype)
-    count = np.maximum(valid.sum(-1, keepdims=True), 1)
-    mean = np.sum(waveforms, axis=-1, keepdims=True, where=valid, dtype=np.float64) / count
-    return np.where(valid, waveforms - mean.astype(waveforms.dtype), 0).astype(waveforms.dtype)
-
-
-def _valid(waveforms: np.ndarray, num_valid: np.ndarray | None) -> np.ndarray | None:
-    length = waveforms.shape[-1]
-    if num_valid is None or np.all(num_valid >= length):
-        return None
-    return (np.arange(length) < num_valid[:, None])[:, None, :]
+    lag = part - np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
+    inside = np.clip(1 - (lag / (HALF_WIDTH + 1)) ** 2, 0, None)
+    weights = np.sinc(lag) * np.i0(6.0 * np.sqrt(inside))
+    return ndimage.correlate1d(waveforms, weights / weights.sum(), axis=-1, mode="nearest")
 
 
 def resample(
@@ -86,27 +56,57 @@ def resample(
     """Change the sampling rate by a rational ratio with an anti-aliasing FIR filter of zero phase.
 
     The ratio is the nearest with a denominator up to 1000, so 99.999 Hz counts as 100 Hz. The result has
-    ceil(n * ratio) samples.
+    ceil(n * ratio) samples; beyond the ends the record is held constant.
 
     Raises:
         ValueError: where a rate is not a positive number, or the two are more than 1000 times apart.
     """
+    ratio = _ratio(from_hz, to_hz)
+    if ratio == 1:
+        return waveforms
+    resampled = signal.resample_poly(waveforms, ratio.numerator, ratio.denominator, axis=-1, padtype="edge")
+    return resampled.astype(waveforms.dtype, copy=False)
+
+
+def _ratio(from_hz: float, to_hz: float) -> Fraction:
     for rate in (from_hz, to_hz):
         if not (np.isfinite(rate) and rate > 0):
             raise ValueError(f"sampling rate must be a positive number of Hz, got {rate}")
     ratio = Fraction(float(to_hz) / float(from_hz)).limit_denominator(1000)
-    if ratio == 1:
-        return waveforms
     if ratio == 0 or ratio > 1000:
         raise ValueError(f"cannot resample from {from_hz} Hz to {to_hz} Hz: more than 1000 times apart")
-    resampled = signal.resample_poly(waveforms, ratio.numerator, ratio.denominator, axis=-1)
-    return resampled.astype(waveforms.dtype, copy=False)
+    return ratio
 
 
 def resampled_length(num_samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """How many samples `resample` gives for traces of `num_samples`."""
-    ratio = Fraction(float(to_hz) / float(from_hz)).limit_denominator(1000)
+    ratio = _ratio(from_hz, to_hz)
     return -(-np.asarray(num_samples) * ratio.numerator // ratio.denominator)
+
+
+def onto_grid(
+    waveforms: Float[np.ndarray, "*batch sample"],
+    recorded: Bool[np.ndarray, "*batch sample"],
+    from_hz: float,
+    to_hz: float,
+    skip: int,
+    part: float,
+) -> tuple[Float[np.ndarray, "*batch resampled"], Bool[np.ndarray, "*batch resampled"]]:
+    """Records, and which of their samples were recorded, from their own samples to the grid of `grid_position`.
+
+    A sample of the result counts as recorded where those of the record on either side of it were.
+    """
+    moved = resample(between_samples(waveforms, part)[..., skip:], from_hz, to_hz)
+    if part:
+        recorded = recorded & np.roll(recorded, -1, -1)
+        recorded[..., -1] = False
+    recorded = recorded[..., skip:]
+    if not recorded.shape[-1]:
+        return moved, np.zeros(moved.shape, bool)
+    nearest = np.arange(moved.shape[-1]) * float(1 / _ratio(from_hz, to_hz))
+    before, after = np.floor(nearest + 1e-6).astype(int), np.ceil(nearest - 1e-6).astype(int)
+    last = recorded.shape[-1] - 1
+    return moved, recorded[..., np.minimum(before, last)] & recorded[..., np.minimum(after, last)]
 
 
 def check_band(bandpass_hz: tuple[float, float], rate_hz: float) -> None:
@@ -141,3 +141,44 @@ def bandpass(
     double = np.asarray(waveforms, np.float64)
     filtered = signal.sosfiltfilt(sos, double, axis=-1) if zero_phase else signal.sosfilt(sos, double, axis=-1)
     return filtered.astype(waveforms.dtype)
+
+
+def bandpass_settled(
+    waveforms: Float[np.ndarray, "*batch sample"],
+    recorded: Bool[np.ndarray, "*batch sample"],
+    rate_hz: float,
+    bandpass_hz: tuple[float, float],
+) -> Float[np.ndarray, "*batch sample"]:
+    """Causal band-pass that has settled at the first recorded sample, so that neither offset nor drift rings there.
+
+    A straight line through the recorded samples is subtracted, and each record is continued before its first sample by
+    its point reflection, over three periods of the lower corner, at most 10 s. Samples before the first are zero.
+
+    Raises:
+        ValueError: as `check_band`.
+    """
+    check_band(bandpass_hz, rate_hz)
+    settling = round(min(SETTLING_PERIODS / bandpass_hz[0], LONGEST_SETTLING_S) * rate_hz)
+    out = np.zeros_like(waveforms)
+    firsts = np.where(recorded.any(-1), recorded.argmax(-1), waveforms.shape[-1])
+    for first in np.unique(firsts[firsts < waveforms.shape[-1]]):
+        alike = firsts == first
+        rest = detrend(waveforms[alike][..., first:], recorded[alike][..., first:])
+        head = 2 * rest[..., :1] - rest[..., settling:0:-1]
+        whole = np.concatenate([head, rest], -1)
+        filtered = bandpass(whole - whole[..., :1], rate_hz, bandpass_hz)
+        out[alike, first:] = filtered[..., head.shape[-1] :]
+    return out
+
+
+def detrend(
+    waveforms: Float[np.ndarray, "trace sample"], recorded: Bool[np.ndarray, "trace sample"]
+) -> Float[np.ndarray, "trace sample"]:
+    """Subtract the straight line that fits the recorded samples of each trace best (least squares)."""
+    time = np.arange(waveforms.shape[-1], dtype=np.float64)
+    number = np.maximum(recorded.sum(-1, keepdims=True), 1)
+    middle = (time * recorded).sum(-1, keepdims=True) / number
+    mean = np.sum(waveforms, axis=-1, keepdims=True, where=recorded, dtype=np.float64) / number
+    around = (time - middle) * recorded
+    slope = (around * (waveforms - mean)).sum(-1, keepdims=True) / np.maximum((around**2).sum(-1, keepdims=True), 1e-9)
+    return (waveforms - mean - slope * (time - middle)).astype(waveforms.dtype)

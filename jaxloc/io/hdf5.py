@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxloc.data.preprocessing import order_components
+from jaxloc.data.components import order_components
 
 LONGEST_RUN = 512
 LARGEST_GAP = 16

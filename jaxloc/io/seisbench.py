@@ -1,47 +1,65 @@
 """SeisBench folders as data sets: metadata.csv and waveforms.hdf5, in buckets and chunks.
 
 The format is that of Woollam et al. (2022, SeisBench, Seismol. Res. Lett. 93), read and written here without
-SeisBench itself. What it means for a network of stations: rows that share a `source_id` are one event, and a
-station that an event has no row for is padded and masked.
+SeisBench itself. For a network of stations, rows that share a `source_id` are one event, and a station without a row
+in an event is padded and masked.
 """
 
 # pyright: reportArgumentType=false
-# A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
+# A batch holds NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxloc.data.dataset import Dataset, Station
-from jaxloc.data.preprocessing import check_band, is_dead
+from jaxloc.data.dataset import Dataset, Event, Station
+from jaxloc.data.gaps import is_silent
+from jaxloc.data.preprocessing import check_band
 from jaxloc.geometry import Frame, to_km
+from jaxloc.io.contributions import Contribution, contribution, some
+from jaxloc.io.seisbench_choice import choose_rows, only_rows
 from jaxloc.io.seisbench_metadata import (
     NO_TIME,
     Rows,
     check_events,
     choose_split,
     column,
+    epicentres,
     first_rows,
+    known_numbers,
     list_stations,
     read_metadata,
     sort_rows,
     times_ns,
 )
-from jaxloc.io.seisbench_traces import Wanted, component_orders, longest, native_rates, process, read_formats
+from jaxloc.io.seisbench_onsets import (
+    ARRIVAL_COLUMNS,
+    DEFAULT_PICK_SIGMA_S,
+    POLARITY_COLUMN,
+    Onsets,
+    merged,
+    read_onsets,
+)
+from jaxloc.io.seisbench_traces import (
+    Records,
+    Wanted,
+    component_orders,
+    longest,
+    native_rates,
+    process,
+    read_formats,
+    row_lengths,
+)
 from jaxloc.io.seisbench_writing import write_seisbench
 from jaxloc.io.stations import centre_of, join_stations, station_positions
 from jaxloc.types import PHASES, Batch, Label, Labels, Observations
 
 __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]
-
-ARRIVAL_COLUMNS: Mapping[str, str] = MappingProxyType({"P": "trace_p_arrival_sample", "S": "trace_s_arrival_sample"})
-DEFAULT_PICK_SIGMA_S = 0.1
-POLARITY_COLUMN = "trace_polarity"
-UP, DOWN = ("u", "up", "positive", "+"), ("d", "down", "negative", "-")
 
 
 def read_seisbench(
@@ -63,8 +81,11 @@ def read_seisbench(
     """Read a SeisBench folder as events at a network of stations.
 
     Events come in the order in which they first appear. Traces of an event are aligned on the earliest of
-    them, cleaned of samples that are not finite and of constant channels, freed of their mean, resampled,
-    filtered and cut or zero-padded to `num_samples`. A station without a living trace has its mask False.
+    them (interpolated, where they start between its samples), freed of the mean of their recorded samples, resampled,
+    filtered and cut or padded to `num_samples`. Samples that were not recorded (not finite, padding, constant runs) are
+    zero, with `sample_mask` False; a station without a signal has its `station_mask` False, and a warning names it.
+    Of several rows of an event and station the best is used (`jaxloc.io.instruments`), with the onsets of all.
+    Impossible onsets are left out, with a warning (`jaxloc.io.seisbench_onsets`).
 
     Args:
         split: the events of this split alone; stations are those of the whole folder all the same.
@@ -78,7 +99,7 @@ def read_seisbench(
             from disk at each `take`.
         unknown_stations: what to do with stations that are not in `stations`: "keep" appends them with
             station index -1, "refuse" raises.
-        remove_mean: take the mean away from each channel.
+        remove_mean: subtract the mean of each channel.
         prefixes: of the metadata and waveform files, where the folder holds several and has no list of its chunks.
         gain_m_s: ground velocity in m/s of a count, where the metadata have no trace_gain_z, _n and _e.
 
@@ -103,8 +124,9 @@ def read_seisbench(
         rate_hz = float(rates[np.argmax(counts)])
     if not (np.isfinite(rate_hz) and rate_hz > 0):
         raise ValueError(f"rate_hz must be a positive number, got {rate_hz}")
+    lengths = row_lengths(rows, files, formats)
     if num_samples is None:
-        num_samples = longest(rows, files, formats, native_hz, rate_hz)
+        num_samples = longest(rows, lengths, native_hz, rate_hz)
     if num_samples < 1:
         raise ValueError(f"num_samples must be at least 1, got {num_samples}")
     if bandpass_hz is not None:
@@ -112,8 +134,18 @@ def read_seisbench(
     orders = component_orders(rows, formats)
     wanted = Wanted(files, formats, native_hz, orders, rate_hz, num_samples, bandpass_hz, remove_mean)
     frame = frame or centre_of(everyone)
+    labels = [f"{events[e].id} {everyone[s].code}" for e, s in zip(rows.event, rows.station, strict=True)]
+    lengths = np.minimum(lengths, column(rows.table, "trace_npts", np.inf)).astype(int)
+    onsets = read_onsets(rows, pick_columns, native_hz, lengths, labels)
+    group, chosen = choose_rows(rows, wanted, labels)
+    if len(chosen) < len(rows.event):
+        onsets, rows = merged(onsets, group, chosen, labels), only_rows(rows, chosen)
+        wanted = wanted._replace(native_hz=native_hz[chosen], orders=[orders[row] for row in chosen])
     hypocentre, magnitude = _source_labels(rows, [event.id for event in events], everyone, frame)
-    take = _take(rows, wanted, everyone, station_index, frame, hypocentre, magnitude, pick_columns, memory_mb)
+    has_picks = any(name in rows.table for name in pick_columns.values())
+    station_km = station_positions(everyone, frame)
+    catalogue = _Catalogue(events, everyone, station_index, station_km, hypocentre, magnitude, has_picks)
+    take = _Take(rows, wanted, onsets, catalogue, memory_mb)
     return Dataset(folder.name, frame, everyone, events, rate_hz, num_samples, take)
 
 
@@ -130,7 +162,7 @@ def _check_pick_columns(columns: Collection[str], pick_columns: Mapping[str, str
 def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], frame: Frame) -> tuple[Label, Label]:
     first = first_rows(rows.event, len(names))
     table = rows.table.iloc[first]
-    latitude, longitude = column(table, "source_latitude_deg"), column(table, "source_longitude_deg")
+    latitude, longitude = epicentres(table)
     check_events(names, latitude, longitude, stations)
     known = np.isfinite(latitude) & np.isfinite(longitude)
     east, north = to_km(frame, np.where(known, latitude, 0), np.where(known, longitude, 0))
@@ -140,7 +172,7 @@ def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], 
     np.minimum.at(sample_zero, rows.event, np.where(start_ns == NO_TIME, np.iinfo(np.int64).max, start_ns))
     timed = (origin_ns != NO_TIME) & (sample_zero != np.iinfo(np.int64).max)
     origin_s = np.where(timed, origin_ns - sample_zero, 0) * 1e-9
-    depth = column(table, "source_depth_km")
+    depth = known_numbers(table, "source_depth_km", "depth_km")
     value = np.stack([east, north, depth, origin_s], -1)
     mask = np.stack([known, known, np.isfinite(depth), timed], -1)
     magnitude = column(table, "source_magnitude")
@@ -150,99 +182,123 @@ def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], 
     )
 
 
-def _pick_seconds(rows: Rows, columns: Mapping[str, str], native_hz: np.ndarray) -> Float[np.ndarray, "row 2"]:
-    """Onsets of each row in s after the event's sample zero, NaN where there is none."""
-    nothing = np.full(len(rows.event), np.nan)
-    samples = [column(rows.table, columns[phase]) if phase in columns else nothing for phase in PHASES]
-    return np.stack(samples, -1) / native_hz[:, None] + rows.delay_s[:, None]
-
-
-def _pick_sigmas(rows: Rows) -> Float[np.ndarray, "row 2"]:
-    sigma = np.stack([column(rows.table, f"trace_{phase.lower()}_uncertainty_s") for phase in PHASES], -1)
-    return np.where(np.isfinite(sigma) & (sigma > 0), sigma, DEFAULT_PICK_SIGMA_S)
-
-
-def _polarities(rows: Rows) -> Float[np.ndarray, " row"] | None:
-    """First motions, up or down as `UP` and `DOWN` write them, NaN for any other."""
-    if POLARITY_COLUMN not in rows.table:
-        return None
-    letter = rows.table[POLARITY_COLUMN].fillna("").astype(str).str.strip().str.lower()
-    up, down = letter.isin(UP), letter.isin(DOWN)
-    return np.where(up, 1.0, np.where(down, 0.0, np.nan))
-
-
 def _scatter(
     values: Float[np.ndarray, "row *each"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of rows into [event, station, ...], zero and masked where there is none or the station is dead."""
+    """Values of rows into [event, station, ...], zero and masked where there is none or the station is silent."""
     out = np.full((*mask.shape, *values.shape[1:]), np.nan, np.float32)
     out[place] = values[at]
     known = np.isfinite(out) & mask.reshape(*mask.shape, *[1] * (values.ndim - 1))
     return np.where(known, out, 0).astype(np.float32), known
 
 
-def _take(
-    rows: Rows,
-    wanted: Wanted,
-    stations: tuple[Station, ...],
-    station_index: Int[np.ndarray, " station"],
-    frame: Frame,
-    hypocentre: Label,
-    magnitude: Label,
-    pick_columns: Mapping[str, str],
-    memory_mb: float,
-) -> Callable[[Int[np.ndarray, " event"]], Batch]:
-    """Build `take`: rows of the events asked for, from memory or from disk, put in their places."""
-    num_events, num_stations = len(hypocentre.value), len(stations)
-    begins = np.searchsorted(rows.event, np.arange(num_events + 1))
-    station_km = station_positions(stations, frame)
-    arrivals_s = _pick_seconds(rows, ARRIVAL_COLUMNS, wanted.native_hz)
-    picks_s = _pick_seconds(rows, pick_columns, wanted.native_hz)
-    sigmas_s = _pick_sigmas(rows)
-    polarities = _polarities(rows)
-    has_picks = any(name in rows.table for name in pick_columns.values())
-    in_memory = len(rows.event) * 3 * wanted.num_samples * 4 <= memory_mb * 1e6
-    kept: list[np.ndarray] = []
+class _Catalogue(NamedTuple):
+    """Events, stations, and the labels of events that do not depend on waveforms."""
 
-    def traces(at: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row 3 num_samples"]:
-        if not in_memory:
-            return process(rows, wanted, at)
-        if not kept:
-            kept.append(process(rows, wanted, np.arange(len(rows.event))))
-        return kept[0][at]
+    events: tuple[Event, ...]
+    stations: tuple[Station, ...]
+    station_index: Int[np.ndarray, " station"]
+    station_km: Float[np.ndarray, "station 3"]
+    hypocentre: Label
+    magnitude: Label
+    has_picks: bool
 
-    def take(index: Int[np.ndarray, " event"]) -> Batch:
-        index = _check_index(index, num_events)
-        sizes = begins[index + 1] - begins[index]
+
+class _Take:
+    """Takes events by index: their rows, from memory or from disk, put in the places of their stations."""
+
+    def __init__(self, rows: Rows, wanted: Wanted, onsets: Onsets, catalogue: _Catalogue, memory_mb: float) -> None:
+        self.rows, self.wanted, self.onsets, self.catalogue = rows, wanted, onsets, catalogue
+        self.num_events = len(catalogue.hypocentre.value)
+        self.begins = np.searchsorted(rows.event, np.arange(self.num_events + 1))
+        self.in_memory = len(rows.event) * 3 * wanted.num_samples * 4 <= memory_mb * 1e6
+        self.kept: list[Records] = []
+
+    def _records(self, at: Int[np.ndarray, " row"]) -> Records:
+        if not self.in_memory:
+            return self._read(at)
+        if not self.kept:
+            self.kept.append(self._read(np.arange(len(self.rows.event))))
+        return Records(*(part[at] for part in self.kept[0]))
+
+    def _read(self, at: Int[np.ndarray, " row"]) -> Records:
+        records = process(self.rows, self.wanted, at)
+        if (records.silent != "").all(-1).any():
+            warnings.warn(self._silent_line(at, records.silent), stacklevel=5)
+        return records
+
+    def _silent_line(self, at: Int[np.ndarray, " row"], silent: np.ndarray) -> str:
+        """One line that counts rows without a signal by reason, and names them."""
+        gone = np.flatnonzero((silent != "").all(-1))
+        reasons = Counter(_why_silent(silent[i]) for i in gone)
+        counts = ", ".join(f"{number} {why}" for why, number in reasons.most_common())
+        names = [f"{self.catalogue.events[self.rows.event[at[i]]].id} {self._code(at[i])}" for i in gone]
+        return f"{len(gone)} of {len(at)} rows hold no signal ({counts}): {some(names)}"
+
+    def _code(self, row: int) -> str:
+        return self.catalogue.stations[self.rows.station[row]].code
+
+    def _rows_of(self, index: Int[np.ndarray, " event"]) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Rows of some events, and their places [event, station] in a batch."""
+        sizes = self.begins[index + 1] - self.begins[index]
         event = np.repeat(np.arange(len(index)), sizes)
-        at = np.arange(sizes.sum()) + np.repeat(begins[index] - (np.cumsum(sizes) - sizes), sizes)
-        place = (event, rows.station[at])
-        waveforms = np.zeros((len(index), num_stations, 3, wanted.num_samples), np.float32)
-        waveforms[place] = traces(at)
-        mask = ~is_dead(waveforms)
-        arrivals = Label(*_scatter(arrivals_s, at, place, mask))
-        picks, pick_mask = _scatter(picks_s, at, place, mask)
-        sigma = np.where(pick_mask, _scatter(sigmas_s, at, place, mask)[0], DEFAULT_PICK_SIGMA_S)
+        at = np.arange(sizes.sum()) + np.repeat(self.begins[index] - (np.cumsum(sizes) - sizes), sizes)
+        return at, (event, self.rows.station[at])
+
+    def __call__(self, index: Int[np.ndarray, " event"]) -> Batch:
+        index = _check_index(index, self.num_events)
+        at, place = self._rows_of(index)
+        fixed, num_samples = self.catalogue, self.wanted.num_samples
+        shape = (len(index), len(fixed.stations))
+        waveforms = np.zeros((*shape, 3, num_samples), np.float32)
+        recorded = np.zeros((*shape, num_samples), bool)
+        records = self._records(at)
+        waveforms[place], recorded[place] = records.waveforms, records.recorded
+        mask = ~is_silent(waveforms)
         observations = Observations(
             waveforms,
-            np.broadcast_to(station_km, (len(index), num_stations, 3)),
+            np.broadcast_to(fixed.station_km, (*shape, 3)),
             mask,
-            np.broadcast_to(station_index, mask.shape),
-            np.full(len(index), wanted.rate_hz, np.float32),
-            picks if has_picks else None,
-            sigma.astype(np.float32) if has_picks else None,
-            pick_mask if has_picks else None,
+            np.broadcast_to(fixed.station_index, shape),
+            np.full(len(index), self.wanted.rate_hz, np.float32),
+            sample_mask=recorded & mask[..., None],
         )
+        if fixed.has_picks:
+            picks, pick_mask = _scatter(self.onsets.picks_s, at, place, mask)
+            sigma = np.where(pick_mask, _scatter(self.onsets.sigmas_s, at, place, mask)[0], DEFAULT_PICK_SIGMA_S)
+            observations = observations._replace(
+                picks_s=picks, pick_sigma_s=sigma.astype(np.float32), pick_mask=pick_mask
+            )
         labels: Labels = {
-            "hypocentre": Label(hypocentre.value[index], hypocentre.mask[index]),
-            "arrivals": arrivals,
-            "magnitude": Label(magnitude.value[index], magnitude.mask[index]),
+            "hypocentre": Label(fixed.hypocentre.value[index], fixed.hypocentre.mask[index]),
+            "arrivals": Label(*_scatter(self.onsets.arrivals_s, at, place, mask)),
+            "magnitude": Label(fixed.magnitude.value[index], fixed.magnitude.mask[index]),
         }
-        if polarities is not None:
-            labels["polarity"] = Label(*_scatter(polarities, at, place, mask))
+        if POLARITY_COLUMN in self.rows.table:
+            labels["polarity"] = Label(*_scatter(self.onsets.polarity, at, place, mask))
         return Batch(observations, labels)
 
-    return take
+    def contributions(self, event: int) -> tuple[Contribution, ...]:
+        """What each station contributes to an event, and why not."""
+        at, (_, station) = self._rows_of(_check_index(event, self.num_events))
+        records = self._records(at)
+        row_of = dict(zip(station.tolist(), range(len(at)), strict=True))
+        found = []
+        for i, one in enumerate(self.catalogue.stations):
+            if i not in row_of:
+                found.append(contribution(one.code, np.zeros(3, bool), 0.0))
+                continue
+            row = row_of[i]
+            why = _why_silent(records.silent[row])
+            share = float(records.recorded[row].mean())
+            alive = (records.waveforms[row] != 0).any(-1)
+            found.append(contribution(one.code, alive, share, reason=why))
+        return tuple(found)
+
+
+def _why_silent(reasons: np.ndarray) -> str:
+    """Why a row holds no signal, "" where a component does."""
+    return "" if (reasons == "").any() else f"silent ({', '.join(sorted(set(reasons)))})"
 
 
 def _check_index(index: Int[np.ndarray, " event"], num_events: int) -> Int[np.ndarray, " event"]:

@@ -1,7 +1,7 @@
-"""The tables of a SeisBench folder: rows of traces, the events and the stations they belong to.
+"""The metadata of a SeisBench folder: rows of traces, and the events and stations that they belong to.
 
 One row is one trace. Rows are grouped into events by `source_id`, else by `source_origin_time`, else each
-trace is its own event. Everything is checked here, so that what is wrong is said in the words of the file.
+trace is its own event. Everything is checked here, so that errors name the columns and values of the file.
 """
 
 # pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false
@@ -11,7 +11,7 @@ trace is its own event. Everything is checked here, so that what is wrong is sai
 import warnings
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,24 +20,34 @@ from pandas.api.typing import DataFrameGroupBy
 
 from jaxloc.data.dataset import Event, Station
 from jaxloc.geometry import check_degrees, frame_of, to_km
+from jaxloc.io.missing_values import is_missing_code, is_null_island
+from jaxloc.io.tables import parse_time
 
 REQUIRED = ("trace_name", "station_code", "station_latitude_deg", "station_longitude_deg")
-# Read as they stand: "NA" is a network, and an event's number may be longer than a float can hold.
+# Read as text: "NA" is a network, "00" a location, and an event's number may be longer than a float can hold.
 AS_TEXT = (
     "trace_name",
     "source_id",
     "station_code",
     "station_network_code",
+    "station_location_code",
+    "trace_channel",
     "trace_component_order",
     "split",
 )
 NO_VALUE = ["", "nan", "NaN", "NAN", "NA", "N/A", "None", "null", "NULL", "<NA>"]
 LONGEST_DELAY_S = 3600.0
 FARTHEST_EVENT_KM, WIDEST_NETWORK_KM = 2000.0, 500.0
+SAME_ORIGIN_S, SAME_PLACE_KM = 10.0, 20.0
+"""Rows of one event whose origins differ by more than this are of two earthquakes."""
+KM_PER_DEGREE = 111.19
 
 
 class Rows(NamedTuple):
-    """The traces of the events of a data set, sorted by event."""
+    """The traces of the events of a data set, sorted by event, and by station within an event.
+
+    `delay_s` is the start of a trace after the earliest of its event, `gain` the ground velocity of a count in m/s.
+    """
 
     name: list[str]
     file: Int[np.ndarray, " row"]
@@ -49,7 +59,7 @@ class Rows(NamedTuple):
 
 
 def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFrame, list[Path]]:
-    """All metadata of a folder, chunks one after another, and the waveform files; column `file` says which.
+    """All metadata of a folder, chunks one after another, and the waveform files; column `file` is their number.
 
     Chunks are those that the folder's file `chunks` lists (metadataCHUNK.csv); where `prefixes` are given, the files
     that these begin (PREFIXmetadata.csv).
@@ -102,22 +112,49 @@ def column(table: pd.DataFrame, name: str, default: float = np.nan) -> Float[np.
 def times_ns(table: pd.DataFrame, name: str) -> Int[np.ndarray, " row"]:
     """A column of UTC times as nanoseconds since 1970, the lowest integer where there is none.
 
+    Times are ISO 8601 or the other forms of `jaxloc.io.tables.parse_time`, seconds since 1970 among them.
+
     Raises:
         ValueError: where a value is no time.
     """
     if name not in table:
         return np.full(len(table), NO_TIME)
     text = table[name].astype("string").str.strip().replace("", pd.NA)
-    times = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-    if (times.isna() & text.notna()).any():
-        times = pd.to_datetime(text, utc=True, format="mixed", errors="coerce")
-    wrong = times.isna() & text.notna()
-    if wrong.any():
-        raise ValueError(f"column {name} holds {text[wrong].iloc[0]!r}, which is no time; write it as ISO 8601")
-    return times.dt.tz_localize(None).astype("datetime64[ns]").to_numpy().view(np.int64)
+    is_number = text.str.fullmatch(r"[-+]?\d*\.?\d*(e[-+]?\d+)?", case=False).fillna(False).to_numpy(bool)
+    times = pd.to_datetime(text.mask(is_number), utc=True, format="ISO8601", errors="coerce")
+    other = (times.isna() & text.notna()).to_numpy(bool)
+    ns = times.dt.tz_localize(None).astype("datetime64[ns]").to_numpy().view(np.int64).copy()
+    ns[other] = [_parse_ns(name, value) for value in text[other]]
+    return ns
+
+
+def _parse_ns(name: str, text: str) -> int:
+    try:
+        return parse_time(text).ns
+    except ValueError as error:
+        raise ValueError(f"column {name} holds {text!r}, which is no time; write it as ISO 8601") from error
 
 
 NO_TIME = np.iinfo(np.int64).min
+
+
+def known_numbers(table: pd.DataFrame, name: str, quantity: Literal["depth_km", "elevation_m"]) -> np.ndarray:
+    """A column as numbers, NaN for stand-in values such as -9999; a warning names them."""
+    numbers = column(table, name)
+    codes = np.array([np.isfinite(value) and is_missing_code(value, quantity) for value in numbers], bool)
+    if codes.any():
+        values = ", ".join(f"{value:g}" for value in np.unique(numbers[codes]))
+        warnings.warn(f"{name} holds {values} in {int(codes.sum())} rows, taken as unknown", stacklevel=3)
+    return np.where(codes, np.nan, numbers)
+
+
+def epicentres(table: pd.DataFrame) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    """Latitude and longitude of each row's source in degrees, NaN where unknown; 0, 0 counts as unknown."""
+    latitude, longitude = column(table, "source_latitude_deg"), column(table, "source_longitude_deg")
+    nowhere = np.array([is_null_island(*place) for place in zip(latitude, longitude, strict=True)], bool)
+    if nowhere.any():
+        warnings.warn(f"sources of {int(nowhere.sum())} rows lie at exactly 0, 0, taken as unknown", stacklevel=3)
+    return np.where(nowhere, np.nan, latitude), np.where(nowhere, np.nan, longitude)
 
 
 def time_text(ns: int) -> str | None:
@@ -143,6 +180,7 @@ def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
     """
     names = ["station_latitude_deg", "station_longitude_deg", "station_elevation_m", "station_position_sd_km"]
     numbers = pd.DataFrame({name: column(table, name) for name in names}).assign(code=station_codes(table))
+    numbers[names[2]] = known_numbers(table, names[2], "elevation_m")
     bare = numbers[names[:2]].isna().any(axis=1)
     if bare.any():
         raise ValueError(f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata")
@@ -151,7 +189,8 @@ def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
     middle = groups.median()
     _check_spread(groups, middle)
     if middle["station_elevation_m"].isna().any():
-        warnings.warn("stations without station_elevation_m are put at sea level", stacklevel=3)
+        unknown = ", ".join(middle.index.to_numpy(str)[middle["station_elevation_m"].isna().to_numpy(bool)][:8])
+        warnings.warn(f"stations without station_elevation_m are put at sea level: {unknown}", stacklevel=3)
     return tuple(
         Station(str(code), float(row[0]), float(row[1]), *(float(x) for x in np.nan_to_num(row[2:])))
         for code, row in zip(middle.index, middle.to_numpy(), strict=True)
@@ -203,23 +242,16 @@ def sort_rows(
 ) -> tuple[Rows, tuple[Event, ...]]:
     """Group the rows of a table into events, in the order in which the events first appear.
 
-    Of several traces of one station and event the first is taken, and a warning says so. Delays are those of
-    a trace behind the earliest of its event. `gain_m_s` is the ground velocity of a count where no column tells it.
+    Delays are those of a trace behind the earliest of its event. `gain_m_s` is the ground velocity of a count where
+    no column gives it. Rows of one station and event stay side by side: `jaxloc.io.seisbench_choice` merges them.
 
     Raises:
-        ValueError: where the traces of an event start more than an hour apart.
+        ValueError: where the traces of an event start more than an hour apart, or their origins are of two events.
     """
     number, keys = pd.factorize(event_keys(table))
     place = {station.code: i for i, station in enumerate(stations)}
     station = np.array([place[code] for code in station_codes(table)])
     order = np.argsort(number, kind="stable")
-    again = pd.DataFrame({"event": number, "station": station}).iloc[order].duplicated().to_numpy()
-    if again.any():
-        warnings.warn(
-            f"{int(again.sum())} traces share event and station with an earlier one and are left out",
-            stacklevel=3,
-        )
-    order = order[~again]
     table, number, station = table.iloc[order].reset_index(drop=True), number[order], station[order]
     start_ns = times_ns(table, "trace_start_time")
     earliest = np.full(len(keys), np.iinfo(np.int64).max)
@@ -231,10 +263,39 @@ def sort_rows(
             f"event {keys[number[late]]}: trace {table['trace_name'][late]} starts {delay_s[late]:.0f} s "
             "after the earliest of the event; correct trace_start_time or source_id"
         )
+    _check_one_origin(table, number, np.asarray(keys))
     gain = np.stack([column(table, f"trace_gain_{letter}", gain_m_s) for letter in "zne"], -1)
     names = table["trace_name"].tolist()
     rows = Rows(names, table["file"].to_numpy(int), number, station, delay_s, gain, table)
     return rows, _events(rows, np.asarray(keys), earliest)
+
+
+def _check_one_origin(table: pd.DataFrame, event: Int[np.ndarray, " row"], keys: np.ndarray) -> None:
+    """Refuse rows of one event whose origin times or epicentres are those of two earthquakes."""
+    origin_ns, number = times_ns(table, "source_origin_time"), len(keys)
+    origin_s = np.where(origin_ns == NO_TIME, np.nan, (origin_ns - origin_ns.max()) * 1e-9)
+    latitude, longitude = column(table, "source_latitude_deg"), column(table, "source_longitude_deg")
+    apart_s, apart_north, apart_east = (_spread(value, event, number) for value in (origin_s, latitude, longitude))
+    apart_east = np.minimum(apart_east, 360 - apart_east) * np.cos(np.deg2rad(latitude[first_rows(event, number)]))
+    apart_km = KM_PER_DEGREE * np.hypot(apart_north, np.nan_to_num(apart_east))
+    two = (apart_s > SAME_ORIGIN_S) | (apart_km > SAME_PLACE_KM)
+    if two.any():
+        i = int(np.argmax(two))
+        raise ValueError(
+            f"event {keys[i]} has rows whose origin times differ by {apart_s[i]:.0f} s and whose "
+            f"epicentres differ by {apart_km[i]:.0f} km; give each earthquake its own source_id"
+        )
+
+
+def _spread(
+    values: Float[np.ndarray, " row"], event: Int[np.ndarray, " row"], num_events: int
+) -> Float[np.ndarray, " event"]:
+    """Largest less smallest value over the rows of each event, 0 where none is known."""
+    largest, smallest = np.full(num_events, -np.inf), np.full(num_events, np.inf)
+    known = np.isfinite(values)
+    np.maximum.at(largest, event[known], values[known])
+    np.minimum.at(smallest, event[known], values[known])
+    return np.maximum(largest - smallest, 0.0)
 
 
 def first_rows(event: Int[np.ndarray, " row"], num_events: int) -> Int[np.ndarray, " event"]:

@@ -1,20 +1,30 @@
-"""Traces of a SeisBench folder as the data set wants them: one rate, one length, aligned, clean, filtered."""
+"""Traces of a SeisBench folder on one time grid: one rate, one length, gaps masked, filtered."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from jaxloc.data.preprocessing import bandpass, clean, demean, resample, resampled_length
+from jaxloc.data.gaps import bridged, demean, recorded_samples, silent_reasons
+from jaxloc.data.preprocessing import bandpass_settled, grid_position, onto_grid, resampled_length
 from jaxloc.io.hdf5 import TraceFormat, open_hdf5, read_format, read_traces, trace_lengths
 from jaxloc.io.seisbench_metadata import Rows, column
 
 ROWS_AT_ONCE = 1024
 
 
+class Records(NamedTuple):
+    """Waveforms of rows, which samples any component recorded, and why a component is silent ("" where it is not)."""
+
+    waveforms: Float[np.ndarray, "row 3 sample"]
+    recorded: Bool[np.ndarray, "row sample"]
+    silent: np.ndarray
+
+
 class Wanted(NamedTuple):
-    """How waveforms shall come out of the files, and what each row is in them."""
+    """How waveforms are to be processed, and the sampling rate and component order of each row."""
 
     files: list[Path]
     formats: list[TraceFormat]
@@ -27,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 def read_formats(files: list[Path]) -> list[TraceFormat]:
-    """What each waveform file says of itself."""
+    """The `data_format` of each waveform file."""
 
     def one(path: Path) -> TraceFormat:
         with open_hdf5(path) as file:
@@ -63,23 +73,42 @@ def component_orders(rows: Rows, formats: list[TraceFormat]) -> list[str]:
     return [own or other for own, other in zip(rows.table["trace_component_order"].fillna(""), default, strict=True)]
 
 
-def longest(rows: Rows, files: list[Path], formats: list[TraceFormat], native_hz: np.ndarray, rate_hz: float) -> int:
-    """Samples that the longest event needs at `rate_hz`, from its earliest sample to its last."""
-    most = 0
+def row_lengths(rows: Rows, files: list[Path], formats: list[TraceFormat]) -> Int[np.ndarray, " row"]:
+    """Samples of each row in its file."""
+    out = np.zeros(len(rows.name), int)
     for i in np.unique(rows.file):
         at = np.flatnonzero(rows.file == i)
         with open_hdf5(files[i]) as file:
-            lengths = trace_lengths(file, [rows.name[row] for row in at], formats[i].dimension_order)
-        for native in np.unique(native_hz[at]):
-            same = native_hz[at] == native
-            ends = np.rint(rows.delay_s[at[same]] * rate_hz) + resampled_length(lengths[same], native, rate_hz)
-            most = max(most, int(ends.max()))
+            out[at] = trace_lengths(file, [rows.name[row] for row in at], formats[i].dimension_order)
+    return out
+
+
+def longest(rows: Rows, lengths: Int[np.ndarray, " row"], native_hz: Float[np.ndarray, " row"], rate_hz: float) -> int:
+    """Samples that the longest event needs at `rate_hz`, from its earliest sample to its last."""
+    most = 0
+    for native in np.unique(native_hz):
+        same = native_hz == native
+        ends = np.rint(rows.delay_s[same] * rate_hz) + resampled_length(lengths[same], native, rate_hz)
+        most = max(most, int(ends.max()))
     return most
 
 
-def process(rows: Rows, wanted: Wanted, at: Int[np.ndarray, " row"]) -> Float[np.ndarray, "row 3 num_samples"]:
+def process(rows: Rows, wanted: Wanted, at: Int[np.ndarray, " row"]) -> Records:
     """Read and process the traces of some rows."""
-    out = np.zeros((len(at), 3, wanted.num_samples), np.float32)
+    out = Records(
+        np.zeros((len(at), 3, wanted.num_samples), np.float32),
+        np.zeros((len(at), wanted.num_samples), bool),
+        np.full((len(at), 3), "empty", object),
+    )
+    for to, raw, recorded in read_raw(rows, wanted, at):
+        _condition(raw, recorded, rows, wanted, at[to], to, out)
+    return out
+
+
+def read_raw(
+    rows: Rows, wanted: Wanted, at: Int[np.ndarray, " row"]
+) -> Iterator[tuple[Int[np.ndarray, " some"], Float[np.ndarray, "some 3 sample"], Bool[np.ndarray, "some 3 sample"]]]:
+    """Traces times their gains, a part of the rows at a time: their places in `at`, samples, which were recorded."""
     for i in np.unique(rows.file[at]):
         mine = np.flatnonzero(rows.file[at] == i)
         with open_hdf5(wanted.files[i]) as file:
@@ -87,32 +116,48 @@ def process(rows: Rows, wanted: Wanted, at: Int[np.ndarray, " row"]) -> Float[np
                 names, orders = zip(*((rows.name[row], wanted.orders[row]) for row in at[some]), strict=True)
                 raw, lengths = read_traces(file, names, orders, wanted.formats[i].dimension_order)
                 lengths = np.minimum(lengths, column(rows.table.iloc[at[some]], "trace_npts", np.inf)).astype(int)
-                _condition(raw, lengths, rows, wanted, at[some], some, out)
-    return out
+                with np.errstate(over="ignore", invalid="ignore"):  # what overflows is missing
+                    raw = raw * rows.gain[at[some]].astype(np.float32)[:, :, None]
+                yield some, raw, recorded_samples(raw, lengths)
 
 
 def _condition(
-    raw: np.ndarray,
-    lengths: np.ndarray,
+    raw: Float[np.ndarray, "some 3 sample"],
+    recorded: Bool[np.ndarray, "some 3 sample"],
     rows: Rows,
     wanted: Wanted,
-    at: np.ndarray,
-    to: np.ndarray,
-    out: np.ndarray,
+    at: Int[np.ndarray, " some"],
+    to: Int[np.ndarray, " some"],
+    out: Records,
 ) -> None:
-    """Clean, demean, resample, filter and place raw traces of rows `at` into out[to]."""
-    raw = clean(raw * rows.gain[at].astype(np.float32)[:, :, None], lengths)
-    if wanted.demeaned:
-        raw = demean(raw, lengths)
-    shift = np.rint(rows.delay_s[at] * wanted.rate_hz).astype(int)
+    """Subtract means, bridge gaps, and put raw traces of rows `at` on the grid, into rows `to` of `out`."""
+    out.silent[to] = silent_reasons(raw, recorded)
+    recorded = recorded & (out.silent[to] == "")[..., None]
+    raw = np.where(recorded, raw, 0)
+    raw = bridged(demean(raw, recorded) if wanted.demeaned else raw, recorded)
     for native in np.unique(wanted.native_hz[at]):
         same = np.flatnonzero(wanted.native_hz[at] == native)
-        traces = resample(raw[same], native, wanted.rate_hz)
-        if wanted.bandpass_hz is not None:
-            traces = bandpass(traces, wanted.rate_hz, wanted.bandpass_hz)
-        ends = resampled_length(lengths[same], native, wanted.rate_hz)
-        for delay, end in np.unique(np.stack([shift[same], ends], -1), axis=0):
-            alike = np.flatnonzero((shift[same] == delay) & (ends == end))
-            size = min(int(end), traces.shape[-1], wanted.num_samples - int(delay))
-            if size > 0:
-                out[to[same[alike]], :, delay : delay + size] = traces[alike, :, :size]
+        first, skip, part = grid_position(rows.delay_s[at[same]], native, wanted.rate_hz)
+        part = np.round(part, 4)
+        for s, p in np.unique(np.stack([skip, part], -1), axis=0):
+            alike = np.flatnonzero((skip == s) & (part == p))
+            some = same[alike]
+            moved, there = onto_grid(raw[some], recorded[some], native, wanted.rate_hz, int(s), p)
+            if wanted.bandpass_hz is not None:
+                moved = bandpass_settled(moved, there, wanted.rate_hz, wanted.bandpass_hz)
+            _place(np.where(there, moved, 0), np.asarray(there.any(1)), first[alike], to[some], out)
+
+
+def _place(
+    waveforms: Float[np.ndarray, "some 3 sample"],
+    recorded: Bool[np.ndarray, "some sample"],
+    first: Int[np.ndarray, " some"],
+    to: Int[np.ndarray, " some"],
+    out: Records,
+) -> None:
+    for begin in np.unique(first):
+        alike = first == begin
+        size = min(waveforms.shape[-1], out.waveforms.shape[-1] - int(begin))
+        if size > 0:
+            out.waveforms[to[alike], :, begin : begin + size] = waveforms[alike, :, :size]
+            out.recorded[to[alike], begin : begin + size] = recorded[alike, :size]

@@ -173,7 +173,7 @@ def sensitivity_at(epochs: list[Channel], time: UTCDateTime) -> float | None:
 
     Outside of all epochs it is what all of them agree on.
     """
-    found = {_sensitivity(channel) for channel in _at(epochs, time)}
+    found = {_sensitivity(channel) for channel in epochs_at(epochs, time)}
     return found.pop() if len(found) == 1 else None
 
 
@@ -184,7 +184,7 @@ def _sensitivity(channel: Channel) -> float | None:
     return float(total.value)
 
 
-def _at(epochs: list[Channel], time: UTCDateTime) -> list[Channel]:
+def epochs_at(epochs: Sequence[Channel], time: UTCDateTime) -> list[Channel]:
     """The latest epoch that covers a time, all epochs where none does."""
     covering = [
         c
@@ -192,4 +192,4 @@ def _at(epochs: list[Channel], time: UTCDateTime) -> list[Channel]:
         if (c.start_date is None or c.start_date <= time) and (c.end_date is None or time < c.end_date)
     ]
     latest = sorted(covering, key=lambda c: c.start_date.ns if c.start_date else -(2**63))[-1:]
-    return latest or epochs
+    return latest or list(epochs)

@@ -1,17 +1,18 @@
-"""What waveform files hold: stretches of channels, and which channels of a station to use."""
+"""What waveform files hold: stretches of channels, from their headers. Files that are damaged are named in one line."""
 
 import glob
-from collections import defaultdict
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from obspy import UTCDateTime
+from obspy import Stream, UTCDateTime
 from obspy import read as read_stream
 
-from jaxloc.data.preprocessing import POSITION_OF
+WAVEFORM_SUFFIXES = (".mseed", ".msd", ".miniseed", ".seed", ".sac", ".gse", ".gse2")
+LONGEST_MESSAGE = 160
 
-WAVEFORM_SUFFIXES = (".mseed", ".msd", ".sac", ".gse", ".gse2")
+Read = TypeVar("Read")
 
 
 class Piece(NamedTuple):
@@ -39,51 +40,63 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def index_files(files: str | Path | Sequence[str | Path]) -> list[Piece]:
-    """What waveform files hold, from their headers.
+    """The stretches of channels that waveform files hold, from their headers.
 
-    In a folder or pattern, files that are no waveforms are passed over; in a list they are an error.
+    In a folder or pattern, files that are no waveforms are passed over. A waveform file that cannot be read, or only
+    in part, is named in a warning, and the rest is used.
 
     Raises:
-        ValueError: where there is no file, or a waveform file cannot be read; names it.
+        ValueError: where there is no file, or none holds waveforms that can be read; names the first.
     """
     paths = _paths(files)
     pieces: list[Piece] = []
+    damaged: list[str] = []
     for path in paths:
+        named = not isinstance(files, str | Path) or Path(path).suffix.lower() in WAVEFORM_SUFFIXES
         try:
-            stream = read_stream(path, headonly=True)
-        except Exception as error:  # ObsPy's readers raise many kinds
-            if not isinstance(files, str | Path) or Path(path).suffix.lower() in WAVEFORM_SUFFIXES:
-                raise ValueError(f"{path} cannot be read ({error}); remove or replace it") from error
+            stream = quietly(lambda path=path: read_stream(path, headonly=True), path)
+        except ValueError as error:
+            damaged += [str(error)] if named else []
             continue
         for stats in (trace.stats for trace in stream if trace.stats.npts and trace.stats.sampling_rate > 0):
             channel = f"{stats.network}.{stats.station}.{stats.location}.{stats.channel}"
             pieces.append(Piece(path, channel, stats.starttime, stats.endtime, float(stats.sampling_rate)))
+    if not pieces and damaged:
+        raise ValueError(f"{damaged[0]}; remove or replace it")
     if not pieces:
         raise ValueError(f"none of {len(paths)} files holds waveforms that can be read; the first is {paths[0]}")
+    for message in damaged:
+        warnings.warn(f"{message}; it is left out", stacklevel=2)
     return pieces
 
 
-def choose_channels(pieces: list[Piece]) -> dict[str, list[list[Piece]]]:
-    """For each station, by its code NET.STA, the pieces of its Z, N and E channel, of one instrument.
+def quietly(read: Callable[[], Read], what: str) -> Read:
+    """What `read` returns; its library's warnings and errors become one line of ours that begins with `what`.
 
     Raises:
-        ValueError: where no channel ends in Z, N, E, 1 or 2.
+        ValueError: where it raises.
     """
-    instruments: dict[str, dict[str, list[Piece]]] = defaultdict(lambda: defaultdict(list))
-    for piece in pieces:
-        network, station, location, channel = piece.channel.split(".")
-        if channel[-1:] in POSITION_OF:
-            instruments[f"{network}.{station}" if network else station][f"{location}.{channel[:-1]}"].append(piece)
-    if not instruments:
-        raise ValueError(f"no channel ends in Z, N, E, 1 or 2; the first is {pieces[0].channel}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = read()
+        except Exception as error:  # ObsPy's readers raise many kinds
+            raise ValueError(f"{what} cannot be read ({_short(error)})") from error
+    if caught:
+        warnings.warn(f"{what}: {_short(caught[0].message)}; what could be read is used", stacklevel=3)
+    return result
 
-    def rank(item: tuple[str, list[Piece]]) -> tuple[int, float, str]:
-        name, members = item
-        places = {POSITION_OF[piece.channel[-1]] for piece in members}
-        return -len(places), -max(piece.rate_hz for piece in members), name
 
-    chosen = {}
-    for station, candidates in instruments.items():
-        _, members = min(candidates.items(), key=rank)
-        chosen[station] = [[p for p in members if POSITION_OF[p.channel[-1]] == place] for place in range(3)]
-    return chosen
+def _short(message: object) -> str:
+    text = " ".join(str(message).split())
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
+
+
+def read_span(path: str, first: UTCDateTime, last: UTCDateTime) -> Stream:
+    """The traces of a file between two times; a warning, and none, where it cannot be read."""
+    what = f"{path}, {first} to {last}"
+    try:
+        return quietly(lambda: read_stream(path, starttime=first, endtime=last), what)
+    except ValueError as error:
+        warnings.warn(f"{error}; it is left out", stacklevel=2)
+        return Stream()

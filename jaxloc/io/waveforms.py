@@ -1,31 +1,36 @@
 """Waveform files that ObsPy reads, cut into windows, as a data set.
 
-Headers are read once; samples are read when a window is taken, and those of its time span alone. Components
-are brought to Z, N, E: horizontals called 1 and 2 are taken for N and E as they stand, without rotation,
-for orientations are often unknown. Where StationXML is given, counts become m/s by the channel's overall
-sensitivity, which is flat within the instrument's band; nothing is deconvolved.
+Headers are read once; samples are read when a window is taken, and those of its time span alone. The instrument of each
+station is chosen for each window by the rule of `jaxloc.io.instruments`. Where StationXML is given, counts become m/s
+by the overall sensitivity of the channel's epoch, which is flat within the instrument's band (nothing is deconvolved),
+and components are rotated to Z, N, E by its azimuths and dips; without them, horizontals called 1 and 2 are taken for
+N and E.
 """
 
 # pyright: reportArgumentType=false
-# A batch holds NumPy arrays until it reaches the device, and says JAX arrays.
+# A batch holds NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from obspy import Stream, Trace, UTCDateTime
-from obspy import read as read_stream
+from obspy import UTCDateTime
 
 from jaxloc.data.dataset import Dataset, Event, Station
-from jaxloc.data.preprocessing import bandpass, check_band, clean, demean, is_dead, resample
+from jaxloc.data.gaps import is_silent
+from jaxloc.data.preprocessing import check_band
 from jaxloc.geometry import Frame, to_km
+from jaxloc.io.channel_orientation import Channels, orientation
+from jaxloc.io.contributions import Contribution, lost, some
+from jaxloc.io.instruments import Instrument, instruments_of, sensor_rank, usable
 from jaxloc.io.seisbench_metadata import check_events
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id, sensitivity_at
+from jaxloc.io.station_records import Cut, Note, Source, cut_window
 from jaxloc.io.stations import (
     StationSource,
     as_inventory,
@@ -38,23 +43,8 @@ from jaxloc.io.stations import (
     station_positions,
 )
 from jaxloc.io.time_windows import Window, read_windows
-from jaxloc.io.waveform_index import Piece, choose_channels, index_files
+from jaxloc.io.waveform_index import Piece, index_files
 from jaxloc.types import Batch, Label, Labels, Observations
-
-MARGIN_S = 5.0
-"""Read beyond either end of a window, so that filters have settled within it."""
-SMALLEST_GAP = 0.01
-
-
-class _Source(NamedTuple):
-    """Pieces of the chosen channels, [station][component], and the counts per m/s of a channel at a time."""
-
-    pieces: list[list[list[Piece]]]
-    sensitivity: Callable[[str, UTCDateTime], float]
-    codes: list[str]
-    rate_hz: float
-    num_samples: int
-    bandpass_hz: tuple[float, float] | None
 
 
 def read_waveforms(
@@ -73,9 +63,10 @@ def read_waveforms(
 ) -> Dataset:
     """Cut windows out of waveform files.
 
-    Channels are freed of their mean, resampled, filtered and cut. Gaps are filled with zeros, and a warning
-    names the stations that have any. Of several instruments at a station that with the most components is
-    taken, then the one of the highest sampling rate.
+    Stretches of a channel are joined, freed of their mean, brought onto the window's time grid (interpolated, where
+    they start between its samples), filtered and cut. Samples that were not recorded (gaps, padding, constant runs) are
+    zero, with `sample_mask` False. One warning for each window names the stations of which something is missing, and
+    why; `jaxloc.io.contributions` gives the same as a table.
 
     Args:
         files: a folder, a file, a pattern such as "data/*.mseed", or a list of files.
@@ -93,15 +84,17 @@ def read_waveforms(
         memory_mb: windows are kept after the first use where all of them need no more than this.
 
     Returns:
-        The data set. Labels: "hypocentre" and "magnitude" as far as the windows say, "arrivals" all masked.
+        The data set. Labels: "hypocentre" and "magnitude" as far as the windows give them, "arrivals" all masked.
 
     Raises:
-        ValueError: where a file cannot be read, a station is not in the inventory, or an argument is impossible.
+        ValueError: where no file can be read, a station is not in the inventory, or an argument is impossible.
     """
-    chosen = choose_channels(index_files(files))
-    used = [piece for channels in chosen.values() for channel in channels for piece in channel]
+    pieces = _by_station(index_files(files))
+    used = [piece for own in pieces.values() for piece in own]
+    preferred = {code: _preferred(own) for code, own in pieces.items()}
+    first = [p for code, own in pieces.items() for p in own if p.channel in preferred[code].channels.values()]
     if rate_hz is None:
-        rate_hz = Counter(piece.rate_hz for piece in used).most_common(1)[0][0]
+        rate_hz = Counter(piece.rate_hz for piece in first).most_common(1)[0][0]
     if bandpass_hz is not None:
         check_band(bandpass_hz, rate_hz)
     begin, end = min(piece.start for piece in used), max(piece.end for piece in used)
@@ -109,60 +102,118 @@ def read_waveforms(
     cut = [Window(begin, str(begin))] if windows is None else read_windows(windows, before_s, duration_s)
     num_samples = _length(num_samples, windows is None, float(end - begin), rate_hz)
     _check_span(cut, begin, end, num_samples / rate_hz)
-    listed = _station_lists(inventory, stations, chosen, [window.start for window in cut])
+    starts = [window.start for window in cut]
+    listed = _station_lists(inventory, stations, starts, _recording(pieces, starts, num_samples / rate_hz))
     joined = {own: join_stations(own, stations, unknown_stations) for own in dict.fromkeys(listed)}
     everyone = joined[listed[0]][0]
     codes = [station.code for station in everyone]
-    source = _Source(
-        [chosen.get(code, [[], [], []]) for code in codes],
-        _sensitivities(inventory, used),
-        codes,
-        rate_hz,
-        num_samples,
-        bandpass_hz,
-    )
+    channels = _channels(inventory, first)
+    source = Source(codes, [pieces.get(code, []) for code in codes], channels, rate_hz, num_samples, bandpass_hz)
     frame = frame or centre_of(everyone)
     events = tuple(_event(window) for window in cut)
     places = {own: (station_positions(all_of, frame), index) for own, (all_of, index) in joined.items()}
     station_km, station_index = (np.stack(each) for each in zip(*(places[own] for own in listed), strict=True))
     take = _Take(source, cut, _labels(cut, everyone, frame), station_km, station_index, memory_mb)
+    take.name_once(_notes(preferred, pieces, channels))
     name = Path(files).name if isinstance(files, str | Path) else Path(files[0]).parent.name
     return Dataset(name, frame, everyone, events, float(rate_hz), num_samples, take)
+
+
+def _by_station(pieces: list[Piece]) -> dict[str, list[Piece]]:
+    """Pieces of seismic components by NET.STA; a warning names channels that are none.
+
+    Raises:
+        ValueError: where no channel ends in the letter of a component.
+    """
+    found: dict[str, list[Piece]] = defaultdict(list)
+    other: set[str] = set()
+    for piece in pieces:
+        network, station, _, channel = piece.channel.split(".")
+        if usable(channel[-1:]) and sensor_rank(channel) < 2:
+            found[f"{network}.{station}" if network else station].append(piece)
+        else:
+            other.add(piece.channel)
+    if not found:
+        raise ValueError(f"no channel ends in Z, N, E, 1, 2 or 3; the first is {pieces[0].channel}")
+    if other:
+        warnings.warn(f"channels that hold no ground motion are left out: {some(sorted(other))}", stacklevel=3)
+    return found
+
+
+def _preferred(pieces: Sequence[Piece]) -> Instrument:
+    """The instrument of a station that the rule of `jaxloc.io.instruments` prefers by its name alone."""
+    return min(instruments_of({piece.channel for piece in pieces}), key=lambda i: (-len(i.channels), i.rank))
+
+
+def _recording(
+    pieces: Mapping[str, list[Piece]], starts: Sequence[UTCDateTime], length_s: float
+) -> list[frozenset[str]]:
+    """Channels of the instrument of each station that is preferred by name in each window; if none records, of any."""
+    first_ns = np.array([start.ns for start in starts])
+    last_ns = first_ns + round(length_s * 1e9)
+    found: list[set[str]] = [set() for _ in starts]
+    for own in pieces.values():
+        begin, end = np.array([(piece.start.ns, piece.end.ns) for piece in own]).T
+        there = (begin <= last_ns[:, None]) & (end >= first_ns[:, None])
+        kept: dict[bytes, list[str]] = {}
+        for channels, row in zip(found, there, strict=True):
+            if row.tobytes() not in kept:
+                some_pieces = [piece for piece, inside in zip(own, row, strict=True) if inside] or own
+                kept[row.tobytes()] = list(_preferred(some_pieces).channels.values())
+            channels |= set(kept[row.tobytes()])
+    return [frozenset(channels) for channels in found]
 
 
 def _station_lists(
     inventory: StationSource | None,
     trained: tuple[Station, ...] | None,
-    chosen: dict[str, list[list[Piece]]],
-    times: list[UTCDateTime],
+    times: Sequence[UTCDateTime],
+    channels: Sequence[frozenset[str]],
 ) -> list[tuple[Station, ...]]:
-    """The stations that recorded, where they stood at each of several times; positions given win over trained ones."""
-    channels = [piece.channel for components in chosen.values() for pieces in components for piece in pieces]
+    """The stations with records at their positions at each of several times; given positions replace trained ones."""
     given = () if inventory is None else read_epochs(inventory)
     codes = {epoch.station.code for epoch in given}
     epochs = [*given, *(Epoch(station) for station in trained or () if station.code not in codes)]
-    missing = sorted(set(chosen) - {epoch.station.code for epoch in epochs})
-    if missing:
+    recorded = {".".join(channel.split(".")[:2]).lstrip(".") for channel in channels[0]}
+    known = {epoch.station.code for epoch in epochs}
+    if missing := sorted(recorded - known):
         raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
-    at, what = positions_at(epochs, channels), "the station list"
-    lists = {frozenset(found.items()): checked(found.values(), what) for found in map(at, times)}
+    _warn_of_absent(sorted(known - recorded))
+    at = {own: positions_at(epochs, own) for own in dict.fromkeys(channels)}
+    found = [frozenset(at[own](time).items()) for own, time in zip(channels, times, strict=True)]
+    what = "the station list"
+    lists = {own: checked((station for _, station in own), what) for own in dict.fromkeys(found)}
     for stations in lists.values():
         check_isolated(stations, what)
-    return [lists[frozenset(at(time).items())] for time in times]
+    return [lists[own] for own in found]
 
 
-def _sensitivities(source: StationSource | None, pieces: list[Piece]) -> Callable[[str, UTCDateTime], float]:
-    """Counts per m/s of a channel at a time, from the epochs of an inventory; 1 for a table of stations."""
+def _warn_of_absent(codes: list[str]) -> None:
+    if codes:
+        warnings.warn(f"{len(codes)} stations of the list have no record in the files: {some(codes)}", stacklevel=4)
+
+
+def _channels(source: StationSource | None, pieces: Sequence[Piece]) -> Channels:
+    """The epochs of every channel of an inventory, none for a table; names channels without a sensitivity to m/s."""
     inventory = as_inventory(source)
     if inventory is None:
-        return lambda channel, time: 1.0
-
-    channels = channels_by_id(inventory)
-    at = lambda channel, time: sensitivity_at(channels.get(channel, []), time)
-    other = sorted({piece.channel for piece in pieces if at(piece.channel, piece.start) is None})
+        return {}
+    found = channels_by_id(inventory)
+    other = sorted({p.channel for p in pieces if sensitivity_at(found.get(p.channel, []), p.start) is None})
     if other:
         warnings.warn(f"left in counts, for want of a sensitivity to m/s: {', '.join(other)}", stacklevel=3)
-    return lambda channel, time: at(channel, time) or 1.0
+    return found
+
+
+def _notes(preferred: Mapping[str, Instrument], pieces: Mapping[str, list[Piece]], channels: Channels) -> list[Note]:
+    """What is assumed of the preferred instruments' orientation at the start of their first records."""
+    notes = []
+    for code, instrument in preferred.items():
+        start = min(piece.start for piece in pieces[code] if piece.channel in instrument.channels.values())
+        names, letters = list(instrument.channels.values()), list(instrument.channels)
+        text = orientation(channels, names, letters, start)[1]
+        notes += [Note(text, f"{code} {instrument.name}")] if text else []
+    return notes
 
 
 def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: float) -> int:
@@ -209,7 +260,7 @@ class _Take:
 
     def __init__(
         self,
-        source: _Source,
+        source: Source,
         windows: list[Window],
         labels: Labels,
         station_km: Float[np.ndarray, "window station 3"],
@@ -220,14 +271,31 @@ class _Take:
         self.station_km, self.station_index = station_km, station_index
         size_mb = station_index.size * 3 * source.num_samples * 4e-6
         self.keep, self.kept = size_mb <= memory_mb, {}
+        self.named: set[Note] = set()
 
-    def _window(self, i: int) -> Float[np.ndarray, "station 3 sample"]:
+    def _window(self, i: int) -> Cut:
         if i in self.kept:
             return self.kept[i]
-        waveforms = _cut_window(self.source, self.windows[i].start)
+        start = self.windows[i].start
+        cut = cut_window(self.source, start)
+        self.name_once(cut.notes)
+        missing = lost(one for one, pieces in zip(cut.contributions, self.source.pieces, strict=True) if pieces)
+        if missing:
+            warnings.warn(f"window at {start}: {missing}", stacklevel=4)
         if self.keep:
-            self.kept[i] = waveforms
-        return waveforms
+            self.kept[i] = cut
+        return cut
+
+    def name_once(self, notes: Sequence[Note]) -> None:
+        """Warn of notes that are new, those of one text in one line."""
+        new = [note for note in notes if note not in self.named]
+        self.named |= set(new)
+        for text in dict.fromkeys(note.text for note in new):
+            warnings.warn(f"{text}: {some([note.name for note in new if note.text == text])}", stacklevel=5)
+
+    def contributions(self, event: int) -> tuple[Contribution, ...]:
+        """What each station contributes to a window, and why not."""
+        return self._window(event).contributions
 
     def __call__(self, index: Int[np.ndarray, " event"]) -> Batch:
         index = np.atleast_1d(np.asarray(index, int))
@@ -235,73 +303,19 @@ class _Take:
             raise ValueError(f"event index must lie in 0..{len(self.windows) - 1}, got {index.tolist()}")
         shape = (len(index), self.station_index.shape[1])
         waveforms = np.zeros((*shape, 3, self.source.num_samples), np.float32)
+        recorded = np.zeros((*shape, self.source.num_samples), bool)
         for row, i in enumerate(index):
-            waveforms[row] = self._window(int(i))
+            waveforms[row], recorded[row], *_ = self._window(int(i))
+        alive = ~is_silent(waveforms)
         observations = Observations(
             waveforms,
             self.station_km[index],
-            ~is_dead(waveforms),
+            alive,
             self.station_index[index],
             np.full(shape[0], self.source.rate_hz, np.float32),
+            sample_mask=recorded & alive[..., None],
         )
         return Batch(
             observations,
             {name: Label(*(part[index] for part in label)) for name, label in self.labels.items()},
         )
-
-
-def _cut_window(source: _Source, start: UTCDateTime) -> Float[np.ndarray, "station 3 sample"]:
-    """Read and process one window; warns of gaps, with the share of samples that each station lacks."""
-    margin = round(MARGIN_S * source.rate_hz)
-    first, total = start - margin / source.rate_hz, source.num_samples + 2 * margin
-    last = first + (total - 1) / source.rate_hz
-    out = np.zeros((len(source.codes), 3, total), np.float32)
-    filled = np.zeros(out.shape, bool)
-    for path, wanted in _by_file(source, first, last).items():
-        for trace in _read(path, first, last):
-            for at in wanted.get(trace.id, []):
-                _add(trace, source, first, out[at], filled[at])
-    if source.bandpass_hz is not None:
-        out = np.where(filled, bandpass(out, source.rate_hz, source.bandpass_hz), 0).astype(np.float32)
-    inside = slice(margin, margin + source.num_samples)
-    out, filled = clean(out[..., inside]), filled[..., inside]
-    lacking = 1 - filled.mean(-1).max(-1)
-    named = [f"{source.codes[i]} {lacking[i]:.0%}" for i in np.flatnonzero((lacking > SMALLEST_GAP) & (lacking < 1))]
-    if named:
-        warnings.warn(f"window at {start}: gaps filled with zeros at {', '.join(named)}", stacklevel=2)
-    return out
-
-
-def _by_file(source: _Source, first: UTCDateTime, last: UTCDateTime) -> dict[str, dict[str, list[tuple[int, int]]]]:
-    """File -> channel -> (station, component), for pieces that overlap a span of time."""
-    wanted: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-    for station, components in enumerate(source.pieces):
-        for component, pieces in enumerate(components):
-            for piece in pieces:
-                places = wanted[piece.path][piece.channel] if piece.start <= last and piece.end >= first else None
-                if places is not None and (station, component) not in places:
-                    places.append((station, component))
-    return wanted
-
-
-def _read(path: str, first: UTCDateTime, last: UTCDateTime) -> Stream:
-    try:
-        return read_stream(path, starttime=first, endtime=last)
-    except Exception as error:  # ObsPy's readers raise many kinds
-        raise ValueError(f"{path} cannot be read ({error})") from error
-
-
-def _add(
-    trace: Trace, source: _Source, first: UTCDateTime, out: Float[np.ndarray, " sample"], filled: np.ndarray
-) -> None:
-    """Put one stretch of a channel, without its mean, in its place; an overlap keeps what came first."""
-    data = np.ma.filled(np.ma.asarray(trace.data, np.float64), np.nan)[None, None]
-    data = demean(clean(data)) / source.sensitivity(trace.id, trace.stats.starttime)
-    data = resample(data, trace.stats.sampling_rate, source.rate_hz)[0, 0]
-    begin = round((trace.stats.starttime - first) * source.rate_hz)
-    low, high = max(begin, 0), min(begin + len(data), len(out))
-    if low >= high:
-        return
-    new = ~filled[low:high]
-    out[low:high][new] = data[low - begin : high - begin][new]
-    filled[low:high] = True

@@ -12,7 +12,6 @@ from obspy.core.inventory import Station as ObspyStation
 from obspy.core.inventory.response import InstrumentSensitivity
 
 from jaxloc.data.dataset import Station
-from jaxloc.data.preprocessing import bandpass, clean, demean, order_components, resample
 from jaxloc.io.waveforms import read_waveforms
 
 START = UTCDateTime("2020-01-01T00:00:00")
@@ -160,49 +159,6 @@ def test_refuses(toy: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             read(**change)
-
-
-def test_resample_keeps_a_band_and_drops_aliases() -> None:
-    time_s = np.arange(4000) / 100
-    low, high = np.sin(2 * np.pi * 3 * time_s), np.sin(2 * np.pi * 18 * time_s)
-    out = resample(low + high, 100, 25)
-    np.testing.assert_allclose(out[50:-50], np.sin(2 * np.pi * 3 * np.arange(1000) / 25)[50:-50], atol=0.02)
-    assert resample(low, 99.9999, 100) is low
-    for rates in ((0, 10), (10, np.nan), (1e-3, 100)):
-        with pytest.raises(ValueError, match=r"rate|resample"):
-            resample(low, *rates)
-
-
-def test_bandpass_is_causal_and_narrow() -> None:
-    """The corner of a Butterworth filter is at -3 dB; nothing comes before a spike but at zero phase."""
-    time_s = np.arange(10_000) / 100
-    out = bandpass(np.sin(2 * np.pi * 10 * time_s), 100, (1, 10))
-    assert out[5000:].std() * 2**0.5 == pytest.approx(10 ** (-3.0103 / 20), abs=1e-3)
-    spike = np.zeros(1000)
-    spike[500] = 1
-    assert not bandpass(spike, 100, (1, 10))[:500].any()
-    assert bandpass(spike, 100, (1, 10), zero_phase=True)[490:500].any()
-
-
-def test_clean_and_demean_mind_the_padding() -> None:
-    waveforms = np.zeros((1, 3, 10), np.float32)
-    waveforms[0, 0, :4] = [5, 7, np.nan, 4]
-    waveforms[0, 1, :4] = 3.0
-    cleaned = clean(waveforms, np.array([4]))
-    np.testing.assert_array_equal(cleaned[0, 0, :4], [5, 7, 0, 4])
-    assert not cleaned[0, 1].any()
-    centred = demean(cleaned, np.array([4]))
-    np.testing.assert_allclose(centred[0, 0, :4], [1, 3, -4, 0])
-    assert not centred[..., 4:].any()
-
-
-def test_component_orders() -> None:
-    waveforms = np.arange(8.0).reshape(4, 2)
-    np.testing.assert_array_equal(order_components(waveforms, "2H1Z"), [[6, 7], [4, 5], [0, 1]])
-    with pytest.raises(ValueError, match="XY"):
-        order_components(waveforms, "XY")
-    with pytest.raises(ValueError, match="needs 3 components, got 2"):
-        order_components(waveforms[:2], "ZNE")
 
 
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).parents[3] / "shared" / "data"))
