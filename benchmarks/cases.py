@@ -1,7 +1,7 @@
-"""What is measured: every network with its head and way of locating, at one stated size.
+"""What benchmarks measure: networks with their heads and locators, at the size of a local network.
 
-Twelve stations of three components, 40 s at 50 Hz, batches of four events, as a local network and a training run have
-them. Waveforms are noise: what a step costs does not depend on them.
+Twelve stations of three components, 40 s at 50 Hz, batches of four events. Waveforms are noise: the cost of a step does
+not depend on them.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,13 @@ from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Weig
 STATIONS, SAMPLES, RATE_HZ, EVENTS = 12, 2000, 50.0, 4
 DRAWS = 100
 NUM_DATA = 1000
-MIDDLE, SPREAD = np.array([0.0, 0.0, 8.0, 8.0]), np.array([12.0, 12.0, 4.0, 2.0])
+CENTRE, SCALE = np.array([0.0, 0.0, 8.0, 8.0]), np.array([12.0, 12.0, 4.0, 2.0])
 REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (0.0, 16.0))
 CELLS = (30, 30, 10)
 
 
 class Case(NamedTuple):
-    """A network, the head that reads it, and `locate(chunk)`, its locator with so many draws at a time."""
+    """A network, its head, and `locate(chunk)`, its locator with so many samples of the weights at a time."""
 
     network: Network
     head: Head
@@ -47,14 +47,14 @@ def _arrivals() -> Case:
 
 
 def _kriegerowski2019() -> Case:
-    head = gaussian.gaussian(MIDDLE, SPREAD)
+    head = gaussian.gaussian(CENTRE, SCALE)
     network = kriegerowski2019.network(14, num_stations=STATIONS)
     return Case(network, head, lambda chunk: neural.neural(network, head, draw_chunk=chunk))
 
 
 def _zhang2020() -> Case:
     edges = (np.linspace(*span, cells + 1) for span, cells in zip(REGION[:3], CELLS, strict=True))
-    head = volume.volume(*edges, float(MIDDLE[3]), float(SPREAD[3]))
+    head = volume.volume(*edges, float(CENTRE[3]), float(SCALE[3]))
     network = zhang2020.network(CELLS, num_stations=STATIONS)
 
     def average(raws: jax.Array) -> jax.Array:
@@ -73,7 +73,7 @@ METHODS = {"point": inference.point, "mean_field": inference.mean_field}
 
 
 def batch(number: int = EVENTS) -> Batch:
-    """Events of noise with full labels."""
+    """Events of noise with all labels known."""
     names = dict(zip(("waveforms", "places", "labels"), jax.random.split(jax.random.key(0), 3), strict=True))
     place = jax.random.uniform(names["places"], (STATIONS, 3), minval=-25.0, maxval=25.0).at[:, 2].set(-0.5)
     seen = Observations(
@@ -83,7 +83,7 @@ def batch(number: int = EVENTS) -> Batch:
         jnp.broadcast_to(jnp.arange(STATIONS, dtype=jnp.int32), (number, STATIONS)),
         jnp.full(number, RATE_HZ),
     )
-    hypocentre = jnp.asarray(MIDDLE + 0.3 * SPREAD * jax.random.normal(names["labels"], (number, 4)))
+    hypocentre = jnp.asarray(CENTRE + 0.3 * SCALE * jax.random.normal(names["labels"], (number, 4)))
     arrival_s = jnp.broadcast_to(jnp.array([12.0, 15.0]), (number, STATIONS, 2))
     known = {"hypocentre": hypocentre, "arrivals": arrival_s}
     return Batch(seen, {name: Label(value, jnp.ones(value.shape, bool)) for name, value in known.items()})
@@ -95,7 +95,7 @@ def event() -> Observations:
 
 
 def fitted(case: Case, name: str) -> tuple[Method, object]:
-    """A weight posterior of a case by name, and its first state."""
+    """A weight posterior of a case by name, and its initial state."""
     params = case.network.init(jax.random.key(1), event())
     centre, scale = inference.prior_mean(params), inference.prior_scale(params)
     goal = inference.target(case.network, case.head, centre, scale, NUM_DATA)
@@ -104,6 +104,6 @@ def fitted(case: Case, name: str) -> tuple[Method, object]:
 
 
 def draws(case: Case, number: int = DRAWS) -> Weights:
-    """Weights drawn from a mean-field posterior at its start."""
+    """Samples of the weights from the initial mean-field posterior."""
     method, state = fitted(case, "mean_field")
     return method.sample(jax.random.key(3), state, number)

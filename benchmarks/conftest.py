@@ -1,4 +1,4 @@
-"""Keeps the figures of one run, and prints them as ratios: times of different machines compare through nothing else."""
+"""Keeps the figures of one run and prints their ratios: absolute times of different machines are not comparable."""
 
 from collections import defaultdict
 
@@ -8,7 +8,7 @@ FIGURES: pytest.StashKey[dict[str, dict[str, float]]] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Room for figures: by network, by what was measured."""
+    """Figures by network and by what was measured, empty at first."""
     config.stash[FIGURES] = defaultdict(dict)
 
 
@@ -27,7 +27,7 @@ COLUMNS = {
     "1,000 draws / 50 draws, memory": ("1000 draws of moments MB", "50 draws of moments MB"),
     "100 draws / 1 draw, time": ("100 draws s", "1 draw s"),
     "100 draws / 8 draws, memory": ("100 draws MB", "8 draws MB"),
-    "100 draws in eights / at once, memory": ("100 draws MB", "100 draws at once MB"),
+    "100 draws by eight / at once, memory": ("100 draws MB", "100 draws at once MB"),
     "bayesian-torch / jaxloc, step": ("bayesian-torch step s", "jaxloc step s"),
     "bayesian-torch / jaxloc, prediction": ("bayesian-torch prediction s", "jaxloc prediction s"),
     "MC dropout in torch / jaxloc, prediction": ("MC dropout prediction s", "jaxloc prediction s"),
@@ -40,7 +40,7 @@ GOALS = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The table of ratios, and the figures they come from."""
+    """The table of ratios, and the figures that they are computed from."""
     figures = config.stash[FIGURES]
     if not figures:
         return

@@ -1,4 +1,4 @@
-"""A network of the size of ConvNetQuake (Perol and others 2018), and steps of its training taken in a loop.
+"""A network of the size of ConvNetQuake (Perol and others 2018), and training steps of it in a loop.
 
 Eight convolutions of 32 channels over 1,000 samples of three components, batches of 128.
 """
@@ -18,12 +18,12 @@ from jaxloc.types import Batch, Method, Target, Weights
 
 SAMPLES, COMPONENTS, CHANNELS, LAYERS, OUTPUTS = 1000, 3, 32, 8, 3
 BATCH, STEPS, NUM_DATA = 128, 5, 2048
-AT_ONCE = 32  # enough for two cores to share, few enough for their caches (8 is best for one core)
+AT_ONCE = 32  # events: enough for two cores, few enough for their caches (8 is best for one core)
 NAME = "eight convolutions"
 
 
 class Layers(nn.Module):
-    """Waveforms of one event to three numbers."""
+    """Waveforms of one event, [sample, component], to three numbers."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -34,12 +34,12 @@ class Layers(nn.Module):
 
 
 def likelihood(raw: jax.Array) -> dist.Distribution:
-    """Of three targets, by the network's output."""
+    """Three targets are normal about the network's output."""
     return dist.Normal(raw, 1.0)
 
 
 def batches(number: int = STEPS) -> Batch:
-    """Noise and targets of zero, a batch a step: what a step costs does not depend on them."""
+    """A batch for each step, of noise with targets of zero: the cost of a step does not depend on them."""
     waveforms = jax.random.normal(jax.random.key(0), (number, BATCH, SAMPLES, COMPONENTS))
     return waveforms, jnp.zeros((number, BATCH, OUTPUTS))  # type: ignore[return-value]
 
@@ -50,7 +50,7 @@ def first_params() -> dict:
 
 
 def target(params: dict) -> Target:
-    """Likelihood and prior, as every weight posterior wants them."""
+    """Likelihood and prior of the weights."""
 
     def of_event(weights: Weights, event: tuple) -> jax.Array:
         return likelihood(applied(Layers(), weights, event[0])).log_prob(event[1]).sum()
@@ -62,17 +62,17 @@ def target(params: dict) -> Target:
 
 
 def optimizer() -> optax.GradientTransformation:
-    """Adam, nothing else."""
+    """Adam."""
     return optax.adam(1e-3)
 
 
 def started(method: Method, params: dict) -> object:
-    """The first state of a weight posterior."""
+    """The initial state of a weight posterior."""
     return jax.jit(method.init)(jax.random.key(2), params)
 
 
 def steps(method: Method, state: object) -> jax.stages.Compiled:
-    """State and batches to state and losses: updates in a loop, as training takes them, compiled."""
+    """Updates in a loop, as in training, compiled: state and batches to state and losses."""
 
     def run(state: object, batches: Batch) -> object:
         keys = jax.random.split(jax.random.key(3), STEPS)

@@ -1,6 +1,6 @@
-"""Speed against PyTorch, in one run: variational inference by bayesian-torch's layers, and Monte Carlo dropout.
+"""Speed compared with PyTorch in one run: variational inference by bayesian-torch, and Monte Carlo dropout.
 
-The same network, batches and numbers of draws, on as many cores for both. The least disturbed of many rounds counts.
+Network, batches, numbers of samples and number of cores are the same. The fastest of many rounds counts.
 
     pip install -e '.[torch]'
     pytest benchmarks/test_against_torch.py
@@ -20,8 +20,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from jaxloc import inference
 from jaxloc.regression import fit
 
-torch = pytest.importorskip("torch", reason="PyTorch is not there; pip install -e '.[torch]'")
-layers = pytest.importorskip("bayesian_torch.layers", reason="no bayesian-torch; pip install -e '.[torch]'")
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
+layers = pytest.importorskip("bayesian_torch.layers", reason="needs bayesian-torch: pip install -e '.[torch]'")
 
 DRAWS, WINDOWS, DROPOUT = 100, 256, 0.1
 LEFT = 4  # samples after the convolutions
@@ -29,7 +29,7 @@ LEFT = 4  # samples after the convolutions
 
 @pytest.fixture(autouse=True)
 def _cores() -> None:
-    """As many threads as JAX has: one a core that this process may use."""
+    """As many threads as JAX uses: one for each core of this process."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
@@ -49,7 +49,7 @@ def _windows() -> np.ndarray:
 
 
 def _stack(convolution: Callable, dense: Callable, *after: Callable) -> "torch.nn.Sequential":
-    """The network of `convolutions`, by PyTorch's layers or bayesian-torch's; `after` each convolution's ReLU."""
+    """The network of `convolutions` in layers of PyTorch or bayesian-torch; `after` follows each ReLU."""
     parts = []
     for number in range(LAYERS):
         parts += [convolution(CHANNELS if number else COMPONENTS, CHANNELS, 3, stride=2, padding=1), torch.nn.ReLU()]
@@ -62,7 +62,7 @@ def _bayesian() -> "torch.nn.Sequential":
 
 
 def _forward(network: "torch.nn.Sequential", x: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Output and divergence: layers of bayesian-torch return the two."""
+    """Output and Kullback-Leibler divergence, which the layers of bayesian-torch return."""
     divergence = torch.zeros(())
     for layer in network:
         if hasattr(layer, "kl_loss"):
@@ -84,7 +84,7 @@ def test_step_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
 
 
 def test_step_of_bayesian_torch(benchmark: BenchmarkFixture, figures: dict) -> None:
-    """Five updates by the same bound."""
+    """Five updates with the same evidence bound."""
     network = _bayesian()
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     inputs, targets = (torch.tensor(np.asarray(x)) for x in convolutions.batches())
@@ -101,7 +101,7 @@ def test_step_of_bayesian_torch(benchmark: BenchmarkFixture, figures: dict) -> N
 
 
 def test_prediction_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
-    """All windows by every draw, the draws included."""
+    """All windows with every sample of the weights, sampling included."""
     windows = _windows()
     targets = np.zeros((len(windows), convolutions.OUTPUTS), np.float32)
     settings: Any = {"steps": 1, "standardise": False, "at_once": convolutions.AT_ONCE}

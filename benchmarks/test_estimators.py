@@ -1,4 +1,4 @@
-"""What Bayesian weights cost a network of the size of ConvNetQuake: steps, ensembles, memory.
+"""Cost of Bayesian weights for a network of the size of ConvNetQuake: steps, ensembles, memory.
 
 pytest benchmarks/test_estimators.py
 """
@@ -25,7 +25,7 @@ METHODS = {
 
 
 def _step_s(benchmark: BenchmarkFixture, method: Method, params: dict) -> float:
-    """Seconds of an update, of five in a loop, compiled before the clock starts."""
+    """Seconds of an update, the mean of five in a loop, without compilation."""
     state, batches = convolutions.started(method, params), convolutions.batches()
     run = convolutions.steps(method, state)
     _, info = benchmark.pedantic(lambda: jax.block_until_ready(run(state, batches)), rounds=7, warmup_rounds=2)
@@ -35,14 +35,14 @@ def _step_s(benchmark: BenchmarkFixture, method: Method, params: dict) -> float:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_step(benchmark: BenchmarkFixture, figures: dict, name: str) -> None:
-    """A step of each estimator."""
+    """A training step of each estimator."""
     params = convolutions.first_params()
     method = METHODS[name](convolutions.target(params), convolutions.optimizer())
     figures[NAME][f"{name} step s"] = _step_s(benchmark, method, params)
 
 
 def test_ensemble(benchmark: BenchmarkFixture, figures: dict) -> None:
-    """Five members of the point estimate."""
+    """A training step of five point estimates."""
     params = convolutions.first_params()
     five = jax.tree.map(lambda x: jnp.repeat(x[None], 5, 0), params)
     method = inference.ensemble(inference.point(convolutions.target(params), convolutions.optimizer()), 5)
@@ -51,7 +51,7 @@ def test_ensemble(benchmark: BenchmarkFixture, figures: dict) -> None:
 
 @pytest.mark.parametrize("draws", [50, 1000])
 def test_memory_of_draws(figures: dict, draws: int) -> None:
-    """Mean and spread over draws that go through one after the other, drawn as they are needed."""
+    """Mean and standard deviation over samples, each sampled when it is needed."""
     params = convolutions.first_params()
     method = inference.mean_field(convolutions.target(params), convolutions.optimizer())
 

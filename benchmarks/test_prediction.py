@@ -1,4 +1,4 @@
-"""What locating one event by a hundred draws of weights costs: time over one draw, and memory bounded by the chunk.
+"""Cost of locating one event with a hundred samples of the weights: time relative to one sample, and memory.
 
 pytest benchmarks/test_prediction.py
 """
@@ -28,7 +28,7 @@ def _size_mb(tree: object) -> float:
 @pytest.mark.parametrize("draws", [1, cases.DRAWS])
 @pytest.mark.parametrize("network", cases.CASES)
 def test_time(benchmark: BenchmarkFixture, figures: dict, network: str, draws: int) -> None:
-    """One event by all draws, eight at a time, compiled before the clock starts."""
+    """One event with all samples, eight at a time, without compilation."""
     compiled, arguments = _compiled(cases.CASES[network](), draws, CHUNK)
     posterior = benchmark.pedantic(lambda: jax.block_until_ready(compiled(*arguments)), rounds=3, warmup_rounds=1)
     assert np.isfinite(posterior.epistemic).all()
@@ -38,15 +38,15 @@ def test_time(benchmark: BenchmarkFixture, figures: dict, network: str, draws: i
 
 @pytest.mark.parametrize("network", cases.CASES)
 def test_memory(figures: dict, network: str) -> None:
-    """Working memory of a hundred draws is that of chunks of eight, the weights and the draws' own outputs."""
+    """Memory of a hundred samples is that of a chunk of eight, plus the weights and outputs of all samples."""
     case = cases.CASES[network]()
     chunk, _ = _compiled(case, CHUNK, CHUNK)
     every, arguments = _compiled(case, cases.DRAWS, CHUNK)
     figures[network]["8 draws MB"], figures[network]["100 draws MB"] = _temporary_mb(chunk), _temporary_mb(every)
-    if network != "arrivals":  # takes its draws one by one
+    if network != "arrivals":  # takes samples one by one
         figures[network]["100 draws at once MB"] = _temporary_mb(_compiled(case, cases.DRAWS, cases.DRAWS)[0])
     outputs = jax.eval_shape(jax.vmap(case.network.apply, (0, None)), *arguments)
-    # A hundred is no multiple of eight: the rest is a second, smaller loop. The weights are held once more in chunks,
-    # the outputs of all draws raw and in the shapes that their mean is taken in.
+    # A hundred is no multiple of eight: the rest is a second, smaller loop. The weights are copied into chunks, and the
+    # outputs of all samples are kept raw and in the shapes that are averaged.
     bound_mb = 2 * _temporary_mb(chunk) + _size_mb(arguments[0]) + 3 * _size_mb(outputs)
     assert _temporary_mb(every) <= bound_mb

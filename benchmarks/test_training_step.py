@@ -1,7 +1,7 @@
-"""What a step of training costs: mean-field variational inference against a point estimate.
+"""Cost of a training step: mean-field variational inference compared with a point estimate.
 
-Variational inference takes one forward and backward pass a step as well, with one draw of weights, and twice the
-parameters.
+Variational inference also takes one forward and one backward pass a step, with one sample of the weights, and has twice
+the parameters.
 
     pytest benchmarks/test_training_step.py
 """
@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 @pytest.mark.parametrize("method", cases.METHODS)
 @pytest.mark.parametrize("network", cases.CASES)
 def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: str) -> None:
-    """One update on a batch of four events, compiled before the clock starts."""
+    """One update on a batch of four events, without compilation."""
     fitted, state = cases.fitted(cases.CASES[network](), method)
     batch = cases.batch()
     update = jax.jit(fitted.update).lower(jax.random.key(4), state, batch).compile()
@@ -24,7 +24,7 @@ def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: 
         return float(jax.block_until_ready(update(jax.random.key(4), state, batch))[1].loss)
 
     loss = benchmark.pedantic(step, rounds=41, warmup_rounds=3)
-    assert loss == loss, "a step whose loss is not a number measures nothing"
+    assert loss == loss, "the loss is not a number"
     benchmark.extra_info.update(stations=cases.STATIONS, samples=cases.SAMPLES, events=cases.EVENTS, loss=loss)
-    # The least disturbed round: medians of so short a step say more of what else the machine did.
+    # The fastest round: medians of so short a step depend on other processes of the machine.
     figures[network][f"{method} step s"] = benchmark.stats.stats.min

@@ -1,11 +1,10 @@
-"""Test log density and error of regressions on the UCI sets, beside published ones: one hidden layer of 50 units.
+"""Test log density and error of regressions on UCI data sets, and published ones: one hidden layer of 50 units.
 
 JAXLOC_UCI=FOLDER JAXLOC_UCI_SPLITS=5 pytest benchmarks/test_uci_regression.py -k "usual and boston"
 
-FOLDER holds boston.txt, concrete.txt, ...: numbers apart by blanks, a row an example, the target last. Splits are
-random, 90 to 10 % (`random`), or for each feature the middle third of its order is left out (`gap`; Foong and others
-2019).
-Published figures are of 20 random splits of the same sets, not of these.
+FOLDER has boston.txt, concrete.txt, ...: numbers separated by blanks, a row for each example, the target last. Splits
+are random, 90 to 10 % (`random`), or leave out the middle third of the order of each feature (`gap`; Foong and others
+2019). Published figures are for 20 other random splits of the same sets.
 """
 
 import os
@@ -49,22 +48,22 @@ def _likelihood(raw: jax.Array) -> dist.Distribution:
 
 
 def _random(features: np.ndarray, split: int) -> np.ndarray:
-    """Which rows are for the test, of a random tenth."""
+    """Whether each row is in the test set: a random tenth."""
     return np.random.default_rng(split).permutation(len(features)) >= round(0.9 * len(features))
 
 
 def _gap(features: np.ndarray, split: int) -> np.ndarray:
-    """Which rows are for the test, of the middle third of one feature's order."""
+    """Whether each row is in the test set: the middle third of the order of one feature."""
     rank = np.argsort(np.argsort(features[:, split], kind="stable"))
     return (rank >= len(features) // 3) & (rank < 2 * len(features) // 3)
 
 
 def _scores(fit: partial, features: np.ndarray, targets: np.ndarray, test: np.ndarray) -> tuple[float, float]:
-    """Mean log density and root mean square error, in the targets' units; fitted to standardised rows."""
-    middle, sd = features[~test].mean(0), features[~test].std(0)
-    features = (features - middle) / np.where(sd > 1e-9 * np.abs(middle), sd, 1.0)
-    middle, sd = targets[~test].mean(), targets[~test].std()
-    standard = (targets - middle) / sd
+    """Mean log density and root mean square error, in units of the targets, of a fit to standardised rows."""
+    mean, sd = features[~test].mean(0), features[~test].std(0)
+    features = (features - mean) / np.where(sd > 1e-9 * np.abs(mean), sd, 1.0)
+    mean, sd = targets[~test].mean(), targets[~test].std()
+    standard = (targets - mean) / sd
     fitted = fit(jax.random.key(0), MODULE, _likelihood, features[~test], standard[~test])
     density = regression.log_density(fitted, jax.random.key(1), features[test], standard[test], DRAWS).mean()
     means = np.asarray(regression.predict(fitted, jax.random.key(1), features[test], DRAWS).mean).mean(0)
@@ -75,7 +74,7 @@ def _scores(fit: partial, features: np.ndarray, targets: np.ndarray, test: np.nd
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["random", "gap"])
 def test_regression(kind: str, method: str, name: str, capsys: pytest.CaptureFixture) -> None:
-    """Prints the means over splits with standard errors, and the published ones."""
+    """Print means over splits with standard errors, and the published figures."""
     path = Path(os.environ.get("JAXLOC_UCI", "")) / f"{name}.txt"
     if "JAXLOC_UCI" not in os.environ or not path.exists():
         pytest.skip(f"needs {name}.txt in the folder that JAXLOC_UCI names")

@@ -1,1 +1,1 @@
-"""Studies: many runs, judged alike, in one table."""
+"""Studies: many runs, evaluated alike, in one table."""

@@ -1,9 +1,9 @@
 """Networks on picks against the exact posterior: python -m jaxloc.studies.exact_posterior RUN... --output FOLDER.
 
-Events of runs on simulated picks have a posterior that a grid search knows, since travel times, errors and the prior
-are those they were made with. Both are judged by the same fresh events: how much likelier the grid finds the truth (the
-mean of that gap is the Kullback-Leibler divergence of the network's posterior from the exact one), widths, means,
-coverage, and ranks of the truth, which are uniform where a posterior is calibrated (Talts and others 2018).
+A grid search gives the exact posterior of simulated picks, since it uses the travel times, errors and prior of their
+simulation. Network and grid search are evaluated on the same fresh events: the gap of their log densities at the truth
+(its mean estimates the Kullback-Leibler divergence of the network's posterior from the exact one), widths, means,
+coverage, and ranks of the truth, which are uniform for a calibrated posterior (Talts and others 2018).
 """
 
 import argparse
@@ -40,18 +40,23 @@ from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.events import LEVELS
 from jaxloc.simulation.events import positions_km
 from jaxloc.simulation.picks import table_around
+from jaxloc.studies.table import in_markdown
 from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
 
-ANY_TIME_S = (-20.0, 30.0)  # picks alone tell no event's origin time from another's: the prior of it is flat
-FLAT_KM = 1e4  # of a depth prior as good as flat
+ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative
+FLAT_KM = 1e4  # width of a depth prior that is practically flat
 FINE = Search(last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100
-ROUND = 9  # of fresh events: none that a calibration uses
+ROUND = 9  # of fresh events: no calibration and no other study uses it
 
 
-class Judged(NamedTuple):
-    """What a locator says of events, against the truth: `rank` is the posterior's mass below it, `level` around it."""
+class EventScores(NamedTuple):
+    """Posteriors of events against the truth, by event and coordinate (`COORDINATES`).
+
+    `nll` is the negative log density of the truth in nats, `rank` the posterior's mass below it, `level` the credible
+    level of the smallest region of the hypocentre that contains it; `mean` and `sd` are in km and s.
+    """
 
     nll: Float[Array | np.ndarray, "*event"]
     rank: Float[Array | np.ndarray, "*event 4"]
@@ -60,46 +65,48 @@ class Judged(NamedTuple):
     sd: Float[Array | np.ndarray, "*event 4"]
 
 
-class Truth(NamedTuple):
-    """How the events of an experiment with simulated picks were made."""
+class ExactPosterior(NamedTuple):
+    """Travel times of an experiment with simulated picks, and the grid search with its prior and pick errors."""
 
     times: TravelTimes
     locate: LocateEvent
 
 
-def truth_of(data: Mapping[str, Any], station_km: Float[np.ndarray, "station 3"], sizes: Search = FINE) -> Truth:
-    """Travel times of an experiment's simulated picks, and the grid search that knows them and the prior."""
+def exact_posterior_of(
+    data: Mapping[str, Any], station_km: Float[np.ndarray, "station 3"], sizes: Search = FINE
+) -> ExactPosterior:
+    """The exact posterior of an experiment's simulated picks; `sizes` of its grid."""
     region, model = picking_of(data).region, velocity_model(data["velocity"])
     times = table_times(table_around(model, region, station_km))
     anywhen = region._replace(origin_s=ANY_TIME_S)
     flat = log_prior_of(anywhen, same_everywhere(float(np.mean(region.depth_km)), FLAT_KM))
-    return Truth(times, grid_search(times, anywhen, flat, sizes=sizes))
+    return ExactPosterior(times, grid_search(times, anywhen, flat, sizes=sizes))
 
 
-def judge_exact(key: PRNGKeyArray, truth: Truth, batch: Batch) -> Judged:
+def score_exact(key: PRNGKeyArray, exact: ExactPosterior, batch: Batch) -> EventScores:
     """The exact posterior against the labelled hypocentres.
 
-    A grid search states a Gaussian for each cell, which is wider than what is in it. Here a cell counts for the
-    likelihood at its middle, the sum over all for the integral, and the likelihood at the labelled place for itself.
+    The grid search returns a Gaussian for each cell, which is wider than the cell. Here the density is constant in a
+    cell, the likelihood at its centre; the sum over cells is the evidence, and the density at the truth is its own.
     """
 
-    def one(event: tuple[Observations, Array]) -> Judged:
+    def one(event: tuple[Observations, Array]) -> EventScores:
         observations, label = event
-        cells = components(truth.locate(key, observations).hypocentre)
+        cells = components(exact.locate(key, observations).hypocentre)
         heaviest = cells.mean[jnp.argmax(cells.log_weight), :3]
-        origin = evidence(truth.times, observations, jnp.stack([label[:3], heaviest]))
+        origin = evidence(exact.times, observations, jnp.stack([label[:3], heaviest]))
         steps = 2 * jnp.diagonal(cells.scale_tril[0])[:3]
-        # Of a cell less the likelihood in it: the same for all, since the prior is flat.
+        # Log density of a cell minus its log likelihood: the same for all cells, since the prior is flat.
         constant = cells.log_weight.max() - jnp.log(steps).sum() - origin.log_evidence[1]
         density = origin.log_evidence[0] + constant
-        late = norm.logpdf(label[3], origin.mean_s[0], jnp.sqrt(origin.variance_s2[0]))
+        log_time_density = norm.logpdf(label[3], origin.mean_s[0], jnp.sqrt(origin.variance_s2[0]))
         denser = cells.log_weight - jnp.log(steps).sum() > density
-        # A uniform cell has a third of the variance of its Gaussian; the last column is the origin time's own.
+        # A uniform cell has a third of the variance of its Gaussian; the last column is the origin time.
         narrower = jnp.array([3**-0.5, 3**-0.5, 3**-0.5, 1.0])
         found = gaussian_mixture(cells.log_weight, cells.mean, cells.scale_tril * narrower)
         level = jnp.where(denser, jnp.exp(cells.log_weight), 0.0).sum()
         sd = jnp.sqrt(jnp.diagonal(covariance(found)))
-        return Judged(-density - late, rank_of(found, label), level, mean(found), sd)
+        return EventScores(-density - log_time_density, rank_of(found, label), level, mean(found), sd)
 
     events = (batch.observations, batch.labels["hypocentre"].value)
     return jax.tree.map(np.asarray, jax.jit(lambda each: jax.lax.map(one, each))(events))
@@ -113,14 +120,14 @@ def evidence(times: TravelTimes, observations: Observations, place_km: Float[Arr
     return over_origin(PickErrors(), residuals(PickErrors(), time_s, sd_s, mask, travel_s))
 
 
-def judge(key: PRNGKeyArray, locator: Locator, batch: Batch) -> Judged:
+def score(key: PRNGKeyArray, locator: Locator, batch: Batch) -> EventScores:
     """Posteriors of a batch of events against their labelled hypocentres."""
 
-    def one(event: tuple[PRNGKeyArray, Posterior, Array]) -> Judged:
+    def one(event: tuple[PRNGKeyArray, Posterior, Array]) -> EventScores:
         key, posterior, truth = event
         found = gaussian_mixture(*components(posterior.hypocentre))
         space, spread = marginal(found, SPACE), covariance(found)
-        return Judged(
+        return EventScores(
             -found.log_prob(truth),
             rank_of(found, truth),
             highest_density_level(key, space, truth[:3], DRAWS),
@@ -134,17 +141,17 @@ def judge(key: PRNGKeyArray, locator: Locator, batch: Batch) -> Judged:
 
 
 def rank_of(found: HypocentreMixture, truth: Float[Array, " 4"]) -> Float[Array, " 4"]:
-    """The mass below the truth along each coordinate: what the rank among infinitely many draws tends to."""
+    """The mass below the truth along each coordinate: the limit of the rank among samples."""
     log_weight, centre, scale_tril = found.parts
     sd = jnp.sqrt((scale_tril**2).sum(-1))
     return jnp.exp(log_weight) @ norm.cdf((truth - centre) / sd)
 
 
-def against_exact(found: Judged, exact: Judged) -> dict[str, Any]:
-    """How far a locator is from the exact posterior of the same events.
+def difference_from_exact(found: EventScores, exact: EventScores) -> dict[str, Any]:
+    """Difference of a locator's posteriors from the exact ones of the same events.
 
-    `gap` in nats an event with its standard error; of each coordinate `width`, the median of stated over exact standard
-    deviations, and `apart`, the root mean square of the means' difference in exact ones.
+    `gap` in nats an event with its standard error; for each coordinate `width`, the median ratio of the standard
+    deviation to the exact one, and `apart`, the root mean square difference of the means in exact standard deviations.
     """
     gap = found.nll - exact.nll
     apart = np.sqrt((((found.mean - exact.mean) / exact.sd) ** 2).mean(0))
@@ -155,8 +162,8 @@ def against_exact(found: Judged, exact: Judged) -> dict[str, Any]:
     }
 
 
-def calibrated(found: Judged) -> dict[str, Any]:
-    """Coverage of regions of the hypocentre, and p-values of uniform ranks (Cramer and von Mises) by coordinate."""
+def calibration_of(found: EventScores) -> dict[str, Any]:
+    """Coverage of regions of the hypocentre, and p-values of uniform ranks (Cramér-von Mises) by coordinate."""
     tests = [scipy.stats.cramervonmises(rank, "uniform") for rank in found.rank.T]
     return {
         "nll": [float(found.nll.mean()), float(found.nll.std() / np.sqrt(len(found.nll)))],
@@ -166,7 +173,7 @@ def calibrated(found: Judged) -> dict[str, Any]:
 
 
 def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
-    """Judge runs on the same picks by `number` simulated events that none has seen; writes numbers and a picture.
+    """Evaluate runs and the exact posterior on `number` fresh events; writes amortised.json and amortised_picks.png.
 
     Raises:
         ValueError: where a folder is no finished run, or runs differ in their data.
@@ -179,19 +186,18 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     dataset = fresh_events(config["data"], int(config["seed"]), number, ROUND)
     batch, key = dataset.take(np.arange(number)), jax.random.key(0)
     locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}
-    truth = truth_of(config["data"], positions_km(dataset.frame, dataset.stations))
-    judged = {name: judge(key, locator, batch) for name, locator in locators.items()}
-    judged["exact"] = judge_exact(key, truth, batch)
-    rows = {name: calibrated(own) | against_exact(own, judged["exact"]) for name, own in judged.items()}
+    exact = exact_posterior_of(config["data"], positions_km(dataset.frame, dataset.stations))
+    scores = {name: score(key, locator, batch) for name, locator in locators.items()}
+    scores["exact"] = score_exact(key, exact, batch)
+    rows = {name: calibration_of(own) | difference_from_exact(own, scores["exact"]) for name, own in scores.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "amortised.json", json.dumps({"events": number, **rows}, indent=1).encode())
-    first, gap = runs[0].name, judged[runs[0].name].nll - judged["exact"].nll
-    typical = np.argsort(gap)[number // 2][None]
-    sights = sights_of(
-        key, locators[first], over_events(truth.locate, chunk=1), jax.tree.map(lambda x: x[typical], batch)
-    )
-    ranks = {name: np.asarray(judged[name].rank) for name in (first, "exact")}
-    amortised(folder / "amortised_picks.png", sights, ranks, f"{first}: an amortised posterior against the exact one")
+    first = runs[0].name
+    median = np.argsort(scores[first].nll - scores["exact"].nll)[number // 2][None]
+    event = jax.tree.map(lambda x: x[median], batch)
+    sights = sights_of(key, locators[first], over_events(exact.locate, chunk=1), event)
+    ranks = {name: np.asarray(scores[name].rank) for name in (first, "exact")}
+    amortised(folder / "amortised_picks.png", sights, ranks, f"{first}: an amortised posterior and the exact one")
     return rows
 
 
@@ -216,11 +222,10 @@ def sights_of(key: PRNGKeyArray, network: Locator, exact: Locator, event: Batch)
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Rows of `compare` in Markdown."""
-    head = ("posterior", "gap (nats)", "width", "means apart (sd)", "50 / 68 / 90 / 95", "SBC p")
-    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    header = ("posterior", "gap (nats)", "width", "means apart (sd)", "50 / 68 / 90 / 95", "SBC p")
     several = lambda values, form: " / ".join(format(x, form) for x in values)
-    for name, row in rows.items():
-        cells = (
+    lines = [
+        (
             name,
             f"{row['gap'][0]:.3f} ± {row['gap'][1]:.3f}",
             several(row["width"], ".2f"),
@@ -228,16 +233,17 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
             several(row["coverage"].values(), ".3f"),
             several(row["sbc_p"].values(), ".2g"),
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for name, row in rows.items()
+    ]
+    return in_markdown(header, lines)
 
 
 def main() -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description="amortised networks on picks against the exact posterior")
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--events", type=int, default=2000)
-    parser.add_argument("--output", type=Path, default=Path("runs/amortised"))
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--events", type=int, default=2000, help="number of fresh simulated events (default: 2000)")
+    parser.add_argument("--output", type=Path, default=Path("runs/amortised"), help="folder (default: runs/amortised)")
     parsed = parser.parse_args()
     print(table(compare(parsed.runs, parsed.events, parsed.output)))
 
