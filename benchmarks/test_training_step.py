@@ -6,18 +6,18 @@ the parameters.
     pytest benchmarks/test_training_step.py
 """
 
-import cases
 import jax
+import local_network
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 
-@pytest.mark.parametrize("method", cases.METHODS)
-@pytest.mark.parametrize("network", cases.CASES)
+@pytest.mark.parametrize("method", local_network.METHODS)
+@pytest.mark.parametrize("network", local_network.CASES)
 def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: str) -> None:
     """One update on a batch of four events, without compilation."""
-    fitted, state = cases.fitted(cases.CASES[network](), method)
-    batch = cases.batch()
+    fitted, state = local_network.fitted(local_network.CASES[network](), method)
+    batch = local_network.batch()
     update = jax.jit(fitted.update).lower(jax.random.key(4), state, batch).compile()
 
     def step() -> float:
@@ -25,6 +25,8 @@ def test_step(benchmark: BenchmarkFixture, figures: dict, network: str, method: 
 
     loss = benchmark.pedantic(step, rounds=41, warmup_rounds=3)
     assert loss == loss, "the loss is not a number"
-    benchmark.extra_info.update(stations=cases.STATIONS, samples=cases.SAMPLES, events=cases.EVENTS, loss=loss)
+    benchmark.extra_info.update(
+        stations=local_network.STATIONS, samples=local_network.SAMPLES, events=local_network.EVENTS, loss=loss
+    )
     # The fastest round: medians of so short a step depend on other processes of the machine.
     figures[network][f"{method} step s"] = benchmark.stats.stats.min
