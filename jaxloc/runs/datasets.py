@@ -32,7 +32,17 @@ from jaxloc.simulation.picks import Picking, simulated_picks
 from jaxloc.simulation.sources import around
 
 SIMULATED = "simulated", "simulated_picks", "simulated_networks", "finite_fault"
-LONGEST_ROUND = 50_000  # events in a round of simulated ones; training and dev are round 0
+LONGEST_ROUND = 50_000  # events of one purpose
+ROUNDS = {
+    "training": 0,
+    "calibration": 1,
+    "test": 2,
+    "transfer": 3,
+    "velocity_shift": 7,
+    "early_warning": 8,
+    "exact_posterior": 9,
+}
+"""Sets of simulated events by purpose; those of different purposes are independent. Training includes validation."""
 
 
 class Sources(NamedTuple):
@@ -122,21 +132,29 @@ def _simulated(data: Mapping[str, Any], seed: int) -> Sources:
     return Sources(*(held(select(whole, part)) for part in parts))
 
 
-def fresh_events(data: Mapping[str, Any], seed: int, number: int, round_: int = 1) -> Dataset:
-    """New events at the stations of a simulated experiment, which no run of it has seen; others in each round.
+def fresh_events(data: Mapping[str, Any], seed: int, number: int, purpose: str = "calibration") -> Dataset:
+    """Simulated events at the stations of an experiment that are independent of its training and validation events.
 
-    They are taken as the experiment's `records` are: of single records, so many as events are asked for, and as many
-    windows of noise again where it has noise.
+    The experiment's `records` apply: with single records, `number` of them; with noise, as many windows of noise more.
+
+    Args:
+        data: of the experiment's configuration.
+        seed: of the experiment.
+        number: of events.
+        purpose: of `ROUNDS`; each has its own events.
 
     Raises:
-        ValueError: where the experiment's data are not simulated, or no event is asked for.
+        ValueError: where the experiment's data are not simulated, or for a number or purpose that there is not.
     """
     if data["kind"] not in SIMULATED:
         raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
-    if not 1 <= number <= LONGEST_ROUND or round_ < 1:
-        raise ValueError(f"ask for 1-{LONGEST_ROUND} events, in round 1 or later, got {number} in round {round_}")
+    purposes = list(ROUNDS)[1:]
+    if purpose not in purposes:
+        raise ValueError(f"purpose of fresh events must be one of {', '.join(purposes)}, got {purpose!r}")
+    if not 1 <= number <= LONGEST_ROUND:
+        raise ValueError(f"number of fresh events must be within 1-{LONGEST_ROUND}, got {number}")
     records = dict(data.get("records", {}))
-    fresh = taken_by(records | {"noise": False}, _fresh(data, seed, number, round_))
+    fresh = taken_by(records | {"noise": False}, _fresh(data, seed, number, ROUNDS[purpose]))
     if records.get("each_station"):
         fresh = select(fresh, np.arange(min(number, len(fresh))))
     return with_noise(fresh) if records.get("noise") else fresh
@@ -325,12 +343,12 @@ def _general(places_km: np.ndarray, blueprint: Blueprint, settings: Mapping[str,
 __all__ = ["Sources", "blueprint_of", "held", "open_sources", "positions_km", "practice", "select"]
 
 
-def unseen(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
-    """`number` events that are simulated anew, or of real data those that the run was chosen on.
+def unseen(data: Mapping[str, Any], seed: int, number: int, purpose: str) -> Dataset:
+    """`number` fresh events of simulated data, or the validation events of real data.
 
     Raises:
         ValueError: as `fresh_events` and `open_sources`.
     """
     if data["kind"] == "seisbench":
         return open_sources(data, seed).dev
-    return fresh_events(data, seed, number, round_)
+    return fresh_events(data, seed, number, purpose)

@@ -28,7 +28,7 @@ from jaxloc.studies.table import SCORES, Row, markdown_of, write_csv
 from jaxloc.types import Batch
 
 TIMES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, math.inf)
-ROUND = 8  # of fresh events: no calibration and no other study uses it
+PURPOSE = "early_warning"  # of fresh events
 PATHS = SCORES | {
     "epicentre_sd_km": "epicentre/stated/mean",
     "epicentre_energy_km": "epicentre/energy/mean",
@@ -86,7 +86,7 @@ def evaluate_over_time(run: Path, number: int, folder: Path, times_s: Sequence[f
 def whole_records(config: Mapping[str, Any], number: int) -> Dataset:
     """Whole records of events that the run has not trained on."""
     records = {**config["data"].get("records", {}), "elapsed_s": None}
-    return unseen({**config["data"], "records": records}, int(config["seed"]), number, ROUND)
+    return unseen({**config["data"], "records": records}, int(config["seed"]), number, PURPOSE)
 
 
 def truncated_at(dataset: Dataset, elapsed_s: float) -> Dataset:

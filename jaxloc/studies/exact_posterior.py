@@ -48,7 +48,7 @@ FLAT_KM = 1e4  # width of a depth prior that is practically flat
 FINE = Search(last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100
-ROUND = 9  # of fresh events: no calibration and no other study uses it
+PURPOSE = "exact_posterior"  # of fresh events
 
 
 class EventScores(NamedTuple):
@@ -183,7 +183,7 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     for name, (other, _) in loaded.items():
         if (other["data"], other["seed"]) != (config["data"], config["seed"]):
             raise ValueError(f"{name} has other data or another seed than {runs[0].name}; compare runs on the same")
-    dataset = fresh_events(config["data"], int(config["seed"]), number, ROUND)
+    dataset = fresh_events(config["data"], int(config["seed"]), number, PURPOSE)
     batch, key = dataset.take(np.arange(number)), jax.random.key(0)
     locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}
     exact = exact_posterior_of(config["data"], positions_km(dataset.frame, dataset.stations))

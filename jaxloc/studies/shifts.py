@@ -15,7 +15,6 @@ from jaxloc.data.dataset import Dataset, Event, retaken
 from jaxloc.runs.datasets import fresh_events, select
 from jaxloc.types import Batch
 
-CALIBRATION, TEST, TRANSFER = 1, 2, 3  # rounds of fresh events
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
 NETWORKS = 5  # other networks: the station delays of one are a single sample, and shift all its events together
 CACHED = 2 + NETWORKS  # data sets in the memory of a process: its next run is usually evaluated on the same
@@ -35,21 +34,21 @@ def conditions(ordinary: Dataset, evaluation: Mapping[str, Any]) -> Iterator[tup
 
 def fresh_test_events(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Dataset:
     """Fresh events of the distribution of training."""
-    return _fresh(data, seed, int(evaluation["events"]), TEST)
+    return _fresh(data, seed, int(evaluation["events"]), "test")
 
 
 def calibration_events(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Dataset:
     """Fresh events for calibration, different from the test events."""
-    return _fresh(data, seed, int(evaluation["calibration"]), CALIBRATION)
+    return _fresh(data, seed, int(evaluation["calibration"]), "calibration")
 
 
-def _fresh(data: Mapping[str, Any], seed: int, number: int, round_: int) -> Dataset:
-    return _cached(json.dumps(dict(data)), seed, number, round_)
+def _fresh(data: Mapping[str, Any], seed: int, number: int, purpose: str) -> Dataset:
+    return _cached(json.dumps(dict(data)), seed, number, purpose)
 
 
 @lru_cache(CACHED)
-def _cached(data: str, seed: int, number: int, round_: int) -> Dataset:
-    return fresh_events(json.loads(data), seed, number, round_)
+def _cached(data: str, seed: int, number: int, purpose: str) -> Dataset:
+    return fresh_events(json.loads(data), seed, number, purpose)
 
 
 def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
@@ -70,7 +69,7 @@ def other_networks(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, 
     """
     wanted = int(evaluation["shifted"])
     number = min(NETWORKS, wanted)
-    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), TRANSFER) for i in range(number)]
+    parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), "transfer") for i in range(number)]
 
     def take(index: np.ndarray) -> Batch:
         each = [parts[i % number].take(np.array([i // number])) for i in index]

@@ -14,7 +14,7 @@ from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
 
 FACTORS = (1.0, 0.8, 0.5, 2.0)
-ROUND = 7  # of fresh events: no calibration and no other study uses it
+PURPOSE = "velocity_shift"  # of fresh events
 SHOWN = {
     "speed factor": "speed_factor",
     "epicentre, median (km)": "epicentre_median_km",
@@ -38,7 +38,7 @@ def evaluate_factors(run: Path, number: int, folder: Path, factors: Sequence[flo
         raise ValueError(f"{run} has no data.speed_factor: only velocities simulated by data=groningen can be changed")
     rows = []
     for factor in factors:
-        events = fresh_events(config["data"] | {"speed_factor": factor}, int(config["seed"]), number, ROUND)
+        events = fresh_events(config["data"] | {"speed_factor": factor}, int(config["seed"]), number, PURPOSE)
         rows.append({"speed_factor": factor} | row_of(predict.locate(fitted, events), fitted.blueprint))
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "velocity_shift.csv", rows, list(rows[0]))

@@ -78,11 +78,25 @@ def data(**changes):
 @pytest.mark.slow
 def test_dev_and_fresh_events_are_at_networks_never_seen_in_training():
     train, dev = open_sources(data(), 0)
-    fresh = [fresh_events(data(), 0, 2, round_) for round_ in (1, 2)]
+    fresh = [fresh_events(data(), 0, 2, purpose) for purpose in ("calibration", "test")]
     places = [set(part.take(np.arange(len(part))).observations.station_km[:, 0, 0]) for part in (train, dev, *fresh)]
     assert sum(map(len, places)) == len(set.union(*places))
     assert len(train) == 3
     assert {event.split for event in dev.events} == {"dev"}
+
+
+@pytest.mark.parametrize(
+    ("number", "purpose", "says"),
+    [
+        (0, "test", "number of fresh events must be within 1-50000, got 0"),
+        (50_001, "test", "got 50001"),
+        (2, "training", "purpose of fresh events must be one of calibration, test, .*got 'training'"),
+        (2, "tests", "got 'tests'"),
+    ],
+)
+def test_fresh_events_are_of_a_known_purpose(number, purpose, says):
+    with pytest.raises(ValueError, match=says):
+        fresh_events(data(), 0, number, purpose)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from jaxloc.runs import train
 from jaxloc.runs.datasets import fresh_events
 from jaxloc.simulation.events import positions_km
 from jaxloc.studies.exact_posterior import (
-    ROUND,
+    PURPOSE,
     EventScores,
     calibration_of,
     compare,
@@ -62,7 +62,7 @@ def test_the_exact_posterior_does_not_differ_from_itself():
 def test_the_exact_posterior_is_calibration_of():
     """Simulation-based calibration: 500 events of the prior; four tests at 1 %, Bonferroni's quarter of it each."""
     config = configuration.load("simulated_picks", SMALL)
-    dataset = fresh_events(config["data"], 0, 500, ROUND)
+    dataset = fresh_events(config["data"], 0, 500, PURPOSE)
     exact = exact_posterior_of(config["data"], positions_km(dataset.frame, dataset.stations))
     row = calibration_of(score_exact(jax.random.key(0), exact, dataset.take(np.arange(500))))
     assert min(row["sbc_p"].values()) > 0.01 / 4, row
