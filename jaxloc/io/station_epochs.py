@@ -55,7 +55,13 @@ def positions_at(
         `at(time)`; for time None a station must have one position alone. It raises a ValueError, which names the
         station, where epochs disagree and none or several are valid. Each warning is given once.
     """
-    groups = _by_code(epochs, channels)
+    recorded: dict[str, list[str]] = {}
+    for channel in channels or ():
+        recorded.setdefault(_station_code(channel), []).append(channel)
+    groups: dict[str, list[Epoch]] = {}
+    for epoch in epochs:
+        if channels is None or epoch.station.code in recorded:
+            groups.setdefault(epoch.station.code, []).append(epoch)
     limits = sorted({t.ns for own in groups.values() for e in own for t in (e.start, e.end) if t is not None})
     kept: dict[int | None, dict[str, Station]] = {}
     reported: set[tuple[str, str]] = set()
@@ -63,7 +69,7 @@ def positions_at(
     def at(time: UTCDateTime | None) -> dict[str, Station]:
         span = None if time is None else bisect_right(limits, time.ns)
         if span not in kept:
-            chosen = {code: _epoch_at(own, time, channels) for code, own in groups.items()}
+            chosen = {code: _epoch_at(own, time, recorded.get(code, [])) for code, own in groups.items()}
             kept[span] = {code: epoch.station for code, epoch in chosen.items()}
             _report({(e.note, code) for code, e in chosen.items() if e.note} - reported)
             reported.update((e.note, code) for code, e in chosen.items())
@@ -84,24 +90,14 @@ def named(codes: Iterable[str], most: int = 10) -> str:
     return f"station{'s' * (len(found) > 1)} {', '.join(found[:most])}{more}"
 
 
-def _by_code(epochs: Iterable[Epoch], channels: Collection[str] | None) -> dict[str, list[Epoch]]:
-    wanted = None if channels is None else {_station_code(channel) for channel in channels}
-    groups: dict[str, list[Epoch]] = {}
-    for epoch in epochs:
-        if wanted is None or epoch.station.code in wanted:
-            groups.setdefault(epoch.station.code, []).append(epoch)
-    return groups
-
-
 def _station_code(channel: str) -> str:
     network, station = channel.split(".")[:2]
     return f"{network}.{station}" if network else station
 
 
-def _epoch_at(epochs: list[Epoch], time: UTCDateTime | None, channels: Collection[str] | None) -> Epoch:
+def _epoch_at(epochs: list[Epoch], time: UTCDateTime | None, channels: list[str]) -> Epoch:
     """The epoch of a station's recorded sensor; of the station itself where it cannot be known which sensor it was."""
-    code = epochs[0].station.code
-    own = [c.split(".")[2:4] for c in channels or () if _station_code(c) == code and c.count(".") >= 3]
+    own = [channel.split(".")[2:4] for channel in channels if channel.count(".") >= 3]
     recorded = [e for e in epochs if any(_fits(e, *each) for each in own)]
     if recorded:
         return _valid(recorded, time)
