@@ -32,7 +32,6 @@ from jaxloc.io.seisbench_metadata import (
     epicentres,
     first_rows,
     known_numbers,
-    list_stations,
     read_metadata,
     sort_rows,
     times_ns,
@@ -45,6 +44,7 @@ from jaxloc.io.seisbench_onsets import (
     merged,
     read_onsets,
 )
+from jaxloc.io.seisbench_stations import list_stations, positions_of_rows
 from jaxloc.io.seisbench_traces import (
     Records,
     Wanted,
@@ -145,7 +145,7 @@ def read_seisbench(
     has_picks = any(name in rows.table for name in pick_columns.values())
     station_km = station_positions(everyone, frame)
     catalogue = _Catalogue(events, everyone, station_index, station_km, hypocentre, magnitude, has_picks)
-    take = _Take(rows, wanted, onsets, catalogue, memory_mb)
+    take = _Take(rows, wanted, onsets, catalogue, positions_of_rows(rows, everyone, frame), memory_mb)
     return Dataset(folder.name, frame, everyone, events, rate_hz, num_samples, take)
 
 
@@ -207,8 +207,16 @@ class _Catalogue(NamedTuple):
 class _Take:
     """Takes events by index: their rows, from memory or from disk, put in the places of their stations."""
 
-    def __init__(self, rows: Rows, wanted: Wanted, onsets: Onsets, catalogue: _Catalogue, memory_mb: float) -> None:
-        self.rows, self.wanted, self.onsets, self.catalogue = rows, wanted, onsets, catalogue
+    def __init__(
+        self,
+        rows: Rows,
+        wanted: Wanted,
+        onsets: Onsets,
+        catalogue: _Catalogue,
+        row_km: Float[np.ndarray, "row 3"],
+        memory_mb: float,
+    ) -> None:
+        self.rows, self.wanted, self.onsets, self.catalogue, self.row_km = rows, wanted, onsets, catalogue, row_km
         self.num_events = len(catalogue.hypocentre.value)
         self.begins = np.searchsorted(rows.event, np.arange(self.num_events + 1))
         self.in_memory = len(rows.event) * 3 * wanted.num_samples * 4 <= memory_mb * 1e6
@@ -254,10 +262,12 @@ class _Take:
         recorded = np.zeros((*shape, num_samples), bool)
         records = self._records(at)
         waveforms[place], recorded[place] = records.waveforms, records.recorded
+        station_km = np.tile(fixed.station_km, (len(index), 1, 1))
+        station_km[place] = self.row_km[at]
         mask = ~is_silent(waveforms)
         observations = Observations(
             waveforms,
-            np.broadcast_to(fixed.station_km, (*shape, 3)),
+            station_km,
             mask,
             np.broadcast_to(fixed.station_index, shape),
             np.full(len(index), self.wanted.rate_hz, np.float32),

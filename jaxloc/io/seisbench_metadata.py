@@ -11,16 +11,15 @@ trace is its own event. Everything is checked here, so that errors name the colu
 import warnings
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from pandas.api.typing import DataFrameGroupBy
 
 from jaxloc.data.dataset import Event, Station
 from jaxloc.geometry import check_degrees, frame_of, to_km
-from jaxloc.io.missing_values import is_missing_code, is_null_island
+from jaxloc.io.missing_values import Quantity, is_missing_code, is_null_island
 from jaxloc.io.tables import parse_time
 
 REQUIRED = ("trace_name", "station_code", "station_latitude_deg", "station_longitude_deg")
@@ -138,8 +137,8 @@ def _parse_ns(name: str, text: str) -> int:
 NO_TIME = np.iinfo(np.int64).min
 
 
-def known_numbers(table: pd.DataFrame, name: str, quantity: Literal["depth_km", "elevation_m"]) -> np.ndarray:
-    """A column as numbers, NaN for stand-in values such as -9999; a warning names them."""
+def known_numbers(table: pd.DataFrame, name: str, quantity: Quantity) -> Float[np.ndarray, " row"]:
+    """A column as numbers, NaN for codes of unknown values such as -9999; a warning names them."""
     numbers = column(table, name)
     codes = np.array([np.isfinite(value) and is_missing_code(value, quantity) for value in numbers], bool)
     if codes.any():
@@ -169,41 +168,6 @@ def station_codes(table: pd.DataFrame) -> np.ndarray:
         return code.to_numpy()
     network = table["station_network_code"].fillna("").str.strip()
     return (network + np.where(network == "", "", ".") + code).to_numpy()
-
-
-def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
-    """The stations of all rows, sorted by code; positions are medians over a station's rows.
-
-    Raises:
-        ValueError: where a station has no coordinates, or ones that are no latitude and longitude, or rows
-            that put it more than 5 km apart.
-    """
-    names = ["station_latitude_deg", "station_longitude_deg", "station_elevation_m", "station_position_sd_km"]
-    numbers = pd.DataFrame({name: column(table, name) for name in names}).assign(code=station_codes(table))
-    numbers[names[2]] = known_numbers(table, names[2], "elevation_m")
-    bare = numbers[names[:2]].isna().any(axis=1)
-    if bare.any():
-        raise ValueError(f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata")
-    check_degrees(numbers[names[0]].to_numpy(), numbers[names[1]].to_numpy(), "a station in the metadata")
-    groups = numbers.groupby("code", sort=True)
-    middle = groups.median()
-    _check_spread(groups, middle)
-    if middle["station_elevation_m"].isna().any():
-        unknown = ", ".join(middle.index.to_numpy(str)[middle["station_elevation_m"].isna().to_numpy(bool)][:8])
-        warnings.warn(f"stations without station_elevation_m are put at sea level: {unknown}", stacklevel=3)
-    return tuple(
-        Station(str(code), float(row[0]), float(row[1]), *(float(x) for x in np.nan_to_num(row[2:])))
-        for code, row in zip(middle.index, middle.to_numpy(), strict=True)
-    )
-
-
-def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
-    north, east = (groups.max() - groups.min()).iloc[:, :2].to_numpy().T
-    east = np.minimum(east, 360 - east) * np.cos(np.deg2rad(middle.iloc[:, 0].to_numpy()))
-    moved = np.hypot(north, east) > 0.045  # 5 km in degrees of a meridian
-    if moved.any():
-        code = middle.index[int(np.argmax(moved))]
-        raise ValueError(f"station {code} has positions more than 5 km apart; give each place its own code")
 
 
 def event_keys(table: pd.DataFrame) -> np.ndarray:

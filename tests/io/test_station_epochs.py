@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from obspy import Trace, UTCDateTime
 from obspy.core.inventory import Channel, Inventory, Network
@@ -10,6 +12,7 @@ from obspy.core.inventory import Station as ObspyStation
 from obspy.core.inventory.response import InstrumentSensitivity, Response
 
 from jaxloc.data.dataset import Station
+from jaxloc.io.seisbench import read_seisbench
 from jaxloc.io.waveforms import read_waveforms
 
 TIMES = (UTCDateTime("2000-06-01"), UTCDateTime("2002-06-01"))
@@ -98,3 +101,62 @@ def test_each_window_has_the_gain_of_its_time(tmp_path: Path) -> None:
     _, seen = observed(records(tmp_path / "data"), inventory({"gain": 1e9}, {"gain": 2.5e8}))
     assert seen.waveforms is not None
     np.testing.assert_allclose(seen.waveforms.max(-1), [[[1e-6] * 3] * 2, [[4e-6] * 3, [1e-6] * 3]], rtol=0.02)
+
+
+def seisbench_folder(folder: Path, **second: float | str) -> Path:
+    """Two events at stations AA, BB and CC; metadata of AA in the second event are changed."""
+    rows = [
+        {
+            "trace_name": f"bucket0${3 * event + i},:3,:200",
+            "source_id": f"e{event}",
+            "station_code": code,
+            "station_latitude_deg": 40.0 + i / 10,
+            "station_longitude_deg": 15.0,
+            "station_elevation_m": 100.0 * (i + 1),
+        }
+        for event in range(2)
+        for i, code in enumerate(("AA", "BB", "CC"))
+    ]
+    table = pd.DataFrame(rows)
+    for name, value in second.items():
+        table[name] = table.get(name, 0.0)
+        table.loc[3, name] = value
+    folder.mkdir()
+    table.to_csv(folder / "metadata.csv", index=False)
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        file["data/bucket0"] = np.random.default_rng(0).normal(size=(6, 3, 200)).astype(np.float32)
+        file["data_format/sampling_rate"], file["data_format/component_order"] = 20.0, "ZNE"
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("second", "moved_km"),
+    [
+        ({}, [0, 0, 0]),
+        ({"station_latitude_deg": 40.0001}, [0, 0, 0]),  # a resurvey, not a move
+        ({"station_latitude_deg": 40.03}, [0, 3.331, 0]),
+        ({"station_elevation_m": -1900.0}, [0, 0, 2.0]),
+        ({"station_sensor_depth_m": 2000.0}, [0, 0, 2.0]),
+    ],
+)
+def test_rows_of_a_seisbench_folder_have_positions_of_their_own(
+    second: dict[str, float], moved_km: list[float], tmp_path: Path
+) -> None:
+    seen = read_seisbench(seisbench_folder(tmp_path / "toy", **second)).take(np.arange(2)).observations
+    np.testing.assert_allclose(seen.station_km[1, 0] - seen.station_km[0, 0], moved_km, atol=2e-3)
+    np.testing.assert_array_equal(seen.station_km[1, 1:], seen.station_km[0, 1:])
+
+
+def test_unknown_elevations_of_a_seisbench_folder(tmp_path: Path) -> None:
+    folder = seisbench_folder(tmp_path / "toy", station_elevation_m=-9999.0)
+    table = pd.read_csv(folder / "metadata.csv")
+    table.loc[0, "station_elevation_m"] = -9999.0
+    table.to_csv(folder / "metadata.csv", index=False)
+    with pytest.warns(UserWarning, match=r"elevation unknown .* 250 m, the median of the others, is taken: station AA"):
+        assert [s.elevation_m for s in read_seisbench(folder).stations] == [250.0, 200.0, 300.0]
+
+
+def test_a_seisbench_station_at_null_island_is_refused(tmp_path: Path) -> None:
+    folder = seisbench_folder(tmp_path / "toy", station_latitude_deg=0.0, station_longitude_deg=0.0)
+    with pytest.raises(ValueError, match="station AA in the metadata is at 0 N 0 E"):
+        read_seisbench(folder)
