@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.forecasting.grid import Grid, any_within, probability_within
-from jaxloc.forecasting.scores import Judged, blocks, contingency, estimate, score
+from jaxloc.forecasting.scores import ForecastSeries, blocks, contingency, estimate, score
 
 LEAST_WRITTEN = 0.02  # smallest probability, or an occurrence, for which a line is written
 
@@ -48,16 +48,16 @@ def within(case: Case, grid: Grid, radius_km: float) -> Case:
     )
 
 
-def judge(case: Case) -> dict[str, Any]:
+def score_case(case: Case) -> dict[str, Any]:
     """Scores of the network and of the regression on recent rates, both relative to the rate map.
 
     `over_recent` is the network's information gain over that regression; `epistemic` the standard deviation of
     probabilities over draws of weights, as a share of the probability, in the mean weighted by it.
     """
     probability = case.draws.mean(0)
-    network = score(Judged(probability, case.outcome, case.rates), case.block)
-    recent = score(Judged(case.recent, case.outcome, case.rates), case.block)
-    over = score(Judged(probability, case.outcome, case.recent), case.block, ranks=False)
+    network = score(ForecastSeries(probability, case.outcome, case.rates), case.block)
+    recent = score(ForecastSeries(case.recent, case.outcome, case.rates), case.block)
+    over = score(ForecastSeries(probability, case.outcome, case.recent), case.block, ranks=False)
     return {
         "target": case.name,
         "network": network,

@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 
 def shuffled(problem: Problem, seed: int) -> Problem:
-    """A control: rows with permuted targets, from which only the climatology can be learnt."""
+    """A control: rows with permuted targets, from which only the climatology can be learned."""
     other = np.random.default_rng(seed).permutation(problem.num_rows)
     return problem._replace(take=lambda index: Row(problem.take(index).inputs, problem.take(other[index]).target))
 
@@ -73,19 +73,19 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
     like = jax.tree.map(lambda x: x[0], params)
     num_weights = sum(x.size for x in jax.tree.leaves(like))
     say(f"network {config['model']['name']}: {num_weights:,} parameters, {problem.num_data} rows")
-    learnt: Params | None = None
+    prior_params: Params | None = None
     fitted: Fitted | None = None
     for number, (name, stage) in enumerate(config["stages"].items()):
         if not stage["steps"]:
             continue
-        target = _target(problem, like, learnt, float(posterior["prior_scale"]))
+        target = _target(problem, like, prior_params, float(posterior["prior_scale"]))
         method = configured(posterior, target, int(stage["steps"]), stage)
         plan = _plan(name, stage, int(config["seed"]) + number)
         take: Any = problem.take
         progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)
         fitted = Fitted(problem.module, method, progress.state, draws_of(posterior), num_weights)
         params = loop.members_of(method, progress.state, members)
-        learnt = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else learnt
+        prior_params = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else prior_params
     if fitted is None:
         raise ValueError("no stage has any steps; at least one stages.NAME.steps must be positive")
     return fitted
@@ -99,14 +99,14 @@ def outputs(fitted: Fitted, key: PRNGKeyArray, inputs: PyTree[Array]) -> PyTree[
     return jax.tree.map(lambda *x: np.stack(x), *each)
 
 
-def _target(problem: Problem, like: Params, learnt: Params | None, scale: float) -> Target:
+def _target(problem: Problem, like: Params, prior_params: Params | None, scale: float) -> Target:
     """A prior about zero, or about the weights of an earlier stage with the configured scale."""
 
     def of_row(weights: Weights, row: Row) -> Float[Array, ""]:
         return problem.log_likelihood(applied(problem.module, weights, row.inputs), row.target)
 
-    widths = prior_scale(like, 1.0 if learnt is None else scale)
-    return with_normal_prior(by_event(of_row), prior_mean(like, learnt), widths, problem.num_data)
+    widths = prior_scale(like, 1.0 if prior_params is None else scale)
+    return with_normal_prior(by_event(of_row), prior_mean(like, prior_params), widths, problem.num_data)
 
 
 def _plan(name: str, stage: Config, seed: int) -> loop.Plan:

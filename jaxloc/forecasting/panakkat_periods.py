@@ -69,26 +69,26 @@ def material(config: Config, events: EventList) -> Material:
     large = chosen(events, events.magnitude >= float(own["magnitude"]))
     large = chosen(large, is_main(large)) if own["decluster"] else large
     place = np.stack([large.east_km, large.north_km], -1)
-    learnt = (large.day >= start) & (large.day < train_until)
-    if learnt.sum() < FEWEST or not (large.day >= train_until).any():
+    training = (large.day >= start) & (large.day < train_until)
+    if training.sum() < FEWEST or not (large.day >= train_until).any():
         raise ValueError(
-            f"{learnt.sum()} large training events (at least {FEWEST}) and {(large.day >= train_until).sum()} test "
+            f"{training.sum()} large training events (at least {FEWEST}) and {(large.day >= train_until).sum()} test "
             f"events (at least 1) with data.periods.magnitude={own['magnitude']}; use a smaller one"
         )
     kind = "normal" if published else str(own["waiting"])
-    places = next_event.places_of(place[learnt])
+    places = next_event.places_of(place[training])
     found, feedback = _periods(events, large, place, places, data)
-    standard = windows.standard_of(Indicators(*(x[learnt] for x in found)))
+    standard = windows.standard_of(Indicators(*(x[training] for x in found)))
     read = windows.stretches(windows.inputs(found, feedback, standard, published), int(own["memory"]))
-    train = Row(read[learnt], _next(large.day, place, learnt, train_until, 0.0))
-    last = np.flatnonzero(learnt)[-1]
-    judged = np.arange(len(large.day)) >= last
-    waited = np.maximum(train_until - large.day[judged], 0.0)
-    test = Row(read[judged], _next(large.day, place, judged, until, waited))
+    train = Row(read[training], _next(large.day, place, training, train_until, 0.0))
+    last = np.flatnonzero(training)[-1]
+    tested = np.arange(len(large.day)) >= last
+    waited = np.maximum(train_until - large.day[tested], 0.0)
+    test = Row(read[tested], _next(large.day, place, tested, until, waited))
     waiting = next_event.fitted_waiting(kind, train.target.waiting_days, train.target.over)
     exponential = next_event.fitted_exponential(train.target.waiting_days, train.target.over)
-    made_at = np.maximum(large.day[judged], train_until)
-    return Material(kind, waiting, exponential, places, train, test, made_at, place[judged])
+    made_at = np.maximum(large.day[tested], train_until)
+    return Material(kind, waiting, exponential, places, train, test, made_at, place[tested])
 
 
 def problem(config: Config, made: Material) -> Problem:

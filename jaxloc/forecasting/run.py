@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.forecasting import kail, panakkat_cells, panakkat_periods
-from jaxloc.forecasting.cases import Case, alarms, judge, level_of_bias_one, within, write_csv
+from jaxloc.forecasting.cases import Case, alarms, level_of_bias_one, score_case, within, write_csv
 from jaxloc.forecasting.fitting import Fitted
 from jaxloc.forecasting.grid import centres_km
 from jaxloc.forecasting.maps import ends
@@ -41,7 +41,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
     name = config["model"]["name"]
     if name not in _RUNS:
         raise ValueError(f"no such forecasting network: {name!r}; use one of {', '.join(_RUNS)}")
-    return worked_in(folder, config, say, on_step, lambda told, stepped: _run(config, folder, told, stepped))
+    return worked_in(folder, config, say, on_step, lambda log, stepped: _run(config, folder, log, stepped))
 
 
 def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
@@ -63,13 +63,13 @@ def _kail(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> dic
     made, found, fitted = kail.run(config, folder, say, on_step)
     cells = [_kail_case(config, made, found, k) for k in range(len(made.magnitudes))]
     cases = cells + [within(case, made.grid, float(config["data"]["tolerance_km"])) for case in cells]
-    judged = _judged(cases, folder, say)
+    scored = _score_cases(cases, folder, say)
     write_csv(folder / "forecasts.csv", cells)
     grid, last = made.grid, cells[-1]
     shape = (grid.rows, grid.columns)
     east, north = grid.west_km + grid.cell_km * grid.columns, grid.south_km + grid.cell_km * grid.rows
     _maps(folder, last, shape, (grid.west_km, east, grid.south_km, north), -1)
-    return {"parameters": fitted.num_weights, "targets": judged}
+    return {"parameters": fitted.num_weights, "targets": scored}
 
 
 def _kail_case(config: Config, made: kail.Material, found: kail.Forecasts, k: int) -> Case:
@@ -111,7 +111,7 @@ def _panakkat(config: Config, folder: Path, say: Say, on_step: OnStep | None) ->
 
 def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: Fitted, say: Say) -> dict[str, Any]:
     magnitudes = list(map(float, config["data"]["cells"]["magnitudes"]))
-    learnt, _ = panakkat_cells.forecast(config, made, fitted, made.train)
+    trained, _ = panakkat_cells.forecast(config, made, fitted, made.train)
     found, density = panakkat_cells.forecast(config, made, fitted, made.test)
     rates, recent = panakkat_cells.rate_map(made, magnitudes), panakkat_cells.recent(config, made)
     happened = lambda which: np.stack([made.largest[which + 1] >= m for m in magnitudes], -1)
@@ -120,10 +120,10 @@ def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: 
         magnitudes, *(np.moveaxis(x, -1, 0) for x in (found, happened(made.test), rates, usual[:, :, 0])), strict=True
     )
     cases = [_cell_case(config, made, *one) for one in each]
-    levels = [level_of_bias_one(learnt.mean(0)[..., k], happened(made.train)[..., k]) for k in range(len(magnitudes))]
-    judged = _judged(cases, folder, say)
+    levels = [level_of_bias_one(trained.mean(0)[..., k], happened(made.train)[..., k]) for k in range(len(magnitudes))]
+    scored = _score_cases(cases, folder, say)
     write_csv(folder / "forecasts.csv", cases)
-    for case, level, scores in zip(cases, levels, judged, strict=True):
+    for case, level, scores in zip(cases, levels, scored, strict=True):
         scores["alarms"] = alarms(case, level)
     west, east, south, north = map(float, config["data"]["box_deg"])
     shape = (round((north - south) / float(config["data"]["cells"]["cell_deg"])), -1)
@@ -132,7 +132,7 @@ def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: 
     over = logsumexp(density, axis=0) - np.log(len(density)) - panakkat_cells.rate_map_log_density(made, made.test)
     by_period = over.reshape(len(made.test), -1).sum(1)
     gain = estimate(lambda w: (w @ by_period) / w.sum(), blocks(len(by_period), cases[0].block))
-    return {"parameters": fitted.num_weights, "targets": judged, "largest_magnitude_gain": gain}
+    return {"parameters": fitted.num_weights, "targets": scored, "largest_magnitude_gain": gain}
 
 
 def _cell_case(
@@ -158,12 +158,12 @@ def _cell_case(
     )
 
 
-def _judged(cases: list[Case], folder: Path, say: Say) -> list[dict[str, Any]]:
-    """Scores of all cases, and the picture of their reliability."""
-    say(f"judging {len(cases)} targets")
-    judged = [judge(case) for case in cases]
-    forecast_plots.reliability(folder / "pictures" / "reliability.png", judged)
-    return judged
+def _score_cases(cases: list[Case], folder: Path, say: Say) -> list[dict[str, Any]]:
+    """Scores of all cases, and the figure of their reliability."""
+    say(f"scoring {len(cases)} targets")
+    scored = [score_case(case) for case in cases]
+    forecast_plots.reliability(folder / "pictures" / "reliability.png", scored)
+    return scored
 
 
 def _maps(folder: Path, case: Case, shape: tuple[int, int], extent: tuple[float, ...], at: int) -> None:

@@ -23,7 +23,7 @@ Outcome = Bool[np.ndarray, "time cell"]
 Estimate = dict[str, float | None]
 
 
-class Judged(NamedTuple):
+class ForecastSeries(NamedTuple):
     """Forecasts of one target in order of time: probabilities, outcomes, and the reference's probabilities."""
 
     probability: Probability
@@ -31,7 +31,7 @@ class Judged(NamedTuple):
     reference: Probability
 
 
-def score(judged: Judged, block: int, *, ranks: bool = True) -> dict[str, Any]:
+def score(series: ForecastSeries, block: int, *, ranks: bool = True) -> dict[str, Any]:
     """Scores with their 95 % intervals over resampled blocks of `block` consecutive times.
 
     `information_gain` is in nats an event (a forecast that came true) over the reference; `brier` is the mean squared
@@ -42,14 +42,14 @@ def score(judged: Judged, block: int, *, ranks: bool = True) -> dict[str, Any]:
     Raises:
         ValueError: where arrays differ in shape, a probability is outside 0-1, or no event occurred; says which.
     """
-    _check(judged)
-    draws = blocks(len(judged.outcome), block)
-    gain, brier, reference = _gains(judged), _squares(judged.probability, judged), _squares(judged.reference, judged)
-    hits, expected = judged.outcome.sum(1), judged.probability.sum(1)
+    _check(series)
+    draws = blocks(len(series.outcome), block)
+    gain, brier, reference = _gains(series), _squares(series.probability, series), _squares(series.reference, series)
+    hits, expected = series.outcome.sum(1), series.probability.sum(1)
     ratio = lambda top, bottom: estimate(lambda w: (w @ top) / (w @ bottom), draws)
-    cells = np.full(len(hits), judged.outcome.shape[1])
+    cells = np.full(len(hits), series.outcome.shape[1])
     found = {
-        "forecasts": judged.outcome.size,
+        "forecasts": series.outcome.size,
         "happened": int(hits.sum()),
         "blocks": len(hits) / block,
         "information_gain": ratio(gain, hits),
@@ -57,13 +57,13 @@ def score(judged: Judged, block: int, *, ranks: bool = True) -> dict[str, Any]:
         "brier_reference": ratio(reference, cells),
         "brier_skill": estimate(lambda w: 1 - (w @ brier) / (w @ reference), draws),
         "expected": ratio(expected, hits),
-        "reliability": reliability(judged.probability, judged.outcome),
+        "reliability": reliability(series.probability, series.outcome),
     }
-    return found | (_areas(judged, draws) if ranks else {})
+    return found | (_areas(series, draws) if ranks else {})
 
 
-def _areas(judged: Judged, draws: Int[np.ndarray, "resample time"]) -> dict[str, Estimate]:
-    own, other = (_ranks(p, judged.outcome) for p in (judged.probability, judged.reference))
+def _areas(series: ForecastSeries, draws: Int[np.ndarray, "resample time"]) -> dict[str, Estimate]:
+    own, other = (_ranks(p, series.outcome) for p in (series.probability, series.reference))
     return {
         "pr_auc": estimate(own.pr_auc, draws),
         "pr_auc_reference": estimate(other.pr_auc, draws),
@@ -101,7 +101,7 @@ def reliability(probability: Probability, outcome: Outcome) -> list[dict[str, fl
     expected = np.cumsum(p[order])
     edges = np.searchsorted(expected, np.linspace(0, expected[-1], BINS + 1)[1:-1])
     parts = [part for part in np.split(order, edges) if len(part)]
-    return [{"stated": float(p[i].mean()), "happened": float(y[i].mean()), "number": len(i)} for i in parts]
+    return [{"predicted": float(p[i].mean()), "happened": float(y[i].mean()), "number": len(i)} for i in parts]
 
 
 def contingency(flagged: Bool[np.ndarray, "time cell"], outcome: Outcome) -> Mapping[str, float | None]:
@@ -156,22 +156,22 @@ def _ranks(probability: Probability, outcome: Outcome) -> _Ranks:
     return _Ranks(count(outcome), count(~outcome))
 
 
-def _gains(judged: Judged) -> Float[np.ndarray, " time"]:
+def _gains(series: ForecastSeries) -> Float[np.ndarray, " time"]:
     """Log-likelihood minus that of the reference, summed over cells."""
-    p, q = (np.clip(x, LEAST, MOST) for x in (judged.probability, judged.reference))
-    return np.where(judged.outcome, np.log(p / q), np.log1p(-p) - np.log1p(-q)).sum(1)
+    p, q = (np.clip(x, LEAST, MOST) for x in (series.probability, series.reference))
+    return np.where(series.outcome, np.log(p / q), np.log1p(-p) - np.log1p(-q)).sum(1)
 
 
-def _squares(probability: Probability, judged: Judged) -> Float[np.ndarray, " time"]:
-    return ((probability - judged.outcome) ** 2).sum(1)
+def _squares(probability: Probability, series: ForecastSeries) -> Float[np.ndarray, " time"]:
+    return ((probability - series.outcome) ** 2).sum(1)
 
 
-def _check(judged: Judged) -> None:
-    if len({x.shape for x in judged}) > 1 or judged.outcome.ndim != 2:
-        raise ValueError(f"forecasts must have equal shapes [time, cell], got {[x.shape for x in judged]}")
+def _check(series: ForecastSeries) -> None:
+    if len({x.shape for x in series}) > 1 or series.outcome.ndim != 2:
+        raise ValueError(f"forecasts must have equal shapes [time, cell], got {[x.shape for x in series]}")
     for name in ("probability", "reference"):
-        values = getattr(judged, name)
+        values = getattr(series, name)
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError(f"{name} must be within 0 to 1, got {values[~((values >= 0) & (values <= 1))][0]}")
-    if not judged.outcome.any():
+    if not series.outcome.any():
         raise ValueError("no forecast event occurred; use a longer period or a smaller magnitude")

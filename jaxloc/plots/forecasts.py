@@ -19,12 +19,12 @@ def reliability(path: str | Path, judged: Sequence[Mapping[str, Any]], title: st
     new = figure(3.4 * len(judged), 3.7, title)
     for axes, case in zip(np.atleast_1d(new.subplots(1, len(judged))), judged, strict=True):
         dress(axes, "stated probability", "share that happened", case["target"])
-        points = [(r["stated"], r["happened"]) for n in ("network", "recent") for r in case[n]["reliability"]]
+        points = [(r["predicted"], r["happened"]) for n in ("network", "recent") for r in case[n]["reliability"]]
         known = np.array([x for x in np.ravel(points) if x > 0])
         ends = [known.min() / 2, min(1.0, known.max() * 2)]
         axes.plot(ends, ends, color=INK, linewidth=1)
         for name, colour, label in (("network", BLUE, "network"), ("recent", VERMILION, "recent rates")):
-            line = np.array([(r["stated"], r["happened"]) for r in case[name]["reliability"]])
+            line = np.array([(r["predicted"], r["happened"]) for r in case[name]["reliability"]])
             line[line[:, 1] == 0, 1] = np.nan
             axes.plot(*line.T, "o-", color=colour, markersize=4, linewidth=1.2, label=label)
         axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)

@@ -24,10 +24,10 @@ from jaxloc.simulation.propagation import Earth, Path, draw_earth
 from jaxloc.simulation.recording import (
     Noise,
     Recording,
+    active_channels,
     check_recording,
     colour,
     draw_noise,
-    live_channels,
     passband,
     through,
 )
@@ -98,7 +98,7 @@ def oklahoma_like(catalogue_km: Float[Array, "event 3"]) -> Simulation:
             event_gain_sd=0.6,
             delay_sd_s=0.17,
         ),
-        Noise(1.75e-9, 0.4, 0.8, slope=1.0, cultural=0.0, dead_station=0.0015, missing_component=0.005),
+        Noise(1.75e-9, 0.4, 0.8, slope=1.0, cultural=0.0, silent_station=0.0015, missing_component=0.005),
         Recording(20.0, 1280, (1.6, 8.5), zero_phase=True, origin_s=4.3, origin_sd_s=0.8),
     )
 
@@ -126,7 +126,7 @@ def simulate_event(
     Returns:
         A batch of one event without leading axis: waveforms [station, component, sample] in m/s; labels
         "hypocentre", "magnitude", "arrivals" in s from the first sample, exact for the waveforms, and "polarity" of P,
-        both masked where the station is dead or the arrival outside the record.
+        both masked where the station is silent or the arrival outside the record.
     """
     keys, recording = split_keys(key), simulation.recording
     truth = draw_truth(key, simulation, station_km, earth)
@@ -139,7 +139,7 @@ def simulate_event(
     hum = jnp.fft.rfft(background) * colour(simulation.noise, frequency_hz, response).astype(np.float32)
     # The sampling rate turns a spectral density per Hz into a trace.
     spectrum = (recording.rate_hz * gain[..., None] * ground + hum) * response.astype(np.complex64)
-    live = live_channels(keys.channels, simulation.noise, num)
+    live = active_channels(keys.channels, simulation.noise, num)
     waveforms = through(spectrum, num_padded, recording) * live[..., None]
     return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), simulation))
 
@@ -155,10 +155,10 @@ def _observations(waveforms: Array, station_km: Array, recording: Recording) -> 
     )
 
 
-def _labels(truth: Truth, alive: Bool[Array, " station"], simulation: Simulation) -> dict[str, Label]:
+def _labels(truth: Truth, active: Bool[Array, " station"], simulation: Simulation) -> dict[str, Label]:
     recording = simulation.recording
     end_s = recording.num_samples / recording.rate_hz
-    seen = (truth.arrivals_s >= 0) & (truth.arrivals_s < end_s) & alive[:, None]
+    seen = (truth.arrivals_s >= 0) & (truth.arrivals_s < end_s) & active[:, None]
     return {
         "hypocentre": Label(truth.hypocentre, jnp.ones(4, bool)),
         "arrivals": Label(jnp.where(seen, truth.arrivals_s, 0.0), seen),
@@ -268,11 +268,11 @@ def _events(
     splits: dict[str, float],
     first: int,
 ) -> tuple[Event, ...]:
-    def told(key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]) -> tuple[Array, Array]:
+    def labels_of(key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]) -> tuple[Array, Array]:
         truth = draw_truth(random.fold_in(key, number), simulation, station_km, earth)
         return truth.magnitude, truth.hypocentre[3]
 
-    chunk = jax.jit(jax.vmap(told, (None, None, None, 0)))
+    chunk = jax.jit(jax.vmap(labels_of, (None, None, None, 0)))
     parts = [_padded(partial(chunk, key, station_km, earth), part) for part in _parts(first + np.arange(num_events))]
     magnitude, origin_s = (np.concatenate(each) for each in zip(*parts, strict=True))
     ends = np.round(np.cumsum(list(splits.values())) * num_events)
@@ -302,9 +302,9 @@ def random_network(
     for _ in range(num_stations):
         radius = 0.5 * aperture_km * np.sqrt(generator.uniform(size=10))
         angle = generator.uniform(0, 2 * np.pi, 10)
-        drawn = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
-        nearest = np.linalg.norm(drawn[:, None] - places, axis=-1).min(-1, initial=np.inf)
-        places = np.vstack([places, drawn[np.argmax(nearest)]])
+        sampled = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+        nearest = np.linalg.norm(sampled[:, None] - places, axis=-1).min(-1, initial=np.inf)
+        places = np.vstack([places, sampled[np.argmax(nearest)]])
     latitude, longitude = to_degrees(frame, *places.T)
     elevation = generator.uniform(0, 800, num_stations)
     rows = zip(latitude.tolist(), longitude.tolist(), elevation.round(1).tolist(), strict=True)

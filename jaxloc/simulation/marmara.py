@@ -25,10 +25,10 @@ from jaxloc.simulation.propagation import Earth, Path, draw_earth, slowness_erro
 from jaxloc.simulation.recording import (
     Noise,
     Recording,
+    active_channels,
     check_recording,
     colour,
     draw_noise,
-    live_channels,
     passband,
     through,
 )
@@ -102,17 +102,17 @@ def simulate_scenario(key: PRNGKeyArray, scenarios: Scenarios, place: Place) -> 
     """
     keys = dict(zip(("rupture", "pick", "motion", "noise", "channels", "sd"), random.split(key, 6), strict=True))
     rupture = draw_rupture(keys["rupture"], scenarios.zone)
-    alive = live_channels(keys["channels"], scenarios.noise, len(place.station_km))
+    active = active_channels(keys["channels"], scenarios.noise, len(place.station_km))
     late_s = travel_s(place, rupture.hypocentre_km)
     error = 1 + scenarios.path.slowness_sd * slowness_error(place.earth, rupture.hypocentre_km, place.station_km)
     true_s = late_s * error[:, None] + place.earth.delay_s
     narrow, wide = np.log(scenarios.pick_sd_s)
     sd_s = jnp.exp(random.uniform(keys["sd"], true_s.shape, minval=narrow, maxval=wide))
     pick_s = true_s + sd_s * random.normal(keys["pick"], true_s.shape)
-    heard = alive.any(-1)
+    heard = active.any(-1)
     origin_s = scenarios.lead_s - jnp.where(heard, pick_s[:, 0], jnp.inf).min(initial=1e3)
     onset_s = origin_s + rupture.start_s[:, None, None] + travel_s(place, rupture.place_km) + (true_s - late_s)
-    waveforms = _recorded(keys["motion"], keys["noise"], scenarios, place, rupture, onset_s) * alive[..., None]
+    waveforms = _recorded(keys["motion"], keys["noise"], scenarios, place, rupture, onset_s) * active[..., None]
     end_s = scenarios.recording.num_samples / scenarios.recording.rate_hz
     inside = lambda time_s: (time_s >= 0) & (time_s < end_s) & heard[:, None]
     picked = inside(origin_s + pick_s) & jnp.array([True, False])

@@ -1,4 +1,4 @@
-"""Instrument and noise: background noise, bursts, spikes, pass band and dead channels."""
+"""Instrument and noise: background noise, bursts, spikes, pass band and silent channels."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Noise(NamedTuple):
         cultural, cultural_hz: height of cultural noise over the rest, and its frequency.
         burst_rate, burst_gain, burst_s: chance of a burst at a station, height over the noise, length.
         spike_rate, spike_gain: chance of a spike on a component and its height over the noise.
-        dead_station, missing_component, vertical_only: chances of a station without any signal, of one
+        silent_station, missing_component, vertical_only: chances of a station without any signal, of one
             component without, and of both horizontals without.
     """
 
@@ -37,7 +37,7 @@ class Noise(NamedTuple):
     burst_s: float = 1.0
     spike_rate: float = 0.002
     spike_gain: float = 100.0
-    dead_station: float = 0.02
+    silent_station: float = 0.02
     missing_component: float = 0.01
     vertical_only: float = 0.0
 
@@ -132,10 +132,10 @@ def draw_noise(
     return level[..., None] * (white + noise.spike_gain * spike)
 
 
-def live_channels(key: PRNGKeyArray, noise: Noise, num_stations: int) -> Float[Array, "station component"]:
-    """1 for active channels, 0 for dead ones."""
-    dead, vertical, component = random.split(key, 3)
-    station = ~random.bernoulli(dead, noise.dead_station, (num_stations, 1))
+def active_channels(key: PRNGKeyArray, noise: Noise, num_stations: int) -> Float[Array, "station component"]:
+    """1 for active channels, 0 for silent ones."""
+    silent, vertical, component = random.split(key, 3)
+    station = ~random.bernoulli(silent, noise.silent_station, (num_stations, 1))
     horizontals = ~random.bernoulli(vertical, noise.vertical_only, (num_stations, 1))
     single = ~random.bernoulli(component, noise.missing_component, (num_stations, 3))
     return (station & single & (horizontals | jnp.asarray([True, False, False]))).astype(float)

@@ -1,4 +1,4 @@
-"""What forecasts are made from and judged by: catalogues, indicators, maps, distributions and scores, by hand."""
+"""Forecasts: catalogues, indicators, maps, distributions and scores, by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def test_the_axes_of_the_japanese_file_and_the_middle_of_california(tmp_path):
         (f"{HEADS['japan']}\n{LINES['japan'].replace('36.0', '136.0')}", "latitude 136"),
     ],
 )
-def test_bad_catalogues_are_told(tmp_path, text, says):
+def test_bad_catalogues_are_named(tmp_path, text, says):
     path = tmp_path / "bad.csv"
     if text is not None:
         path.write_text(text)
@@ -86,7 +86,7 @@ def test_bad_catalogues_are_told(tmp_path, text, says):
         read_event_list("japan", path)
 
 
-def test_wrong_kinds_and_dates_are_told(tmp_path):
+def test_wrong_kinds_and_dates_are_named(tmp_path):
     with pytest.raises(ValueError, match="the kinds are japan, southern_california"):
         read_event_list("china", tmp_path)
     with pytest.raises(ValueError, match="'yesterday' is no date"):
@@ -223,14 +223,14 @@ def test_the_rate_map_is_never_certain_and_right_on_the_whole():
         rate_map.fitted_rate_map(outcomes[:15], 10)
 
 
-def test_recent_rates_are_learnt_where_they_tell_and_nothing_where_not():
+def test_recent_rates_count_where_they_are_informative_only():
     rng = np.random.default_rng(0)
     recent = rng.normal(size=(400, 4, 4, 1))
     rates = np.full((4, 4, 2), 0.2)
-    told = 1 / (1 + np.exp(-(rate_map.log_odds(np.array(0.2)) + 0.7 * recent[..., 0])))
-    outcomes = rng.uniform(size=(400, 4, 4, 2)) < np.stack([told, np.full(told.shape, 0.2)], -1)
+    probability = 1 / (1 + np.exp(-(rate_map.log_odds(np.array(0.2)) + 0.7 * recent[..., 0])))
+    outcomes = rng.uniform(size=(400, 4, 4, 2)) < np.stack([probability, np.full(probability.shape, 0.2)], -1)
     found = rate_map.with_recent_rates(rates, (recent, outcomes), recent)
-    assert np.abs(found[..., 0] - told).max() < 0.15
+    assert np.abs(found[..., 0] - probability).max() < 0.15
     assert np.abs(found[..., 1] - 0.2).max() < 0.05
 
 
@@ -320,7 +320,7 @@ def test_an_open_interval_makes_waiting_times_longer():
 
 
 def test_places_are_a_density():
-    """The mixture integrates to one, at zeros and elsewhere; zeros are near the rate map."""
+    """The mixture integrates to one, at zeros and other times; zeros are near the rate map."""
     places = next_event.places_of(np.array([[0.0, 0], [100, 50], [60, 200], [-50, 20]]))
     axis = np.linspace(-1500, 1500, 601)
     mesh = jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
@@ -360,8 +360,8 @@ def test_the_published_network_forecasts_one_magnitude_with_bounds():
 def test_networks_that_say_nothing_are_the_climatology():
     odds = jax.random.normal(jax.random.key(0), (5, 6, 2))
     seen = kail2021.Inputs(jax.random.normal(jax.random.key(1), (3, 5, 6, 4)), odds)
-    said, _ = jax.jit(kail2021.Model().init_with_output)(jax.random.key(2), seen)
-    np.testing.assert_allclose(said, jnp.broadcast_to(odds, said.shape), atol=1e-6)
+    log_odds, _ = jax.jit(kail2021.Model().init_with_output)(jax.random.key(2), seen)
+    np.testing.assert_allclose(log_odds, jnp.broadcast_to(odds, log_odds.shape), atol=1e-6)
     raw, _ = jax.jit(panakkat2009.Model(3).init_with_output)(jax.random.key(2), jnp.ones((12, 19)))
     np.testing.assert_array_equal(raw, 0)
     usual = Climate(jnp.asarray(0.3), 1.0, 2.0, 3.0)
@@ -384,14 +384,14 @@ def test_a_later_map_changes_no_earlier_forecast(published):
 # Scores
 
 
-def judged(seed=0, times=60, cells=30):
+def series(seed=0, times=60, cells=30):
     rng = np.random.default_rng(seed)
     p = rng.beta(0.5, 4, (times, cells))
-    return scores.Judged(p, rng.uniform(size=p.shape) < p, np.full(p.shape, p.mean()))
+    return scores.ForecastSeries(p, rng.uniform(size=p.shape) < p, np.full(p.shape, p.mean()))
 
 
 def test_scores_by_their_definitions():
-    own = judged()
+    own = series()
     found = scores.score(own, 6)
     p, y, q = own
     gain = np.where(y, np.log(p / q), np.log((1 - p) / (1 - q))).sum() / y.sum()
@@ -413,7 +413,7 @@ def test_scores_by_their_definitions():
 
 
 def test_a_forecast_gains_nothing_over_itself():
-    own = judged()
+    own = series()
     same = scores.score(own._replace(reference=own.probability), 6, ranks=False)
     assert same["information_gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert "pr_auc" not in same
@@ -423,7 +423,7 @@ def test_blocks_widen_intervals_of_what_hangs_together():
     """Each outcome twelve times: resampled one by one they pass for twelve times as many."""
     rng = np.random.default_rng(1)
     y = np.repeat(rng.uniform(size=(30, 1)) < 0.4, 12, axis=0)
-    own = scores.Judged(np.full(y.shape, 0.4), y, np.full(y.shape, 0.5))
+    own = scores.ForecastSeries(np.full(y.shape, 0.4), y, np.full(y.shape, 0.5))
     wide, narrow = (scores.score(own, block, ranks=False)["brier"] for block in (12, 1))
     spread = lambda e: e["high"] - e["low"]
     assert 2 < spread(wide) / spread(narrow) < 6  # sqrt(12) = 3.5
@@ -439,14 +439,14 @@ def test_blocks_widen_intervals_of_what_hangs_together():
         (lambda own: own._replace(outcome=np.zeros_like(own.outcome)), "no forecast event occurred"),
     ],
 )
-def test_forecasts_that_cannot_be_judged(change, says):
+def test_forecasts_that_cannot_be_scored(change, says):
     with pytest.raises(ValueError, match=says):
-        scores.score(change(judged()), 6)
+        scores.score(change(series()), 6)
 
 
 def test_blocks_must_fit():
     with pytest.raises(ValueError, match="1 to 60 forecasts"):
-        scores.score(judged(), 61)
+        scores.score(series(), 61)
 
 
 def test_alarms_by_hand():
@@ -460,7 +460,7 @@ def test_alarms_by_hand():
 
 
 def test_cases_are_written_and_widened(tmp_path):
-    own = judged(times=8, cells=6)
+    own = series(times=8, cells=6)
     case = Case(
         "M > 5", [f"2000-01-0{i + 1}" for i in range(8)], np.zeros((6, 2)), ("east_km", "north_km"),
         np.stack([own.probability * 0.9, own.probability]), own.outcome, own.reference, own.reference, 2,

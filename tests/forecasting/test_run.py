@@ -75,8 +75,8 @@ def written(kind, events, path):
 def test_a_run_leaves_scores_forecasts_and_pictures(name, kind, tmp_path):
     """And goes on where it stopped: a second run trains nothing, and its table is the same."""
     path = written(kind, clustered(), tmp_path / "catalogue.csv")
-    config, said = configured(name, tmp_path, f"data.path={path}"), []
-    folder = run(config, tmp_path / "run", said.append)
+    config, lines = configured(name, tmp_path, f"data.path={path}"), []
+    folder = run(config, tmp_path / "run", lines.append)
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["about"]["task"] == "forecast"
     for target in scores["targets"]:
@@ -88,14 +88,14 @@ def test_a_run_leaves_scores_forecasts_and_pictures(name, kind, tmp_path):
     table = (folder / "table.md").read_text()
     assert table == markdown(rows_of([folder]))
     assert ("| events (open) |" in table) == (name == "panakkat2009")
-    assert any("done in" in line for line in said)
-    said.clear()
-    run(config, folder, said.append)
-    assert not any("done in" in line for line in said)
+    assert any("done in" in line for line in lines)
+    lines.clear()
+    run(config, folder, lines.append)
+    assert not any("done in" in line for line in lines)
     assert (folder / "table.md").read_text() == table
 
 
-def test_wrong_runs_are_told(tmp_path):
+def test_wrong_runs_are_named(tmp_path):
     with pytest.raises(ValueError, match="no finished run of a forecasting network"):
         rows_of([tmp_path])
     config = configured("kail2021", tmp_path)
@@ -162,7 +162,7 @@ MORE = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), [("kail2021", "japan"), ("panakkat2009", "southern_california")])
 def test_shuffled_targets_teach_the_rate_map(name, kind, tmp_path):
-    """What is learnt gains nothing over it, and costs little."""
+    """A trained network gains nothing over it, and costs little."""
     path = written(kind, clustered(), tmp_path / "catalogue.csv")
     config = configured(name, tmp_path, f"data.path={path}", "data.shuffled=true", *MORE[name])
     folder = run(config, tmp_path / "run", lambda line: None)

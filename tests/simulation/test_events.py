@@ -26,7 +26,7 @@ from jaxloc.simulation.sources import Source, around, box, corner_hz, double_cou
 KEY = random.key(7)
 RECORDING = Recording(50.0, 2000, (1.0, 15.0), origin_s=5.0, origin_sd_s=0.5)
 EXACT = Path(gain_sd=0.0, component_sd=0.0, event_gain_sd=0.0, delay_sd_s=0.0, slowness_sd=0.0, jitter_sd_s=(0.0, 0.0))
-QUIET = Noise(level_m_s=1e-14, dead_station=0.0, missing_component=0.0, burst_rate=0.0, spike_rate=0.0)
+QUIET = Noise(level_m_s=1e-14, silent_station=0.0, missing_component=0.0, burst_rate=0.0, spike_rate=0.0)
 # As many layers as the default model, so that nothing is compiled twice.
 ONE_SPEED = layered([0.0, 2.0, 8.0, 20.0, 38.0], [6.0] * 5, [3.468] * 5)
 BARE = EXACT._replace(free_time_s=1e9, coda_level=0.0, surface_level=0.0, conversion=0.0)
@@ -190,23 +190,23 @@ def test_bursts_raise_noise_only_where_drawn():
     assert share == pytest.approx(0.25, abs=0.09)  # four standard errors
 
 
-def test_dead_channels_are_exactly_zero_and_unlabelled():
-    noise = QUIET._replace(level_m_s=1e-8, dead_station=0.4, vertical_only=0.5)
+def test_silent_channels_are_exactly_zero_and_unlabelled():
+    noise = QUIET._replace(level_m_s=1e-8, silent_station=0.4, vertical_only=0.5)
     event = simulate_event(KEY, quiet(noise=noise), station_km())
     silent = np.asarray((event.observations.waveforms == 0).all(-1))
-    dead = silent.all(-1)
-    assert 0 < dead.sum() < 8
+    silent_station = silent.all(-1)
+    assert 0 < silent_station.sum() < 8
     assert (silent[:, 1] == silent[:, 2]).all()
     assert (silent[:, 1] & ~silent[:, 0]).any()
-    assert not np.asarray(event.labels["arrivals"].mask)[dead].any()
-    assert (np.asarray(event.labels["arrivals"].value)[dead] == 0).all()
+    assert not np.asarray(event.labels["arrivals"].mask)[silent_station].any()
+    assert (np.asarray(event.labels["arrivals"].value)[silent_station] == 0).all()
 
 
 def test_magnitudes_follow_gutenberg_richter():
-    drawn = jax.vmap(lambda k: gutenberg_richter(k, (2.0, 9.0), 1.2))(random.split(KEY, 20000))
+    sampled = jax.vmap(lambda k: gutenberg_richter(k, (2.0, 9.0), 1.2))(random.split(KEY, 20000))
     # Aki's estimate of b has a relative standard error of 1 / sqrt(n) = 0.7 %.
-    assert 1 / (np.log(10) * float(drawn.mean() - 2.0)) == pytest.approx(1.2, rel=0.03)
-    assert float(drawn.min()) >= 2.0
+    assert 1 / (np.log(10) * float(sampled.mean() - 2.0)) == pytest.approx(1.2, rel=0.03)
+    assert float(sampled.min()) >= 2.0
 
 
 def test_corner_of_magnitude_three():
@@ -215,10 +215,10 @@ def test_corner_of_magnitude_three():
 
 
 def test_kernel_hypocentres_keep_to_the_depth_range():
-    drawn = jax.vmap(around(jnp.asarray([[1.0, 2.0, 0.5]]), (1.0, 2.0, 3.0), (0.2, 5.0)))(random.split(KEY, 5000))
-    assert drawn[:, 2].min() >= 0.2
-    assert drawn[:, 2].max() <= 5.0
-    np.testing.assert_allclose(drawn[:, :2].mean(0), [1.0, 2.0], atol=0.15)
+    sampled = jax.vmap(around(jnp.asarray([[1.0, 2.0, 0.5]]), (1.0, 2.0, 3.0), (0.2, 5.0)))(random.split(KEY, 5000))
+    assert sampled[:, 2].min() >= 0.2
+    assert sampled[:, 2].max() <= 5.0
+    np.testing.assert_allclose(sampled[:, :2].mean(0), [1.0, 2.0], atol=0.15)
 
 
 def test_ground_differs_between_stations_but_not_between_events():
@@ -251,8 +251,8 @@ def test_dataset_tells_of_its_events(dataset):
     assert batch.observations.waveforms.shape == (4, 8, 3, 2000)
     assert np.isfinite(batch.observations.waveforms).all()
     assert [sum(e.split == s for e in dataset.events) for s in ("train", "dev", "test")] == [32, 4, 4]
-    told = [e.magnitude for e in dataset.events[:4]]
-    np.testing.assert_allclose(told, batch.labels["magnitude"].value, atol=0.006)
+    listed = [e.magnitude for e in dataset.events[:4]]
+    np.testing.assert_allclose(listed, batch.labels["magnitude"].value, atol=0.006)
     assert len(dataset) == 40
     assert len({e.id for e in dataset.events}) == 40
 
