@@ -20,6 +20,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +36,7 @@ import local_network  # noqa: E402
 import numpy as np  # noqa: E402
 
 BUDGET_S = 450.0
+THREADS = max(1, min(8, (os.cpu_count() or 1) // 2))  # nearly all of the time of a check is compilation
 REFERENCE_FLAGS = "--xla_backend_optimization_level=0"
 
 # Differences are relative to the largest number of an array. The unit round-off is 6e-8 in float32 and 5e-4 in TF32.
@@ -114,10 +118,22 @@ class Clock:
         return found
 
 
-def compute(jobs: Mapping[str, Callable[[], Any]], clock: Clock, label: str) -> dict[str, Any]:
-    """Results of jobs by name, as long as there is time."""
-    found = {name: clock.run(f"{label} {name}", job) for name, job in jobs.items()}
-    return {name: value for name, value in found.items() if value is not None}
+def compute(jobs: Mapping[str, Callable[[], Any]], clock: Clock, label: str, threads: int = 1) -> dict[str, Any]:
+    """Results of jobs by name, as long as there is time; several threads compile several programs at a time."""
+    with ThreadPoolExecutor(threads) as executor:
+        found = executor.map(lambda name: clock.run(f"{label} {name}", jobs[name]), jobs)
+        return {name: value for name, value in zip(jobs, found, strict=True) if value is not None}
+
+
+def numbers_of(small: bool, clock: Clock, label: str, precision: str | None = None) -> dict[str, numbers_.Numbers]:
+    """The numbers of this process's device, with a precision of matrix products (None: JAX's default)."""
+
+    def with_precision(job: Callable[[], numbers_.Numbers]) -> numbers_.Numbers:
+        with jax.default_matmul_precision(precision) if precision else nullcontext():  # of this thread
+            return job()
+
+    jobs = {name: partial(with_precision, job) for name, job in numbers_.jobs(small).items()}
+    return compute(jobs, clock, label, THREADS)
 
 
 def start_reference(path: Path, small: bool, budget_s: float) -> subprocess.Popen:
@@ -131,7 +147,7 @@ def start_reference(path: Path, small: bool, budget_s: float) -> subprocess.Pope
 
 def write_reference(path: Path, small: bool, clock: Clock) -> None:
     """Write the numbers of this process, as arrays by "JOB:QUANTITY"."""
-    found = compute(numbers_.jobs(small), clock, "reference")
+    found = numbers_of(small, clock, "reference")
     arrays = {f"{name}:{quantity}": x for name, quantities in found.items() for quantity, x in quantities.items()}
     np.savez(path, **arrays)
 
@@ -153,8 +169,7 @@ def measure(small: bool, clock: Clock) -> dict[str, dict[str, float]]:
     jobs = {f"training step, {n}, {m}": (speed.training_step, n, m, sizes) for n in networks for m in methods}
     jobs |= {f"prediction, {n}": (speed.prediction, n, sizes) for n in networks}
     jobs |= {f"largest batch, {n}": (speed.largest_batch, n, sizes) for n in networks}
-    bound = {name: (lambda function=function, rest=rest: function(*rest)) for name, (function, *rest) in jobs.items()}
-    return compute(bound, clock, "measure")
+    return compute({name: partial(*job) for name, job in jobs.items()}, clock, "measure")
 
 
 def run(small: bool, budget_s: float) -> dict[str, Any]:
@@ -164,11 +179,10 @@ def run(small: bool, budget_s: float) -> dict[str, Any]:
         path = Path(folder) / "reference.npz"
         process = start_reference(path, small, budget_s)
         try:
-            with jax.default_matmul_precision("highest"):
-                found = {"float32": compute(numbers_.jobs(small), clock, "float32")}
+            found = {"float32": numbers_of(small, clock, "float32", "highest")}
             speeds = measure(small, clock)
             if jax.default_backend() != "cpu":
-                found["default"] = compute(numbers_.jobs(small), clock, "default")
+                found["default"] = numbers_of(small, clock, "default")
             process.wait(timeout=max(clock.left_s(), 0.0) + 20.0)
             reference = read_reference(path)
         finally:
