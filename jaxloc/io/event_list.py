@@ -4,6 +4,7 @@ Days are counted from 1970-01-01 UTC, places are in km east and north. Columns a
 which of them are needed stands in `COLUMNS`.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxloc.geometry import Frame, check_degrees, to_degrees, to_km
+from jaxloc.io.tables import column_key, decode, read_bytes, separator_of
 
 SECONDS_A_DAY = 86400.0
 SOUTHERN_CALIFORNIA = Frame(34.5, -118.0)
@@ -75,9 +77,11 @@ def date_of(day: float) -> str:
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"no such catalogue: {path}; set data.path, or JAXLOC_DATA to the folder of data sets")
+    text = decode(read_bytes(path, "catalogue"), path)
     try:
-        table = pd.read_csv(path, low_memory=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        table = pd.read_csv(io.StringIO(text), sep=separator_of(text.partition("\n")[0]) or ",", low_memory=False)
+        table.columns = [column_key(str(name)) for name in table.columns]
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} is no table of comma-separated values: {error}") from error
     if missing := [name for name in columns if name not in table]:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table))}")

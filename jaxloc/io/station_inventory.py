@@ -1,9 +1,11 @@
 """Epochs of stations from StationXML and whatever other inventories ObsPy reads."""
 
+import hashlib
 import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,6 +33,14 @@ def load_inventory(path: str | Path) -> Inventory:
     Raises:
         ValueError: where it cannot be read; names the station whose coordinates are the reason.
     """
+    path = Path(path)
+    data = read_bytes(path, "station file")
+    return _load(path, hashlib.sha256(data).hexdigest())
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, _digest: str) -> Inventory:
+    """Read once what several callers need; the digest tells versions of a file apart."""
     data = read_bytes(path, "station file")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -43,7 +53,7 @@ def load_inventory(path: str | Path) -> Inventory:
     if messages:
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         reason = _bad_coordinate(data) or messages[0]
-        warnings.warn(f"{path} is read with reservations: {reason}{more}", stacklevel=2)
+        warnings.warn(f"{path} is read with reservations: {reason}{more}", stacklevel=3)
     return inventory
 
 

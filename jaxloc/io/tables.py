@@ -224,7 +224,7 @@ def parse_table(
     lines = _content(text, trailing_comments)
     if not lines:
         raise ValueError(f"{path} is empty; a {what} needs a header and one row a line")
-    separator = _separator(lines[0][1])
+    separator = separator_of(lines[0][1])
     comma = separator not in (",", " ")
     split = [(number, _cells(line, separator)) for number, line in lines]
     header = split[0][1]
@@ -236,7 +236,7 @@ def parse_table(
     return Table(path, columns, tuple(header), tuple(rows))
 
 
-def _separator(header: str) -> str:
+def separator_of(header: str) -> str:
     """The separator of cells: none of one word, so that a column of times may have blanks in them."""
     found = next((s for s in SEPARATORS if s in header), None)
     return found or (" " if len(header.split()) > 1 else "")
@@ -264,7 +264,7 @@ def _content(text: str, trailing_comments: bool) -> list[tuple[int, str]]:
 
 def _is_header_of(comment: str, line: str) -> bool:
     """Whether a comment names the columns of the line below it: as many cells, all of them words, and values below."""
-    separator = _separator(line)
+    separator = separator_of(line)
     names, values = _cells(comment, separator), _cells(line, separator)
     words = all(re.match(r"[A-Za-z]", name) for name in names)
     return len(names) == len(values) > 1 and words and any(re.match(r"[-+.]?\d", value) for value in values)

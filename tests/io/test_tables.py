@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from obspy import UTCDateTime
 
+from jaxloc.io.event_list import read_event_list
 from jaxloc.io.missing_values import is_empty_cell, is_missing_code, is_null_island
 from jaxloc.io.tables import column_key, parse_time, read_table
 
@@ -170,3 +171,12 @@ def test_what_is_no_time(text: str) -> None:
 )
 def test_column_names(name: str, key: str) -> None:
     assert column_key(name) == key
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " , "])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gzip"])
+def test_catalogues_are_read_as_other_tables(separator: str, encoding: str, tmp_path: Path) -> None:
+    text = "Time_UTC,Lat,Lon,Mag\n1995-01-02T00:00:00,34.5,-118.0,3.5\n".replace(",", separator)
+    path = written(tmp_path, gzip.compress(text.encode()) if encoding == "gzip" else text.encode(encoding))
+    events = read_event_list("southern_california", path)
+    assert (events.day[0], events.latitude_deg[0], events.magnitude[0]) == (9132.0, 34.5, 3.5)
