@@ -1,7 +1,7 @@
 """The command line's arguments and help; nothing heavy is imported, so that `--help` answers at once."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jaxloc import __version__
@@ -43,9 +43,14 @@ examples:
   jaxloc locate runs/mine new_events/ --output located --pictures
   jaxloc locate runs/mine waveforms/*.mseed --stations stations.xml --windows origins.csv
   jaxloc locate runs/mine day.mseed --stations other.csv --velocity other_model.csv
+  jaxloc locate picks.csv --locator grid_search --stations stations.xml --velocity model.csv
+  jaxloc locate picks.xml --locator grid_search --stations stations.csv --velocity model.csv --set model_share=0.02
+  jaxloc locate labelled/ --locator climatology --catalogue earlier.csv
 
 formats:
   INPUT        a SeisBench folder (metadata.csv, waveforms.hdf5), or waveform files that ObsPy reads
+  PICKS        with --locator: CSV with event_id, station (NET.STA), phase, time (UTC, or seconds of the event's own
+               zero), sigma_s, one row a pick; QuakeML with picks; or a SeisBench folder with picks
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
@@ -90,6 +95,17 @@ examples:
 """
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; inputs of `locate` may stand before and after its options."""
+    whole = parser()
+    parsed, rest = whole.parse_known_args(arguments)
+    if rest and (parsed.command != "locate" or any(word.startswith("-") for word in rest)):
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        parsed.input = [*parsed.input, *map(Path, rest)]
+    return parsed
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; the namespace's `command` is the name of the command."""
     whole = argparse.ArgumentParser(
@@ -114,9 +130,17 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 
 def _locate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", type=Path, help="run folder")
-    command.add_argument("input", nargs="+", type=Path, help="SeisBench folder, or waveform files that ObsPy reads")
-    command.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files)")
+    command.add_argument("run", type=Path, metavar="RUN", help="run folder; with --locator: PICKS")
+    command.add_argument(
+        "input", nargs="*", type=Path, metavar="INPUT", help="SeisBench folder, or waveform files that ObsPy reads"
+    )
+    command.add_argument("--locator", metavar="NAME", help="locate PICKS without a network (`jaxloc list locators`)")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of --locator (may be repeated)"
+    )
+    command.add_argument("--catalogue", type=Path, help="earlier events, QuakeML or CSV (for --locator)")
+    add_region(command)
+    command.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files and picks)")
     command.add_argument("--windows", type=Path, help="CSV of window starts or origin times (else: one window)")
     command.add_argument("--split", help="events of this split only (SeisBench folder)")
     _add_velocity(command)
@@ -178,6 +202,16 @@ def _compare(command: argparse.ArgumentParser) -> None:
 
 def _list(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
+
+
+def add_region(command: argparse.ArgumentParser) -> None:
+    """Options of the search region, which `jaxloc.runs.search_region` reads."""
+    command.add_argument(
+        "--region", metavar="W/E/S/N", help="search region in degrees, west/east/south/north (default: around stations)"
+    )
+    command.add_argument(
+        "--depth-km", nargs=2, type=float, metavar=("SHALLOWEST", "DEEPEST"), help="searched depths below sea level"
+    )
 
 
 def _add_velocity(command: argparse.ArgumentParser) -> None:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxloc.calibration.calibration import Calibration
+    from jaxloc.calibration.calibration import Calibration, Stated
+    from jaxloc.data.dataset import Dataset
+    from jaxloc.io.picks import Picks
+    from jaxloc.types import Batch
 
-from jaxloc.arguments import parser
+from jaxloc.arguments import parse
 
 PICTURES = (".png", ".pdf", ".svg")
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
@@ -28,7 +31,7 @@ _AFTER_INTERRUPT = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
-    parsed = parser().parse_args(arguments)
+    parsed = parse(arguments)
     # The heavy imports wait until a command is known, so that --help and typing errors answer at once.
     from rich.console import Console
 
@@ -136,7 +139,14 @@ def _say_conformal(about: dict, console: "Console") -> None:
 
 
 def _locate(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc.runs import predict, report, train
+    if parsed.locator is not None:
+        return _locate_picks(parsed, console)
+    if not parsed.input:
+        raise ValueError("locate needs RUN and INPUT, or PICKS and --locator NAME")
+    for option in ("catalogue", "region", "depth_km", "set"):
+        if getattr(parsed, option):
+            raise ValueError(f"--{option.replace('_', '-')} goes with --locator; leave it out for a trained run")
+    from jaxloc.runs import predict, train
     from jaxloc.runs.transfer import open_input, trained_for
 
     config, fitted = train.load(parsed.run)
@@ -146,8 +156,45 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     parsed.output.mkdir(parents=True, exist_ok=True)
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
     located = predict.locate(fitted, dataset, with_features=calibration is not None)
-    batch, stated = located.batch, predict.as_calibrated(calibration, located)
+    _write_located(parsed, console, dataset, located.batch, predict.as_calibrated(calibration, located))
+
+
+def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
+    import jax
+
+    from jaxloc.calibration.calibration import Stated
+    from jaxloc.runs import locate_picks
+
+    if parsed.input or parsed.windows:
+        raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
+    options = {name: getattr(parsed, name) for name in locate_picks.Request._fields if hasattr(parsed, name)}
+    settings = locate_picks.as_settings(parsed.set)
+    request = locate_picks.Request(**options | {"input": parsed.run, "settings": settings})
+    picks = locate_picks.open_picks(request)
+    for note in picks.notes:
+        console.print(note, markup=False)
+    dataset = picks.dataset
+    console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
+    located = locate_picks.locate(jax.random.key(0), request, picks)
+    parsed.output.mkdir(parents=True, exist_ok=True)
+    _write_located(parsed, console, dataset, located.batch, Stated(located.posterior), picks)
+
+
+def _write_located(
+    parsed: argparse.Namespace,
+    console: "Console",
+    dataset: "Dataset",
+    batch: "Batch",
+    stated: "Stated",
+    picks: "Picks | None" = None,
+) -> None:
+    """Files, pictures and lines of located events; `picks` adds what was left out before, and the zero of times."""
+    from jaxloc.runs import report
+
     found, lost = report.hypocentres_of(dataset, batch, stated)
+    if picks is not None:
+        lost = {**picks.lost, **lost}
+        found = [event._replace(origin_s=event.origin_s + picks.zero_s.get(event.id, 0.0)) for event in found]
     for event, reason in lost.items():
         console.print(f"event {event} was not located: {reason}", markup=False)
     if not found:
@@ -160,9 +207,8 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
                 report.picture_of_event(parsed.output / f"{name}.png", i, batch, stated.posterior, event.id)
     for event in found[:20]:
         console.print(report.line(event), markup=False)
-    console.print(
-        f"{len(found)} of {len(dataset)} events located: {parsed.output}/events.csv, events.xml", markup=False
-    )
+    total = len(found) + len(lost)
+    console.print(f"{len(found)} of {total} events located: {parsed.output}/events.csv, events.xml", markup=False)
 
 
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:

@@ -1,5 +1,31 @@
-"""Locators: key and observations of a batch of events to posteriors over hypocentres. `__all__` is the registry."""
+"""Locators: key and observations of a batch of events to posteriors over hypocentres.
 
-from jaxloc.locators import arrivals, climatology, grid_search, neural, single_station, sp_rule
+`__all__` is the registry of those that need no network: each module has `build(setup, **settings)`. Locators with a
+network (`arrivals`, `neural`, `single_station`) are built by models.
+"""
 
-__all__ = ["arrivals", "climatology", "grid_search", "neural", "single_station", "sp_rule"]
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from jaxloc.locators import climatology, grid_search, sp_rule
+from jaxloc.locators.setup import Setup
+from jaxloc.types import Locator
+
+__all__ = ["climatology", "grid_search", "sp_rule"]
+
+
+def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) -> Locator:
+    """A registered locator by name.
+
+    Raises:
+        ValueError: for a name or a setting that does not exist, a wrong value, or where the setup lacks what the
+            locator needs; says which.
+    """
+    if name not in __all__:
+        raise ValueError(f"no such locator: {name!r}; use one of {', '.join(__all__)}")
+    make = globals()[name].build
+    known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    if unknown := sorted(set(settings or {}) - set(known)):
+        raise ValueError(f"the locator {name} has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    return make(setup, **(settings or {}))

@@ -6,7 +6,22 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture
+from jaxloc.locators.setup import Setup
 from jaxloc.types import Locator, Observations, Posterior
+
+
+def build(setup: Setup) -> Locator:
+    """The density of the setup's catalogue.
+
+    Raises:
+        ValueError: where there is no catalogue.
+    """
+    if setup.climatology is None:
+        raise ValueError(
+            "the locator climatology needs a catalogue of earlier events; give --catalogue, QuakeML or a CSV with id, "
+            "latitude_deg, longitude_deg and depth_km"
+        )
+    return climatology(setup.climatology)
 
 
 def climatology(density: HypocentreMixture) -> Locator:

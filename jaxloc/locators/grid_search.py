@@ -13,10 +13,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.geometry import distance_km
+from jaxloc.locators.over_events import over_events
+from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.pick_likelihood import (
@@ -29,9 +32,9 @@ from jaxloc.physics.pick_likelihood import (
     over_origin,
     residuals,
 )
-from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
-from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s
-from jaxloc.types import LocateEvent, Observations, Posterior
+from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
+from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
+from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
@@ -75,6 +78,34 @@ def table_times(table: TravelTimeTable) -> TravelTimes:
         return lambda place: look_up_s(ready, distance_km(place[:, None], station_km), place[:, None, 2])
 
     return of_stations
+
+
+def build(
+    setup: Setup,
+    *,
+    kind: str = "l2",
+    model_sd_s: float = 0.0,
+    model_share: float = 0.0,
+    outlier: float = 0.0,
+    spacing_km: float = 0.5,
+) -> Locator:
+    """Grid search with first arrivals of the setup's velocity model and a flat prior over its region.
+
+    Args:
+        setup: region, stations and velocity model.
+        kind: likelihood of picks, as are the next three (`jaxloc.physics.pick_likelihood.PickErrors`).
+        model_sd_s: standard deviation of travel times in s.
+        model_share: standard deviation of travel times as a share of them.
+        outlier: probability of an outlier.
+        spacing_km: of the nodes of the travel-time table.
+
+    Raises:
+        ValueError: where there is no velocity model, or the likelihood's settings are wrong.
+    """
+    errors = PickErrors(kind, model_sd_s, model_share, outlier)
+    times = table_times(table_around(velocity_of(setup, "grid_search"), setup.region, setup.station_km, spacing_km))
+    depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
+    return over_events(grid_search(times, setup.region, log_prior_of(setup.region, depth), errors))
 
 
 def grid_search(

@@ -15,16 +15,20 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture
-from jaxloc.heads.single_station import Beforehand, numbers, station
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, gaussian_mixture
+from jaxloc.heads.single_station import UNIT, Beforehand, numbers, station
+from jaxloc.locators.over_events import over_events
+from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.locators.single_station import combined
 from jaxloc.networks.single_record import cut, polarisation, record_of
 from jaxloc.per_station import at_stations, placed, rows_of
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.types import Batch, Head, LocateEvent, Observations, Posterior
+from jaxloc.physics.layered import mean_speed_km_s
+from jaxloc.types import Batch, Head, LocateEvent, Locator, Observations, Posterior
 
 DIRECTIONS = 2  # as P shakes the ground, and anywhere
 START = (-1.0, -1.0, 1.0, 1.0)  # widths of distance and travel time, log-concentration, log-odds of its being right
+CRUST_KM = (10.0, 8.0)  # mean and standard deviation of depth without a catalogue
 SIZE = sum(numbers(DIRECTIONS, depth=False)) + 4
 
 
@@ -41,6 +45,49 @@ class Rule(NamedTuple):
     offsets: Float[Array, " 2"]
 
 
+def build(setup: Setup, *, width: float = 1.0, shake_s: float = 1.0) -> Locator:
+    """The rule without training: textbook widths, and the mean speeds of the setup's velocity model.
+
+    Epicentral distance has a standard deviation of 25 % of the hypocentral distance plus 1 km, travel time one of 10 %
+    plus 0.1 s, both times `width`. Depth has the mean and spread of the catalogue, or `CRUST_KM`. The direction is read
+    from the first `shake_s` seconds of P where there are waveforms, and is unknown otherwise.
+
+    Raises:
+        ValueError: where there is no velocity model, or `width` or `shake_s` is not positive.
+    """
+    if not (width > 0 and shake_s > 0):
+        raise ValueError(f"width and shake_s of the S-P rule must be positive, got {width} and {shake_s}")
+    before = before_of(setup)
+    prior, shake = broad_prior(setup.region, before), max(4, round(shake_s * setup.rate_hz))
+    return over_events(sp_rule(textbook(width), before, prior, setup.region, shake=shake))
+
+
+def textbook(width: float = 1.0) -> Rule:
+    """The rule without training: no offsets, `width` times the widths of `build`, directions as `START` has them."""
+    raw = float(np.log(np.expm1(width)) - UNIT)
+    return Rule(jnp.array([raw, raw]), jnp.asarray(START[2]), jnp.asarray(START[3]), jnp.zeros(2))
+
+
+def before_of(setup: Setup) -> Beforehand:
+    """What the rule assumes before a record is read; raises where the setup has no velocity model."""
+    model, region = velocity_of(setup, "sp_rule"), setup.region
+    low_km, high_km = region.depth_km
+    depth_km = (float(np.clip(CRUST_KM[0], low_km, high_km)), min(CRUST_KM[1], (high_km - low_km) / 12**0.5))
+    if setup.climatology is not None:
+        depth_km = (float(setup.climatology.mean[2]), float(jnp.sqrt(setup.climatology.variance[2])))
+    vp_km_s, vs_km_s = (mean_speed_km_s(np.asarray(model.top_km), np.asarray(v), depth_km[0]) for v in model[1:])
+    half_km = float(np.hypot(*np.ptp(np.asarray(region[:2]), axis=1))) / 4
+    origin_s = (float(np.mean(region.origin_s)), float(np.ptp(region.origin_s)) / 12**0.5)
+    return Beforehand((half_km, half_km), depth_km, origin_s, vp_km_s, vp_km_s / vs_km_s)
+
+
+def broad_prior(region: Region, before: Beforehand) -> HypocentreMixture:
+    """Nearly flat in east and north; depth and origin time as known beforehand."""
+    centre = [*np.mean(np.asarray(region[:2]), axis=1), before.depth_km[0], before.origin_s[0]]
+    spread = [*np.ptp(np.asarray(region[:2]), axis=1), before.depth_km[1], before.origin_s[1]]
+    return gaussian_mixture(jnp.zeros(1), jnp.asarray([centre], jnp.float32), jnp.diag(jnp.asarray(spread))[None])
+
+
 def sp_rule(
     rule: Rule, before: Beforehand, prior: HypocentreMixture, region: Region, *, shake: int = 50
 ) -> LocateEvent:
@@ -52,7 +99,8 @@ def sp_rule(
 
     def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
         raw = at_stations(lambda row: raw_of(rule, measured(row, shake)), observations)
-        return combine(jax.tree.map(lambda x: x[None], raw))
+        picked = raw.raw[:, -1]  # the rule says nothing where P or S is missing
+        return combine(jax.tree.map(lambda x: x[None], raw._replace(alive=raw.alive * picked)))
 
     return locate
 
@@ -64,13 +112,24 @@ def head_of(before: Beforehand) -> Head:
 
 def measured(observations: Observations, shake: int) -> Float[Array, " 6"]:
     """What the rule takes of a record: direction of P's motion (north, east), then what `station_head` is passed."""
+    if observations.waveforms is None:
+        return jnp.concatenate([jnp.zeros(2), _timing(observations)])
     record = record_of(observations)
     p = jnp.round(record.pick[0]).astype(int)
     motion = polarisation(cut(record.waveforms, p, shake))
-    told = motion.known & record.known[0]
     towards = jnp.stack([jnp.cos(motion.back_azimuth_rad), jnp.sin(motion.back_azimuth_rad)])
     passed = jnp.stack([record.pick[0] / record.rate_hz, record.wait_s, record.known[0], record.known.all()])
-    return jnp.concatenate([jnp.where(told, towards, 0.0), passed])
+    return jnp.concatenate([jnp.where(motion.known & record.known[0], towards, 0.0), passed])
+
+
+def _timing(observations: Observations) -> Float[Array, " 4"]:
+    """P pick and S minus P in s, zero where unknown, and whether P, and both, are picked."""
+    if observations.picks_s is None or observations.pick_mask is None:
+        return jnp.zeros(4)
+    known = observations.pick_mask[0] & observations.station_mask[0]
+    p_s, s_s = jnp.where(known, observations.picks_s[0], 0.0)
+    wait_s = jnp.where(known.all(), jnp.maximum(s_s - p_s, 0.0), 0.0)
+    return jnp.stack([p_s, wait_s, known[0].astype(float), known.all().astype(float)])
 
 
 def raw_of(rule: Rule, measures: Float[Array, " 6"]) -> Float[Array, " raw"]:
@@ -116,4 +175,4 @@ def _lowest(loss: Callable[[Array], Array]) -> np.ndarray:
     return scipy.optimize.minimize(both, start, jac=True, method="L-BFGS-B", bounds=[(-8.0, 8.0)] * 6).x
 
 
-__all__ = ["Rule", "learnt", "sp_rule"]
+__all__ = ["Rule", "build", "learnt", "sp_rule", "textbook"]

@@ -15,6 +15,7 @@ from jaxloc.models.single_station import prior_of, stations_apart
 from jaxloc.models.spec import Blueprint, spread_of
 from jaxloc.networks import janbakhsh2019, mousavi2020
 from jaxloc.per_station import placed
+from jaxloc.physics.layered import mean_speed_km_s
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Head, Locator, Network
 
@@ -77,13 +78,6 @@ def beforehand(blueprint: Blueprint) -> Beforehand:
         (distance_km, max(float(nearest_km.std()), distance_km)),
         (float(middle[2]), float(spread[2])),
         (float(middle[3]), float(spread[3])),
-        _speed_above(blueprint.velocity, float(middle[2])),
+        mean_speed_km_s(blueprint.velocity["top_km"], blueprint.velocity["vp_km_s"], float(middle[2])),
         float(blueprint.velocity["vp_vs"]),
     )
-
-
-def _speed_above(velocity: Mapping[str, Any], depth_km: float) -> float:
-    """The mean speed of P straight up from a depth, each layer for as long as it takes, in km/s."""
-    top_km, vp_km_s = np.asarray(velocity["top_km"], float), np.asarray(velocity["vp_km_s"], float)
-    thick_km = np.clip(depth_km - top_km, 0.0, np.append(np.diff(top_km), np.inf))
-    return float(thick_km.sum() / (thick_km / vp_km_s).sum()) if thick_km.sum() > 0 else float(vp_km_s[0])

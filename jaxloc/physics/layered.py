@@ -89,6 +89,15 @@ def _check_within(place: str, name: str, value: float, limits: tuple[float, floa
         raise ValueError(f"{place}: {name} must be within {low:g} to {high:g}{of_unit}, got {value:g}; {advice}")
 
 
+def mean_speed_km_s(
+    top_km: Float[np.ndarray, " layer"], speed_km_s: Float[np.ndarray, " layer"], depth_km: float
+) -> float:
+    """The mean speed straight up from a depth: each layer for as long as the ray takes through it."""
+    top_km, speed_km_s = np.asarray(top_km, float), np.asarray(speed_km_s, float)
+    thick_km = np.clip(depth_km - top_km, 0.0, np.append(np.diff(top_km), np.inf))
+    return float(thick_km.sum() / (thick_km / speed_km_s).sum()) if thick_km.sum() > 0 else float(speed_km_s[0])
+
+
 def travel_time_s(
     top_km: Float[Array, " layer"],
     speed_km_s: Float[Array, " layer"],

@@ -11,6 +11,7 @@ from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity
 
 SAME_KM = 1e-3  # hypocentres closer than this are one
+FLAT_KM = 1e4  # standard deviation of a depth prior that is flat over any region
 
 
 DepthPrior = Callable[

@@ -5,9 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel, travel_time_s
+
+MOST_NODES = 400
 
 
 class TravelTimeTable(NamedTuple):
@@ -58,6 +62,27 @@ def tabulate(model: VelocityModel, grid: TableGrid) -> TravelTimeTable:
     over_distances = jax.vmap(over_depths, (None, 0, None, None))
     table = jax.vmap(over_distances, (0, None, None, None))(jnp.stack([model.vp_km_s, model.vs_km_s]), x, z, r)
     return TravelTimeTable(table, x[1] - x[0], z[0], z[1] - z[0], r[0], r[1] - r[0])
+
+
+def table_around(
+    model: VelocityModel, region: Region, station_km: Float[np.ndarray, "station 3"], spacing_km: float | None = None
+) -> TravelTimeTable:
+    """Travel times from all of a region to all stations.
+
+    Args:
+        model: flat layers.
+        region: hypocentres.
+        station_km: east, north and depth of the stations.
+        spacing_km: of the nodes in distance and depth, at most `MOST_NODES` of them; None: the numbers of `TableGrid`.
+    """
+    corners = np.stack(np.meshgrid(region.east_km, region.north_km), -1).reshape(-1, 1, 2)
+    farthest = float(np.linalg.norm(corners - station_km[:, :2], axis=-1).max()) + 1.0
+    receiver_km = (float(station_km[:, 2].min()) - 0.1, float(station_km[:, 2].max()) + 0.1)
+    if spacing_km is None:
+        return tabulate(model, TableGrid(farthest, region.depth_km, receiver_km))
+    lengths_km = (farthest, region.depth_km[1] - region.depth_km[0])
+    nodes = (int(np.clip(length / spacing_km, 32, MOST_NODES)) for length in lengths_km)
+    return tabulate(model, TableGrid(farthest, region.depth_km, receiver_km, *nodes))
 
 
 class StationTable(NamedTuple):

@@ -55,9 +55,17 @@ def _comment(path: Path) -> str:
 
 
 def _of_modules(folder: Path) -> dict[str, str]:
-    """Modules with the first lines of their docstrings, read without importing them."""
-    paths = [path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
-    return {path.stem: _first_line(ast.get_docstring(ast.parse(path.read_text())) or "") for path in paths}
+    """Registered modules of a folder with the first lines of their docstrings, read without importing them."""
+    trees = {name: ast.parse((folder / f"{name}.py").read_text()) for name in _registered(folder / "__init__.py")}
+    return {name: _first_line(ast.get_docstring(tree) or "") for name, tree in trees.items()}
+
+
+def _registered(path: Path) -> list[str]:
+    """The names in the literal `__all__` of a file."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return sorted(ast.literal_eval(node.value))
+    return []
 
 
 def _first_line(text: str) -> str:

@@ -131,7 +131,9 @@ def evaluate(
     locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.blueprint, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
-    locators |= {name: locate_by(jax.random.key(0), baseline, dataset) for name, baseline in baselines.items()}
+    locators |= {
+        name: locate_by(jax.random.key(0), baseline, dataset).posterior for name, baseline in baselines.items()
+    }
     cards, scores = report.score(locators, truth)
     about = {
         "name": name,
@@ -151,11 +153,16 @@ def evaluate(
     return cards
 
 
-def locate_by(key: PRNGKeyArray, locator: Locator, dataset: Dataset) -> Posterior:
-    """Posteriors of all events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time."""
-    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
-    keys = jax.random.split(key, len(parts))
-    found = [locator(one, dataset.take(index).observations) for one, index in zip(keys, parts, strict=True)]
+def locate_by(
+    key: PRNGKeyArray, locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
+) -> Located:
+    """All events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time and not kept."""
+    parts, found = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK)), []
+    for one, index in zip(jax.random.split(key, len(parts)), parts, strict=True):
+        batch = dataset.take(index)
+        posterior = locator(one, batch.observations)
+        found.append(Located(batch._replace(observations=batch.observations._replace(waveforms=None)), posterior, None))
+        on_chunk(int(index[-1]) + 1)
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 

@@ -17,10 +17,9 @@ from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, distance_km, to_km
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.table import StationTable, for_stations, look_up_s
+from jaxloc.physics.table import StationTable, for_stations, look_up_s, table_around
 from jaxloc.simulation.events import dated_event, positions_km
 from jaxloc.simulation.finite_fault import FaultZone, Rupture, draw_rupture
-from jaxloc.simulation.picks import table_around
 from jaxloc.simulation.propagation import Earth, Path, draw_earth, slowness_error
 from jaxloc.simulation.recording import (
     Noise,

@@ -20,7 +20,7 @@ from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, distance_km
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.table import TableGrid, TravelTimeTable, for_stations, look_up_s, tabulate
+from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
 from jaxloc.simulation.events import FIRST_START, positions_km
 from jaxloc.types import Batch, Label, Observations
 
@@ -36,14 +36,6 @@ class Picking(NamedTuple):
     sd_s: tuple[float, float] = (0.05, 0.3)
     lost: float = 0.5
     least: int = 6
-
-
-def table_around(model: VelocityModel, region: Region, station_km: Float[np.ndarray, "station 3"]) -> TravelTimeTable:
-    """Table of travel times from a region to all stations."""
-    corners = np.stack(np.meshgrid(region.east_km, region.north_km), -1).reshape(-1, 1, 2)
-    farthest = float(np.linalg.norm(corners - station_km[:, :2], axis=-1).max())
-    high, low = float(station_km[:, 2].min()) - 0.1, float(station_km[:, 2].max()) + 0.1
-    return tabulate(model, TableGrid(farthest + 1.0, region.depth_km, (high, low)))
 
 
 def simulate_picks(

@@ -162,7 +162,8 @@ def _baselines(
     baselines = {CLIMATOLOGY: report.baseline_of(fitted.blueprint, len(few))}
     if fitted.system.baselines is not no_baselines:
         rules, events = fitted.system.baselines(open_sources(data, seed).train), select(dataset, few)
-        baselines |= {name: predict.locate_by(jax.random.key(0), rule, events) for name, rule in rules.items()}
+        located_by = lambda rule: predict.locate_by(jax.random.key(0), rule, events).posterior
+        baselines |= {name: located_by(rule) for name, rule in rules.items()}
     key = jax.random.key(report.SCORE_SEED)
     energy = np.asarray(score_events(key, own, truth, num_draws)[PAIRED])
     found: Record = {"improvement": {}}

@@ -33,18 +33,17 @@ from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Search
 from jaxloc.physics.pick_likelihood import OriginTime, PickErrors, over_origin, residuals
-from jaxloc.physics.priors import log_prior_of, same_everywhere
+from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
+from jaxloc.physics.table import table_around
 from jaxloc.plots.study import Sight, amortised
 from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.events import LEVELS
 from jaxloc.simulation.events import positions_km
-from jaxloc.simulation.picks import table_around
 from jaxloc.studies.table import in_markdown
 from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative
-FLAT_KM = 1e4  # width of a depth prior that is practically flat
 FINE = Search(last=(31, 31, 27, 1))
 SPACE, MAP, SECTION = (0, 1, 2), (0, 1), (0, 2)
 DRAWS = 100

@@ -1,0 +1,33 @@
+"""What weight-free locators are built from: search region, stations, velocity model, catalogue."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import VelocityModel
+
+
+class Setup(NamedTuple):
+    """Search region and stations; velocity model and density of a catalogue's hypocentres where they are known."""
+
+    region: Region
+    station_km: Float[np.ndarray, "station 3"]
+    velocity: VelocityModel | None = None
+    climatology: HypocentreMixture | None = None
+    rate_hz: float = 1.0
+
+
+def velocity_of(setup: Setup, name: str) -> VelocityModel:
+    """The velocity model that the locator `name` needs.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if setup.velocity is None:
+        raise ValueError(
+            f"the locator {name} needs a velocity model; give --velocity, a CSV of depth_km, vp_km_s, vs_km_s"
+        )
+    return setup.velocity

@@ -1,0 +1,189 @@
+"""Location of picked events by a locator without a network: grid search, S-P rule, climatology."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from jaxloc import locators
+from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
+from jaxloc.geometry import Frame, to_km
+from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
+from jaxloc.io.reference_catalogue import read_truths
+from jaxloc.io.seisbench import read_seisbench
+from jaxloc.io.stations import read_stations
+from jaxloc.io.tables import as_number
+from jaxloc.io.velocity_model import read_velocity
+from jaxloc.locators.climatology import kernel_density
+from jaxloc.locators.setup import Setup
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import VelocityModel
+from jaxloc.runs.datasets import select
+from jaxloc.runs.predict import CHUNK, Located, locate_by
+from jaxloc.runs.search_region import around_stations, parse_depths, parse_region, with_options
+from jaxloc.simulation.events import positions_km
+from jaxloc.types import Observations
+
+SLOWEST_KM_S = 2.0  # S speed that bounds travel times without a velocity model
+SP_DISTANCE_KM_S = 10.0  # hypocentral distance per second of S minus P, at most (about 8.4 in the upper mantle)
+
+
+class Request(NamedTuple):
+    """What is asked of a locator without a network: files and options as the command line has them."""
+
+    locator: str
+    input: Path
+    stations: Path | None = None
+    velocity: Path | None = None
+    catalogue: Path | None = None
+    region: str | None = None
+    depth_km: Sequence[float] | None = None
+    split: str | None = None
+    settings: Mapping[str, Any] = {}  # never written to
+
+
+def open_picks(request: Request) -> Picks:
+    """The picks of a CSV or QuakeML file, or of a SeisBench folder.
+
+    Raises:
+        ValueError: where a file is missing or wrong, a needed option is not given, or one that has no use is.
+    """
+    path = request.input
+    if (path / "metadata.csv").exists() or (path / "chunks").exists():
+        if request.stations is not None:
+            raise ValueError(f"{path} is a SeisBench folder and has its own stations; leave out --stations")
+        return _with_picks(read_seisbench(path, split=request.split))
+    if request.split is not None:
+        raise ValueError(f"--split goes with SeisBench folders; {path} is a file of picks")
+    if not path.exists():
+        raise ValueError(f"no such file or folder: {path}")
+    if request.stations is None:
+        raise ValueError("picks need --stations: StationXML, or a CSV of code, latitude, longitude, elevation_m")
+    return read_picks(path, read_stations(request.stations))
+
+
+def _with_picks(dataset: Dataset) -> Picks:
+    """The events of a SeisBench folder that have enough picks; times stay relative to the first sample."""
+    number = np.concatenate([_pick_mask(seen).sum((1, 2)) for seen in _bare(dataset)])
+    few = number < FEWEST_PICKS
+    lost = {
+        event.id: f"{n} usable pick{'s' * (n != 1)}; at least {FEWEST_PICKS} are needed"
+        for event, n in zip(dataset.events, number, strict=True)
+        if n < FEWEST_PICKS
+    }
+    if few.all():
+        raise ValueError(
+            f"{dataset.name}: none of {len(dataset)} events has {FEWEST_PICKS} picks at recording stations; the "
+            "metadata need trace_p_arrival_sample and trace_s_arrival_sample"
+        )
+    return Picks(select(dataset, np.flatnonzero(~few)), lost, (), {})
+
+
+def _bare(dataset: Dataset) -> list[Observations]:
+    """All observations without waveforms."""
+    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
+    return [dataset.take(index).observations._replace(waveforms=None) for index in parts]
+
+
+def _pick_mask(seen: Observations) -> np.ndarray:
+    mask = np.asarray(seen.station_mask)[..., None]
+    return np.zeros((*mask.shape[:2], 2), bool) if seen.pick_mask is None else np.asarray(seen.pick_mask) & mask
+
+
+def as_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Settings of a locator from texts KEY=VALUE; numbers are read as such.
+
+    Raises:
+        ValueError: where a text is no KEY=VALUE.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--set takes KEY=VALUE, as model_share=0.02, got {text!r}")
+        number = as_number(value)
+        found[name] = value if number is None else number
+    return found
+
+
+def setup_for(request: Request, dataset: Dataset) -> Setup:
+    """Region, velocity model and catalogue for the events of a data set.
+
+    The region is a box around the stations (`around_stations`) that reaches as far as S minus P of the nearest station
+    allows for any event, unless `--region` or `--depth-km` replaces it.
+
+    Raises:
+        ValueError: where a file or an option is wrong.
+    """
+    model = None if request.velocity is None else read_velocity(request.velocity)
+    station_km = positions_km(dataset.frame, dataset.stations)
+    seen = _bare(dataset)
+    region = around_stations(station_km, (0.0, 0.0), reach_km=_reach_km(seen))
+    region = with_options(
+        region,
+        dataset.frame,
+        None if request.region is None else parse_region(request.region),
+        None if request.depth_km is None else parse_depths(request.depth_km),
+    )
+    region = region._replace(origin_s=_origin_range_s(seen, region, station_km, model))
+    density = None if request.catalogue is None else read_density(request.catalogue, dataset.frame, region)
+    return Setup(region, station_km, model, density, dataset.rate_hz)
+
+
+def _reach_km(seen: Sequence[Observations]) -> float:
+    """The largest hypocentral distance that S minus P allows at the nearest station of any event; 0 without pairs."""
+    reach_km = 0.0
+    for part in seen:
+        mask, time_s = _pick_mask(part), np.asarray(part.picks_s)
+        wait_s = np.where(mask.all(-1), time_s[..., 1] - time_s[..., 0], np.inf).min(1)
+        reach_km = max(reach_km, SP_DISTANCE_KM_S * float(wait_s[np.isfinite(wait_s)].max(initial=0.0)))
+    return reach_km
+
+
+def _origin_range_s(
+    seen: Sequence[Observations],
+    region: Region,
+    station_km: Float[np.ndarray, "station 3"],
+    model: VelocityModel | None,
+) -> tuple[float, float]:
+    """From the longest travel time before the earliest first pick to the latest first pick."""
+    first_s = np.concatenate(
+        [np.where(_pick_mask(part), np.asarray(part.picks_s), np.inf).min((1, 2)) for part in seen]
+    )
+    corners = np.stack(np.meshgrid(*region[:3]), -1).reshape(-1, 1, 3)
+    farthest_km = float(np.linalg.norm(corners - station_km, axis=-1).max())
+    slowest = SLOWEST_KM_S if model is None else float(np.min(model.vs_km_s))
+    return float(first_s.min()) - farthest_km / slowest, float(first_s.max()) + 1.0
+
+
+def read_density(path: Path, frame: Frame, region: Region) -> HypocentreMixture:
+    """The kernel density of a catalogue's hypocentres; origin times are those of the region.
+
+    Raises:
+        ValueError: where the file is wrong (`jaxloc.io.reference_catalogue.read_truths`).
+    """
+    truths = [known.truth for known in read_truths(path)]
+    east, north = to_km(frame, np.array([t.latitude_deg for t in truths]), np.array([t.longitude_deg for t in truths]))
+    depth = np.array([t.depth_km for t in truths], float)
+    value = np.stack([east, north, np.nan_to_num(depth), np.zeros(len(truths))], -1)
+    known = np.stack([np.ones(len(truths), bool)] * 2 + [np.isfinite(depth), np.zeros(len(truths), bool)], -1)
+    middle, width = np.mean(np.asarray(region), axis=1), np.ptp(np.asarray(region), axis=1)
+    return kernel_density(value, known, tuple(middle.tolist()), tuple((width / 12**0.5).tolist()))
+
+
+def locate(
+    key: PRNGKeyArray,
+    request: Request,
+    picks: Picks,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> Located:
+    """Locate the events of `open_picks`; `on_chunk` receives the number of events located so far.
+
+    Raises:
+        ValueError: as `setup_for` and `jaxloc.locators.build`.
+    """
+    locator = locators.build(request.locator, setup_for(request, picks.dataset), request.settings)
+    return locate_by(key, locator, picks.dataset, on_chunk)
