@@ -234,12 +234,12 @@ def join_stations(
     if trained is None:
         return own, np.arange(len(own), dtype=np.int32)
     given = {station.code: station for station in own}
-    moved_km = {s.code: apart_km(s, given[s.code]) for s in trained if s.code in given}
+    moved_km = moves_km(own, trained)
     strangers = tuple(s for s in own if s.code not in moved_km)
     others = [code for code, km in moved_km.items() if km > SAME_STATION_KM]
     if unknown == "refuse" and (strangers or others):
         raise ValueError(_refusal([s.code for s in strangers], {code: moved_km[code] for code in others}))
-    _report_moves(moved_km)
+    report_moves(own, trained)
     everyone = tuple(given.get(s.code, s) for s in trained) + strangers
     known = [-1 if s.code in others else row for row, s in enumerate(trained)]
     return everyone, np.array(known + [-1] * len(strangers), np.int32)
@@ -260,8 +260,16 @@ def _refusal(strangers: list[str], moved_km: dict[str, float]) -> str:
     )
 
 
-def _report_moves(moved_km: dict[str, float]) -> None:
-    far = {code: km for code, km in sorted(moved_km.items(), key=lambda item: -item[1]) if km > REPORTED_KM}
+def moves_km(own: Iterable[Station], trained: Iterable[Station]) -> dict[str, float]:
+    """How far each station of training is from the one of the same code among others, in km."""
+    given = {station.code: station for station in own}
+    return {s.code: apart_km(s, given[s.code]) for s in trained if s.code in given}
+
+
+def report_moves(own: Iterable[Station], trained: Iterable[Station]) -> None:
+    """One warning for all given positions that differ by more than `REPORTED_KM` from those of training."""
+    moved = sorted(moves_km(own, trained).items(), key=lambda item: -item[1])
+    far = {code: km for code, km in moved if km > REPORTED_KM}
     if far:
         listed = ", ".join(f"{code} by {km:.1f} km" for code, km in list(far.items())[:5])
         more = f" and {len(far) - 5} more" if len(far) > 5 else ""

@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import read_seisbench
-from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_mistaken
+from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_mistaken, report_moves
 from jaxloc.io.velocity_model import read_velocity, single_ratio
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models import build, elsewhere
@@ -42,8 +42,9 @@ def open_input(
         if stations is not None or windows is not None or len(paths) > 1:
             raise ValueError("a SeisBench folder is read alone; --stations and --windows go with waveform files")
         listed = read_seisbench(paths[0]).stations
-        return _marked(read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]),
-                                      **_as_trained(fitted, config, listed, windowed=False)), fitted)  # fmt: skip
+        as_trained = _as_trained(fitted, config, listed, windowed=False)
+        dataset = read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]), **as_trained)
+        return _marked(_reported(dataset, fitted, as_trained), fitted)
     if stations is None:
         raise ValueError(
             "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
@@ -54,7 +55,14 @@ def open_input(
     dataset = read_waveforms(files, stations, windows, **as_trained)
     latitude, longitude = (np.array([degrees]) for degrees in fitted.blueprint.frame)
     refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")
-    return _marked(dataset, fitted)
+    return _marked(_reported(dataset, fitted, as_trained), fitted)
+
+
+def _reported(dataset: Dataset, fitted: Fitted, as_trained: Mapping[str, Any]) -> Dataset:
+    """The data set; warns of stations that share codes with those of training, where none is one of them."""
+    if as_trained["stations"] is None:
+        report_moves(dataset.stations, fitted.blueprint.stations)
+    return dataset
 
 
 def _as_trained(

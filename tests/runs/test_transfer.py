@@ -1,0 +1,111 @@
+"""Which station positions and which velocity model a trained run uses at other data."""
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from obspy import Trace, UTCDateTime
+
+from jaxloc.data.dataset import Station
+from jaxloc.geometry import Frame, great_circle_km, to_degrees
+from jaxloc.runs.transfer import open_input, trained_for
+
+CODES = ("AA", "BB", "CC")
+TRAINED = tuple(Station(f"XX.{code}", 40.0 + i / 10, 15.0 + (i % 2) / 5, 100.0) for i, code in enumerate(CODES))
+START = UTCDateTime("2000-01-01T01:00:00")
+CONFIG = {"data": {"native_band_hz": None}}
+
+
+def fitted(any_station: bool, network: str = "arrivals") -> Any:
+    """As much of a trained run as reading needs, under the old and the new names of its parts."""
+    spec = SimpleNamespace(
+        stations=TRAINED,
+        frame=Frame(40.1, 15.1),
+        rate_hz=20.0,
+        bandpass_hz=None,
+        num_samples=800,
+        network={"name": network},
+        velocity={},
+    )
+    model = SimpleNamespace(any_station=any_station)
+    return SimpleNamespace(blueprint=spec, spec=spec, system=model, model=model)
+
+
+def moved(station: Station, north_km: float) -> Station:
+    latitude, _ = to_degrees(Frame(*station[1:3]), np.array(0.0), np.array(north_km))
+    return station._replace(latitude_deg=round(float(latitude), 6))
+
+
+def files(folder: Path, north_km: float) -> tuple[Path, Path]:
+    """A minute of records, and a list of the trained stations, all moved to the north."""
+    (folder / "data").mkdir()
+    for code in CODES:
+        for letter in "ZNE":
+            header = {"network": "XX", "station": code, "channel": f"HH{letter}", "sampling_rate": 20.0}
+            wave = np.random.default_rng(0).normal(size=1200).astype(np.float32)
+            one = Trace(wave, header | {"starttime": START})
+            one.write(str(folder / "data" / f"{code}{letter}.mseed"), format="MSEED")
+    rows = [",".join(map(str, moved(station, north_km)[:4])) for station in TRAINED]
+    (folder / "stations.csv").write_text("\n".join(["station,latitude,longitude,elevation_m", *rows]))
+    return folder / "data", folder / "stations.csv"
+
+
+@pytest.mark.parametrize("north_km", [0.0, 0.1, 0.5, 5.0, 22.0, 900.0])
+def test_the_given_positions_are_used(north_km: float, tmp_path: Path) -> None:
+    data, stations = files(tmp_path, north_km)
+    run = fitted(any_station=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset = open_input(run, CONFIG, [data], stations, None, None)
+    lines = [str(one.message) for one in caught if "differ from those of training" in str(one.message)]
+    assert len(lines) == (north_km > 0.2)
+    assert all(f" by {north_km:.1f} km" in text for text in lines if north_km < 100)
+    away_km = [
+        float(great_circle_km(*np.array(a[1:3]), *np.array(b[1:3])))
+        for a, b in zip(dataset.stations, TRAINED, strict=True)
+    ]
+    np.testing.assert_allclose(away_km, north_km, rtol=0.01, atol=1e-3)
+    known = north_km < 1
+    assert dataset.take(np.array([0])).observations.station_index.tolist() == [[0, 1, 2] if known else [-1, -1, -1]]
+    assert (dataset.frame == run.spec.frame) is known
+    if known:
+        assert trained_for(run, dataset, None) is run
+
+
+@pytest.mark.parametrize(("north_km", "refused"), [(0.0, False), (0.5, False), (5.0, True), (22.0, True)])
+def test_a_network_of_fixed_geometry_refuses_other_positions(north_km: float, refused: bool, tmp_path: Path) -> None:
+    data, stations = files(tmp_path, north_km)
+    run = fitted(any_station=False, network="kriegerowski2019")
+    if refused:
+        with pytest.raises(ValueError, match=rf"positions differ from those of training: XX.AA by {north_km:.1f} km"):
+            open_input(run, CONFIG, [data], stations, None, None)
+    else:
+        assert trained_for(run, open_input(run, CONFIG, [data], stations, None, None), None) is run
+
+
+def test_exchanged_coordinates_are_recognised_by_the_region_of_training(tmp_path: Path) -> None:
+    data, stations = files(tmp_path, 0.0)
+    rows = [f"{s.code},{s.longitude_deg},{s.latitude_deg},100" for s in TRAINED]
+    stations.write_text("\n".join(["station,latitude,longitude,elevation_m", *rows]))
+    with pytest.raises(ValueError, match=r"are \d+ km from the region of training, .* longitude exchanged\?"):
+        open_input(fitted(any_station=True), CONFIG, [data], stations, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("0,5000,2800", "vp must be within 0.05 to 14 km/s, got 5000"),
+        ("0,6,1", "vp / vs must be within 1.4 to 2.6, got 6"),
+    ],
+)
+def test_impossible_velocity_models_are_refused(rows: str, message: str, tmp_path: Path) -> None:
+    data, stations = files(tmp_path, 0.0)
+    run = fitted(any_station=True)
+    dataset = open_input(run, CONFIG, [data], stations, None, None)
+    model = tmp_path / "model.csv"
+    model.write_text(f"depth_km,vp_km_s,vs_km_s\n{rows}\n")
+    with pytest.raises(ValueError, match=message):
+        trained_for(run, dataset, model)
