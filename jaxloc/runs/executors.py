@@ -39,11 +39,11 @@ def _dask_executor(address: str) -> Executor:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ValueError(f"workers={address} needs Dask; pip install 'jaxloc[cluster]'") from error
+        raise ValueError(f"workers={address} needs Dask; use pip install 'jaxloc[cluster]'") from error
     try:
         return Client(address, set_as_default=False).get_executor(pure=False)
     except (OSError, ValueError) as error:
-        raise ValueError(f"no Dask scheduler answers at workers={address}; start one by `dask scheduler`") from error
+        raise ValueError(f"no Dask scheduler answers at workers={address}; use `dask scheduler` first") from error
 
 
 def run_jobs(

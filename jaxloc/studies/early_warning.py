@@ -66,7 +66,7 @@ def evaluate_over_time(run: Path, number: int, folder: Path, times_s: Sequence[f
     Raises:
         ValueError: where `run` is no finished run, or a time is not positive.
     """
-    if not times_s or not min(times_s) > 0:
+    if not times_s or not all(time_s > 0 for time_s in times_s):
         raise ValueError(f"times_s must be positive times in s after the first P, got {list(times_s)}")
     config, fitted = train.load(run)
     triggered = config["data"].get("records", {}).get("elapsed_s") is not None

@@ -181,7 +181,7 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     config = next(iter(loaded.values()))[0]
     for name, (other, _) in loaded.items():
         if (other["data"], other["seed"]) != (config["data"], config["seed"]):
-            raise ValueError(f"{name} has other data or another seed than {runs[0].name}; compare runs on the same")
+            raise ValueError(f"data and seed of {name} must be those of {runs[0].name}; compare runs on the same data")
     dataset = fresh_events(config["data"], int(config["seed"]), number, PURPOSE)
     batch, key = dataset.take(np.arange(number)), jax.random.key(0)
     locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ def cells(study: Mapping[str, Any]) -> list[Cell]:
     """The cells of a study that `only` selects, those of few training events first.
 
     Raises:
-        ValueError: where `only` names something that the study does not have, or selects no cell; names it.
+        ValueError: where `only` names something that the study does not have or selects no cell, or a cell comes twice.
     """
     found = [
         Cell(network, method, int(seed), None if size is None else int(size))
@@ -49,15 +50,35 @@ def cells(study: Mapping[str, Any]) -> list[Cell]:
         for size in settings.get("sizes") or [None]
     ]
     if not found:
-        raise ValueError("the study has no run: give it networks, methods and seeds")
+        raise ValueError("a study must have networks, methods and seeds, got none of one of them")
+    if repeated := sorted({str(cell) for cell in found if found.count(cell) > 1}):
+        raise ValueError(f"seeds and sizes of a study must differ, got {repeated[0]} twice")
     return sorted(found, key=lambda c: (c.size or 0, c.seed))
+
+
+def checked(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a study's evaluation.
+
+    Raises:
+        ValueError: for a number that cannot be; names its key.
+    """
+    wanted = [(name, evaluation[name], 1) for name in ("events", "calibration", "draws")]
+    wanted += [("shifted", evaluation["shifted"], 0)]
+    wanted += [("drop_stations", number, 1) for number in evaluation["drop_stations"]]
+    for name, number, least in wanted:
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ValueError(f"evaluation.{name} must be a whole number, at least {least}, got {number!r}")
+    for level in evaluation["noise"]:
+        if not isinstance(level, int | float) or not 0 < level < math.inf:
+            raise ValueError(f"evaluation.noise must be positive standard deviations, got {level!r}")
+    return dict(evaluation)
 
 
 def _only(study: Mapping[str, Any], part: str) -> dict[str, Any]:
     """The networks or methods that `only` names; all where it names none."""
     wanted, known = list(study["only"][part]), study[part]
     if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(known)}")
+        raise ValueError(f"only.{part} names {unknown[0]!r}; the study has {', '.join(known)}; use one of these")
     return {name: settings for name, settings in known.items() if name in wanted or not wanted}
 
 

@@ -14,7 +14,7 @@ from jaxloc.plots.benchmark import standings
 from jaxloc.plots.study import ORDINARY, write_pictures
 from jaxloc.runs.executors import run_jobs
 from jaxloc.studies import benchmark_table, job, table
-from jaxloc.studies.grid import Cell, Planned, cells, plan
+from jaxloc.studies.grid import Cell, Planned, cells, checked, plan
 
 Say = Callable[[str], None]
 
@@ -34,9 +34,9 @@ def run_study(study: Mapping[str, Any], executor: Executor, say: Say = print) ->
         ValueError: for wrong configurations, or where every selected cell failed; lists the reasons.
     """
     folder = Path(study["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
-    selected, evaluation = cells(study), study["evaluation"]
+    selected, evaluation = cells(study), checked(study["evaluation"])
     planned = plan({**study, "only": {"networks": [], "methods": []}})
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
     done = _finished(planned, evaluation)
     waiting = [each for each in planned if each.cell in selected and each.cell not in done]
@@ -49,7 +49,8 @@ def run_study(study: Mapping[str, Any], executor: Executor, say: Say = print) ->
         gather(folder, list(_finished(planned, evaluation).values()), failed, study["networks"])
     done = _finished(planned, evaluation)
     if done.keys().isdisjoint(selected):
-        raise ValueError(f"every run of the study failed: {'; '.join(sorted(set(failed.values())))}")
+        reasons = "; ".join(sorted(set(failed.values())))
+        raise ValueError(f"every run of the study failed: {reasons}; use the same command again to continue")
     gather(folder, list(done.values()), failed, study["networks"])
     return folder
 

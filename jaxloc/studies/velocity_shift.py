@@ -31,11 +31,13 @@ def evaluate_factors(run: Path, number: int, folder: Path, factors: Sequence[flo
     """A row for each factor on the speeds of P and S; writes velocity_shift.csv.
 
     Raises:
-        ValueError: where `run` is no finished run, or its data have no `speed_factor`.
+        ValueError: where `run` is no finished run, its data have no `speed_factor`, or a factor is not positive.
     """
+    if not factors or not all(factor > 0 for factor in factors):
+        raise ValueError(f"factors on the speeds must be positive, got {list(factors)}")
     config, fitted = train.load(run)
     if "speed_factor" not in config["data"]:
-        raise ValueError(f"{run} has no data.speed_factor: only velocities simulated by data=groningen can be changed")
+        raise ValueError(f"{run} has no data.speed_factor; use a run on data=groningen, which can change velocities")
     rows = []
     for factor in factors:
         events = fresh_events(config["data"] | {"speed_factor": factor}, int(config["seed"]), number, PURPOSE)

@@ -80,6 +80,28 @@ def test_unknown_parts_of_a_study_are_named(tmp_path):
         configuration.load_study("everything", [])
 
 
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("evaluation.events=0", r"evaluation\.events must be a whole number, at least 1, got 0"),
+        ("evaluation.calibration=1.5", r"evaluation\.calibration must be .*got 1\.5"),
+        ("evaluation.draws=-3", r"evaluation\.draws must be .*got -3"),
+        ("evaluation.draws=many", r"evaluation\.draws must be .*got 'many'"),
+        ("evaluation.shifted=-1", r"evaluation\.shifted must be a whole number, at least 0, got -1"),
+        ("evaluation.drop_stations=[1,0]", r"evaluation\.drop_stations must be .*got 0"),
+        ("evaluation.noise=[3.0,-1.0]", r"evaluation\.noise must be positive standard deviations, got -1\.0"),
+        ("seeds=[0,1,0]", "seeds and sizes of a study must differ, got .*seed=0.* twice"),
+        ("seeds=[]", "a study must have networks, methods and seeds"),
+        ("shorter=0", "shorter must be"),
+    ],
+)
+def test_wrong_settings_of_a_study_are_refused_before_anything_is_run(tmp_path, override, says):
+    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", override])
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match=says):
+        run_study(study, executor, lambda line: None)
+    assert not (tmp_path / "study").exists()
+
+
 def test_conditions_change_only_what_they_name(tmp_path):
     config = planned(tmp_path)[0].config
     evaluation = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0]}
