@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.io.locations import Predictions, read_predictions
@@ -15,6 +16,7 @@ from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.uncertainty_checks import summary
 from jaxloc.runs import report
 from jaxloc.scores.events import score_events
+from jaxloc.scores.gaussian import score_gaussian_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Posterior
 
@@ -30,7 +32,7 @@ def score_predictions(path: Path, folder: Path, truth: Path | None = None) -> di
     """
     predictions = read(path, truth)
     key = jax.random.key(report.SCORE_SEED)
-    scores = score_events(key, *as_posterior(predictions))
+    scores = score(key, predictions)
     cards = {"locator": score_card(key, scores)}
     error, predicted = (np.asarray(scores[f"epicentre/{name}"]) for name in ("error", "stated"))
     about = {
@@ -64,6 +66,13 @@ def read(path: Path, truth: Path | None = None) -> Predictions:
     if truth is not None:
         raise ValueError(f"{path} has its truths in its own columns: leave out --truth")
     return read_predictions(path)
+
+
+def score(key: PRNGKeyArray, predictions: Predictions) -> dict[str, np.ndarray]:
+    """Scores by event, in closed form where posteriors are normal."""
+    if predictions.scatter_km is None:
+        return score_gaussian_events(*_about_true_origin(predictions)[1:5])
+    return score_events(key, *as_posterior(predictions))
 
 
 def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:

@@ -6,6 +6,6 @@ from jaxtyping import Float
 
 
 def auroc(ordinary: Float[np.ndarray, " event"], strange: Float[np.ndarray, " other"]) -> float:
-    """How well a score tells strange events from ordinary ones: the chance that it ranks a pair rightly."""
+    """The probability that a score ranks an out-of-distribution event above an ordinary one."""
     statistic = scipy.stats.mannwhitneyu(strange, ordinary).statistic
     return float(statistic / (len(ordinary) * len(strange)))

@@ -1,8 +1,8 @@
-"""Scores of labels beside the hypocentre: is it an event, which way did the ground first move, how large was it?
+"""Scores of other labels than the hypocentre: event or noise, polarity of first motions, magnitude.
 
-Numbers are judged as the normals that they are stated as, classes by their probabilities. Beside each score stands
-that of the climatology: the mean and spread, or the shares of classes, of the very labels that are scored, which no
-forecast without skill beats. Intervals are 95 % percentiles over resampled events.
+Numbers are scored as normal distributions, classes by their probabilities. Each score has that of the climatology
+with it: the mean and spread, or the shares of classes, of the labels that are scored, which no forecast without skill
+beats. Intervals are 95 % percentiles over resampled events.
 """
 
 from collections.abc import Mapping
@@ -13,33 +13,32 @@ import scipy.stats
 
 from jaxloc.distributions.labels import Classes, LabelPosterior, Number
 from jaxloc.scores.auroc import auroc
+from jaxloc.scores.bootstrap import resampled_mean
 from jaxloc.scores.events import LEVELS
-from jaxloc.scores.score_card import resampled
+from jaxloc.scores.gaussian import normal_crps
 from jaxloc.types import Labels
 
-RESAMPLES = 1000
-SEED = 20
-LEAST = 1e-6  # probability that a class is given at least, to score its logarithm
+LEAST = 1e-6  # smallest probability of a class, to score its logarithm
 
 
 def label_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The scores of `score_labels` that people ask for first, a line a label."""
+    """The main scores of `score_labels`, a line a label."""
     return [_line(name, card) for name, card in cards.items()]
 
 
 def _line(name: str, card: Mapping[str, Any]) -> str:
     value = lambda key: card[key]["value"]
     if "crps" in card:
-        held = f"90 % intervals hold {100 * card['coverage']['90']['value']:.0f} %"
+        covered = f"coverage of 90 % intervals {100 * card['coverage']['90']['value']:.0f} %"
         against = f"CRPS {value('crps'):.3f} (climatology {value('crps_climatology'):.3f})"
-        return f"{name} of {card['number']} events: mean absolute error {value('mae'):.2f}, {against}, {held}"
+        return f"{name} of {card['number']} events: mean absolute error {value('mae'):.2f}, {against}, {covered}"
     against = f"Brier score {value('brier'):.3f} (climatology {value('brier_climatology'):.3f})"
     ranked = f", AUROC {card['auroc']:.3f}" if "auroc" in card else ""
     return f"{name} of {card['number']} windows: accuracy {100 * value('accuracy'):.1f} %, {against}{ranked}"
 
 
 def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> dict[str, dict[str, Any]]:
-    """By label that is both stated and known: how many there are, and the scores of `_number` or `_classes`."""
+    """By label that is both predicted and known: how many there are, and the scores of `_number` or `_classes`."""
     cards = {}
     for name, stated in posteriors.items():
         if name not in labels:
@@ -55,27 +54,20 @@ def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> di
     return cards
 
 
-def crps_normal(mean: np.ndarray, sd: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The continuous ranked probability score of normals (Gneiting and others 2005, eq. 5), in the unit of truth."""
-    z = (truth - mean) / sd
-    normal = scipy.stats.norm
-    return sd * (z * (2 * normal.cdf(z) - 1) + 2 * normal.pdf(z) - 1 / np.sqrt(np.pi))
-
-
 def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
     """Bias, mean absolute error, CRPS, negative log-likelihood, coverage of central intervals, epistemic share."""
     mean, variance = np.asarray(stated.mean), np.asarray(stated.epistemic + stated.aleatoric)
     sd, error = np.sqrt(variance), np.asarray(stated.mean) - truth
     z = np.abs(error) / sd
-    ordinary = crps_normal(np.full_like(truth, truth.mean()), np.full_like(truth, max(truth.std(), 1e-9)), truth)
+    climatology = normal_crps(truth.mean(), max(truth.std(), 1e-9), truth)
     return {
         "number": len(truth),
         "bias": resampled_mean(error),
         "mae": resampled_mean(np.abs(error)),
         "stated": resampled_mean(sd),
-        "crps": resampled_mean(crps_normal(mean, sd, truth)),
-        "crps_climatology": resampled_mean(ordinary),
-        "nll": resampled_mean(0.5 * z**2 + np.log(sd) + 0.5 * np.log(2 * np.pi)),
+        "crps": resampled_mean(normal_crps(mean, sd, truth)),
+        "crps_climatology": resampled_mean(climatology),
+        "nll": resampled_mean(-scipy.stats.norm.logpdf(truth, mean, sd)),
         "coverage": {
             f"{100 * p:.0f}": resampled_mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS
         },
@@ -84,7 +76,7 @@ def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
 
 
 def _classes(stated: Classes, truth: np.ndarray) -> dict[str, Any]:
-    """Accuracy, Brier score, negative log-likelihood, error of calibration; of two classes also the ROC's area."""
+    """Accuracy, Brier score, negative log-likelihood, calibration error; for two classes also the AUROC."""
     probability = np.asarray(stated.probability)
     one_hot = np.eye(probability.shape[-1])[truth]
     share = np.broadcast_to(one_hot.mean(0), one_hot.shape)
@@ -107,8 +99,3 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, num_bins: int =
     """Mean difference of confidence and accuracy over bins of equal numbers of events (Naeini and others 2015)."""
     order = np.array_split(np.argsort(confidence), min(num_bins, len(confidence)))
     return float(sum(abs(confidence[i].sum() - right[i].sum()) for i in order) / len(confidence))
-
-
-def resampled_mean(values: np.ndarray) -> dict[str, float]:
-    """A mean with its interval over resampled events."""
-    return resampled(lambda x: x.mean(-1), values, seed=SEED, num_resamples=RESAMPLES)

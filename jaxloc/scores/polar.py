@@ -1,8 +1,8 @@
-"""Scores of distance and direction as seen from the only station of a record; directions go round.
+"""Scores of distance and back-azimuth at the only station of a record.
 
-Distances and directions are those of draws of the posterior. The error of a direction is that of the circular mean,
-the CRPS of directions that of Grimit and others (2006), with angular distance in place of the difference; central arcs
-about the circular mean say whether they hold what they should.
+Distances and directions are those of samples of the posterior. The error of a direction is that of the circular mean,
+the CRPS of directions that of Grimit and others (2006), with angular distance in place of the difference; coverage is
+that of central arcs about the circular mean.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.distributions.polar import circular, distance_and_azimuth
+from jaxloc.scores.bootstrap import resampled_mean
 from jaxloc.scores.events import crps
-from jaxloc.scores.labels import resampled_mean
 from jaxloc.types import Label, Observations, Posterior
 
 NUM_DRAWS = 400
@@ -27,7 +27,7 @@ def score_polar(
 ) -> dict[str, dict[str, Any]]:
     """By locator, mean scores with their intervals; nothing where events have several stations or no epicentre.
 
-    Of distance and of back-azimuth: absolute error, CRPS (km, degrees), and the share of truths within 90 % intervals.
+    Of distance and of back-azimuth: absolute error, CRPS (km, degrees), and coverage of 90 % intervals.
     """
     known = np.asarray(truth.mask)[:, :2].all(-1) & np.asarray(observations.station_mask).any(-1)
     if observations.station_mask.shape[1] != 1 or not known.any():
@@ -73,5 +73,9 @@ def polar_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _line(card: Mapping[str, Any], what: str, unit: str) -> str:
-    error, score, held = (card[f"{what}_{name}"]["value"] for name in (f"error_{unit}", f"crps_{unit}", "coverage_90"))
-    return f"{what} off by {error:.2f} {unit}, CRPS {score:.2f} {unit}, 90 % intervals hold {100 * held:.0f} %"
+    error, score, covered = (
+        card[f"{what}_{name}"]["value"] for name in (f"error_{unit}", f"crps_{unit}", "coverage_90")
+    )
+    return (
+        f"{what} off by {error:.2f} {unit}, CRPS {score:.2f} {unit}, coverage of 90 % intervals {100 * covered:.0f} %"
+    )

@@ -1,11 +1,10 @@
-"""The score card: scores of many events summed up by region, with intervals, and cards side by side.
+"""The score card: scores of many events summarised by region, with intervals, and cards side by side.
 
-What a truth does not know is left out of the card, with its count stated.
+Events whose truth is unknown are left out, and counted.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -14,8 +13,10 @@ import scipy.stats
 from jaxtyping import Array, PRNGKeyArray
 from rich.table import Table
 
+from jaxloc.scores import bootstrap
 from jaxloc.scores.events import COORDINATE_REGIONS, LEVELS, REGIONS
 
+FEWEST = 5  # events of an interval by the bootstrap, or of a rank correlation
 UNITS = {"origin": "s", "epicentre": "km", "hypocentre": "km", "space_time": None}
 WIDTH_UNITS = {"origin": "s", "epicentre": "km2", "hypocentre": "km3", "space_time": "km3 s"}
 
@@ -23,7 +24,7 @@ Card: TypeAlias = dict[str, Any]
 
 
 def score_card(key: PRNGKeyArray, scores: Mapping[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
-    """Scores of many events summed up, by region; every estimate is {"value", "low", "high"} (95 %).
+    """Scores of many events summarised by region; every estimate is {"value", "low", "high"} (95 %).
 
     Each region has its `unit`, the `number` of events that count, how many have an `unknown` truth and for
     how many the locator `failed` (a known truth, but a score that is not finite), and
@@ -33,7 +34,7 @@ def score_card(key: PRNGKeyArray, scores: Mapping[str, Array | np.ndarray], num_
     - `crps`, `energy`, `nll`, `stated`, `width50` ...: mean and median; `epistemic_share`: mean;
     - `coverage`: by level in per cent, with Clopper-Pearson intervals;
     - `pit_uniformity`, `level_uniformity`: Cramer-von Mises statistic and p-value;
-    - `rank_correlation`: Spearman's, of stated standard error and absolute error.
+    - `rank_correlation`: Spearman's, of predicted standard deviation and absolute error, of `FEWEST` events or more.
 
     Intervals are percentiles over `num_resamples` bootstrap resamples of events, the same events in all
     scores. Plain numbers, so `json.dumps` takes the card as it is; what cannot be computed is None.
@@ -63,61 +64,38 @@ def _region_card(region: str, scores: dict[str, np.ndarray], seed: int, num_resa
     if not use.any():
         return card
     kept = {name: value[use] for name, value in scores.items()}
-    estimate = partial(_bootstrap, seed=seed, num_resamples=num_resamples)
-    for name, value in kept.items():
-        statistics = _statistics(region, name)
-        if statistics:
-            card[name] = {label: estimate(statistic, value) for label, statistic in statistics.items()}
+    statistics = {
+        (name, label): statistic
+        for name, value in kept.items()
+        for label, statistic in _statistics(region, name, value)
+    }
+    if "error" in kept and card["number"] >= FEWEST:
+        statistics["rank_correlation", ""] = bootstrap.rank_correlation(kept["stated"], np.abs(kept["error"]))
+    found = bootstrap.intervals(statistics, card["number"], seed=seed, num_resamples=num_resamples)
+    for (name, label), estimate in found.items():
+        plain = {end: _plain(value) for end, value in estimate.items()}
+        card[name] = card.get(name, {}) | {label: plain} if label else plain
+    if "error" in kept:
+        card.setdefault("rank_correlation", dict.fromkeys(("value", "low", "high")))
     card["coverage"] = {f"{round(100 * p)}": _coverage(kept["level"], p) for p in LEVELS}
     for name in ("pit", "level"):
         if name in kept:
             card[f"{name}_uniformity"] = _uniformity(kept[name])
-    if "error" in kept:
-        card["rank_correlation"] = estimate(_rank_correlation, kept["stated"], np.abs(kept["error"]))
     return card
 
 
-Statistic: TypeAlias = Callable[..., np.ndarray]
-_MEAN: dict[str, Statistic] = {"mean": lambda x: x.mean(-1)}
-_MIDDLE: dict[str, Statistic] = _MEAN | {"median": lambda x: np.median(x, -1)}
-_DISTANCE: dict[str, Statistic] = _MIDDLE | {
-    "p90": lambda x: np.percentile(x, 90, -1),
-    "sd": lambda x: x.std(-1, ddof=min(1, x.shape[-1] - 1)),
-}
-_SIGNED: dict[str, Statistic] = {
-    "bias": _MEAN["mean"],
-    "mae": lambda x: np.abs(x).mean(-1),
-    "median": lambda x: np.median(np.abs(x), -1),
-    "p90": lambda x: np.percentile(np.abs(x), 90, -1),
-    "sd": _DISTANCE["sd"],
-}
-
-
-def _statistics(region: str, name: str) -> dict[str, Statistic]:
-    if name in ("error", "mode_error"):
-        return _SIGNED if region in COORDINATE_REGIONS else _DISTANCE
+def _statistics(region: str, name: str, values: np.ndarray) -> list[tuple[str, bootstrap.Statistic]]:
+    """Statistics of a score, by name."""
     if name in ("pit", "level"):
-        return {}
-    return _MEAN if name == "epistemic_share" else _MIDDLE
-
-
-def _bootstrap(statistic: Statistic, *values: np.ndarray, seed: int, num_resamples: int) -> Card:
-    return {
-        name: _plain(x) for name, x in resampled(statistic, *values, seed=seed, num_resamples=num_resamples).items()
-    }
-
-
-def resampled(statistic: Statistic, *values: np.ndarray, seed: int, num_resamples: int) -> dict[str, float]:
-    """A statistic over events, the last axis, with the ends of its 95 % interval over resampled events."""
-    number = len(values[0])
-    rng = np.random.default_rng(seed)
-    block = max(1, 2**21 // number)
-    parts = []
-    for first in range(0, num_resamples, block):
-        index = rng.integers(number, size=(min(block, num_resamples - first), number))
-        parts.append(statistic(*(value[index] for value in values)))
-    low, high = np.percentile(np.concatenate(parts), [2.5, 97.5])
-    return {"value": float(statistic(*values)), "low": float(low), "high": float(high)}
+        return []
+    mean, size = ("mean", bootstrap.mean(values)), np.abs(values)
+    if name in ("error", "mode_error"):
+        spread = [("p90", bootstrap.quantile(size, 0.9)), ("sd", bootstrap.standard_deviation(values))]
+        middle = ("median", bootstrap.quantile(size, 0.5))
+        if region in COORDINATE_REGIONS:
+            return [("bias", mean[1]), ("mae", bootstrap.mean(size)), middle, *spread]
+        return [mean, middle, *spread]
+    return [mean] if name == "epistemic_share" else [mean, ("median", bootstrap.quantile(values, 0.5))]
 
 
 def _plain(value: np.ndarray | float) -> float | None:
@@ -138,54 +116,51 @@ def _uniformity(values: np.ndarray) -> Card:
     return {"statistic": float(test.statistic), "p_value": float(test.pvalue)}
 
 
-def _rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    ranks = [scipy.stats.rankdata(x, axis=-1) for x in (first, second)]
-    first, second = (r - r.mean(-1, keepdims=True) for r in ranks)
-    scale = np.sqrt((first**2).sum(-1) * (second**2).sum(-1))
-    return np.where(scale > 0, (first * second).sum(-1) / np.where(scale > 0, scale, 1), np.nan)
-
-
 def to_json(card: Card) -> str:
     """A card as JSON text, with no NaN in it."""
     return json.dumps(card, indent=2, allow_nan=False)
 
 
 _ROWS = (
-    ("Epicentre error, mean (km)", "epicentre/error/mean"),
+    ("epicentre error, mean (km)", "epicentre/error/mean"),
     ("  median", "epicentre/error/median"),
     ("  90th percentile", "epicentre/error/p90"),
     ("  of the mode, mean", "epicentre/mode_error/mean"),
-    ("Depth error, mean abs. (km)", "depth/error/mae"),
+    ("depth error, mean abs. (km)", "depth/error/mae"),
     ("  bias", "depth/error/bias"),
-    ("Origin error, mean abs. (s)", "origin/error/mae"),
+    ("origin time error, mean abs. (s)", "origin/error/mae"),
     ("  bias", "origin/error/bias"),
-    ("Hypocentre error, mean (km)", "hypocentre/error/mean"),
+    ("hypocentre error, mean (km)", "hypocentre/error/mean"),
     ("CRPS east (km)", "east/crps/mean"),
     ("CRPS north (km)", "north/crps/mean"),
     ("CRPS depth (km)", "depth/crps/mean"),
     ("CRPS origin time (s)", "origin/crps/mean"),
-    ("Energy, hypocentre (km)", "hypocentre/energy/mean"),
+    ("energy score, hypocentre (km)", "hypocentre/energy/mean"),
     ("NLL, hypocentre (nats)", "hypocentre/nll/mean"),
-    ("Stated epicentre error (km)", "epicentre/stated/mean"),
-    ("  rank corr. with real", "epicentre/rank_correlation"),
-    ("90 % coverage, epicentre", "epicentre/coverage/90"),
-    ("90 % coverage, depth", "depth/coverage/90"),
-    ("90 % coverage, hypocentre", "hypocentre/coverage/90"),
-    ("90 % area, median (km2)", "epicentre/width90/median"),
-    ("Epistemic share, epicentre", "epicentre/epistemic_share/mean"),
+    ("predicted epicentre sd (km)", "epicentre/stated/mean"),
+    ("  rank correlation with error", "epicentre/rank_correlation"),
+    ("coverage of 90 % region, epicentre", "epicentre/coverage/90"),
+    ("  depth", "depth/coverage/90"),
+    ("  hypocentre", "hypocentre/coverage/90"),
+    ("area of 90 % region, median (km2)", "epicentre/width90/median"),
+    ("epistemic share, epicentre", "epicentre/epistemic_share/mean"),
 )
+SHOWN = {"catalogue": "climatology", "sp_rule": "S-P rule", "sp_rule_fitted": "S-P rule, fitted"}
 
 
 def table(cards: dict[str, Card], title: str = "Score card") -> Table:
-    """Cards side by side for a terminal of 100 columns: a column a locator, with intervals up to three."""
+    """Cards side by side for a terminal of 100 columns: a column a locator, with intervals up to three.
+
+    A card of fewer than `FEWEST` events has no intervals by the bootstrap, and no rank correlation.
+    """
     layout = Table(title=title, caption=_caption(cards), caption_justify="left")
     layout.add_column("score", no_wrap=True)
     for name in cards:
-        layout.add_column(name, justify="right")
+        layout.add_column(SHOWN.get(name, name), justify="right")
     for label, path in _ROWS:
         estimates = [lookup(card, path) for card in cards.values()]
         if any(estimates):
-            layout.add_row(label, *(_cell(e, with_interval=len(cards) <= 3) for e in estimates))
+            layout.add_row(label, *(_cell(card, path, len(cards) <= 3) for card in cards.values()))
     return layout
 
 
@@ -197,13 +172,17 @@ def lookup(card: Card, path: str) -> Card | None:
     return found
 
 
-def _cell(estimate: Card | None, with_interval: bool) -> str:
+def _cell(card: Card, path: str, with_interval: bool) -> str:
+    estimate, few = lookup(card, path), card[path.split("/")[0]]["number"] < FEWEST if lookup(card, path) else False
+    if few and path.endswith("rank_correlation"):
+        return "too few events"
     if estimate is None or estimate["value"] is None:
         return "-"
     size = abs(estimate["value"])
     places = 0 if size >= 100 else 1 if size >= 10 else 2
-    value, low, high = (f"{estimate[name] or 0:.{places}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]" if with_interval else value
+    value, low, high = ("-" if x is None else f"{x:.{places}f}" for x in map(estimate.get, ("value", "low", "high")))
+    # Intervals of coverage are exact, those by the bootstrap need some events.
+    return f"{value} [{low}, {high}]" if with_interval and (not few or "/coverage/" in path) else value
 
 
 def _caption(cards: dict[str, Card]) -> str:
@@ -212,5 +191,9 @@ def _caption(cards: dict[str, Card]) -> str:
         regions = [card[region] for region in ("epicentre", "depth", "origin") if region in card]
         failed = max((region["failed"] for region in regions), default=0)
         unknown = "/".join(str(region["unknown"]) for region in regions)
-        counts.append(f"{name}: {card['number']} events, {failed} failed, {unknown} unknown epicentre/depth/origin")
+        few = f"; fewer than {FEWEST} are too few for intervals" if card["number"] < FEWEST else ""
+        name = SHOWN.get(name, name)
+        counts.append(
+            f"{name}: {card['number']} events, {failed} failed, {unknown} unknown epicentre/depth/origin{few}"
+        )
     return "\n".join(counts)

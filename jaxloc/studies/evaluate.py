@@ -25,9 +25,10 @@ from jaxloc.runs.datasets import open_sources, select
 from jaxloc.runs.predict import Fitted, Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.scores import auroc as auroc_
+from jaxloc.scores.bootstrap import resampled_mean
 from jaxloc.scores.events import LEVELS, score_events
 from jaxloc.scores.labels import score_labels
-from jaxloc.scores.score_card import resampled, score_card
+from jaxloc.scores.score_card import score_card
 from jaxloc.studies.shifts import calibration_events, conditions, fresh_test_events, other_networks
 from jaxloc.types import Label, Posterior
 
@@ -179,8 +180,7 @@ def improvement(own: Float[np.ndarray, " event"], baseline: Float[np.ndarray, " 
     both = np.isfinite(own) & np.isfinite(baseline)
     if not both.any():
         return None
-    mean = lambda x: x.mean(-1)
-    return resampled(mean, (baseline - own)[both], seed=report.SCORE_SEED, num_resamples=1000)
+    return resampled_mean((baseline - own)[both], seed=report.SCORE_SEED)
 
 
 def _card(posterior: Posterior, truth: Label, num_draws: int) -> Record:

@@ -124,7 +124,7 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     assert "6 of 6 events located" in capsys.readouterr().out
     assert len(read_events(str(tmp_path / "out" / "events.xml"))) == 6
     assert cli.main(["evaluate", str(finished), str(labelled), "--output", str(tmp_path / "card")]) == 0
-    assert "90 % coverage, epicentre" in capsys.readouterr().out
+    assert "coverage of 90 % region, epicentre" in capsys.readouterr().out
     picture = tmp_path / "compare.png"
     assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
     assert picture.stat().st_size > 10_000

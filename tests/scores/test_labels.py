@@ -6,7 +6,8 @@ import scipy.stats
 
 from jaxloc.distributions.labels import Classes, Number
 from jaxloc.scores.events import crps
-from jaxloc.scores.labels import calibration_error, crps_normal, label_lines, score_labels
+from jaxloc.scores.gaussian import normal_crps
+from jaxloc.scores.labels import calibration_error, label_lines, score_labels
 from jaxloc.types import Label
 
 EVENTS = 2000
@@ -19,7 +20,7 @@ def _labels(value, known=None):
 def test_crps_of_a_normal_is_that_of_its_draws():
     draws = 1.0 + 2.0 * jax.random.normal(jax.random.key(0), (20_000,))
     # The standard error of a CRPS by that many draws is below a hundredth.
-    np.testing.assert_allclose(crps_normal(np.array(1.0), np.array(2.0), np.array(3.5)), crps(draws, 3.5), atol=0.03)
+    np.testing.assert_allclose(normal_crps(np.array(1.0), np.array(2.0), np.array(3.5)), crps(draws, 3.5), atol=0.03)
 
 
 def test_numbers_stated_as_they_are_drawn_are_covered_and_beat_climatology():
@@ -36,7 +37,7 @@ def test_numbers_stated_as_they_are_drawn_are_covered_and_beat_climatology():
         assert abs(held["value"] - share) < 5 * np.sqrt(share * (1 - share) / EVENTS)
     assert own["crps"]["high"] < own["crps_climatology"]["low"]
     np.testing.assert_allclose(own["epistemic_share"]["value"], 1 / 3)
-    assert "90 % intervals hold" in label_lines(card)[0]
+    assert "coverage of 90 % intervals" in label_lines(card)[0]
 
 
 def test_unknown_labels_do_not_count():
