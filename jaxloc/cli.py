@@ -213,7 +213,7 @@ def _write_located(
 
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.predictions is not None:
-        return _judge(parsed, console)
+        return _evaluate_predictions(parsed, console)
     if parsed.run is None or parsed.dataset is None:
         raise ValueError("evaluate needs RUN and DATASET, or --predictions FILE")
     if parsed.truth is not None:
@@ -264,7 +264,7 @@ def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
     console.print(f"calibration: {path}; locate and evaluate use it from now on", markup=False)
 
 
-def _judge(parsed: argparse.Namespace, console: "Console") -> None:
+def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import report, score_external
 
     if parsed.run is not None or parsed.split is not None or parsed.velocity is not None:
@@ -274,7 +274,7 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
     about = scores["about"]
     console.print(report.table({about["name"]: scores["locator"]}, f"{about['events']} events of {about['dataset']}"))
     one, two = (100 * about[f"inside_{number}_stated"] for number in ("one", "two"))
-    console.print(f"epicentres inside one stated error: {one:.1f} %, inside two: {two:.1f} %")
+    console.print(f"epicentres inside one predicted sd: {one:.1f} %, inside two: {two:.1f} %")
     _say_conformal(about, console)
     for line in about["warnings"]:
         console.print(f"warning: {line}", markup=False)
@@ -283,24 +283,21 @@ def _judge(parsed: argparse.Namespace, console: "Console") -> None:
             f"{len(without)} located events have no truth and are not scored: {', '.join(without)}", markup=False
         )
     if about["sharpened"]:
-        console.print(f"{about['sharpened']} events stated an error of nearly zero: 10 m (1 ms) was taken")
+        console.print(f"{about['sharpened']} events have a reported uncertainty of nearly zero: 10 m (1 ms) is used")
     console.print(f"score card and pictures: {folder}", markup=False)
 
 
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.plots import scores as plots
     from jaxloc.runs import report
+    from jaxloc.runs.compare import side_by_side
 
     if parsed.output.suffix.lower() not in PICTURES:
         raise ValueError(f"--output {parsed.output} must end in one of {', '.join(PICTURES)}")
-    cards: dict = {}
-    for folder in parsed.runs:
-        scores = report.read_scores(folder)
-        name = scores["about"]["name"]
-        cards[name if name not in cards else str(folder)] = scores["locator"]
-        cards.setdefault("catalogue", scores["catalogue"])
-    cards["catalogue"] = cards.pop("catalogue")
+    cards, warnings = side_by_side(parsed.runs)
     console.print(report.table(cards, "Score cards"))
+    for line in warnings:
+        console.print(f"warning: {line}", markup=False)
     plots.compare_cards(parsed.output, cards)
     console.print(f"picture: {parsed.output}", markup=False)
 

@@ -35,6 +35,11 @@ def conformal_level(
     return np.append(np.sort(levels), 1.0)[np.clip(rank, 1, levels.size + 1) - 1]
 
 
+def smallest_number(wanted: float) -> int:
+    """The number of events that a conformal level for a nominal share of truths needs."""
+    return int(np.ceil(np.round(wanted / (1 - wanted), 9)))
+
+
 def cross_fitted(
     levels: Float[np.ndarray, " event"],
     wanted: Float[np.ndarray, " level"] | tuple[float, ...] = LEVELS,

@@ -1,4 +1,4 @@
-"""What a run leaves for people: scores, events and pictures."""
+"""The output of a run for people: scores, events and pictures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
-from jaxloc.calibration.conformal import conformal_level, cross_fitted
+from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
 from jaxloc.distributions.labels import named
@@ -31,14 +31,14 @@ FOLDS = 5
 
 
 def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
-    """Score cards of locators, by name, on the same events, and the scores they sum up."""
+    """Score cards of locators, by name, on the same events, and the scores that they summarise."""
     key = jax.random.key(SCORE_SEED)
     scores = {name: score_events(key, posterior, truth) for name, posterior in locators.items()}
     return {name: score_card(key, each) for name, each in scores.items()}, scores
 
 
 def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """By region: the stated levels needed to hold wanted shares of truths, and the shares held when cross-fitted.
+    """By region: conformal levels for coverage of `LEVELS`, and the coverage of such regions when cross-fitted.
 
     Empty where fewer than `FOLDS` truths are known.
     """
@@ -58,19 +58,25 @@ def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def conformal_line(conformal: Mapping[str, Any]) -> str:
-    """What `conformal` found of 90 % regions, in a line; empty where it found nothing."""
+    """Conformal levels of 90 % regions in a line; empty where `conformal` found nothing."""
     if not conformal:
         return ""
-    needed = ", ".join(f"{region} {100 * each['needed']['90']:.1f} %" for region, each in conformal.items())
-    held = ", ".join(f"{100 * each['coverage']['90']:.0f}" for each in conformal.values())
-    share = f"{FOLDS - 1} of {FOLDS} parts of the events"
-    return (
-        f"to hold 90 % of truths take the stated region of: {needed}; found on {share}, such hold {held} % of the rest"
-    )
+    levels = {region: each["needed"]["90"] for region, each in conformal.items()}
+    shown = f"conformal levels for 90 % coverage: {_levels(levels)}"
+    covered = [f"{100 * each['coverage']['90']:.0f}" for region, each in conformal.items() if levels[region] < 1]
+    if not covered:
+        return shown
+    return f"{shown}; found on {FOLDS - 1} of {FOLDS} parts of the events, coverage of the rest: {', '.join(covered)} %"
+
+
+def _levels(levels: Mapping[str, float]) -> str:
+    """Conformal levels by region; a level of one is that of all space, and says that there were too few events."""
+    few = f"too few events ({smallest_number(0.9)} are needed)"
+    return ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} {few}" for region, x in levels.items())
 
 
 def calibration_lines(calibration: Calibration) -> list[str]:
-    """What a calibration says of 90 % regions, in each group, and of the alarm, in lines."""
+    """Conformal levels of 90 % regions in each group, and what out-of-distribution detection lacks, in lines."""
     by, edges = calibration.groups
     unit = {"gap": "deg", "distance": "km"}.get(by, "")
     bounds = ["", *(f"{edge:.0f} {unit}" for edge in edges), ""]
@@ -78,17 +84,16 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     for group in range(len(edges) + 1):
         low, high = bounds[group], bounds[group + 1]
         span = f"{by} {f'from {low} ' if low else ''}{f'to {high}' if high else ''}".strip() + ": " if by else ""
-        needed = [(region, table[group, LEVELS.index(0.9)]) for region, table in calibration.levels.items()]
-        shown = ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} none" for region, x in needed)
-        lines.append(f"{span}for 90 % of truths take the stated region of: {shown}")
+        levels = {region: float(table[group, LEVELS.index(0.9)]) for region, table in calibration.levels.items()}
+        lines.append(f"{span}conformal levels for 90 % coverage: {_levels(levels)}")
     if calibration.ordinary is not None and calibration.number < out_of_distribution.smallest_number():
-        few = f"{calibration.number} events are too few for an alarm"
-        lines.append(f"{few}: {out_of_distribution.smallest_number()} are needed for any event to be unlike them")
+        few = f"{calibration.number} events are too few for out-of-distribution detection"
+        lines.append(f"{few}: {out_of_distribution.smallest_number()} are needed")
     return lines
 
 
 def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
-    """The training catalogue as the posterior of every event; windows of noise are none of it."""
+    """Climatology: the training catalogue, without windows of noise, as the posterior of every event."""
     duration_s = blueprint.num_samples / blueprint.rate_hz
     density = kernel_density(
         *blueprint.catalogue,

@@ -181,7 +181,7 @@ def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
         )
     path, folder = written(tmp_path, *rows), tmp_path / "scores"
     assert cli.main(["evaluate", "--predictions", str(path), "--output", str(folder)]) == 0
-    assert "epicentres inside one stated error" in capsys.readouterr().out
+    assert "epicentres inside one predicted sd" in capsys.readouterr().out
     scores = json.loads((folder / "scores.json").read_text())
     for region in ("epicentre", "depth", "hypocentre"):
         assert scores["locator"][region]["coverage"]["90"]["value"] == pytest.approx(0.9, abs=0.053)

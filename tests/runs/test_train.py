@@ -137,7 +137,7 @@ def test_a_calibrated_run_states_calibrated_errors(finished, labelled, tmp_path,
     assert cli.main(["calibrate", str(folder), "--events", "12", "--map", "temperature"]) == 0
     told = capsys.readouterr().out
     assert "cross-fitted on 12 events" in told
-    assert "12 events are too few for an alarm: 39 are needed" in told
+    assert "12 events are too few for out-of-distribution detection: 39 are needed" in told
     calibration = read_calibration(folder)
     assert (calibration.number, calibration.map.kind) == (12, "temperature")
     card = tmp_path / "card"

@@ -181,3 +181,28 @@ def test_refusals_name_what_is_wrong() -> None:
         score_events(KEYS[0], gaussian_posterior(3), Label(jnp.zeros((2, 4)), jnp.ones((2, 4), bool)))
     with pytest.raises(ValueError, match="training split"):
         kernel_density(np.zeros((0, 4)), np.zeros((0, 4), bool))
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 5])
+def test_few_events_have_no_interval_and_no_rank_correlation(number: int) -> None:
+    posterior = gaussian_posterior(number)
+    label = Label(posterior.hypocentre.sample(KEYS[2]), jnp.ones((number, 4), bool))
+    few = score_card(KEYS[4], score_events(KEYS[3], posterior, label, num_draws=100), num_resamples=50)
+    shown = Console(width=100, record=True)
+    shown.print(table({"ours": few}))
+    line = next(line for line in shown.export_text().splitlines() if "rank correlation" in line)
+    if number < 5:
+        assert few["epicentre"]["rank_correlation"] == {"value": None, "low": None, "high": None}
+        assert "too few events" in line
+        assert "0.00, 0.00" not in shown.export_text()
+    else:
+        assert "[" in line
+
+
+def test_the_card_has_the_words_of_the_field(card: Card) -> None:
+    shown = Console(width=100, record=True)
+    shown.print(table({"ours": card, "catalogue": card}))
+    text = shown.export_text()
+    for words in ("coverage of 90 % region", "predicted epicentre sd", "climatology"):
+        assert words in text
+    assert "catalogue" not in text
