@@ -14,13 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Dataset, Event, Station
+from jaxloc.geometry import Frame
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile, read_pick_csv, read_pick_quakeml
 from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.seisbench import DEFAULT_PICK_SIGMA_S
 from jaxloc.io.seisbench_metadata import time_text
-from jaxloc.io.stations import centre_of, station_positions
+from jaxloc.io.station_epochs import Epoch, positions_at
+from jaxloc.io.stations import StationSource, centre_of, checked, read_epochs, station_positions
 from jaxloc.types import PHASES, Batch, Label, Observations
 
 FEWEST_PICKS = 2  # one pick constrains nothing but the origin time
@@ -41,14 +44,17 @@ class Picks(NamedTuple):
     zero_s: dict[str, float]
 
 
-def read_picks(path: str | Path, stations: Sequence[Station], *, sigma_s: float = DEFAULT_PICK_SIGMA_S) -> Picks:
+def read_picks(
+    path: str | Path, stations: Sequence[Station] | StationSource, *, sigma_s: float = DEFAULT_PICK_SIGMA_S
+) -> Picks:
     """Read picks of CSV (`jaxloc.io.pick_files.read_pick_csv`) or QuakeML at known stations.
 
     Times of each event count from its earliest pick, and `Event.start` is the time of that.
 
     Args:
         path: the file.
-        stations: positions; the data set has those of them that have a pick.
+        stations: positions, or a list of stations (`jaxloc.io.stations.read_epochs`), of which each event has the
+            positions at its time; the data set has those of them that have a pick.
         sigma_s: standard deviation in s of picks that have none.
 
     Raises:
@@ -58,12 +64,14 @@ def read_picks(path: str | Path, stations: Sequence[Station], *, sigma_s: float 
     if not sigma_s > 0:
         raise ValueError(f"sigma_s, the uncertainty of picks that have none, must be positive, got {sigma_s}")
     read = read_pick_quakeml if path.suffix.lower() in QUAKEML else read_pick_csv
-    return as_dataset(path.stem, read(path), stations, sigma_s)
+    is_list = isinstance(stations, str | Path | Inventory)
+    epochs = read_epochs(stations) if is_list else [Epoch(station) for station in stations]
+    return as_dataset(path.stem, read(path), epochs, sigma_s)
 
 
-def as_dataset(name: str, file: PickFile, stations: Sequence[Station], sigma_s: float) -> Picks:
+def as_dataset(name: str, file: PickFile, epochs: Sequence[Epoch], sigma_s: float) -> Picks:
     """Events with their picks as a data set; raises as `read_picks`."""
-    events, codes = file.events, _Codes(stations)
+    events, codes = file.events, _Codes([epoch.station for epoch in epochs])
     usable = {event.id: _usable(event, codes) for event in events}
     lost = {id_: _too_few(kept, why) for id_, (kept, why) in usable.items() if len(kept) < FEWEST_PICKS}
     located = [event for event in events if event.id not in lost]
@@ -73,8 +81,9 @@ def as_dataset(name: str, file: PickFile, stations: Sequence[Station], sigma_s: 
             f"{name}: none of {len(events)} events has {FEWEST_PICKS} usable picks: "
             f"{'; '.join([*notes, *sorted(set(lost.values()))][:SHOWN])}"
         )
-    there = {codes.find(pick.station) for event in located for pick in usable[event.id][0]}
-    own = tuple(station for station in stations if station.code in there)
+    picked = [sorted({str(codes.find(pick.station)) for pick in usable[event.id][0]}) for event in located]
+    times = [_first_time(event, usable[event.id][0]) for event in located]
+    own, frame, station_km = _positions(epochs, picked, times)
     row = {station.code: i for i, station in enumerate(own)}
     shape = (len(located), len(own), len(PHASES))
     time_s, sd_s, mask = np.zeros(shape, np.float32), np.full(shape, sigma_s, np.float32), np.zeros(shape, bool)
@@ -86,9 +95,36 @@ def as_dataset(name: str, file: PickFile, stations: Sequence[Station], sigma_s: 
             at = (i, row[str(codes.find(pick.station))], PHASES.index(pick.phase))
             time_s[at], mask[at] = (pick.time_ns - first) * 1e-9, True
             sd_s[at] = pick.sigma_s if pick.sigma_s > 0 else sigma_s
-    dataset = _dataset(name, located, zeros, own, (time_s, sd_s, mask))
+    dataset = _dataset(name, located, zeros, own, (time_s, sd_s, mask), frame, station_km)
     zero_s = {event.id: 0.0 if event.absolute else zeros[event.id] * 1e-9 for event in located}
     return Picks(dataset, lost, notes, zero_s)
+
+
+def _first_time(event: PickedEvent, picks: Sequence[Pick]) -> UTCDateTime | None:
+    return UTCDateTime(ns=min(pick.time_ns for pick in picks)) if event.absolute else None
+
+
+def _positions(
+    epochs: Sequence[Epoch], picked: Sequence[Sequence[str]], times: Sequence[UTCDateTime | None]
+) -> tuple[tuple[Station, ...], Frame, Float[np.ndarray, "event station 3"]]:
+    """Stations with a pick, in the order of their list, their frame, and where each was at the time of each event.
+
+    A station without a pick in an event stays at its position in the first event that has one.
+    """
+    at = positions_at(epochs)
+    seen = [at(time, codes) for codes, time in zip(picked, times, strict=True)]
+    first: dict[str, Station] = {}
+    for found in reversed(seen):
+        first |= found
+    order = list(dict.fromkeys(e.station.code for e in epochs if e.station.code in first))
+    own = tuple(sorted(checked(first.values(), "the station list"), key=lambda station: order.index(station.code)))
+    frame = centre_of(own)
+    station_km = np.tile(station_positions(own, frame), (len(seen), 1, 1))
+    for event, found in enumerate(seen):
+        for row, station in enumerate(own):
+            if (moved := found.get(station.code, first[station.code])) != first[station.code]:
+                station_km[event, row] = station_positions(checked([moved], "the station list"), frame)[0]
+    return own, frame, station_km
 
 
 class _Codes:
@@ -155,10 +191,10 @@ def _dataset(
     first_ns: dict[str, int],
     stations: tuple[Station, ...],
     picks: tuple[Float[np.ndarray, "event station 2"], Float[np.ndarray, "event station 2"], Bool[np.ndarray, "e s 2"]],
+    frame: Frame,
+    station_km: Float[np.ndarray, "event station 3"],
 ) -> Dataset:
     time_s, sd_s, mask = picks
-    frame = centre_of(stations)
-    station_km = station_positions(stations, frame)
     there = np.asarray(mask.any(-1))
 
     def take(index: np.ndarray) -> Batch:
@@ -167,7 +203,7 @@ def _dataset(
         full = lambda value: np.broadcast_to(value, (number, *np.shape(value)))
         seen = Observations(
             None,
-            full(station_km),
+            station_km[index],
             there[index],
             full(np.arange(len(stations), dtype=np.int32)),
             full(np.float32(1.0)),

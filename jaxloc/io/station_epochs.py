@@ -41,9 +41,7 @@ def apart_km(first: Station, second: Station) -> float:
     return float(np.hypot(horizontal_km, np.nan_to_num((second.elevation_m - first.elevation_m) / 1000)))
 
 
-def positions_at(
-    epochs: Iterable[Epoch], channels: Collection[str] | None = None
-) -> Callable[[UTCDateTime | None], dict[str, Station]]:
+def positions_at(epochs: Iterable[Epoch], channels: Collection[str] | None = None) -> Callable[..., dict[str, Station]]:
     """A function from time to the stations of that time, by code.
 
     Args:
@@ -52,8 +50,9 @@ def positions_at(
             sensors that of these channels counts. None: all stations.
 
     Returns:
-        `at(time)`; for time None a station must have one position alone. It raises a ValueError, which names the
-        station, where epochs disagree and none or several are valid. Each warning is given once.
+        `at(time, codes=None)`, for some stations or all; for time None a station must have one position alone. It
+        raises a ValueError, which names the station, where epochs disagree and none or several are valid. Each warning
+        is given once.
     """
     recorded: dict[str, list[str]] = {}
     for channel in channels or ():
@@ -63,17 +62,18 @@ def positions_at(
         if channels is None or epoch.station.code in recorded:
             groups.setdefault(epoch.station.code, []).append(epoch)
     limits = sorted({t.ns for own in groups.values() for e in own for t in (e.start, e.end) if t is not None})
-    kept: dict[int | None, dict[str, Station]] = {}
+    kept: dict[tuple[int | None, str], Epoch] = {}
     reported: set[tuple[str, str]] = set()
 
-    def at(time: UTCDateTime | None) -> dict[str, Station]:
+    def at(time: UTCDateTime | None, codes: Iterable[str] | None = None) -> dict[str, Station]:
         span = None if time is None else bisect_right(limits, time.ns)
-        if span not in kept:
-            chosen = {code: _epoch_at(own, time, recorded.get(code, [])) for code, own in groups.items()}
-            kept[span] = {code: epoch.station for code, epoch in chosen.items()}
-            _report({(e.note, code) for code, e in chosen.items() if e.note} - reported)
-            reported.update((e.note, code) for code, e in chosen.items())
-        return kept[span]
+        wanted = list(groups if codes is None else codes)
+        new = [code for code in wanted if (span, code) not in kept]
+        kept.update({(span, code): _epoch_at(groups[code], time, recorded.get(code, [])) for code in new})
+        notes = {(kept[span, code].note, code) for code in new if kept[span, code].note} - reported
+        _report(notes)
+        reported.update(notes)
+        return {code: kept[span, code].station for code in wanted}
 
     return at
 

@@ -14,7 +14,6 @@ from jaxloc.geometry import Frame, to_km
 from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
 from jaxloc.io.reference_catalogue import read_truths
 from jaxloc.io.seisbench import read_seisbench
-from jaxloc.io.stations import read_stations
 from jaxloc.io.tables import as_number
 from jaxloc.io.velocity_model import read_velocity
 from jaxloc.locators.climatology import kernel_density
@@ -62,7 +61,7 @@ def open_picks(request: Request) -> Picks:
         raise ValueError(f"no such file or folder: {path}")
     if request.stations is None:
         raise ValueError("picks need --stations: StationXML, or a CSV of code, latitude, longitude, elevation_m")
-    return read_picks(path, read_stations(request.stations))
+    return read_picks(path, request.stations)
 
 
 def _with_picks(dataset: Dataset) -> Picks:

@@ -12,6 +12,7 @@ from obspy.core.inventory import Station as ObspyStation
 from obspy.core.inventory.response import InstrumentSensitivity, Response
 
 from jaxloc.data.dataset import Station
+from jaxloc.io.picks import read_picks
 from jaxloc.io.seisbench import read_seisbench
 from jaxloc.io.waveforms import read_waveforms
 
@@ -160,3 +161,32 @@ def test_a_seisbench_station_at_null_island_is_refused(tmp_path: Path) -> None:
     folder = seisbench_folder(tmp_path / "toy", station_latitude_deg=0.0, station_longitude_deg=0.0)
     with pytest.raises(ValueError, match="station AA in the metadata is at 0 N 0 E"):
         read_seisbench(folder)
+
+
+def test_picks_have_the_positions_of_their_time(tmp_path: Path) -> None:
+    source = tmp_path / "stations.xml"
+    inventory({}, {"elevation": -1900.0, "depth": 2000.0}, (40.0, 40.03)).write(str(source), format="STATIONXML")
+    rows = [f"e{i},{code},P,{time + 10}" for i, time in enumerate(TIMES) for code in ("AA", "BB")]
+    (tmp_path / "picks.csv").write_text("\n".join(["event_id,station,phase,time", *rows]))
+    data = read_picks(tmp_path / "picks.csv", source).dataset
+    assert [s.code for s in data.stations] == ["XX.AA", "XX.BB"]
+    seen = data.take(np.arange(2)).observations
+    moved_km = seen.station_km[1] - seen.station_km[0]
+    np.testing.assert_allclose(moved_km, [[0, 3.331, 2.0], [0, 0, 0]], atol=2e-3)
+
+
+def test_a_station_without_a_pick_may_be_of_unknown_position(tmp_path: Path) -> None:
+    """Its epochs disagree and none covers the second event, at which it has no pick."""
+    table = tmp_path / "stations.csv"
+    table.write_text(
+        "station,lat,lon,elevation_m,start,end\nAA,40,15,0,2000-01-01,2000-12-31\nAA,41,15,0,2003-01-01,\n"
+        "BB,40.1,15,0,,\nCC,40.2,15,0,,\n"
+    )
+    rows = [f"e{i},{code},P,{time + 10}" for i, time in enumerate(TIMES) for code in ("AA" if i == 0 else "CC", "BB")]
+    (tmp_path / "picks.csv").write_text("\n".join(["event_id,station,phase,time", *rows]))
+    seen = read_picks(tmp_path / "picks.csv", table).dataset.take(np.arange(2)).observations
+    np.testing.assert_array_equal(seen.station_mask, [[True, True, False], [False, True, True]])
+    rows = [row.replace("CC", "AA") for row in rows]
+    (tmp_path / "picks.csv").write_text("\n".join(["event_id,station,phase,time", *rows]))
+    with pytest.raises(ValueError, match=r"AA has no epoch at 2002-06-01"):
+        read_picks(tmp_path / "picks.csv", table)
