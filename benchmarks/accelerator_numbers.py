@@ -38,7 +38,7 @@ def jobs(small: bool) -> dict[str, Callable[[], Numbers]]:
     return found | {f"posterior/{name}": _job(_posterior, name) for name in methods}
 
 
-SMALL_NETWORKS = ("kriegerowski2019", "picks")
+SMALL_NETWORKS = ("kriegerowski2019",)
 SMALL_METHODS = ("point", "mean_field", "laplace", "sghmc")
 
 

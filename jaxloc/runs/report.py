@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxloc.atomic_write import write_whole
 from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
@@ -179,8 +180,8 @@ def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
 
 
 def write_scores(folder: Path, cards: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """scores.json: the cards and what they are of."""
-    (folder / "scores.json").write_text(json.dumps({"about": dict(about), **cards}, indent=1))
+    """Write scores.json, whole: the score cards and what they describe."""
+    write_whole(folder / "scores.json", json.dumps({"about": dict(about), **cards}, indent=1).encode())
 
 
 def read_scores(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Lines of conformal levels, and what they say where there are too few events."""
+"""Lines of conformal levels, also for too few events, and the file of scores."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from jaxloc.calibration.calibration import Calibration, Groups
 from jaxloc.calibration.conformal import conformal_level, smallest_number
 from jaxloc.calibration.recalibration import Recalibration
+from jaxloc.runs import report
 from jaxloc.runs.report import calibration_lines, conformal, conformal_line
 
 REGIONS = ("epicentre", "depth", "hypocentre")
@@ -39,3 +40,17 @@ def test_a_calibration_of_few_events_says_so(level: float, shown: str) -> None:
     (line,) = calibration_lines(Calibration("a", 6, none, Groups("", ()), levels, None))
     assert shown in line
     assert "100.0 %" not in line
+
+
+def test_scores_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    report.write_scores(tmp_path, {"locator": {"number": 1}}, {"name": "first"})
+    before = (tmp_path / "scores.json").read_text()
+
+    def full(*paths):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space left"):
+        report.write_scores(tmp_path, {"locator": {"number": 2}}, {"name": "second"})
+    assert (tmp_path / "scores.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
