@@ -1,5 +1,7 @@
 """Lines of conformal levels, also for too few events, and the file of scores."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -47,10 +49,10 @@ def test_scores_are_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     before = (tmp_path / "scores.json").read_text()
 
     def full(*paths):
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match="No space left"):
         report.write_scores(tmp_path, {"locator": {"number": 2}}, {"name": "second"})
     assert (tmp_path / "scores.json").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
