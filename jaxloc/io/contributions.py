@@ -1,5 +1,6 @@
 """What each station contributes to an event, and why not."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -62,10 +63,18 @@ def lost(found: Iterable[Contribution]) -> str:
     """One line on the stations of which something is missing, and why; empty where nothing is."""
     found = [one for one in found if one.reason]
     gaps = [f"{one.station} {1 - one.recorded:.0%}" for one in found if one.components and _has_gap(one.recorded)]
-    part = [f"{one.station} ({one.reason})" for one in found if one.components and not _has_gap(one.recorded)]
-    gone = [f"{one.station} ({one.reason})" for one in found if not one.components]
+    part = _by_reason(one for one in found if one.components and not _has_gap(one.recorded))
+    gone = _by_reason(one for one in found if not one.components)
     kinds = (("gaps filled with zeros at", gaps), ("incomplete", part), ("nothing from", gone))
     return "; ".join(f"{what} {some(names)}" for what, names in kinds if names)
+
+
+def _by_reason(found: Iterable[Contribution]) -> list[str]:
+    """Stations with the same reason side by side."""
+    stations: dict[str, list[str]] = defaultdict(list)
+    for one in found:
+        stations[one.reason].append(one.station)
+    return [f"{some(codes)} ({reason})" for reason, codes in stations.items()]
 
 
 def _has_gap(recorded: float) -> bool:

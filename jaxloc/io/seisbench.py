@@ -232,7 +232,7 @@ class _Take:
     def _read(self, at: Int[np.ndarray, " row"]) -> Records:
         records = process(self.rows, self.wanted, at)
         if (records.silent != "").all(-1).any():
-            warnings.warn(self._silent_line(at, records.silent), stacklevel=5)
+            warnings.warn(self._silent_line(at, records.silent), stacklevel=3)
         return records
 
     def _silent_line(self, at: Int[np.ndarray, " row"], silent: np.ndarray) -> str:

@@ -78,7 +78,7 @@ def _name(reason: str, wrong: Bool[np.ndarray, " row"], labels: list[str], what:
     if wrong.any():
         at = np.flatnonzero(wrong)
         some = ", ".join(labels[i] for i in at[:NAMED]) + (", ..." if len(at) > NAMED else "")
-        warnings.warn(f"impossible {what} left out ({reason}) in {len(at)} rows: {some}", stacklevel=4)
+        warnings.warn(f"impossible {what} left out ({reason}) in {len(at)} rows: {some}", stacklevel=3)
 
 
 def _pick_sigmas(rows: Rows) -> Float[np.ndarray, "row 2"]:

@@ -29,6 +29,7 @@ class Source(NamedTuple):
     rate_hz: float
     num_samples: int
     bandpass_hz: tuple[float, float] | None
+    damaged: frozenset[str] = frozenset()
 
 
 class Note(NamedTuple):
@@ -82,7 +83,7 @@ def _read(source: Source, span: Span) -> dict[str, list[Trace]]:
             wanted[piece.path].add(piece.channel)
     found: dict[str, list[Trace]] = defaultdict(list)
     for path, channels in wanted.items():
-        for trace in read_span(path, span.start, last):
+        for trace in read_span(path, span.start, last, source.damaged):
             if trace.id in channels and trace.stats.npts:
                 found[trace.id].append(trace)
     return found

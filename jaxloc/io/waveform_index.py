@@ -2,7 +2,7 @@
 
 import glob
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -39,7 +39,14 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[str]:
     return [str(path) for path in files]
 
 
-def index_files(files: str | Path | Sequence[str | Path]) -> list[Piece]:
+class Index(NamedTuple):
+    """Stretches of channels, and the files that could not be read, or not to their end."""
+
+    pieces: list[Piece]
+    damaged: frozenset[str]
+
+
+def index_files(files: str | Path | Sequence[str | Path]) -> Index:
     """The stretches of channels that waveform files hold, from their headers.
 
     In a folder or pattern, files that are no waveforms are passed over. A waveform file that cannot be read, or only
@@ -50,41 +57,44 @@ def index_files(files: str | Path | Sequence[str | Path]) -> list[Piece]:
     """
     paths = _paths(files)
     pieces: list[Piece] = []
-    damaged: list[str] = []
+    unreadable: list[str] = []
+    damaged: set[str] = set()
     for path in paths:
         named = not isinstance(files, str | Path) or Path(path).suffix.lower() in WAVEFORM_SUFFIXES
         try:
-            stream = quietly(lambda path=path: read_stream(path, headonly=True), path)
+            stream, message = quietly(lambda path=path: read_stream(path, headonly=True))
         except ValueError as error:
-            damaged += [str(error)] if named else []
+            unreadable += [f"{path} cannot be read ({error})"] if named else []
+            damaged |= {path} if named else set()
             continue
+        if message:
+            damaged.add(path)
+            warnings.warn(f"{path}: {message}; what could be read is used", stacklevel=2)
         for stats in (trace.stats for trace in stream if trace.stats.npts and trace.stats.sampling_rate > 0):
             channel = f"{stats.network}.{stats.station}.{stats.location}.{stats.channel}"
             pieces.append(Piece(path, channel, stats.starttime, stats.endtime, float(stats.sampling_rate)))
-    if not pieces and damaged:
-        raise ValueError(f"{damaged[0]}; remove or replace it")
+    if not pieces and unreadable:
+        raise ValueError(f"{unreadable[0]}; remove or replace it")
     if not pieces:
         raise ValueError(f"none of {len(paths)} files holds waveforms that can be read; the first is {paths[0]}")
-    for message in damaged:
+    for message in unreadable:
         warnings.warn(f"{message}; it is left out", stacklevel=2)
-    return pieces
+    return Index(pieces, frozenset(damaged))
 
 
-def quietly(read: Callable[[], Read], what: str) -> Read:
-    """What `read` returns; its library's warnings and errors become one line of ours that begins with `what`.
+def quietly(read: Callable[[], Read]) -> tuple[Read, str]:
+    """What `read` returns, and the first of its library's warnings, shortened; "" where there is none.
 
     Raises:
-        ValueError: where it raises.
+        ValueError: where it raises; with the shortened message alone.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             result = read()
         except Exception as error:  # ObsPy's readers raise many kinds
-            raise ValueError(f"{what} cannot be read ({_short(error)})") from error
-    if caught:
-        warnings.warn(f"{what}: {_short(caught[0].message)}; what could be read is used", stacklevel=3)
-    return result
+            raise ValueError(_short(error)) from error
+    return result, _short(caught[0].message) if caught else ""
 
 
 def _short(message: object) -> str:
@@ -92,11 +102,17 @@ def _short(message: object) -> str:
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
 
 
-def read_span(path: str, first: UTCDateTime, last: UTCDateTime) -> Stream:
-    """The traces of a file between two times; a warning, and none, where it cannot be read."""
+def read_span(path: str, first: UTCDateTime, last: UTCDateTime, damaged: Collection[str] = ()) -> Stream:
+    """The traces of a file between two times, and none where it cannot be read.
+
+    A warning names a file that cannot be read, or only in part, unless it is among those known as `damaged`.
+    """
     what = f"{path}, {first} to {last}"
     try:
-        return quietly(lambda: read_stream(path, starttime=first, endtime=last), what)
+        stream, message = quietly(lambda: read_stream(path, starttime=first, endtime=last))
     except ValueError as error:
-        warnings.warn(f"{error}; it is left out", stacklevel=2)
+        warnings.warn(f"{what} cannot be read ({error}); it is left out", stacklevel=2)
         return Stream()
+    if message and path not in damaged:
+        warnings.warn(f"{what}: {message}; what could be read is used", stacklevel=2)
+    return stream

@@ -12,7 +12,7 @@ N and E.
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -89,7 +89,8 @@ def read_waveforms(
     Raises:
         ValueError: where no file can be read, a station is not in the inventory, or an argument is impossible.
     """
-    pieces = _by_station(index_files(files))
+    index = index_files(files)
+    pieces = _by_station(index.pieces)
     used = [piece for own in pieces.values() for piece in own]
     preferred = {code: _preferred(own) for code, own in pieces.items()}
     first = [p for code, own in pieces.items() for p in own if p.channel in preferred[code].channels.values()]
@@ -103,12 +104,14 @@ def read_waveforms(
     num_samples = _length(num_samples, windows is None, float(end - begin), rate_hz)
     _check_span(cut, begin, end, num_samples / rate_hz)
     starts = [window.start for window in cut]
-    listed = _station_lists(inventory, stations, starts, _recording(pieces, starts, num_samples / rate_hz))
+    recording = _recording(pieces, starts, num_samples / rate_hz)
+    listed = _station_lists(inventory, stations, starts, recording, index.damaged)
     joined = {own: join_stations(own, stations, unknown_stations) for own in dict.fromkeys(listed)}
     everyone = joined[listed[0]][0]
     codes = [station.code for station in everyone]
     channels = _channels(inventory, first)
-    source = Source(codes, [pieces.get(code, []) for code in codes], channels, rate_hz, num_samples, bandpass_hz)
+    own = [pieces.get(code, []) for code in codes]
+    source = Source(codes, own, channels, rate_hz, num_samples, bandpass_hz, index.damaged)
     frame = frame or centre_of(everyone)
     events = tuple(_event(window) for window in cut)
     places = {own: (station_positions(all_of, frame), index) for own, (all_of, index) in joined.items()}
@@ -169,6 +172,7 @@ def _station_lists(
     trained: tuple[Station, ...] | None,
     times: Sequence[UTCDateTime],
     channels: Sequence[frozenset[str]],
+    damaged: Collection[str],
 ) -> list[tuple[Station, ...]]:
     """The stations with records at their positions at each of several times; given positions replace trained ones."""
     given = () if inventory is None else read_epochs(inventory)
@@ -178,7 +182,7 @@ def _station_lists(
     known = {epoch.station.code for epoch in epochs}
     if missing := sorted(recorded - known):
         raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
-    _warn_of_absent(sorted(known - recorded))
+    _warn_of_absent(sorted(known - recorded), damaged)
     at = {own: positions_at(epochs, own) for own in dict.fromkeys(channels)}
     found = [frozenset(at[own](time).items()) for own, time in zip(channels, times, strict=True)]
     what = "the station list"
@@ -188,9 +192,11 @@ def _station_lists(
     return [lists[own] for own in found]
 
 
-def _warn_of_absent(codes: list[str]) -> None:
+def _warn_of_absent(codes: list[str], damaged: Collection[str]) -> None:
     if codes:
-        warnings.warn(f"{len(codes)} stations of the list have no record in the files: {some(codes)}", stacklevel=4)
+        why = f"; damaged: {some(sorted(damaged))}" if damaged else ""
+        text = f"{len(codes)} stations of the list have no record in the files: {some(codes)}{why}"
+        warnings.warn(text, stacklevel=3)
 
 
 def _channels(source: StationSource | None, pieces: Sequence[Piece]) -> Channels:
@@ -281,7 +287,7 @@ class _Take:
         self.name_once(cut.notes)
         missing = lost(one for one, pieces in zip(cut.contributions, self.source.pieces, strict=True) if pieces)
         if missing:
-            warnings.warn(f"window at {start}: {missing}", stacklevel=4)
+            warnings.warn(f"window at {start}: {missing}", stacklevel=3)
         if self.keep:
             self.kept[i] = cut
         return cut
@@ -291,7 +297,7 @@ class _Take:
         new = [note for note in notes if note not in self.named]
         self.named |= set(new)
         for text in dict.fromkeys(note.text for note in new):
-            warnings.warn(f"{text}: {some([note.name for note in new if note.text == text])}", stacklevel=5)
+            warnings.warn(f"{text}: {some([note.name for note in new if note.text == text])}", stacklevel=3)
 
     def contributions(self, event: int) -> tuple[Contribution, ...]:
         """What each station contributes to a window, and why not."""
