@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxloc.scores.markdown import markdown_table
+
 Row = dict[str, Any]
 HEAD = (
     "network",
@@ -57,25 +59,20 @@ def rows_of(folders: Iterable[Path]) -> list[Row]:
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as tables in Markdown; brackets are 95 % intervals over resampled blocks of time."""
     parts = [
-        _table(HEAD, [_target(row) for row in rows if "target" in row]),
-        _table(NEXT_HEAD, [_next(row) for row in rows if "next_event" in row]),
+        (HEAD, [_target(row) for row in rows if "target" in row]),
+        (NEXT_HEAD, [_next(row) for row in rows if "next_event" in row]),
     ]
-    return "\n".join(part for part in parts if part)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) if rows else ""
+    return "\n".join(f"{markdown_table(head, part)}\n" for head, part in parts if part)
 
 
 def _target(row: Row) -> list[str]:
-    judged, scores = row["target"], row["target"]["network"]
+    target, scores = row["target"], row["target"]["network"]
     return [
         *_names(row["about"]),
-        judged["target"],
+        target["target"],
         str(scores["happened"]),
         shown(scores["information_gain"], 3),
-        shown(judged["over_recent"], 3),
+        shown(target["over_recent"], 3),
         f"{scores['brier']['value']:.5f}",
         f"{scores['brier_reference']['value']:.5f}",
         shown(scores["brier_skill"], 2, 100),

@@ -5,8 +5,9 @@ from typing import Any
 
 from jaxloc.plots.benchmark import Standing
 from jaxloc.plots.study import ORDINARY
+from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup
-from jaxloc.studies.table import in_markdown, value_of
+from jaxloc.studies.table import value_of
 
 HEADER = (
     "network",
@@ -45,7 +46,7 @@ def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]
         records: of evaluated runs.
         networks: of the study's configuration; `data` and `published` of each are copied.
     """
-    return in_markdown(HEADER, [_row(record, networks[record["cell"]["network"]]) for record in records]) + "\n"
+    return markdown_table(HEADER, [_row(record, networks[record["cell"]["network"]]) for record in records]) + "\n"
 
 
 def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:

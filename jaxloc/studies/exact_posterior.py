@@ -39,8 +39,8 @@ from jaxloc.plots.study import Sight, amortised
 from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.events import LEVELS
+from jaxloc.scores.markdown import markdown_table
 from jaxloc.simulation.events import positions_km
-from jaxloc.studies.table import in_markdown
 from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative
@@ -234,7 +234,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
         )
         for name, row in rows.items()
     ]
-    return in_markdown(header, lines)
+    return markdown_table(header, lines)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.scores.events import LEVELS
+from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup
 
 KEY = ("network", "method", "size", "condition", "posterior")
@@ -141,7 +142,7 @@ def markdown(rows: Sequence[Row], condition: str = "as trained") -> str:
         ]
         size = "" if row["size"] is None else str(row["size"])
         lines.append([row["network"], row["method"], size, *(_shown(row[name]) for name in SHOWN), *after])
-    return in_markdown(header, lines) + "\n"
+    return markdown_table(header, lines) + "\n"
 
 
 def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
@@ -150,7 +151,7 @@ def markdown_of(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     A number that has an interval (`NAME_low`, `NAME_high`) is followed by it in brackets.
     """
     known = {title: name for title, name in columns.items() if name in rows[0]}
-    return in_markdown(list(known), [[_with_interval(row, name) for name in known.values()] for row in rows])
+    return markdown_table(list(known), [[_with_interval(row, name) for name in known.values()] for row in rows])
 
 
 def _with_interval(row: Row, name: str) -> str:
@@ -162,11 +163,6 @@ def _with_interval(row: Row, name: str) -> str:
 
 def _three_digits(value: float | None) -> str:
     return "-" if value is None or np.isnan(value) else f"{value:#.3g}".rstrip(".")
-
-
-def in_markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, without a newline at its end."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines))
 
 
 def _title(name: str) -> str:
