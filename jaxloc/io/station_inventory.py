@@ -101,17 +101,16 @@ def _warn_of_km(inventory: Inventory) -> None:
     elevations = [_known(station.elevation) for network in inventory for station in network]
     if look_like_km(elevations):
         warnings.warn(
-            f"elevations of the inventory ({elevations[0]:g}, ...) look like km, and are read as m, which StationXML "
+            f"elevations of the inventory ({elevations[0]:g}, ...) may be in km, and are read as m, which StationXML "
             "prescribes; multiply them by 1000 if they are km",
             stacklevel=4,
         )
 
 
 def look_like_km(elevations: Sequence[float]) -> bool:
-    """Whether heights are rather in km than in m: all below 10, and most of them with three decimals or more."""
+    """Whether heights may be in km: all below 10, and at least half of them with decimals."""
     known = [x for x in elevations if not math.isnan(x)]
-    fine = sum(abs(x * 100 - round(x * 100)) > 1e-6 for x in known)
-    return bool(known) and max(map(abs, known)) < LOW_M and 2 * fine >= len(known)
+    return bool(known) and max(map(abs, known)) < LOW_M and 2 * sum(x % 1 != 0 for x in known) >= len(known)
 
 
 def _epochs(code: str, station: ObspyStation) -> Iterator[Epoch]:
@@ -145,7 +144,7 @@ def _known(elevation: float | None) -> float:
 
 
 def sensor_elevation_m(station_m: float, channel_m: float, depth_m: float) -> tuple[float, str]:
-    """Elevation of a sensor above sea level in m, and what must be said of it.
+    """Elevation of a sensor above sea level in m, and a note on how it was read.
 
     In StationXML the station's elevation is that of the ground, the channel's that of the sensor, and the channel's
     depth what lies between them (FDSN StationXML 1.2; SEED 2.4, blockette 52). Many inventories give the ground's

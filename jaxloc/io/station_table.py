@@ -26,7 +26,7 @@ from typing import NamedTuple
 from jaxloc.data.dataset import Station
 from jaxloc.io.missing_values import is_missing_code
 from jaxloc.io.station_epochs import Epoch
-from jaxloc.io.station_inventory import LOW_M, NO_END, look_like_km
+from jaxloc.io.station_inventory import NO_END, look_like_km
 from jaxloc.io.tables import Row, Table, as_number, decode, parse_table
 
 UNITS_M = {"": 1.0, "m": 1.0, "meters": 1.0, "metres": 1.0, "masl": 1.0, "km": 1000.0, "ft": 0.3048, "feet": 0.3048}
@@ -188,18 +188,11 @@ def _is_code(raw: float, what: str) -> bool:
 
 
 def _check_unit(table: Table, columns: _Columns) -> None:
-    """Elevations below 10 in a column without unit: refused with three decimals, reported with any."""
+    """Refuse elevations in a column without unit that may be in km."""
     name, _ = columns.heights.get("elevation", columns.heights.get("sensor", ("", 0.0)))
-    values = [row.number(name) for row in table.rows]
+    values = [value for value in (row.number(name) for row in table.rows) if not _is_code(value, "elevation")]
     if look_like_km(values):
         raise ValueError(
-            f"{table.path}: the elevations ({values[0]:g}, ...) look like km, and column {name} has no unit, which "
-            "means m; name it elevation_km or elevation_m"
-        )
-    known = [value for value in values if not math.isnan(value)]
-    if known and max(map(abs, known)) < LOW_M and any(value % 1 for value in known):
-        warnings.warn(
-            f"{table.path}: the elevations in column {name} are all below {LOW_M:g} and are read as m; name it "
-            "elevation_km if they are km",
-            stacklevel=5,
+            f"{table.path}: elevations that are all below 10 ({values[0]:g}, ...) may be in m or km, and column {name} "
+            "has no unit; name it elevation_m or elevation_km in the header"
         )

@@ -116,7 +116,7 @@ def test_columns_and_units_of_other_programs(tmp_path: Path, text: str) -> None:
         ("station,lat,lon,depth\nAA,64,-21,20000\n", "AA.*elevation -20000 m"),
         (
             "station,lat,lon,elevation\nAA,64,-21,0.6146\nBB,64.1,-21,0.3959\n",
-            "look like km, and column elevation has no",
+            "may be in m or km, and column elevation has no",
         ),
         ("station,lat,lon,elevation\nAA,64,-21,10\nAA,64.1,-21,10\n", "AA has positions 11.12 km apart"),
         ("station,lat,lon,elevation\n,64,-21,10\n", "line 2 has no station code"),
@@ -144,8 +144,15 @@ def test_missing_elevations_are_reported(tmp_path: Path) -> None:
         assert read_stations(written(tmp_path, "station,lat,lon\nAA,64,-21\n"))[0].elevation_m == 0
 
 
+@pytest.mark.parametrize("cells", ["0.6146,0.3959,1.1", "0.67,0.4,0.3", "0.5,-1.25,2.0", "1.5,nan,-9999"])
+def test_elevations_that_may_be_in_km_need_a_unit(cells: str, tmp_path: Path) -> None:
+    rows = [f"S{i},53.{i},6.7,{cell}" for i, cell in enumerate(cells.split(","))]
+    with pytest.raises(ValueError, match=r"may be in m or km, and column elev has no unit; name it elevation_m or"):
+        read_stations(written(tmp_path, "\n".join(["station,lat,lon,elev", *rows])))
+
+
 def test_low_ground_in_metres_stays_metres(tmp_path: Path) -> None:
-    text = "station,lat,lon,elevation\nAA,53.2,6.7,0.5\nBB,53.3,6.8,-1.25\nCC,53.4,6.9,2.0\n"
+    text = "station,lat,lon,elevation_m\nAA,53.2,6.7,0.5\nBB,53.3,6.8,-1.25\nCC,53.4,6.9,2.0\n"
     assert [s.elevation_m for s in read_stations(written(tmp_path, text))] == [0.5, -1.25, 2.0]
 
 
@@ -307,7 +314,7 @@ def test_a_broken_inventory_is_named_with_the_station(tmp_path: Path, old: str, 
 
 def test_an_inventory_in_km_is_reported() -> None:
     stations = [ObspyStation(f"S{i}", 64.0, -21.0 + i, up) for i, up in enumerate((0.6146, 0.3959, -0.2))]
-    with pytest.warns(UserWarning, match=r"elevations of the inventory \(0.6146, ...\) look like km"):
+    with pytest.warns(UserWarning, match=r"elevations of the inventory \(0.6146, ...\) may be in km"):
         read_stations(inventory(*stations))
 
 
