@@ -1,4 +1,4 @@
-"""The system of the arrivals network: arrivals are read by the network, physics makes a posterior of them."""
+"""The model of the arrivals network: arrivals are read by the network, physics makes a posterior of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,8 @@ from jaxtyping import PyTree
 from jaxloc.data.dataset import Dataset
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
-from jaxloc.models.model import LabelBatch, System, as_labelled, as_tuples
-from jaxloc.models.spec import Blueprint, spread_of
+from jaxloc.models.model import LabelBatch, Model, Transfer, as_labelled, as_tuples
+from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_picks
@@ -24,8 +24,8 @@ from jaxloc.types import NETWORK, Batch, Head, Network, Params, Weights
 BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
 
 
-def arrivals(
-    blueprint: Blueprint,
+def model(
+    spec: ModelSpec,
     *,
     channels: tuple[int, ...] = (12, 16, 24, 32, 48),
     kernel_size: int = 7,
@@ -38,23 +38,23 @@ def arrivals(
     fit_steps: int = 200,
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
-) -> System:
+) -> Model:
     """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
-    region, velocity = blueprint.region, blueprint.velocity
-    middle, spread = spread_of(blueprint)
+    region, velocity = spec.region, spec.velocity
+    middle, spread = spread_of(spec)
     if np.shape(catalogue_sd_km) != (3,):
         raise ValueError(f"model.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
     depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
-    known = blueprint.catalogue.known[:, :3].all(-1)
+    known = spec.catalogue.known[:, :3].all(-1)
     if depth_prior is None and depth_prior_reach_km is not None and known.any():
-        places = blueprint.catalogue.hypocentres[known, :3]
+        places = spec.catalogue.hypocentres[known, :3]
         depth = as_nearby(places, depth_prior_reach_km, float(middle[2]), float(spread[2]))
     log_prior = log_prior_of(region, depth)
-    stations_km = positions_km(blueprint.frame, blueprint.stations)
+    stations_km = positions_km(spec.frame, spec.stations)
     grid = _table_grid(region, **(table or _reach(stations_km, region)))
     network = arrivals_network.network(
         (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
-        tuple(s.position_sd_km for s in blueprint.stations),
+        tuple(s.position_sd_km for s in spec.stations),
         grid,
         arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | as_tuples(prior or {}))),
         channels=tuple(channels),
@@ -79,7 +79,13 @@ def arrivals(
         return _fit_physics(network, params, dataset, by_network, fit)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
-    return System(network, network, head, locate, prepare, True, parts=_parts)
+    transfer = Transfer(_settings_at, _given_velocity)
+    return Model(network, head, locate, prepare=prepare, transfer=transfer, parts=_parts)
+
+
+def _given_velocity(params: Params, num_layers: int) -> Params:
+    physics = params["physics"] | {"speed": jnp.zeros(num_layers), "vp_vs": jnp.zeros(())}
+    return params | {"physics": physics}
 
 
 def _parts(params: Params) -> PyTree[str]:
@@ -97,7 +103,7 @@ def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, A
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
-def settings_elsewhere(region: adaptive_grid.Region, stations_km: np.ndarray) -> dict[str, Any]:
+def _settings_at(region: adaptive_grid.Region, stations_km: np.ndarray) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, and a table that reaches them."""
     return {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
 

@@ -1,31 +1,33 @@
-"""The system of Gu and others (2019): a network with dropout before its dense layers, to a hypocentre."""
+"""Gu and others (2019): waveforms of the training stations to a hypocentre, with dropout before the dense layers."""
 
 from typing import Any
 
 from jaxloc.heads import gaussian
 from jaxloc.heads.isotropic import dropout_precision, isotropic
-from jaxloc.models.model import System, of_known_stations
-from jaxloc.models.spec import Blueprint, spread_of
+from jaxloc.models.model import Model, of_known_stations
+from jaxloc.models.settings import hands_on
+from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import gu2019
 
 KEPT = 0.5  # share of features in the published form
 
 
-def coordinates(blueprint: Blueprint, *, published: bool = False, precision: Any = "learnt", **settings: Any) -> System:
-    """Waveforms of the stations of training to a hypocentre.
+@hands_on(gu2019.Model)
+def model(spec: ModelSpec, *, published: bool = False, precision: Any = "learnt", **settings: Any) -> Model:
+    """A Gaussian of full covariance by default.
 
-    By default a Gaussian of full covariance. With `published`, three coordinates of one `precision`: a number,
-    "learnt", or the settings of `isotropic_head.dropout_precision` (`length` and `weight_decay`).
+    With `published`, three coordinates of one `precision`: a number,
+    "learnt", or the settings of `jaxloc.heads.isotropic.dropout_precision` (`length` and `weight_decay`).
 
     Raises:
         ValueError: for a precision that is none of these.
     """
-    middle, spread = spread_of(blueprint)
-    build = lambda size, **more: gu2019.network(size, num_stations=len(blueprint.stations), **settings, **more)
+    middle, spread = spread_of(spec)
+    build = lambda size, **more: gu2019.network(size, num_stations=len(spec.stations), **settings, **more)
     if not published:
         head = gaussian.gaussian(middle, spread)
         return of_known_stations(build(head.size), head)
-    known = _precision(precision, len(blueprint.catalogue.known))
+    known = _precision(precision, len(spec.catalogue.known))
     network = build(3, published=True, learns_precision=known is None)
     return of_known_stations(network, isotropic(middle, spread, known))
 
@@ -38,5 +40,5 @@ def _precision(given: Any, number: int) -> float | None:
     if isinstance(given, int | float):
         return float(given)
     raise ValueError(
-        f'network.precision must be "learnt", a number, or {{length: ..., weight_decay: ...}}, got {given!r}'
+        f'model.precision must be "learnt", a number, or {{length: ..., weight_decay: ...}}, got {given!r}'
     )

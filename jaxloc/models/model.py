@@ -1,52 +1,34 @@
-"""What a system is: a network with what it needs to learn and to locate."""
+"""The type of a model: a network with what it needs to be trained and to locate."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
-from jaxloc.types import Batch, Head, Locator, Network, Params
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.types import Batch, Head, Locator, Network, Observations, Params
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
-"""Event indices and their batch, to the batch with the labels that the network learns from."""
+"""Event indices and their batch, to the batch with the labels that the model is trained with."""
 
+HeadOf = Callable[[float, float], Head]
+"""Weights of the log-likelihoods of arrivals and of hypocentres in a stage, to a head."""
+
+Prepare = Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
+"""Before a stage: fits to picks of the data set (False) or of the network itself (True), and labels events."""
 
 Baselines = Callable[[Dataset], Mapping[str, Locator]]
-"""Training events to weight-free baseline locators, by name."""
-
-
-def no_baselines(train: Dataset) -> Mapping[str, Locator]:
-    """None beside the catalogue, which every system is judged beside."""
-    return {}
+"""Training events to weight-free locators by name, which the model is compared with."""
 
 
 def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
-    """Labels as the data set has them."""
+    """Labels of the data set, unchanged."""
     return batch
-
-
-class System(NamedTuple):
-    """A network with what it needs to learn and to locate.
-
-    `head(arrival_weight, hypocentre_weight)` is the likelihood of a stage; networks without arrivals take no notice.
-    `prepare(params, dataset, by_network)` fits what is fitted before a stage, from the data set's picks or from what
-    the network itself reads, and says how events are labelled. `any_station` tells whether stations that were not
-    there in training can be used, and `baselines` what the system is judged beside. `parts(params)` labels parameters
-    by the part of the model they belong to (`jaxloc.types.Target`).
-    """
-
-    network: Network
-    step_network: Network
-    head: Callable[[float, float], Head]
-    locate: LocateByDraws
-    prepare: Callable[[Params, Dataset, bool], tuple[Params, LabelBatch]]
-    any_station: bool
-    baselines: Baselines = no_baselines
-    parts: Callable[[Params], PyTree[str]] = all_network
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
@@ -54,19 +36,91 @@ def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Pa
     return params, as_labelled
 
 
-def of_known_stations(network: Network, head: Head) -> System:
-    """The system of a network of the stations of training that learns from labels alone, by one head in all stages."""
-    return System(network, network, lambda *_: head, neural(network, head), not_prepared, False)
+def no_baselines(train: Dataset) -> Mapping[str, Locator]:
+    """No baseline besides climatology, which every model is compared with."""
+    return {}
+
+
+def same_settings(region: Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
+    """Settings that do not depend on the region or the stations."""
+    return {}
+
+
+class Transfer(NamedTuple):
+    """How a model is used at stations that it was not trained at.
+
+    `settings(region, stations_km)` gives the settings that change. `velocity(params, num_layers)` gives parameters
+    for a velocity model of so many layers in place of that of training; None: the model learns travel times and uses
+    no velocity model.
+    """
+
+    settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]] = same_settings
+    velocity: Callable[[Params, int], Params] | None = None
+
+
+class Model(NamedTuple):
+    """A network with what it needs to be trained and to locate; made by the modules of `jaxloc.models`.
+
+    Attributes:
+        network: trainable parameters and observations of one event to the raw output of the head.
+        head: weights of a stage to the head.
+        locate: draws of parameters and observations of one event to its posterior.
+        labels: names of labels without which the model cannot be trained.
+        step_network: `network` in a form that is faster where steps of training are compiled singly; None: the same.
+        prepare: what is fitted and labelled before a stage.
+        transfer: how it is used at other stations; None: it knows those of its training alone.
+        parts: parameters to a tree of labels (`jaxloc.types.Target`).
+        baselines: weight-free locators that it is compared with.
+    """
+
+    network: Network
+    head: HeadOf
+    locate: LocateByDraws
+    labels: tuple[str, ...] = ("hypocentre",)
+    step_network: Network | None = None
+    prepare: Prepare = not_prepared
+    transfer: Transfer | None = None
+    parts: Callable[[Params], PyTree[str]] = all_network
+    baselines: Baselines = no_baselines
+
+    @property
+    def any_station(self) -> bool:
+        """Whether stations can be used that the model was not trained at."""
+        return self.transfer is not None
+
+
+def of_known_stations(network: Network, head: Head, labels: tuple[str, ...] = ("hypocentre",)) -> Model:
+    """The model of a network of the training stations with one head in all stages."""
+    return Model(network, lambda *_: head, neural(network, head), labels)
+
+
+def initial(key: PRNGKeyArray, model: Model, observations: Observations, members: int) -> Params:
+    """Initial parameters of `members` networks, each from its own key, with a leading member axis."""
+    return jax.jit(jax.vmap(lambda k: model.network.init(k, observations)))(jax.random.split(key, members))
+
+
+def check_labels(model: Model, dataset: Dataset) -> None:
+    """Check that a data set has the labels that a model is trained with.
+
+    Raises:
+        ValueError: names those that it lacks and those that it has.
+    """
+    there = dataset.take(np.arange(1)).labels
+    if missing := [name for name in model.labels if name not in there]:
+        raise ValueError(
+            f"the model is trained with labels {', '.join(missing)}, which {dataset.name} lacks (it has "
+            f"{', '.join(sorted(there))}); label them, or leave them out of model.labels"
+        )
 
 
 def flat(head: Head) -> int:
-    """How many raw numbers a head takes.
+    """The number of raw numbers that a head takes.
 
     Raises:
         ValueError: where it takes them in another shape than a vector.
     """
     if not isinstance(head.size, int):
-        raise ValueError(f"the network wants a head of flat raw numbers, got the size {head.size}")
+        raise ValueError(f"the network needs a head of flat raw numbers, got the size {head.size}")
     return head.size
 
 

@@ -1,9 +1,10 @@
-"""What a trained run knows of the world it was trained in: enough to build its network again without its data."""
+"""The specification of a model: what a run takes from its training data, to build the model again without them."""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -11,6 +12,8 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.data.dataset import Dataset, Station
 from jaxloc.geometry import Frame
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.simulation.events import positions_km
+from jaxloc.types import Observations
 
 
 class Catalogue(NamedTuple):
@@ -20,10 +23,22 @@ class Catalogue(NamedTuple):
     known: Bool[np.ndarray, "event 4"]
 
 
-class Blueprint(NamedTuple):
-    """Network and head by name and settings, and what they take from the training data."""
+class ModelSpec(NamedTuple):
+    """A model by name and settings, and what it takes from the training data.
 
-    network: dict[str, Any]
+    Attributes:
+        settings: `name` of the model, and its settings.
+        frame: local projection of the training data.
+        stations: of the training network, in the order of `Observations.station_index`.
+        rate_hz: sampling rate.
+        num_samples: samples of a record in training.
+        bandpass_hz: corner frequencies of the filter; None: not filtered.
+        catalogue: hypocentres of the training events.
+        velocity: `top_km`, `vp_km_s`, and `vs_km_s` or one `vp_vs` (`jaxloc.physics.layered.velocity_of`).
+        region: where hypocentres are searched for.
+    """
+
+    settings: dict[str, Any]
     frame: Frame
     stations: tuple[Station, ...]
     rate_hz: float
@@ -44,13 +59,13 @@ def _chunks(number: int, size: int) -> list[np.ndarray]:
     return [np.arange(at, min(at + size, number)) for at in range(0, number, size)]
 
 
-def spread_of(blueprint: Blueprint) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]:
+def spread_of(spec: ModelSpec) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]:
     """Mean and standard deviation of each coordinate; a broad guess of one that no event has.
 
     Raises:
         ValueError: where no training event has an epicentre.
     """
-    catalogue, duration_s = blueprint.catalogue, blueprint.num_samples / blueprint.rate_hz
+    catalogue, duration_s = spec.catalogue, spec.num_samples / spec.rate_hz
     if not catalogue.known[:, :2].all(-1).any():
         raise ValueError(
             "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"
@@ -63,27 +78,27 @@ def spread_of(blueprint: Blueprint) -> tuple[Float[np.ndarray, " 4"], Float[np.n
     return middle, spread
 
 
-def write_blueprint(path: Path, blueprint: Blueprint) -> None:
-    """Write a blueprint as JSON."""
-    plain = blueprint._asdict() | {
-        "frame": blueprint.frame._asdict(),
-        "stations": [s._asdict() for s in blueprint.stations],
-        "region": blueprint.region._asdict(),
-        "catalogue": {k: v.tolist() for k, v in blueprint.catalogue._asdict().items()},
+def write_spec(path: Path, spec: ModelSpec) -> None:
+    """Write a specification as JSON."""
+    plain = spec._asdict() | {
+        "frame": spec.frame._asdict(),
+        "stations": [s._asdict() for s in spec.stations],
+        "region": spec.region._asdict(),
+        "catalogue": {k: v.tolist() for k, v in spec.catalogue._asdict().items()},
     }
     write_whole(path, json.dumps(plain, indent=1).encode())
 
 
-def read_blueprint(path: Path) -> Blueprint:
-    """Read what `write_blueprint` wrote.
+def read_spec(path: Path) -> ModelSpec:
+    """Read what `write_spec` wrote.
 
     Raises:
-        ValueError: where the file is missing or is no blueprint; names it.
+        ValueError: where the file is missing or is no specification; names it.
     """
     try:
         plain = json.loads(path.read_text())
         known = np.array(plain["catalogue"]["known"], bool)
-        return Blueprint(**plain)._replace(
+        return ModelSpec(**plain)._replace(
             frame=Frame(**plain["frame"]),
             stations=tuple(Station(**s) for s in plain["stations"]),
             region=Region(**{k: (float(v[0]), float(v[1])) for k, v in plain["region"].items()}),
@@ -96,3 +111,19 @@ def read_blueprint(path: Path) -> Blueprint:
         ) from error
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or of another version ({error}); train the run again") from error
+
+
+def example(spec: ModelSpec, num_stations: int | None = None) -> Observations:
+    """Observations of zeros with the shapes that the model sees, to initialise it with."""
+    number = num_stations or len(spec.stations)
+    place = jnp.asarray(np.resize(positions_km(spec.frame, spec.stations), (number, 3)))
+    return Observations(
+        jnp.zeros((number, 3, spec.num_samples)),
+        place,
+        jnp.ones(number, bool),
+        jnp.arange(number, dtype=jnp.int32),
+        jnp.asarray(spec.rate_hz, jnp.float32),
+        jnp.zeros((number, 2)),
+        jnp.ones((number, 2)),
+        jnp.ones((number, 2), bool),
+    )

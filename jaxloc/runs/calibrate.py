@@ -57,7 +57,7 @@ def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
         ValueError: where events have the very hypocentres of the training catalogue; says how many.
     """
     value, mask = (np.asarray(x) for x in batch.labels["hypocentre"])
-    learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.blueprint.catalogue.hypocentres, np.float32)}
+    learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.spec.catalogue.hypocentres, np.float32)}
     again = sum(tuple(np.round(row[:3], 3)) in learnt for row in value[mask[:, :3].all(-1)])
     if again:
         raise ValueError(

@@ -11,7 +11,7 @@ from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.data.views import shuffled, taken_by, with_noise
 from jaxloc.io.seisbench import read_seisbench
 from jaxloc.models.model import as_tuples
-from jaxloc.models.spec import Blueprint, Catalogue, catalogue_of
+from jaxloc.models.spec import Catalogue, ModelSpec, catalogue_of
 from jaxloc.physics.adaptive_grid import Region, region_around
 from jaxloc.physics.layered import VelocityModel, check_layers, layered
 from jaxloc.simulation.events import (
@@ -250,7 +250,7 @@ def held(dataset: Dataset) -> Dataset:
     return retaken(dataset, take)
 
 
-def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
+def spec_of(config: Mapping[str, Any], train: Dataset) -> ModelSpec:
     """What a run takes from its training data.
 
     Raises:
@@ -258,7 +258,7 @@ def blueprint_of(config: Mapping[str, Any], train: Dataset) -> Blueprint:
     """
     data, catalogue = config["data"], catalogue_of(train)
     band = None if data["bandpass_hz"] is None else tuple(data["bandpass_hz"])
-    return Blueprint(
+    return ModelSpec(
         dict(config["model"]),
         train.frame,
         train.stations,
@@ -282,7 +282,7 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
     )
 
 
-def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Dataset:
+def practice(settings: Mapping[str, Any], spec: ModelSpec, seed: int) -> Dataset:
     """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
 
     With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
@@ -292,28 +292,26 @@ def practice(settings: Mapping[str, Any], blueprint: Blueprint, seed: int) -> Da
         ValueError: for a preset that does not exist.
     """
     if settings["preset"] == "network":
-        data = dict(settings) | {"preset": "general", "rate_hz": blueprint.rate_hz}
+        data = dict(settings) | {"preset": "general", "rate_hz": spec.rate_hz}
         whole = _at_simulated_network(data, seed, 0, settings["num_events"], {"train": 1.0})
         return taken_by(settings["records"], held(whole))
-    known = blueprint.catalogue.known[:, :3].all(-1)
-    places = blueprint.catalogue.hypocentres[known, :3]
-    presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, blueprint, settings)}
+    known = spec.catalogue.known[:, :3].all(-1)
+    places = spec.catalogue.hypocentres[known, :3]
+    presets = {"oklahoma_like": oklahoma_like, "general": lambda p: _general(p, spec, settings)}
     if settings["preset"] not in presets:
         names = ", ".join([*presets, "network"])
         raise ValueError(f"no such simulation preset: {settings['preset']!r}; use one of {names}")
     simulation = presets[settings["preset"]](places)
-    recording = simulation.recording._replace(rate_hz=blueprint.rate_hz, num_samples=blueprint.num_samples)
+    recording = simulation.recording._replace(rate_hz=spec.rate_hz, num_samples=spec.num_samples)
     spread = tuple(settings["spread_km"])
-    shallow, deep = (max(0.1, limit) for limit in blueprint.region.depth_km)
+    shallow, deep = (max(0.1, limit) for limit in spec.region.depth_km)
     simulation = simulation._replace(
         recording=recording,
-        model=velocity_model(blueprint.velocity),
+        model=velocity_model(spec.velocity),
         hypocentre=around(places, spread, (shallow, deep)),
     )
     key = jax.random.key(seed)
-    return held(
-        simulated_dataset(key, simulation, blueprint.stations, blueprint.frame, settings["num_events"], {"train": 1.0})
-    )
+    return held(simulated_dataset(key, simulation, spec.stations, spec.frame, settings["num_events"], {"train": 1.0}))
 
 
 def _checked_velocity(velocity: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,15 +330,15 @@ def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:
     return layered(list(velocity["top_km"]), vp, [v / velocity["vp_vs"] for v in vp])
 
 
-def _general(places_km: np.ndarray, blueprint: Blueprint, settings: Mapping[str, Any]) -> Simulation:
+def _general(places_km: np.ndarray, spec: ModelSpec, settings: Mapping[str, Any]) -> Simulation:
     """Ordinary crust and noise, in the band of the data or that of the recorder."""
-    band = blueprint.bandpass_hz or (1.0, min(20.0, 0.45 * blueprint.rate_hz))
+    band = spec.bandpass_hz or (1.0, min(20.0, 0.45 * spec.rate_hz))
     simulation = quick_start()
     recording = Recording(band_hz=band, origin_s=settings["origin_s"], origin_sd_s=settings["origin_sd_s"])
     return simulation._replace(recording=recording)
 
 
-__all__ = ["Sources", "blueprint_of", "held", "open_sources", "positions_km", "practice", "select"]
+__all__ = ["Sources", "held", "open_sources", "positions_km", "practice", "select", "spec_of"]
 
 
 def unseen(data: Mapping[str, Any], seed: int, number: int, purpose: str) -> Dataset:

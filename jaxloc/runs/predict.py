@@ -13,8 +13,8 @@ from jaxtyping import PRNGKeyArray
 from jaxloc.calibration.calibration import Calibration, Stated, stated_by
 from jaxloc.data.dataset import Dataset
 from jaxloc.locators.neural import with_weights
-from jaxloc.models import System
-from jaxloc.models.spec import Blueprint
+from jaxloc.models.model import Model
+from jaxloc.models.spec import ModelSpec
 from jaxloc.runs import report
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
@@ -28,8 +28,8 @@ CHUNK = 32  # events whose waveforms are in memory at a time
 class Fitted(NamedTuple):
     """A trained run: what it was built from, and its posterior over weights."""
 
-    blueprint: Blueprint
-    system: System
+    spec: ModelSpec
+    model: Model
     method: Method
     state: State
     num_draws: int
@@ -38,7 +38,7 @@ class Fitted(NamedTuple):
 def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
     """The locator of a trained run, compiled once."""
     return with_weights(
-        fitted.system.locate,
+        fitted.model.locate,
         jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)),
         on_event=on_event,
     )
@@ -89,7 +89,7 @@ def draw_of(fitted: Fitted) -> Params:
 
 def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
     """What the network makes of each event of a batch, by one draw of its weights."""
-    of = fitted.system.network.features
+    of = fitted.model.network.features
     if of is None:
         return lambda observations: None
     weights = Weights(draw_of(fitted))
@@ -128,7 +128,7 @@ def evaluate(
         say(f"event {event} was not located: {reason}")
     report.write_events(folder, found)
     truth = located.batch.labels["hypocentre"]
-    locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.blueprint, len(dataset))}
+    locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.spec, len(dataset))}
     if calibration is not None:
         locators["calibrated"] = stated.posterior
     locators |= {

@@ -20,7 +20,7 @@ from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
 from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
-from jaxloc.models.spec import Blueprint
+from jaxloc.models.spec import ModelSpec
 from jaxloc.plots import maps
 from jaxloc.plots import scores as scores_
 from jaxloc.scores.events import LEVELS, score_events
@@ -93,11 +93,11 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     return lines
 
 
-def baseline_of(blueprint: Blueprint, number: int) -> Posterior:
+def baseline_of(spec: ModelSpec, number: int) -> Posterior:
     """Climatology: the training catalogue, without windows of noise, as the posterior of every event."""
-    duration_s = blueprint.num_samples / blueprint.rate_hz
+    duration_s = spec.num_samples / spec.rate_hz
     density = kernel_density(
-        *blueprint.catalogue,
+        *spec.catalogue,
         broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
         broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
     )

@@ -7,9 +7,10 @@ import numpy as np
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.registry import draws_of
-from jaxloc.models import LabelBatch, System, as_labelled, build, example, initial
-from jaxloc.models.spec import Blueprint, read_blueprint, write_blueprint
-from jaxloc.runs.datasets import blueprint_of, open_sources, practice
+from jaxloc.models.model import LabelBatch, Model, as_labelled, check_labels, initial
+from jaxloc.models.registry import build
+from jaxloc.models.spec import ModelSpec, example, read_spec, write_spec
+from jaxloc.runs.datasets import open_sources, practice, spec_of
 from jaxloc.runs.predict import Fitted, evaluate
 from jaxloc.training import checkpoints, loop
 from jaxloc.training.log import OnStep, Say
@@ -40,30 +41,31 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     sources = open_sources(config["data"], seed)
     stations = len(sources.train.stations)
     say(f"{len(sources.train)} training events, {len(sources.dev)} validation events, {stations} stations")
-    blueprint = blueprint_of(config, sources.train)
-    write_blueprint(folder / "blueprint.json", blueprint)
-    system = build(blueprint)
-    fitted = _train(config, folder, system, blueprint, sources.train, sources.dev, say, on_step)
+    spec = spec_of(config, sources.train)
+    write_spec(folder / "model.json", spec)
+    model = build(spec)
+    check_labels(model, sources.train)
+    fitted = _train(config, folder, model, spec, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
-    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=system.baselines(sources.train))
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=model.baselines(sources.train))
 
 
 def _train(
     config: Config,
     folder: Path,
-    system: System,
-    blueprint: Blueprint,
+    model: Model,
+    spec: ModelSpec,
     train: Dataset,
     dev: Dataset,
     say: Say,
     on_step: OnStep | None,
 ) -> Fitted:
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
-    params = initial(jax.random.key(seed), system, example(blueprint), members)
+    params = initial(jax.random.key(seed), model, example(spec), members)
     if config.get("start_from"):
-        params = started_from(Path(config["start_from"]), params, blueprint, members)
+        params = started_from(Path(config["start_from"]), params, spec, members)
     first = jax.tree.map(lambda x: x[0], params)
-    say(f"network {config['model']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
+    say(f"model {config['model']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
     prior: Params | None = None
     fitted: Fitted | None = None
@@ -80,30 +82,30 @@ def _train(
             raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
         if not simulated and (label is None or settings["relabel"]):
             say(f"stage {name}: labels of {len(train)} events")
-            params, label = prepare(system, params, train, settings["relabel"])
-        stage = stage_of(config, system, name, settings, len(train), prior, first, seed + number)
-        data = practice(config["simulation"], blueprint, seed) if simulated else train
+            params, label = prepare(model, params, train, settings["relabel"])
+        stage = stage_of(config, model, name, settings, len(train), prior, first, seed + number)
+        data = practice(config["simulation"], spec, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label
         progress = fit(folder, stage, params, data, labels, dev, say, on_step)
         state = loop.chosen(progress, stage.plan)
-        fitted, before = Fitted(blueprint, system, stage.method, state, draws_of(config["posterior"])), name
+        fitted, before = Fitted(spec, model, stage.method, state, draws_of(config["posterior"])), name
     if fitted is None:
         raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
     return fitted
 
 
-def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int) -> Params:
+def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> Params:
     """Weights of a trained run, one draw of its posterior a member, to go on from.
 
     Raises:
         ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
     """
     _, other = load(folder)
-    theirs, ours = other.blueprint, blueprint
-    if (theirs.network["name"], theirs.rate_hz) != (ours.network["name"], ours.rate_hz):
+    theirs, ours = other.spec, spec
+    if (theirs.settings["name"], theirs.rate_hz) != (ours.settings["name"], ours.rate_hz):
         raise ValueError(
-            f"start_from={folder} holds {theirs.network['name']} at {theirs.rate_hz:g} Hz, this experiment has "
-            f"{ours.network['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+            f"start_from={folder} holds {theirs.settings['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.settings['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
         )
     params = members_of(other.method, other.state, members)
     shapes = [
@@ -112,7 +114,7 @@ def started_from(folder: Path, blank: Params, blueprint: Blueprint, members: int
     if differ := sorted(shapes[0].items() ^ shapes[1].items()):
         raise ValueError(
             f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
-            f"of the network (theirs: {theirs.network}), and stations where it has parameters of these"
+            f"of the network (theirs: {theirs.settings}), and stations where it has parameters of these"
         )
     return params
 
@@ -126,39 +128,39 @@ def load(folder: Path) -> tuple[Config, Fitted]:
     config = read_config(folder)
     if "task" in config:
         raise ValueError(f"{folder} is a run of a forecasting network, which locates no events; give a locating one")
-    blueprint = read_blueprint(folder / "blueprint.json")
+    spec = read_spec(folder / "model.json")
     try:
-        return config, restore(config, blueprint, build(blueprint), folder)
+        return config, restore(config, spec, build(spec), folder)
     except KeyError as error:
         raise ValueError(
             f"{folder / 'config.json'} {other_version(config)}: it has no {error}; train the run again"
         ) from error
 
 
-def restore(config: Config, blueprint: Blueprint, system: System, folder: Path) -> Fitted:
-    """The last stage's posterior over weights, read into a system (which may search another region)."""
+def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitted:
+    """The last stage's posterior over weights, read into a model (which may search another region)."""
     members = int(config["posterior"]["members"])
-    params = _blank(system, blueprint, members)
+    params = _blank(model, spec, members)
     like = jax.tree.map(lambda x: x[0], params)
     trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
     name, settings = trained[-1]
-    prior = _prior_of(config, folder, params, system, trained)
-    stage = stage_of(config, system, name, settings, len(blueprint.catalogue.known), prior, like, 0)
+    prior = _prior_of(config, folder, params, model, trained)
+    stage = stage_of(config, model, name, settings, len(spec.catalogue.known), prior, like, 0)
     state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     kept = folder / "checkpoints" / name
     progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
     if progress is None or progress.step < stage.plan.steps:
         raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
-    return Fitted(blueprint, system, stage.method, loop.chosen(progress, stage.plan), draws_of(config["posterior"]))
+    return Fitted(spec, model, stage.method, loop.chosen(progress, stage.plan), draws_of(config["posterior"]))
 
 
-def _blank(system: System, blueprint: Blueprint, members: int) -> Params:
+def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
     """Zeros in the shape of the parameters: to read a checkpoint nothing need be drawn or compiled."""
-    shapes = jax.eval_shape(lambda key: initial(key, system, example(blueprint), members), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: initial(key, model, example(spec), members), jax.random.key(0))
     return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
-def _prior_of(config: Config, folder: Path, params: Params, system: System, trained: list) -> Params | None:
+def _prior_of(config: Config, folder: Path, params: Params, model: Model, trained: list) -> Params | None:
     """The weights that the prior of the last stage is centred on, from the checkpoint of the stage they came from."""
     wanted = config["posterior"]["prior_from"]
     stages = dict(trained)
@@ -166,7 +168,7 @@ def _prior_of(config: Config, folder: Path, params: Params, system: System, trai
         return None
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
-    stage = stage_of(config, system, wanted, stages[wanted], 1, None, like, 0)
+    stage = stage_of(config, model, wanted, stages[wanted], 1, None, like, 0)
     state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
     if progress is None:

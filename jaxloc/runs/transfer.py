@@ -1,24 +1,23 @@
 """A trained run on other data than its own: new events, new stations, another region."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import read_seisbench
 from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_mistaken, report_moves
 from jaxloc.io.velocity_model import read_velocity, single_ratio
 from jaxloc.io.waveforms import read_waveforms
-from jaxloc.models import build, elsewhere
-from jaxloc.models.spec import Blueprint
+from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs.predict import Fitted
 from jaxloc.simulation.events import positions_km
-from jaxloc.types import Batch, Method, State, Weights
+from jaxloc.types import Batch, Method, Params, State, Weights
 
 
 def open_input(
@@ -53,7 +52,7 @@ def open_input(
     files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
     as_trained = _as_trained(fitted, config, listed, windowed=windows is not None)
     dataset = read_waveforms(files, stations, windows, **as_trained)
-    latitude, longitude = (np.array([degrees]) for degrees in fitted.blueprint.frame)
+    latitude, longitude = (np.array([degrees]) for degrees in fitted.spec.frame)
     refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")
     return _marked(_reported(dataset, fitted, as_trained), fitted)
 
@@ -61,7 +60,7 @@ def open_input(
 def _reported(dataset: Dataset, fitted: Fitted, as_trained: Mapping[str, Any]) -> Dataset:
     """The data set; warns of stations that share codes with those of training, where none is one of them."""
     if as_trained["stations"] is None:
-        report_moves(dataset.stations, fitted.blueprint.stations)
+        report_moves(dataset.stations, fitted.spec.stations)
     return dataset
 
 
@@ -73,23 +72,23 @@ def _as_trained(
     Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band. The
     stations listed are those of training where code and position agree.
     """
-    blueprint, free = fitted.blueprint, fitted.system.any_station
-    shared = bool(recognised(listed, blueprint.stations))
+    spec, free = fitted.spec, fitted.model.any_station
+    shared = bool(recognised(listed, spec.stations))
     native = config["data"].get("native_band_hz")
     return {
-        "rate_hz": blueprint.rate_hz,
-        "bandpass_hz": blueprint.bandpass_hz or (None if shared else native),
-        "num_samples": blueprint.num_samples if windowed or not free else None,
+        "rate_hz": spec.rate_hz,
+        "bandpass_hz": spec.bandpass_hz or (None if shared else native),
+        "num_samples": spec.num_samples if windowed or not free else None,
         "unknown_stations": "keep" if free else "refuse",
         # A wholly new network stands alone, in a frame of its own.
-        "stations": blueprint.stations if shared or not free else None,
-        "frame": blueprint.frame if shared or not free else None,
+        "stations": spec.stations if shared or not free else None,
+        "frame": spec.frame if shared or not free else None,
     }
 
 
 def _marked(dataset: Dataset, fitted: Fitted) -> Dataset:
     """Stations that are not where one of training was have index -1, event by event: a station may have moved."""
-    trained = {s.code: s for s in fitted.blueprint.stations}
+    trained = {s.code: s for s in fitted.spec.stations}
     known = np.array([s.code in trained for s in dataset.stations])
     trained_km = positions_km(dataset.frame, tuple(trained.get(s.code, s) for s in dataset.stations))
     inner = dataset.take
@@ -121,27 +120,31 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
         ValueError: where a network of fixed geometry is asked to work elsewhere, or one that has no velocity model is
             given one.
     """
-    blueprint = fitted.blueprint
-    shared = recognised(dataset.stations, blueprint.stations)
+    spec = fitted.spec
+    shared = recognised(dataset.stations, spec.stations)
     if shared and velocity is None:
         return fitted
-    if not fitted.system.any_station:
+    if fitted.model.transfer is None:
         raise ValueError(
-            f"the network {blueprint.network['name']} knows the {len(blueprint.stations)} stations of its training "
+            f"the model {spec.settings['name']} knows the {len(spec.stations)} stations of its training "
             "alone; train one of model=arrivals to use other stations or velocity models, or of set_transformer or "
             "station_graph to use other stations"
         )
-    if velocity is not None and blueprint.network["name"] != "arrivals":
+    given_velocity = fitted.model.transfer.velocity
+    if velocity is not None and given_velocity is None:
         raise ValueError(
-            f"the network {blueprint.network['name']} has learnt travel times from its training events and can use no "
+            f"the model {spec.settings['name']} has learned travel times from its training events and can use no "
             f"velocity model: leave out {velocity}, or train one of model=arrivals"
         )
-    model = blueprint.velocity if velocity is None else _one_ratio(velocity)
-    moved = blueprint._replace(velocity=model, num_samples=dataset.num_samples)
+    layers = spec.velocity if velocity is None else _one_ratio(velocity)
+    moved = spec._replace(velocity=layers, num_samples=dataset.num_samples)
     if not shared:
-        moved = _elsewhere(moved, dataset)
-    method = fitted.method if velocity is None else _without_speeds(fitted.method, len(model["top_km"]))
-    return fitted._replace(system=build(moved), blueprint=moved, method=method)
+        region, places_km = _region_around(dataset)
+        moved = at_stations(moved, fitted.model, dataset.frame, region, places_km)
+    method = fitted.method
+    if velocity is not None and given_velocity is not None:
+        method = _changed(method, lambda params: given_velocity(params, len(layers["top_km"])))
+    return fitted._replace(model=build(moved), spec=moved, method=method)
 
 
 def _one_ratio(path: Path) -> dict[str, Any]:
@@ -151,18 +154,18 @@ def _one_ratio(path: Path) -> dict[str, Any]:
     return {"top_km": model.top_km.tolist(), "vp_km_s": model.vp_km_s.tolist(), "vp_vs": ratio}
 
 
-def _without_speeds(method: Method, num_layers: int) -> Method:
-    """The same draws of weights, but speeds are those of a given model and not what training made of another."""
+def _changed(method: Method, change: Callable[[Params], Params]) -> Method:
+    """The same weight posterior with the parameters of each draw changed."""
 
     def sample(key: PRNGKeyArray, state: State, n: int) -> Weights:
         weights = method.sample(key, state, n)
-        physics = weights.params["physics"] | {"speed": jnp.zeros((n, num_layers)), "vp_vs": jnp.zeros(n)}
-        return Weights(weights.params | {"physics": physics}, weights.key)
+        return weights._replace(params=jax.vmap(change)(weights.params))
 
     return method._replace(sample=sample)
 
 
-def _elsewhere(blueprint: Blueprint, dataset: Dataset) -> Blueprint:
+def _region_around(dataset: Dataset) -> tuple[Region, Float[np.ndarray, "station 3"]]:
+    """The region of the stations of a data set with a margin, and their positions in km."""
     places = positions_km(dataset.frame, dataset.stations)
     low, high = places.min(0), places.max(0)
     margin = max(20.0, 0.5 * float(np.hypot(*(high - low)[:2])))
@@ -173,4 +176,4 @@ def _elsewhere(blueprint: Blueprint, dataset: Dataset) -> Blueprint:
         (0.0, 40.0),
         (-20.0, duration_s),
     )
-    return elsewhere(blueprint, dataset.frame, region, places)
+    return region, places

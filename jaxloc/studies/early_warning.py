@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import at_times, cut, first_p_s
-from jaxloc.models.spec import Blueprint
+from jaxloc.models.spec import ModelSpec
 from jaxloc.plots.early_warning import over_time
 from jaxloc.runs import predict, report, train
 from jaxloc.runs.datasets import unseen
@@ -71,11 +71,11 @@ def evaluate_over_time(run: Path, number: int, folder: Path, times_s: Sequence[f
     config, fitted = train.load(run)
     triggered = config["data"].get("records", {}).get("elapsed_s") is not None
     events = whole_records(config, number)
-    blueprint = without_repeats(fitted.blueprint) if triggered else fitted.blueprint
+    spec = without_repeats(fitted.spec) if triggered else fitted.spec
     rows = []
     for time_s in times_s:
         truncated = at_times(events, [time_s]) if triggered else truncated_at(events, time_s)
-        rows.append({"elapsed_s": time_s} | row_of(predict.locate(fitted, truncated), blueprint))
+        rows.append({"elapsed_s": time_s} | row_of(predict.locate(fitted, truncated), spec))
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "early_warning.csv", rows, list(rows[0]))
     since = "first trigger" if triggered else "first P"
@@ -100,16 +100,14 @@ def truncated_at(dataset: Dataset, elapsed_s: float) -> Dataset:
     return retaken(dataset, take)
 
 
-def without_repeats(blueprint: Blueprint) -> Blueprint:
-    """A blueprint whose catalogue has each hypocentre once: training takes an event at several times."""
-    _, index = np.unique(blueprint.catalogue.hypocentres, axis=0, return_index=True)
-    once = blueprint.catalogue._replace(
-        hypocentres=blueprint.catalogue.hypocentres[index], known=blueprint.catalogue.known[index]
-    )
-    return blueprint._replace(catalogue=once)
+def without_repeats(spec: ModelSpec) -> ModelSpec:
+    """A spec whose catalogue has each hypocentre once: training takes an event at several times."""
+    _, index = np.unique(spec.catalogue.hypocentres, axis=0, return_index=True)
+    once = spec.catalogue._replace(hypocentres=spec.catalogue.hypocentres[index], known=spec.catalogue.known[index])
+    return spec._replace(catalogue=once)
 
 
-def row_of(located: Located, blueprint: Blueprint) -> Row:
+def row_of(located: Located, spec: ModelSpec) -> Row:
     """Scores of located events, of the climatology and of labels; 95 % intervals end at `NAME_low` and `NAME_high`.
 
     `epicentre_sd_km` is the mean predicted standard deviation of the epicentre, `epistemic_km` its epistemic part, and
@@ -117,7 +115,7 @@ def row_of(located: Located, blueprint: Blueprint) -> Row:
     """
     batch, posterior = located.batch, located.posterior
     number = len(batch.observations.station_mask)
-    posteriors = {"own": posterior, "climatology": report.baseline_of(blueprint, number)}
+    posteriors = {"own": posterior, "climatology": report.baseline_of(spec, number)}
     cards, _ = report.score(posteriors, batch.labels["hypocentre"])
     variance = np.trace(np.asarray(posterior.epistemic)[:, :2, :2], axis1=1, axis2=2)
     row: Row = {"events": number, "triggered": _triggered(batch), "epistemic_km": float(np.sqrt(variance).mean())}

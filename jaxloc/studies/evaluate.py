@@ -83,7 +83,7 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
 
     found = {ORDINARY: record(ordinary, seconds) | _baselines(data, seed, fitted, test, ordinary, draws)}
     others = dict(conditions(test, evaluation))
-    if evaluation["transfer"] and fitted.system.any_station:
+    if evaluation["transfer"] and fitted.model.any_station:
         others |= dict([other_networks(data, seed, evaluation)])
     for name, dataset in others.items():
         found[name] = record(*_located(fitted, dataset, with_features=True))
@@ -154,15 +154,15 @@ def _baselines(
 ) -> Record:
     """Score cards of baselines, and the improvement of the run's energy score on theirs, event by event.
 
-    Baselines are the climatology (the training catalogue as the posterior) and the weight-free locators of the system.
+    Baselines are the climatology (the training catalogue as the posterior) and the weight-free locators of the model.
     They are compared on the first events only.
     """
     truth = located.batch.labels["hypocentre"]
     few = np.flatnonzero(np.asarray(truth.mask).any(-1))[:NUM_BASELINE_EVENTS]
     own, truth = jax.tree.map(lambda x: x[few], (located.posterior, truth))
-    baselines = {CLIMATOLOGY: report.baseline_of(fitted.blueprint, len(few))}
-    if fitted.system.baselines is not no_baselines:
-        rules, events = fitted.system.baselines(open_sources(data, seed).train), select(dataset, few)
+    baselines = {CLIMATOLOGY: report.baseline_of(fitted.spec, len(few))}
+    if fitted.model.baselines is not no_baselines:
+        rules, events = fitted.model.baselines(open_sources(data, seed).train), select(dataset, few)
         located_by = lambda rule: predict.locate_by(jax.random.key(0), rule, events).posterior
         baselines |= {name: located_by(rule) for name, rule in rules.items()}
     key = jax.random.key(report.SCORE_SEED)

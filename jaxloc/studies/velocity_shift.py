@@ -41,7 +41,7 @@ def evaluate_factors(run: Path, number: int, folder: Path, factors: Sequence[flo
     rows = []
     for factor in factors:
         events = fresh_events(config["data"] | {"speed_factor": factor}, int(config["seed"]), number, PURPOSE)
-        rows.append({"speed_factor": factor} | row_of(predict.locate(fitted, events), fitted.blueprint))
+        rows.append({"speed_factor": factor} | row_of(predict.locate(fitted, events), fitted.spec))
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "velocity_shift.csv", rows, list(rows[0]))
     return rows

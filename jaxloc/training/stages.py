@@ -11,7 +11,7 @@ from jaxloc.data.augmentation import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference import prior_mean, prior_scale, target
 from jaxloc.inference.registry import configured, keeps_best
-from jaxloc.models import LabelBatch, System
+from jaxloc.models.model import LabelBatch, Model
 from jaxloc.training import loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import Plan
@@ -29,20 +29,20 @@ class Stage(NamedTuple):
     target: Target
 
 
-def prepare(system: System, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+def prepare(model: Model, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
     """Parameters and labels before a stage.
 
     Prepared by the first member: what changes is the same for all, the rest stays each member's own.
     """
     first = jax.tree.map(lambda x: x[0], params)
-    prepared, label = system.prepare(first, train, by_network)
+    prepared, label = model.prepare(first, train, by_network)
     changed = lambda all_, new, old: all_ if new is old else np.broadcast_to(new, all_.shape)
     return jax.tree.map(changed, params, prepared, first), label
 
 
 def stage_of(
     config: Config,
-    system: System,
+    model: Model,
     name: str,
     settings: Mapping[str, Any],
     num_data: int,
@@ -54,7 +54,7 @@ def stage_of(
 
     Args:
         config: of the experiment.
-        system: what is trained.
+        model: what is trained.
         name: of the stage.
         settings: of the stage (`stages.NAME`).
         num_data: number of training events.
@@ -83,14 +83,14 @@ def stage_of(
         bool(settings["keep_best"]) and keeps_best(posterior, settings),
     )
     number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
-    head = system.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
-    parts = system.parts(like)
+    head = model.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
+    parts = model.parts(like)
     centre = prior_mean(like, prior_params, parts)
     scale = prior_scale(like, float(posterior["prior_scale"]) if prior_params is not None else 1.0, parts)
     in_loop = plan.per_call > 1
-    goal = target(system.network if in_loop else system.step_network, head, centre, scale, number, parts)
+    goal = target(model.network if in_loop else model.step_network or model.network, head, centre, scale, number, parts)
     goal = goal._replace(at_once=settings.get("at_once"))
-    judged = target(system.network, head, centre, scale, number, parts)
+    judged = target(model.network, head, centre, scale, number, parts)
     return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), judged)
 
 

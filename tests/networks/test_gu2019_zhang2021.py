@@ -12,8 +12,8 @@ from cases import CENTRE, SCALE, observations, quick_jit
 from jaxloc.distributions.gaussian_mixture import components
 from jaxloc.heads.isotropic import dropout_precision, isotropic
 from jaxloc.heads.labels import binned
-from jaxloc.models import build, example
-from jaxloc.models.spec import Blueprint, Catalogue
+from jaxloc.models.registry import build
+from jaxloc.models.spec import Catalogue, ModelSpec, example
 from jaxloc.networks import gu2019, zhang2021
 from jaxloc.networks.zhang2021 import mean_place
 from jaxloc.physics.adaptive_grid import Region
@@ -133,7 +133,7 @@ def test_groningen_is_shallow_small_and_slow_on_top():
         )
 
 
-BLUEPRINT = Blueprint(
+SPEC = ModelSpec(
     {},
     DEFAULT_FRAME,
     random_network(jax.random.key(0), 4, 50.0),
@@ -157,19 +157,19 @@ FORMS = [
 @pytest.mark.parametrize("network", FORMS, ids=str)
 def test_every_form_of_a_network_fits_its_head_and_locates(network):
     """Shapes alone: raw outputs are as many as the head wants, draws of weights give one posterior."""
-    system, seen = build(BLUEPRINT._replace(network=network)), example(BLUEPRINT)
-    params = jax.eval_shape(system.network.init, jax.random.key(0), seen)
-    raw = jax.eval_shape(lambda p: system.network.apply(Weights(p), seen), params)
-    assert raw.shape == (system.head(1.0, 1.0).size,)
+    model, seen = build(SPEC._replace(settings=network)), example(SPEC)
+    params = jax.eval_shape(model.network.init, jax.random.key(0), seen)
+    raw = jax.eval_shape(lambda p: model.network.apply(Weights(p), seen), params)
+    assert raw.shape == (model.head(1.0, 1.0).size,)
     draws = jax.tree.map(lambda x: jax.ShapeDtypeStruct((3, *x.shape), x.dtype), params)
-    found = jax.eval_shape(system.locate, Weights(draws), seen)
+    found = jax.eval_shape(model.locate, Weights(draws), seen)
     assert found.epistemic.shape == (4, 4)
     assert set(found.others) == ({"magnitude"} if network["name"] == "zhang2021" else set())
 
 
 def test_a_precision_is_learnt_a_number_or_settings_of_training():
-    with pytest.raises(ValueError, match=r"network.precision must be .* got 'none'"):
-        build(BLUEPRINT._replace(network={"name": "gu2019", "published": True, "precision": "none"}))
+    with pytest.raises(ValueError, match=r"model.precision must be .* got 'none'"):
+        build(SPEC._replace(settings={"name": "gu2019", "published": True, "precision": "none"}))
 
 
 QUICK = ["data.num_train=1500", "data.num_dev=50", "posterior.draws=10"]

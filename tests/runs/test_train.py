@@ -67,7 +67,7 @@ def labelled(tmp_path_factory, finished):
 
 
 def test_a_run_leaves_what_people_use(finished):
-    for name in ("config.json", "log.jsonl", "scores.json", "events.csv", "events.xml", "blueprint.json"):
+    for name in ("config.json", "log.jsonl", "scores.json", "events.csv", "events.xml", "model.json"):
         assert (finished / name).stat().st_size > 0, name
     assert {p.name for p in (finished / "pictures").iterdir()} >= {"map.png", "training.png", "coverage.png", "pit.png"}
     catalogue = read_events(str(finished / "events.xml"))
@@ -168,7 +168,7 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
 
     config = json.loads((finished / "config.json").read_text())
     # The written waveforms have gone through the band already.
-    fitted = fitted._replace(blueprint=fitted.blueprint._replace(bandpass_hz=None))
+    fitted = fitted._replace(spec=fitted.spec._replace(bandpass_hz=None))
     stored = open_input(fitted, config, [labelled], None, None, None)
     made = open_sources(config["data"], 0).dev
     first, second = (predict.locate(fitted, d).posterior.hypocentre.mean for d in (made, stored))
@@ -185,7 +185,7 @@ WRONG = [
         "dropout ensemble laplace low_rank mean_field nuts point sghmc sgld stein swag",
     ),
     (["run", "quickstart", "seed"], "key=value"),
-    (["run", "quickstart", "model.name=unet"], "no such network: 'unet'"),
+    (["run", "quickstart", "model.name=unet"], "no such model: 'unet'"),
     (["run", "oklahoma_arrivals", "data.folder={tmp}/nothing"], "nothing"),
     (["run", "quickstart", "stages.arrivals.augmentation.nois=1"], "nois"),
     (["locate", "{tmp}/nowhere", "{labelled}"], "no trained run"),
@@ -221,9 +221,9 @@ def test_a_bad_checkpoint_is_named(damage, finished, labelled, tmp_path, capsys)
             if path.is_file() and path.stat().st_size > 200:
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
-        blueprint = json.loads((copy / "blueprint.json").read_text())
-        blueprint["network"]["channels"] = [4, 6, 6]
-        (copy / "blueprint.json").write_text(json.dumps(blueprint))
+        spec = json.loads((copy / "model.json").read_text())
+        spec["settings"]["channels"] = [4, 6, 6]
+        (copy / "model.json").write_text(json.dumps(spec))
     assert cli.main(["locate", str(copy), str(labelled), "--output", str(tmp_path / "out")]) == 1
     assert "checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -242,16 +242,16 @@ def test_only_weights_of_the_same_network_can_be_started_from(finished):
     _, fitted = train.load(finished)
     own = predict.draw_of(fitted)
     blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
-    start = lambda blueprint, like=blank: train.started_from(finished, like, blueprint, 1)
-    assert jax.tree.structure(start(fitted.blueprint)) == jax.tree.structure(own)
+    start = lambda spec, like=blank: train.started_from(finished, like, spec, 1)
+    assert jax.tree.structure(start(fitted.spec)) == jax.tree.structure(own)
     with pytest.raises(ValueError, match=r"holds arrivals at 10 Hz, this experiment has picks at 10 Hz"):
-        start(fitted.blueprint._replace(network={"name": "picks"}))
+        start(fitted.spec._replace(settings={"name": "picks"}))
     with pytest.raises(ValueError, match=r"this experiment has arrivals at 20 Hz"):
-        start(fitted.blueprint._replace(rate_hz=20.0))
+        start(fitted.spec._replace(rate_hz=20.0))
     with pytest.raises(ValueError, match=r"weights of other shapes .* first\); give both runs"):
-        start(fitted.blueprint, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank))
+        start(fitted.spec, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank))
     with pytest.raises(ValueError, match="is no trained run"):
-        train.started_from(finished / "nothing", blank, fitted.blueprint, 1)
+        train.started_from(finished / "nothing", blank, fitted.spec, 1)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from obspy import Trace, UTCDateTime
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, great_circle_km, to_degrees
+from jaxloc.models.model import Transfer
 from jaxloc.runs.transfer import open_input, trained_for
 
 CODES = ("AA", "BB", "CC")
@@ -20,18 +21,18 @@ CONFIG = {"data": {"native_band_hz": None}}
 
 
 def fitted(any_station: bool, network: str = "arrivals") -> Any:
-    """As much of a trained run as reading needs, under the old and the new names of its parts."""
+    """As much of a trained run as reading needs."""
     spec = SimpleNamespace(
         stations=TRAINED,
         frame=Frame(40.1, 15.1),
         rate_hz=20.0,
         bandpass_hz=None,
         num_samples=800,
-        network={"name": network},
+        settings={"name": network},
         velocity={},
     )
-    model = SimpleNamespace(any_station=any_station)
-    return SimpleNamespace(blueprint=spec, spec=spec, system=model, model=model)
+    transfer = Transfer(velocity=lambda params, num_layers: params) if any_station else None
+    return SimpleNamespace(spec=spec, model=SimpleNamespace(any_station=any_station, transfer=transfer))
 
 
 def moved(station: Station, north_km: float) -> Station:

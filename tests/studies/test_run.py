@@ -9,9 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxloc import cli
+from jaxloc import cli, models
 from jaxloc.calibration.calibration import DENSEST
-from jaxloc.models import SYSTEMS
 from jaxloc.plots import benchmark
 from jaxloc.plots import study as study_plots
 from jaxloc.runs import config as configuration
@@ -62,7 +61,7 @@ def test_runs_share_identical_stages(tmp_path):
 def test_the_study_of_networks_has_every_network():
     planned = plan(configuration.load_study("networks", []))
     # The posterior of picks is known exactly: `studies.exact_posterior` compares the network with it.
-    assert {each.config["model"]["name"] for each in planned} == set(SYSTEMS) - {"picks"}
+    assert {each.config["model"]["name"] for each in planned} == set(models.__all__) - {"picks"}
 
 
 def test_shorter_divides_the_training_steps(tmp_path):
