@@ -22,6 +22,7 @@ from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.cell_refinement import Cells, refined
 from jaxloc.physics.pick_likelihood import (
     NODES,
     OriginTime,
@@ -41,6 +42,9 @@ BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
 FEW_PICKS = 10  # from here on the blur grows, since more picks are sharper together
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
 SIZES = Search(last=(21, 21, 19, 1))
+
+# For events of few stations too, whose posterior is a shell or a band: as many cells, a ninth of them split twice.
+FEW_STATIONS, SPLITS = Search(last=(13, 13, 13, 1)), (192, 768)
 
 TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
 """Stations to a function from points to travel times of P and S in s, [point, station, phase]."""
@@ -105,7 +109,8 @@ def build(
     errors = PickErrors(kind, model_sd_s, model_share, outlier)
     times = table_times(table_around(velocity_of(setup, "grid_search"), setup.region, setup.station_km, spacing_km))
     depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
-    return over_events(grid_search(times, setup.region, log_prior_of(setup.region, depth), errors))
+    log_prior = log_prior_of(setup.region, depth)
+    return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS))
 
 
 def grid_search(
@@ -114,6 +119,7 @@ def grid_search(
     log_prior: LogDensity,
     errors: PickErrors = PickErrors(),
     sizes: Search = SIZES,
+    splits: tuple[int, ...] = (),
 ) -> LocateEvent:
     """Locate one event by its picks, from coarse to fine; deterministic: the key is not used.
 
@@ -123,6 +129,7 @@ def grid_search(
         log_prior: prior density of hypocentres (`jaxloc.physics.arrival_likelihood.log_prior_of`).
         errors: likelihood of picks.
         sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
+        splits: numbers of cells of the last lattice that are split, round by round (`jaxloc.physics.cell_refinement`).
 
     Raises:
         ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
@@ -142,11 +149,23 @@ def grid_search(
 
         centre, scale_tril = adaptive_grid.search(log_density, region, sizes)
         axes = [jnp.linspace(-adaptive_grid.SPREAD, adaptive_grid.SPREAD, n) for n in sizes.last[:3]]
-        steps = jnp.array([axis[1] - axis[0] for axis in axes])
-        axes_km = scale_tril[:3, :3]
-        return _posterior(
-            question, observations, Cells(centre[:3] + _grid(axes) @ axes_km.T, axes_km * steps, sizes.last[:3])
-        )
+        step_km = scale_tril[:3, :3] * jnp.array([axis[1] - axis[0] for axis in axes])
+        middle_km = centre[:3] + _grid(axes) @ scale_tril[:3, :3].T
+        if not splits:
+            return _posterior(question, observations, middle_km, step_km)
+
+        def smooth(points: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> Float[Array, " cell"]:
+            """Blurred as the search is, or a thin shell would fall between the middles of cells.
+
+            Cells across the region's border count by their nearest point inside.
+            """
+            inside = jnp.clip(points, *jnp.array(region[:3]).T)
+            blur_s = BLUR * edge_km / SMOOTHING_SPEED_KM_S * more
+            value = _over_cells(question, observations, inside, blur_s)[0]
+            return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf)
+
+        cells = refined(smooth, Cells(middle_km, step_km, jnp.ones(len(middle_km))), splits)
+        return _posterior(question, observations, cells.middle_km, cells.edge_km, cells.size)
 
     return locate
 
@@ -176,7 +195,7 @@ def dense_grid(
         middles = [
             low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)
         ]
-        return _posterior(question, observations, Cells(_grid(middles), jnp.diag(jnp.array(steps_km)), cells))
+        return _posterior(question, observations, _grid(middles), jnp.diag(jnp.array(steps_km)))
 
     return locate
 
@@ -190,34 +209,54 @@ class Question(NamedTuple):
     errors: PickErrors
 
 
-class Cells(NamedTuple):
-    """Middles of the cells of a grid, the steps to the next ones along its axes as columns, and how many there are."""
-
-    middle_km: Float[Array, "cell 3"]
-    step_km: Float[Array, "3 3"]
-    number: tuple[int, int, int]
-
-
 def _grid(axes: list[Array]) -> Float[Array, "point 3"]:
     return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 
-def _posterior(question: Question, observations: Observations, cells: Cells) -> Posterior:
-    """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part."""
+def _posterior(
+    question: Question,
+    observations: Observations,
+    middle_km: Float[Array, "cell 3"],
+    edge_km: Float[Array, "3 3"],
+    size: Float[Array, " cell"] | float = 1.0,
+) -> Posterior:
+    """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part.
+
+    Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
+    """
+    size = jnp.broadcast_to(size, middle_km.shape[:1])
+    log_density, origin, slope_s_km = _over_cells(question, observations, middle_km, jnp.zeros(len(middle_km)))
+    mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
+    edges_km = edge_km * size[:, None, None]
+    tril = jnp.zeros((len(mean), 4, 4)).at[:, :3, :3].set(edges_km / 2)
+    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", slope_s_km, edges_km) / 2)
+    tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
+    mixture = gaussian_mixture(log_density + 3 * jnp.log(size), mean, tril)
+    whole = covariance(mixture)
+    return Posterior(mixture, jnp.zeros_like(whole), whole)
+
+
+def _over_cells(
+    question: Question, observations: Observations, middle_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]
+) -> tuple[Float[Array, " cell"], OriginTime, Float[Array, "cell 3"]]:
+    """At the middles of cells: log-density, origin time, and the slope of its mean in s/km."""
     picks, travel_s = _picks(observations), question.times(observations.station_km)
 
-    def at(point: Float[Array, " 3"]) -> OriginTime:
-        seen = _residuals(question.errors, picks, travel_s, point[None], 0.0)
-        return jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
+    def mean_s(point: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[Array, OriginTime]:
+        seen = _residuals(question.errors, picks, travel_s, point[None], blur_s)
+        origin = jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
+        return origin.mean_s, origin
+
+    def at(cell: tuple[Array, Array]) -> tuple[OriginTime, Array]:
+        slope, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
+        return origin, jnp.nan_to_num(slope)
 
     number = picks.time_s.shape[0]
     chunk = max(1, MAX_ELEMENTS // (number * max(number, NODES)))
-    origin = _within(jax.lax.map(at, cells.middle_km, batch_size=chunk), question.region.origin_s)
-    prior = question.log_prior(cells.middle_km, origin.mean_s[:, None], jnp.zeros(()))[:, 0]
-    mean = jnp.concatenate([cells.middle_km, origin.mean_s[:, None]], -1)
-    mixture = gaussian_mixture(origin.log_evidence + prior, mean, _cell_tril(origin, cells))
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole)
+    origin, slope = jax.lax.map(at, (middle_km, blur_s), batch_size=chunk)
+    origin = _within(origin, question.region.origin_s)
+    prior = question.log_prior(middle_km, origin.mean_s[:, None], jnp.zeros(()))[:, 0]
+    return origin.log_evidence + prior, origin, slope
 
 
 def _picks(observations: Observations) -> Picks:
@@ -238,13 +277,3 @@ def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:
     widest = (high - low) ** 2 / 12
     mean = jnp.where(jnp.isfinite(origin.variance_s2), origin.mean_s, (low + high) / 2)
     return origin._replace(mean_s=mean, variance_s2=jnp.minimum(origin.variance_s2, widest))
-
-
-def _cell_tril(origin: OriginTime, cells: Cells) -> Float[Array, "cell 4 4"]:
-    """Spread of each cell: half its size in space, which leaves a ripple of one per cent in the density.
-
-    Within a cell, too, the mean of origin time goes with place: the last row holds its slopes.
-    """
-    change_s = jnp.stack(jnp.gradient(origin.mean_s.reshape(cells.number)), -1).reshape(-1, 3)
-    tril = jnp.zeros((len(change_s), 4, 4)).at[:, :3, :3].set(cells.step_km / 2)
-    return tril.at[:, 3, :3].set(change_s / 2).at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))

@@ -12,11 +12,11 @@ from scipy.stats import kstest, laplace, norm
 
 from jaxloc.distributions.credible_regions import highest_density_level
 from jaxloc.distributions.gaussian_mixture import components, covariance, mean
-from jaxloc.locators.grid_search import dense_grid, grid_search, table_times, uniform_times
+from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, dense_grid, grid_search, table_times, uniform_times
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.layered import uniform
-from jaxloc.physics.pick_likelihood import PickErrors, Residuals, joint, over_origin
+from jaxloc.physics.pick_likelihood import PickErrors, Residuals, joint, over_origin, residuals
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid, tabulate
 from jaxloc.types import Observations
@@ -242,3 +242,42 @@ def test_a_dense_grid_has_a_component_a_cell():
     found = jax.jit(dense_grid(uniform_times(6.0), REGION, FLAT, cells=(4, 5, 6)))(KEY, cases.observations())
     assert components(found.hypocentre).mean.shape == (120, 4)
     np.testing.assert_allclose(covariance(found.hypocentre), found.aleatoric)
+
+
+WIDE = Region((-60.0, 60.0), (-60.0, 60.0), (0.0, 40.0), (-30.0, 2.0))
+
+
+def sampled_posterior(one, number=1_000_000, kept=3000):
+    """Hypocentres of the posterior by importance sampling from the prior, and their normalised log-densities."""
+    rng = np.random.default_rng(1)
+    low, high = np.array(WIDE[:3]).T
+    points = rng.uniform(low, high, (number, 3)).astype(np.float32)
+    picks = (one.picks_s.ravel(), one.pick_sigma_s.ravel(), one.pick_mask.ravel())
+    times = uniform_times(6.0)(one.station_km)
+    at = jax.jit(lambda p: over_origin(PickErrors(), residuals(PickErrors(), *picks, times(p).reshape(len(p), -1))))
+    parts = [at(part) for part in points.reshape(10, -1, 3)]
+    evidence, middle, variance = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(3))
+    weight = np.exp(evidence - evidence.max())
+    log_integral = np.log(weight.mean() * np.prod(high - low))
+    index = rng.choice(number, kept, p=weight / weight.sum())
+    origin = rng.normal(middle[index], np.sqrt(variance[index]))
+    log_density = evidence[index] - evidence.max() - log_integral
+    return np.c_[points[index], origin], log_density + norm.logpdf(origin, middle[index], np.sqrt(variance[index]))
+
+
+@pytest.mark.parametrize("stations", [1, 2])
+def test_few_stations_have_a_wide_right_posterior(stations):
+    """A shell about one station, a band about two: less than 0.4 nats from the posterior by importance sampling.
+
+    Standard deviations in space within 10 %, means within a tenth of them.
+    """
+    picks_s = arrivals_s(np.array([9.0, -7.0, 8.0, -4.0])) + 0.1 * np.random.default_rng(0).normal(size=(6, 2))
+    one = seen(picks_s)._replace(pick_mask=jnp.zeros((6, 2), bool).at[:stations].set(True))
+    flat = log_prior_of(WIDE, same_everywhere(10.0, 1e4))
+    found = jax.jit(grid_search(uniform_times(6.0), WIDE, flat, sizes=FEW_STATIONS, splits=SPLITS))(KEY, one)
+    sampled, log_density = sampled_posterior(one)
+    divergence = log_density - np.asarray(found.hypocentre.log_prob(jnp.asarray(sampled, jnp.float32)))
+    assert divergence.mean() < 0.4
+    spread = sampled.std(0)[:3]
+    np.testing.assert_allclose(np.sqrt(np.diag(found.aleatoric))[:3], spread, rtol=0.1)
+    assert (np.abs(np.asarray(mean(found.hypocentre))[:3] - sampled.mean(0)[:3]) < 0.12 * spread).all()
