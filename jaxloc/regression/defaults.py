@@ -7,8 +7,10 @@ steps: each costs up to a thousand gradients.
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import optax
@@ -54,6 +56,16 @@ class Plan(NamedTuple):
     members: int
 
 
+def require_positive_whole(name: str, number: int | None) -> None:
+    """Refuse a number that is no positive whole one; None stands for a default.
+
+    Raises:
+        ValueError: for such a number; names it.
+    """
+    if number is not None and (isinstance(number, bool) or not isinstance(number, Integral) or number < 1):
+        raise ValueError(f"{name} must be a whole number, at least 1, got {number!r}")
+
+
 def planned(
     method: MakeMethod,
     num_rows: int,
@@ -66,8 +78,12 @@ def planned(
     """The plan of a fit: the given settings, and the method's defaults for the others.
 
     Raises:
-        ValueError: where the share of rows that is held out is not below one.
+        ValueError: where a number is not positive, or the share of rows that is held out is not below one.
     """
+    for name, number in {"steps": steps, "batch_size": batch_size, "members": members}.items():
+        require_positive_whole(name, number)
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}")
     usual = USUAL.get(_bare(method), Usual())
     share = usual.held_out if held_out is None else held_out
     if not 0 <= share < 1:

@@ -7,12 +7,13 @@ from jaxloc import inference, regression
 module = nn.Sequential([nn.Dense(50), nn.relu, nn.Dense(2)])
 likelihood = lambda raw: dist.Normal(raw[0], jax.nn.softplus(raw[1]) + 1e-3)
 fitted = regression.fit(jax.random.key(0), module, likelihood, features, targets)
-predictive = regression.predict(fitted, jax.random.key(1), new_features, 100)  # a draw of weights a row
+predictive = regression.predict(fitted, jax.random.key(1), new_features, 100)  # [draw, row]
 density = regression.log_density(fitted, jax.random.key(1), new_features, new_targets, 100)
 
 Another weight posterior is another argument: `inference.mean_field`, `partial(inference.nuts, keep=200)`.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from jaxloc import inference
 from jaxloc.inference import optimizer
 from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.regression import scaling
-from jaxloc.regression.defaults import MakeMethod, Plan, made, planned
+from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, require_positive_whole
 from jaxloc.regression.scaling import Units
 from jaxloc.types import Info, Method, Params, State, Target, Weights
 
@@ -118,9 +119,13 @@ def fit(
             faster on a CPU with few (8 of 1,000 samples), whose arrays stay in its cache; None: all of them.
 
     Raises:
-        ValueError: where rows do not fit together, values are not finite, or the module keeps state; tells which.
+        ValueError: where rows do not fit together, values are not finite, a setting is not positive, or the module
+            has state; says which.
     """
     rows = _checked(features, targets)
+    require_positive_whole("at_once", at_once)
+    if not 0 < prior_scale < math.inf:
+        raise ValueError(f"prior_scale must be positive and finite, got {prior_scale}")
     plan = planned(method, len(rows.features), steps, batch_size, learning_rate, members, held_out)
     recipe = Recipe(Alike(module), likelihood, plan, prior_scale, at_once)
     units, state, losses = _fitted(recipe, standardise, key, rows)
@@ -128,7 +133,12 @@ def fit(
 
 
 def predict(fitted: Fit, key: PRNGKeyArray, features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:
-    """The likelihood's distributions, [draw, row]; the predictive distribution is their equally weighted mixture."""
+    """The likelihood's distributions, [draw, row]; the predictive distribution is their equally weighted mixture.
+
+    Raises:
+        ValueError: where `num_draws` is below 1.
+    """
+    require_positive_whole("num_draws", num_draws)
     raw = _outputs(fitted.recipe, num_draws, key, fitted.units, fitted.state, jnp.asarray(features, jnp.float32))
     # Distributions keep the batch shape from before `vmap`; NumPyro corrects it one axis at a time.
     of_draw = lambda rows: promote_batch_shape(jax.vmap(fitted.recipe.likelihood)(rows))
@@ -142,7 +152,12 @@ def log_density(
     targets: Float[Array, "row ..."],
     num_draws: int,
 ) -> Float[Array, " row"]:
-    """The log predictive density of each row's target, in nats."""
+    """The log predictive density of each row's target, in nats.
+
+    Raises:
+        ValueError: where `num_draws` is below 1.
+    """
+    require_positive_whole("num_draws", num_draws)
     rows = Rows(jnp.asarray(features, jnp.float32), jnp.asarray(targets))
     return _log_density(fitted.recipe, num_draws, key, fitted.units, fitted.state, rows)
 
@@ -163,18 +178,20 @@ def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) ->
     plan, number = recipe.plan, len(rows.features)
     units = _units(recipe, rows) if standardise else scaling.as_they_are(_output_shape(recipe, rows.features))
     target = _target(recipe, units, rows.features)
-    method, judge = _method(plan, target), None
+    method, validation_loss = _method(plan, target), None
     if plan.num_fitted < number:
         order = jax.random.permutation(key_rows, number)
         rows, dev = (Rows(*(x[index] for x in rows)) for index in jnp.split(order, [plan.num_fitted]))
-        judge = lambda state: -_density_of(method, recipe, NUM_VALIDATION_DRAWS, key_rows, units, state, dev).mean()
+        validation_loss = lambda state: (
+            -_density_of(method, recipe, NUM_VALIDATION_DRAWS, key_rows, units, state, dev).mean()
+        )
     first = jax.vmap(partial(initialised, recipe.model.module), (0, None))
     params = first(jax.random.split(key_start, plan.members), rows.features[0])
     if plan.mode_steps:
         rate = optimizer.optimizer(plan.learning_rate, plan.mode_steps)
         mode = inference.ensemble(inference.point(target, rate), plan.members)
         params = _trained(key_mode, mode, params, rows, plan.mode_steps, plan.batch_size)[0].params
-    state, losses = _trained(key_method, method, params, rows, plan.steps, plan.batch_size, judge)
+    state, losses = _trained(key_method, method, params, rows, plan.steps, plan.batch_size, validation_loss)
     return units, state, losses
 
 
@@ -250,7 +267,7 @@ def _trained(
     rows: Any,
     steps: int,
     batch_size: int,
-    judge: Callable[[State], Float[Array, ""]] | None = None,
+    validation_loss: Callable[[State], Float[Array, ""]] | None = None,
 ) -> tuple[State, Info]:
     """The state after all steps; with held-out rows, the one of lowest validation loss."""
     number, key_init, key_steps = len(rows.features), *jax.random.split(key)
@@ -264,16 +281,18 @@ def _trained(
         return method.update(key_update, state, jax.tree.map(lambda x: x[index], rows))
 
     first, keys = method.init(key_init, params), jax.random.split(key_steps, steps)
-    return jax.lax.scan(step, first, keys) if judge is None else _best(step, judge, first, keys)
+    return jax.lax.scan(step, first, keys) if validation_loss is None else _best(step, validation_loss, first, keys)
 
 
-def _best(step: Callable, judge: Callable[[State], Array], first: State, keys: PRNGKeyArray) -> tuple[State, Info]:
+def _best(
+    step: Callable, validation_loss: Callable[[State], Array], first: State, keys: PRNGKeyArray
+) -> tuple[State, Info]:
     every = max(1, len(keys) // NUM_VALIDATIONS)
 
     def span(carry: tuple, keys: PRNGKeyArray) -> tuple[tuple, Info]:
         state, best, lowest = carry
         state, losses = jax.lax.scan(step, state, keys)
-        loss = judge(state)
+        loss = validation_loss(state)
         best = jax.tree.map(lambda new, old: jnp.where(loss < lowest, new, old), state, best)
         return (state, best, jnp.minimum(loss, lowest)), losses
 

@@ -1,4 +1,4 @@
-"""Any module with any likelihood: known regressions, and what becomes of uncertainty where there are no data."""
+"""Any module with any likelihood: known regressions, and uncertainty where there are no data."""
 
 from functools import partial
 
@@ -59,7 +59,7 @@ def test_the_likelihood_may_be_any_distribution(method):
 
 
 def test_uncertainty_grows_where_there_are_no_data():
-    """Low rank, on two clusters with a gap between and beside them: wider there than on the data."""
+    """Low rank, on two clusters with a gap between them: the predictive sd is larger outside the data than on them."""
     rng = np.random.default_rng(2)
     x = np.concatenate([rng.uniform(-2, -1, 60), rng.uniform(0.5, 2, 60)])[:, None]
     y = np.sin(2 * x[:, 0]) + 0.1 * rng.normal(size=120)
@@ -90,7 +90,7 @@ def curve(number, scale=1.0, offset=0.0):
 
 @pytest.mark.parametrize(("scale", "offset"), [(10.0, 450.0), (0.01, 0.97)])
 def test_raw_targets_have_the_fit_of_standardised_ones(scale, offset):
-    """Up to the floor of the likelihood's width: middles and widths of the prior's own predictions, in their units."""
+    """Means and widths of the prior's predictions, in their units, up to the floor of the likelihood's width."""
     x, y = curve(100, scale, offset)
     fitted = regression.fit(jax.random.key(0), WIDE, normal, x, y, inference.point, steps=1)
     centre, spread = fitted.units.centre, fitted.units.scale
@@ -135,8 +135,8 @@ def test_fits_of_one_recipe_are_compiled_once():
     assert _fitted._cache_size() == 1
 
 
-def test_rows_held_out_choose_when_to_stop():
-    """Few rows of noise alone: later weights know them by heart, the best on those held out do not."""
+def test_early_stopping_uses_held_out_rows():
+    """Few rows of noise alone: later weights overfit them, the best on the held-out rows do not."""
     x, y = np.random.default_rng(5).normal(size=(40, 6)), np.random.default_rng(6).normal(size=40)
     new, truth = np.random.default_rng(7).normal(size=(500, 6)), np.random.default_rng(8).normal(size=500)
 
@@ -153,13 +153,31 @@ def test_rows_held_out_choose_when_to_stop():
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "members"), [(inference.sghmc, None), (inference.point, 5)])
 def test_uncertainty_grows_in_a_gap_at_the_usual_settings(method, members):
-    """On the data the curve is found within its noise; in the middle of the gap draws spread half as wide again."""
+    """On the data the curve is found within its noise; in the gap the spread of samples is 1.5 times as large."""
     x, y = curve(200)
     fitted = regression.fit(jax.random.key(0), WIDE, normal, x, y, method, members=members)
     at = np.array([[0.0], [-1.4], [1.4]])
     means = np.asarray(regression.predict(fitted, jax.random.key(1), at, 200).mean)
     np.testing.assert_allclose(means.mean(0)[1:], np.sin(2 * at[1:, 0]), atol=0.1)
     assert means.std(0)[0] > 1.5 * means.std(0)[1:].max()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"steps": 0}, r"steps must be a whole number, at least 1, got 0"),
+        ({"steps": 1.5}, r"steps must be .*got 1\.5"),
+        ({"batch_size": -2}, r"batch_size must be .*got -2"),
+        ({"members": 0}, r"members must be .*got 0"),
+        ({"at_once": 0}, r"at_once must be .*got 0"),
+        ({"learning_rate": 0.0}, r"learning_rate must be positive and finite, got 0\.0"),
+        ({"prior_scale": -1.0}, r"prior_scale must be positive and finite, got -1\.0"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, says):
+    x, y = linear_data(10)
+    with pytest.raises(ValueError, match=says):
+        regression.fit(jax.random.key(0), nn.Dense(1), lambda raw: dist.Normal(raw[0], NOISE), x, y, **settings)
 
 
 def test_wrong_rows_are_named():
