@@ -6,6 +6,7 @@ without `source_` before it.
 """
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from jaxloc.io.tables import Row, Table, parse_time, read_table
 STARTS = ("start", "start_time", "trace_start_time", "window_start", "starttime")
 ORIGINS = ("origin_time", "source_origin_time", "time", "origintime")
 IDS = ("id", "source_id", "event_id", "eventid")
-NUMBERS = {
+NUMBERS: dict[Quantity, tuple[str, ...]] = {
     "latitude_deg": ("latitude_deg", "source_latitude_deg", "latitude", "lat"),
     "longitude_deg": ("longitude_deg", "source_longitude_deg", "longitude", "lon"),
     "depth_km": ("depth_km", "source_depth_km", "depth"),
@@ -75,7 +76,22 @@ def read_windows(
         raise ValueError(f"{path} has a header and no window; give one a line")
     found = [_window(row, before_s, duration_s) for row in table.rows]
     _refuse_duplicates(table, found)
+    _warn_of_codes(table)
     return found
+
+
+def _warn_of_codes(table: Table) -> None:
+    """One line for all values that stand for unknown ones: codes such as -9999, and positions at 0 N 0 E."""
+    counts = {
+        name: sum(
+            not math.isnan(row.number(*names)) and is_missing_code(row.number(*names), name) for row in table.rows
+        )
+        for name, names in NUMBERS.items()
+    }
+    place = NUMBERS["latitude_deg"], NUMBERS["longitude_deg"]
+    counts["0 N 0 E"] = sum(is_null_island(*(row.number(*names) for names in place)) for row in table.rows)
+    if listed := ", ".join(f"{name} in {count} rows" for name, count in counts.items() if count):
+        warnings.warn(f"{table.path}: codes such as -9999 are taken as unknown: {listed}", stacklevel=3)
 
 
 def _of_times(starts: list[UTCDateTime]) -> list[Window]:

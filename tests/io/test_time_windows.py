@@ -1,5 +1,6 @@
 """Window tables: names of columns, times, what is known of events, and what is refused before anything is read."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,12 @@ def test_forms_are_read_alike(text: str, tmp_path: Path) -> None:
 )
 def test_codes_for_unknown_values(cells: str, unknown: tuple[bool, ...], tmp_path: Path) -> None:
     text = f"start,latitude_deg,longitude_deg,depth_km,magnitude\n2018-12-30T03:00:00,{cells}\n"
-    (window,) = read_windows(written(tmp_path, text), 5.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (window,) = read_windows(written(tmp_path, text), 5.0)
     assert tuple(np.isnan(window[3:])) == unknown
+    coded = any(code in cells for code in ("999", "-9.9", "0,0"))
+    assert [("taken as unknown: " in str(one.message)) for one in caught] == [True] * coded
     assert window.id == str(START)
 
 
