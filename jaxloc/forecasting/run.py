@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.special import logsumexp
 
 from jaxloc.atomic_write import write_whole
@@ -139,10 +140,10 @@ def _cell_case(
     config: Config,
     made: panakkat_cells.Material,
     magnitude: float,
-    draws: np.ndarray,
-    happened: np.ndarray,
-    rates: np.ndarray,
-    recent: np.ndarray,
+    draws: Float[np.ndarray, "draw time cell"],
+    happened: Bool[np.ndarray, "time cell"],
+    rates: Float[np.ndarray, "*time cell"],
+    recent: Float[np.ndarray, "time cell"],
 ) -> Case:
     data = config["data"]["cells"]
     return Case(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from jaxloc.forecasting.rate_map import LEAST, MOST
 
@@ -133,12 +133,12 @@ class _Ranks(NamedTuple):
     true: Int[np.ndarray, "level time"]
     false: Int[np.ndarray, "level time"]
 
-    def pr_auc(self, weights: np.ndarray) -> float:
+    def pr_auc(self, weights: Num[np.ndarray, " time"]) -> float:
         true, false = np.cumsum(self.true @ weights), np.cumsum(self.false @ weights)
         precision = true / np.maximum(true + false, 1e-9)
         return float((np.diff(true, prepend=0) * precision).sum() / true[-1])
 
-    def roc_auc(self, weights: np.ndarray) -> float:
+    def roc_auc(self, weights: Num[np.ndarray, " time"]) -> float:
         true, false = np.cumsum(self.true @ weights), self.false @ weights
         middle = (true + np.concatenate([[0], true[:-1]])) / 2
         return float((false * middle).sum() / (true[-1] * false.sum()))

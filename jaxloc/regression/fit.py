@@ -162,7 +162,7 @@ def log_density(
     return _log_density(fitted.recipe, num_draws, key, fitted.units, fitted.state, rows)
 
 
-def _checked(features: Array, targets: Array) -> Rows:
+def _checked(features: Float[Array, "row ..."], targets: Float[Array, "row ..."]) -> Rows:
     rows = Rows(jnp.asarray(features, jnp.float32), jnp.asarray(targets))
     if rows.features.ndim == 0 or rows.targets.ndim == 0 or len(rows.features) != len(rows.targets):
         raise ValueError(f"features {rows.features.shape} and targets {rows.targets.shape} must have as many rows")
@@ -197,7 +197,7 @@ def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) ->
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _outputs(
-    recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, features: Array
+    recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, features: Float[Array, "row ..."]
 ) -> PyTree[Float[Array, "draw row ..."]]:
     weights = _method(recipe.plan, _target(recipe, units, features)).sample(key, state, num_draws)
     return _read(recipe, units, weights, features)
@@ -219,21 +219,23 @@ def _density_of(
     return jax.scipy.special.logsumexp(each, axis=0) - jnp.log(num_draws)
 
 
-def _read(recipe: Recipe, units: Units, weights: Weights, features: Array) -> PyTree[Float[Array, "draw row ..."]]:
+def _read(
+    recipe: Recipe, units: Units, weights: Weights, features: Float[Array, "row ..."]
+) -> PyTree[Float[Array, "draw row ..."]]:
     of_row = lambda draw, row: scaling.read(units, applied(recipe.model.module, draw, row))
     size = min(recipe.at_once or len(features), len(features))
     return jax.lax.map(lambda draw: jax.lax.map(partial(of_row, draw), features, batch_size=size), weights)
 
 
-def _log_prob(likelihood: Likelihood, raw: Array, target: Array) -> Float[Array, ""]:
+def _log_prob(likelihood: Likelihood, raw: Array, target: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sum(jnp.asarray(likelihood(raw).log_prob(target)))
 
 
-def _params_shape(recipe: Recipe, features: Array) -> Params:
+def _params_shape(recipe: Recipe, features: Float[Array, "row ..."]) -> Params:
     return jax.eval_shape(partial(initialised, recipe.model.module), jax.random.key(0), features[0])
 
 
-def _output_shape(recipe: Recipe, features: Array) -> PyTree[Array]:
+def _output_shape(recipe: Recipe, features: Float[Array, "row ..."]) -> PyTree[Array]:
     of_row = lambda params, row: applied(recipe.model.module, Weights(params), row)
     return jax.eval_shape(of_row, _params_shape(recipe, features), features[0])
 
@@ -243,7 +245,7 @@ def _units(recipe: Recipe, rows: Rows) -> Units:
     return scaling.of_targets(log_likelihood, _output_shape(recipe, rows.features), rows.targets)
 
 
-def _target(recipe: Recipe, units: Units, features: Array) -> Target:
+def _target(recipe: Recipe, units: Units, features: Float[Array, "row ..."]) -> Target:
     shape = _params_shape(recipe, features)
 
     def of_row(weights: Weights, row: Rows) -> Float[Array, ""]:

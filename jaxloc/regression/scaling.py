@@ -59,7 +59,7 @@ def of_targets(
     return Units(unravel(centre), unravel(_sound(jnp.where(pull > 0, scale, 1.0), 1.0)))
 
 
-def _lowest(loss: Callable[[Array], Array], start: Array) -> Array:
+def _lowest(loss: Callable[[Array], Array], start: Float[Array, " output"]) -> Float[Array, " output"]:
     """Damped Newton descent, also in regions of negative curvature: units may be wrong by powers of ten at first."""
 
     def step(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
@@ -72,5 +72,5 @@ def _lowest(loss: Callable[[Array], Array], start: Array) -> Array:
     return jax.lax.scan(step, (start, jnp.ones(())), None, STEPS)[0][0]
 
 
-def _sound(values: Array, otherwise: float) -> Array:
+def _sound(values: Float[Array, " output"], otherwise: float) -> Array:
     return jnp.where(jnp.isfinite(values), values, otherwise)

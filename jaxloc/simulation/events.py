@@ -144,7 +144,9 @@ def simulate_event(
     return Batch(_observations(waveforms, station_km, recording), _labels(truth, live.any(-1), simulation))
 
 
-def _observations(waveforms: Array, station_km: Array, recording: Recording) -> Observations:
+def _observations(
+    waveforms: Float[Array, "station component sample"], station_km: Float[Array, "station 3"], recording: Recording
+) -> Observations:
     num = len(station_km)
     return Observations(
         waveforms=waveforms,
@@ -234,7 +236,11 @@ def simulated_dataset(
 
 
 def _numbered(
-    simulation: Simulation, key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]
+    simulation: Simulation,
+    key: PRNGKeyArray,
+    station_km: Float[Array, "station 3"],
+    earth: Earth,
+    number: Int[Array, ""],
 ) -> Batch:
     return simulate_event(random.fold_in(key, number), simulation, station_km, earth)
 
@@ -262,13 +268,15 @@ def _padded(chunk: Callable[[Array], Batch], part: Int[np.ndarray, " part"]) -> 
 def _events(
     key: PRNGKeyArray,
     simulation: Simulation,
-    station_km: Array,
+    station_km: Float[Array, "station 3"],
     earth: Earth,
     num_events: int,
     splits: dict[str, float],
     first: int,
 ) -> tuple[Event, ...]:
-    def labels_of(key: PRNGKeyArray, station_km: Array, earth: Earth, number: Int[Array, ""]) -> tuple[Array, Array]:
+    def labels_of(
+        key: PRNGKeyArray, station_km: Float[Array, "station 3"], earth: Earth, number: Int[Array, ""]
+    ) -> tuple[Array, Array]:
         truth = draw_truth(random.fold_in(key, number), simulation, station_km, earth)
         return truth.magnitude, truth.hypocentre[3]
 

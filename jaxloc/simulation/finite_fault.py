@@ -107,7 +107,7 @@ def rupture_size_km(scatter: Float[Array, "2"], magnitude: Float[Array, ""], zon
 
 
 def on_fault(
-    along_and_depth_km: Float[Array, "*place 2"], aside_km: Array, zone: FaultZone
+    along_and_depth_km: Float[Array, "*place 2"], aside_km: Float[Array, "*place"], zone: FaultZone
 ) -> Float[Array, "*place 3"]:
     """East, north and depth of points given by their distance along the trace and their depth."""
     along_km, depth_km = along_and_depth_km[..., 0], along_and_depth_km[..., 1]

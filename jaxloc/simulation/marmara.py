@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, distance_km, to_km
@@ -143,7 +143,12 @@ def _recorded(
 
 
 def _observations(
-    waveforms: Array, place: Place, scenarios: Scenarios, pick_s: Array, sd_s: Array, picked: Array
+    waveforms: Float[Array, "station component sample"],
+    place: Place,
+    scenarios: Scenarios,
+    pick_s: Float[Array, "station phase"],
+    sd_s: Float[Array, "station phase"],
+    picked: Bool[Array, "station phase"],
 ) -> Observations:
     number = len(place.station_km)
     return Observations(
@@ -158,7 +163,12 @@ def _observations(
     )
 
 
-def _labels(rupture: Rupture, origin_s: Array, arrival_s: Array, known: Array) -> dict[str, Label]:
+def _labels(
+    rupture: Rupture,
+    origin_s: Float[Array, ""],
+    arrival_s: Float[Array, "station phase"],
+    known: Bool[Array, "station phase"],
+) -> dict[str, Label]:
     west_km, east_km = rupture.ends_km
     numbers = {
         "magnitude": rupture.magnitude,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Num, PRNGKeyArray
 
 
 class Noise(NamedTuple):
@@ -81,13 +81,13 @@ def check_recording(recording: Recording) -> None:
             )
 
 
-def _butterworth(relative: np.ndarray, order: int) -> np.ndarray:
+def _butterworth(relative: Float[np.ndarray, " frequency"], order: int) -> Complex[np.ndarray, " frequency"]:
     """Complex response of the low-pass at frequency over corner."""
     poles = np.exp(1j * np.pi * (2 * np.arange(order) + order + 1) / (2 * order))
     return np.prod(-poles / (1j * relative[:, None] - poles), -1)
 
 
-def passband(recording: Recording, frequency_hz: np.ndarray) -> np.ndarray:
+def passband(recording: Recording, frequency_hz: Float[np.ndarray, " frequency"]) -> Complex[np.ndarray, " frequency"]:
     """Complex response of the recorder: anti-alias taper and band-pass; [frequency]."""
     nyquist_hz = recording.rate_hz / 2
     taper = np.cos(np.pi / 2 * np.clip((frequency_hz / nyquist_hz - 0.8) / 0.2, 0, 1)) ** 2
@@ -99,7 +99,9 @@ def passband(recording: Recording, frequency_hz: np.ndarray) -> np.ndarray:
     return taper * (np.abs(band) ** 2 if recording.zero_phase else band)
 
 
-def colour(noise: Noise, frequency_hz: np.ndarray, response: np.ndarray) -> np.ndarray:
+def colour(
+    noise: Noise, frequency_hz: Float[np.ndarray, " frequency"], response: Num[np.ndarray, " frequency"]
+) -> Float[np.ndarray, " frequency"]:
     """Amplitude spectrum of background noise of unit root mean square after the instrument; [frequency]."""
     safe_hz = np.maximum(frequency_hz, frequency_hz[1])
     bump = noise.microseism / (1 + (np.log(safe_hz / noise.microseism_hz) / 0.5) ** 2) ** 2

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import at_times, cut, first_p_s
@@ -94,7 +95,7 @@ def truncated_at(dataset: Dataset, elapsed_s: float) -> Dataset:
     ended = jax.jit(jax.vmap(lambda event: cut(event, first_p_s(event) + elapsed_s)))
     inner = dataset.take
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         return jax.tree.map(np.asarray, ended(inner(index)))
 
     return retaken(dataset, take)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Int, PRNGKeyArray
 
 from jaxloc.data.augmentation import noisier, silence_stations
 from jaxloc.data.dataset import Dataset, Event, retaken
@@ -71,7 +71,7 @@ def other_networks(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, 
     number = min(NETWORKS, wanted)
     parts = [_fresh(data, seed + OTHER_NETWORK + i, -(-wanted // number), "transfer") for i in range(number)]
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         each = [parts[i % number].take(np.array([i // number])) for i in index]
         batch = jax.tree.map(lambda *x: np.concatenate(x), *each)
         unknown = np.full_like(batch.observations.station_index, -1)
