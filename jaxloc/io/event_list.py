@@ -1,7 +1,7 @@
-"""Catalogues as lists of events: when, where and how large; what forecasts are made from.
+"""Catalogues as lists of events with times, epicentres and magnitudes, for forecasts.
 
-Days are counted from 1970-01-01 UTC, places are in km east and north. Columns are those of the files as they come;
-which of them are needed stands in `COLUMNS`.
+Days count from 1970-01-01 UTC; epicentres are in km east and north. `COLUMNS` names the columns that each kind of file
+needs.
 """
 
 import io
