@@ -163,7 +163,7 @@ class Posterior(NamedTuple):
     `hypocentre` is a Gaussian mixture over `COORDINATES` (`jaxloc.distributions.gaussian_mixture`), `epistemic` and
     `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
     and the rest: the mean of the covariances and what a locator adds to them.
-    `others` holds what is known of other labels, by name, with its two parts (`jaxloc.distributions.labels`).
+    `others` holds the posteriors of other labels, by name, each with its distribution (`jaxloc.distributions.labels`).
     """
 
     hypocentre: dist.Distribution

@@ -1,12 +1,14 @@
-"""What draws of weights together say of a label beside the hypocentre, split into epistemic and aleatoric parts.
+"""Posteriors of other labels than the hypocentre: the distribution of every draw of weights, equally likely.
 
-Draws that disagree are epistemic uncertainty: more data would settle it. What each draw leaves open is aleatoric.
+The spread between draws is epistemic, the spread of each draw aleatoric.
 
-* A number: variance of the draws' means, mean of their variances; they add up to the variance of the mixture.
-* Classes: the mutual information of class and weights, H[mean p] - mean H[p] (Houlsby and others 2011; Depeweg and
-  others 2018), and the mean entropy, in nats; they add up to the entropy of the mean probabilities.
+* A number has a mixture for each draw. The variance of the draws' means is epistemic, the mean of their variances
+  aleatoric; they add up to the variance of the mixture of all.
+* Classes have probabilities for each draw. The mutual information of class and weights, H[mean p] - mean H[p]
+  (Houlsby and others 2011; Depeweg and others 2018), is epistemic, the mean entropy aleatoric, both in nats; they add
+  up to the entropy of the mean probabilities.
 
-One draw has no epistemic part, and averages of averages are averages: both are closed under `averaged`.
+Leading axes are events; one draw has no epistemic part.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -15,78 +17,168 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jax.scipy.special import logsumexp, ndtr
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+SMALLEST = 1e-30  # of which the logarithm is taken
 
 
 class Classes(NamedTuple):
-    """Probabilities of classes, mutual information (epistemic) and mean entropy (aleatoric) in nats."""
+    """Probabilities of classes by each draw of weights."""
 
-    probability: Float[Array, "*event class"]
-    mutual_information_nats: Float[Array, "*event"]
-    mean_entropy_nats: Float[Array, "*event"]
+    by_draw: Float[Array, "*event draw class"]
+
+    @property
+    def probability(self) -> Float[Array, "*event class"]:
+        """The mean over draws."""
+        return self.by_draw.mean(-2)
+
+    @property
+    def mean_entropy_nats(self) -> Float[Array, "*event"]:
+        """Aleatoric."""
+        return _entropy(self.by_draw).mean(-1)
+
+    @property
+    def mutual_information_nats(self) -> Float[Array, "*event"]:
+        """Epistemic."""
+        apart = _entropy(self.probability) - self.mean_entropy_nats
+        return apart * (apart > 0)  # rounding may take it below zero
 
 
 class Number(NamedTuple):
-    """Mean of a number, and the two parts of its variance, in its unit squared."""
+    """A number by each draw of weights: a mixture of normals, of the number or of its logarithm.
 
-    mean: Float[Array, "*event"]
-    epistemic: Float[Array, "*event"]
-    aleatoric: Float[Array, "*event"]
+    Log-weights are normalised over the components of a draw.
+    """
+
+    log_weight: Float[Array, "*event draw component"]
+    loc: Float[Array, "*event draw component"]
+    scale: Float[Array, "*event draw component"]
+    logarithmic: Bool[Array, "*event draw component"]
+
+    @property
+    def mean(self) -> Float[Array, "*event"]:
+        """Of the mixture of all draws."""
+        return self._moments()[0].mean(-1)
+
+    @property
+    def epistemic(self) -> Float[Array, "*event"]:
+        """The variance of the draws' means."""
+        return self._moments()[0].var(-1)
+
+    @property
+    def aleatoric(self) -> Float[Array, "*event"]:
+        """The mean of the draws' variances."""
+        return self._moments()[1].mean(-1)
+
+    @property
+    def variance(self) -> Float[Array, "*event"]:
+        """Of the mixture of all draws."""
+        return self.epistemic + self.aleatoric
+
+    def _moments(self) -> tuple[Float[Array, "*event draw"], Float[Array, "*event draw"]]:
+        """Means and variances of the draws."""
+        xp = self.loc.__array_namespace__()  # arrays of the host keep their precision
+        weight, spread = xp.exp(self.log_weight), self.scale**2
+        loc, width = (xp.where(self.logarithmic, x, 0.0) for x in (self.loc, spread))
+        middle = xp.where(self.logarithmic, xp.exp(loc + width / 2), self.loc)
+        variance = xp.where(self.logarithmic, xp.expm1(width) * middle**2, spread)
+        mean = (weight * middle).sum(-1)
+        return mean, (weight * (variance + (middle - mean[..., None]) ** 2)).sum(-1)
+
+    def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """Log-density of the mixture of all draws."""
+        logarithm = jnp.log(jnp.maximum(value, SMALLEST))[..., None, None]
+        white = (jnp.where(self.logarithmic, logarithm, value[..., None, None]) - self.loc) / self.scale
+        density = -0.5 * white**2 - jnp.log(self.scale) - 0.5 * np.log(2 * np.pi)
+        density = jnp.where(self.logarithmic, density - logarithm, density) + self.log_weight
+        return logsumexp(density, axis=(-2, -1)) - np.log(self.loc.shape[-2])
+
+    def cdf(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """Probability of a smaller number."""
+        logarithm = jnp.log(jnp.maximum(value, SMALLEST))[..., None, None]
+        white = (jnp.where(self.logarithmic, logarithm, value[..., None, None]) - self.loc) / self.scale
+        return (jnp.exp(self.log_weight) * ndtr(white)).sum(-1).mean(-1)
+
+    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*sample event"]:
+        """Samples of the mixture of all draws."""
+        key_component, key_normal = jax.random.split(key)
+        event = self.loc.shape[:-2]
+        log_weight, loc, scale, logarithmic = (x.reshape(*event, -1) for x in self)
+        which = jax.random.categorical(key_component, log_weight, shape=(*sample_shape, *event))
+        pick = lambda x: jnp.take_along_axis(jnp.broadcast_to(x, (*sample_shape, *x.shape)), which[..., None], -1)[
+            ..., 0
+        ]
+        value = pick(loc) + pick(scale) * jax.random.normal(key_normal, which.shape)
+        return jnp.where(pick(logarithmic), jnp.exp(jnp.where(pick(logarithmic), value, 0.0)), value)
 
 
 LabelPosterior: TypeAlias = Classes | Number
 
 
 def of_draw(distribution: dist.Distribution) -> LabelPosterior:
-    """What one draw of weights says.
+    """The posterior of one draw of weights.
 
     Raises:
-        ValueError: for a distribution that is neither over classes nor over one number; names it.
+        ValueError: for a distribution that is none over classes, and no normal, lognormal or mixture of normals; names
+            it.
     """
     if isinstance(distribution, dist.CategoricalLogits | dist.CategoricalProbs):
-        probability: Any = distribution.probs
-        return Classes(probability, jnp.zeros(probability.shape[:-1]), _entropy(probability))
-    if distribution.event_shape:
-        kind = type(distribution).__name__
-        raise ValueError(f"a label must have classes or be one number, got {kind} of shape {distribution.event_shape}")
-    mean: Any = distribution.mean
-    return Number(mean, jnp.zeros_like(mean), jnp.asarray(distribution.variance))
+        return Classes(jnp.asarray(distribution.probs)[..., None, :])
+    if isinstance(distribution, dist.MixtureSameFamily) and isinstance(
+        distribution.component_distribution, dist.Normal
+    ):
+        parts = distribution.component_distribution
+        log_weight = jax.nn.log_softmax(jnp.asarray(distribution.mixing_distribution.logits))
+        return _number(log_weight, parts.loc, parts.scale, False)
+    if isinstance(distribution, dist.LogNormal | dist.Normal) and not distribution.event_shape:
+        loc, scale = (jnp.asarray(x)[..., None] for x in (distribution.loc, distribution.scale))
+        return _number(jnp.zeros_like(loc), loc, scale, isinstance(distribution, dist.LogNormal))
+    raise ValueError(
+        "a label must have classes or be one number that is normal, lognormal or a mixture of normals, got "
+        f"{type(distribution).__name__} of shape {distribution.event_shape}"
+    )
+
+
+def _number(log_weight: Any, loc: Any, scale: Any, logarithmic: bool) -> Number:
+    """One draw of weights."""
+    log_weight, loc, scale = jnp.broadcast_arrays(log_weight, loc, scale)
+    parts = (log_weight, loc, scale, jnp.full(loc.shape, logarithmic))
+    return Number(*(x[..., None, :] for x in parts))
 
 
 def averaged(draws: LabelPosterior) -> LabelPosterior:
-    """The mixture of draws of equal weight, over a leading draw axis."""
-    middle = jax.tree.map(lambda x: x.mean(0), draws)
-    if isinstance(draws, Number):
-        return middle._replace(epistemic=middle.epistemic + draws.mean.var(0))
-    apart = _entropy(middle.probability) - middle.mean_entropy_nats
-    return middle._replace(mutual_information_nats=jnp.maximum(apart, 0.0))  # rounding may take it below
+    """The posterior of all draws, from posteriors with a leading axis of draws: one after the other."""
+    join = lambda x: jnp.moveaxis(x, 0, -3).reshape(*x.shape[1:-2], -1, x.shape[-1])
+    return type(draws)(*(join(x) for x in draws))  # pyright: ignore[reportArgumentType]
 
 
-def pooled(stations: LabelPosterior, alive: Float[Array, " station"]) -> LabelPosterior:
-    """What one draw of weights says by all living stations (`alive` 1): the mean of their distributions.
+def pooled(stations: LabelPosterior, active: Float[Array, " station"]) -> LabelPosterior:
+    """One draw's posterior by all active stations (`active` 1): the mixture of their distributions.
 
-    Where stations differ, that is no matter of weights: it is aleatoric.
+    Stations have the leading axis. Differences between them are aleatoric: they do not come of the weights.
     """
-    share = alive / jnp.maximum(alive.sum(), 1)
-    share = jnp.where(alive.sum() > 0, share, 1 / alive.shape[0])
-    if isinstance(stations, Number):
-        mean = share @ stations.mean
-        return Number(mean, jnp.zeros_like(mean), share @ (stations.aleatoric + (stations.mean - mean) ** 2))
-    probability = share @ stations.probability
-    return Classes(probability, jnp.zeros_like(share[0]), _entropy(probability))
+    share = active / jnp.maximum(active.sum(), 1)
+    share = jnp.where(active.sum() > 0, share, 1 / active.shape[0])
+    if isinstance(stations, Classes):
+        return Classes(jnp.tensordot(share, stations.by_draw, 1))
+    log_share = jnp.log(jnp.maximum(share, SMALLEST))[:, None, None]
+    parts = stations._replace(log_weight=jnp.where(share[:, None, None] > 0, stations.log_weight + log_share, -jnp.inf))
+    return Number(*(jnp.moveaxis(x, 0, -2).reshape(*x.shape[1:-1], -1) for x in parts))
 
 
 def named(others: dict[str, LabelPosterior], event: int) -> dict[str, float]:
-    """What is told of one event's labels, by name and unit; of two classes the probability of the second, "yes"."""
+    """One event's labels by name and unit; of two classes the probability of the second, "yes"."""
     found: dict[str, float] = {}
     for name, many in others.items():
-        one = jax.tree.map(lambda x: np.asarray(x[event], float), many)
+        one = jax.tree.map(lambda x: np.asarray(x[event], bool if x.dtype == bool else float), many)
         if isinstance(one, Number):
-            variances = {"": one.epistemic + one.aleatoric, "epistemic_": one.epistemic, "aleatoric_": one.aleatoric}
+            variances = {"": one.variance, "epistemic_": one.epistemic, "aleatoric_": one.aleatoric}
             found[name] = float(one.mean)
             found |= {f"{name}_{part}sd": float(np.sqrt(x)) for part, x in variances.items()}
             continue
-        shown = {"": one.probability[1]} if len(one.probability) == 2 else dict(enumerate(one.probability))
+        probability = one.probability
+        shown = {"": probability[1]} if len(probability) == 2 else dict(enumerate(probability))
         found |= {f"{name}_{which}{'_' * (which != '')}probability": float(p) for which, p in shown.items()}
         found[f"{name}_mutual_information_nats"] = float(one.mutual_information_nats)
         found[f"{name}_mean_entropy_nats"] = float(one.mean_entropy_nats)

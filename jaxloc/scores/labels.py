@@ -1,6 +1,6 @@
 """Scores of other labels than the hypocentre: event or noise, polarity of first motions, magnitude.
 
-Numbers are scored as normal distributions, classes by their probabilities. Each score has that of the climatology
+Numbers are scored by their distributions, classes by their probabilities. Each score has that of the climatology
 with it: the mean and spread, or the shares of classes, of the labels that are scored, which no forecast without skill
 beats. Intervals are 95 % percentiles over resampled events.
 """
@@ -8,8 +8,10 @@ beats. Intervals are 95 % percentiles over resampled events.
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+from jaxtyping import Array, Float
 
 from jaxloc.distributions.labels import Classes, LabelPosterior, Number
 from jaxloc.scores.auroc import auroc
@@ -18,6 +20,7 @@ from jaxloc.scores.events import LEVELS
 from jaxloc.scores.gaussian import normal_crps
 from jaxloc.types import Labels
 
+NODES, REACH = 201, 8.0  # of the integral of the CRPS
 LEAST = 1e-6  # smallest probability of a class, to score its logarithm
 
 
@@ -49,30 +52,47 @@ def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> di
         if known.ndim > 1 or not known.any():
             continue
         truth = value[known]
-        kept = type(stated)(*(np.asarray(x, float)[known] for x in stated))  # pyright: ignore[reportArgumentType]
+        kept = jax.tree.map(lambda x, known=known: np.asarray(x)[known], stated)
         cards[name] = _number(kept, truth) if isinstance(kept, Number) else _classes(kept, truth.astype(int))
     return cards
 
 
 def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
     """Bias, mean absolute error, CRPS, negative log-likelihood, coverage of central intervals, epistemic share."""
-    mean, variance = np.asarray(stated.mean), np.asarray(stated.epistemic + stated.aleatoric)
-    sd, error = np.sqrt(variance), np.asarray(stated.mean) - truth
-    z = np.abs(error) / sd
+    variance, error = np.asarray(stated.variance), np.asarray(stated.mean) - truth
+    log_density, below, own = _against(stated, truth)
+    middle = np.abs(2 * below - 1)  # probability of the central interval that ends at the truth
     climatology = normal_crps(truth.mean(), max(truth.std(), 1e-9), truth)
     return {
         "number": len(truth),
         "bias": resampled_mean(error),
         "mae": resampled_mean(np.abs(error)),
-        "stated": resampled_mean(sd),
-        "crps": resampled_mean(normal_crps(mean, sd, truth)),
+        "stated": resampled_mean(np.sqrt(variance)),
+        "crps": resampled_mean(own),
         "crps_climatology": resampled_mean(climatology),
-        "nll": resampled_mean(-scipy.stats.norm.logpdf(truth, mean, sd)),
-        "coverage": {
-            f"{100 * p:.0f}": resampled_mean((z <= scipy.stats.norm.ppf(0.5 + p / 2)).astype(float)) for p in LEVELS
-        },
+        "nll": resampled_mean(-log_density),
+        "coverage": {f"{100 * p:.0f}": resampled_mean((middle <= p).astype(float)) for p in LEVELS},
         "epistemic_share": resampled_mean(np.asarray(stated.epistemic) / variance),
     }
+
+
+def _against(stated: Number, truth: Float[np.ndarray, " event"]) -> tuple[np.ndarray, ...]:
+    """Log-density of the truth, probability below it, and CRPS, of each event."""
+    one = lambda each: (each[0].log_prob(each[1]), each[0].cdf(each[1]), crps_of(each[0], each[1]))
+    many = jax.tree.map(jnp.asarray, (stated, truth))
+    return tuple(np.asarray(x, float) for x in jax.jit(lambda all_: jax.lax.map(one, all_))(many))
+
+
+def crps_of(number: Number, truth: Float[Array, ""]) -> Float[Array, ""]:
+    """The continuous ranked probability score of one number: the integral of (F - 1{x >= truth})^2, by trapezoids.
+
+    On each side of the truth there are `NODES` points, out to `REACH` standard deviations from the mean.
+    """
+    reach = REACH * jnp.sqrt(number.variance)
+    ends = jnp.minimum(truth, number.mean - reach), jnp.maximum(truth, number.mean + reach)
+    below, above = jnp.linspace(ends[0], truth, NODES), jnp.linspace(truth, ends[1], NODES)
+    integral = lambda x, value: jnp.trapezoid(jax.lax.map(value, x) ** 2, x)
+    return integral(below, number.cdf) + integral(above, lambda x: 1 - number.cdf(x))
 
 
 def _classes(stated: Classes, truth: np.ndarray) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def test_variance_splits_into_that_of_means_and_the_mean_of_variances():
 
 
 def test_names_tell_class_and_unit():
-    three = Classes(jnp.array([[0.2, 0.3, 0.5]]), jnp.array([0.1]), jnp.array([0.9]))
+    three = Classes(jnp.array([[[0.2, 0.3, 0.5]]]))
     told = named({"polarity": three}, 0)
     assert list(told) == [
         "polarity_0_probability", "polarity_1_probability", "polarity_2_probability",
@@ -167,3 +167,32 @@ def test_a_locator_tells_of_other_labels_event_by_event():
             assert (one["magnitude_epistemic_sd"] > 1e-3) == differ
             parts = one["magnitude_epistemic_sd"] ** 2 + one["magnitude_aleatoric_sd"] ** 2
             assert one["magnitude_sd"] ** 2 == pytest.approx(parts, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda m: dist.Normal(m, 0.5),
+        lambda m: dist.LogNormal(m / 4, 0.5),
+        lambda m: dist.MixtureSameFamily(
+            dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(m + jnp.array([0.0, 2.0]), 0.4)
+        ),
+    ],
+    ids=["normal", "lognormal", "mixture"],
+)
+def test_a_number_keeps_the_distribution_of_its_draws(draw):
+    """Density, moments and distribution function of the equal mixture of three draws, against NumPyro's."""
+    means = jnp.array([1.0, 2.0, 4.0])
+    whole = averaged(jax.vmap(lambda m: of_draw(draw(m)))(means))
+    each = [draw(m) for m in means]
+    for value in (0.2, 1.5, 3.0):
+        density = np.log(np.mean([np.exp(one.log_prob(value)) for one in each]))
+        np.testing.assert_allclose(whole.log_prob(jnp.array(value)), density, rtol=1e-5)
+    np.testing.assert_allclose(whole.mean, np.mean([one.mean for one in each]), rtol=1e-5)
+    np.testing.assert_allclose(whole.aleatoric, np.mean([one.variance for one in each]), rtol=1e-5)
+    np.testing.assert_allclose(whole.epistemic, np.var([one.mean for one in each]), rtol=1e-5)
+
+
+def test_a_distribution_that_no_label_has_is_refused():
+    with pytest.raises(ValueError, match="got Gamma of shape"):
+        of_draw(dist.Gamma(2.0, 1.0))

@@ -7,10 +7,17 @@ import scipy.stats
 from jaxloc.distributions.labels import Classes, Number
 from jaxloc.scores.events import crps
 from jaxloc.scores.gaussian import normal_crps
-from jaxloc.scores.labels import calibration_error, label_lines, score_labels
+from jaxloc.scores.labels import calibration_error, crps_of, label_lines, score_labels
 from jaxloc.types import Label
 
 EVENTS = 2000
+
+
+def number(mean, epistemic, aleatoric):
+    """Normals by two draws of weights."""
+    loc = np.stack([mean - np.sqrt(epistemic), mean + np.sqrt(epistemic)], -1)[..., None]
+    scale = np.broadcast_to(np.sqrt(aleatoric)[..., None, None], loc.shape)
+    return Number(np.zeros(loc.shape), loc, scale, np.zeros(loc.shape, bool))
 
 
 def _labels(value, known=None):
@@ -27,7 +34,7 @@ def test_numbers_stated_as_they_are_drawn_are_covered_and_beat_climatology():
     rng = np.random.default_rng(1)
     mean = rng.normal(3.0, 1.0, EVENTS)
     truth = mean + rng.normal(0, 0.3, EVENTS)
-    stated = Number(mean, np.full(EVENTS, 0.03), np.full(EVENTS, 0.06))
+    stated = number(mean, np.full(EVENTS, 0.03), np.full(EVENTS, 0.06))
     card = score_labels({"magnitude": stated, "polarity": stated}, {"magnitude": _labels(truth)})
     assert list(card) == ["magnitude"]
     own = card["magnitude"]
@@ -42,7 +49,7 @@ def test_numbers_stated_as_they_are_drawn_are_covered_and_beat_climatology():
 
 def test_unknown_labels_do_not_count():
     truth, known = np.array([1.0, np.nan, 2.0]), np.array([True, False, True])
-    stated = Number(np.array([1.0, 5.0, 2.0]), np.ones(3), np.ones(3))
+    stated = number(np.array([1.0, 5.0, 2.0]), np.ones(3), np.ones(3))
     card = score_labels({"magnitude": stated}, {"magnitude": _labels(truth, known)})["magnitude"]
     assert card["number"] == 2
     assert card["mae"]["value"] == 0.0
@@ -52,7 +59,7 @@ def test_classes_drawn_from_their_probabilities_are_calibrated():
     rng = np.random.default_rng(2)
     yes = rng.uniform(size=EVENTS)
     truth = (rng.uniform(size=EVENTS) < yes).astype(float)
-    stated = Classes(np.stack([1 - yes, yes], -1), np.zeros(EVENTS), np.zeros(EVENTS))
+    stated = Classes(np.stack([1 - yes, yes], -1)[:, None])
     card = score_labels({"is_event": stated}, {"is_event": _labels(truth)})["is_event"]
     assert card["calibration_error"] < 0.04  # ten bins of 200: three standard errors of their mean difference
     # Uniform probabilities: the Brier score of both classes is 2 E[p (1 - p)] = 1/3, the area 5/6.
@@ -65,3 +72,20 @@ def test_classes_drawn_from_their_probabilities_are_calibrated():
 def test_one_who_is_always_sure_and_half_right_is_half_wrong():
     right = scipy.stats.bernoulli.rvs(0.5, size=EVENTS, random_state=3).astype(bool)
     np.testing.assert_allclose(calibration_error(np.ones(EVENTS), right), 0.5, atol=0.05)
+
+
+def test_the_crps_of_a_number_is_that_of_its_distribution():
+    """Against the closed form of a normal, and against samples of a mixture of a normal and a lognormal."""
+    one = lambda x: np.array(x, np.float32)
+    normal = Number(one([[0.0]]), one([[1.0]]), one([[2.0]]), np.array([[False]]))
+    np.testing.assert_allclose(
+        crps_of(normal, one(3.5)), normal_crps(np.array(1.0), np.array(2.0), np.array(3.5)), rtol=1e-3
+    )
+    mixed = Number(
+        one([[-0.7, -0.6857]] * 2), one([[1.0, 0.2], [-2.0, 0.5]]), one([[0.5, 0.3]] * 2), np.array([[False, True]] * 2)
+    )
+    draws = mixed.sample(jax.random.key(0), (20_000,))
+    np.testing.assert_allclose(crps_of(mixed, one(0.3)), crps(draws, 0.3), atol=0.03)
+    np.testing.assert_allclose(mixed.mean, draws.mean(), atol=0.05)
+    np.testing.assert_allclose(mixed.variance, draws.var(), rtol=0.05)
+    np.testing.assert_allclose(mixed.cdf(one(0.3)), (draws < 0.3).mean(), atol=0.02)
