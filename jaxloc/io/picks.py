@@ -23,7 +23,7 @@ from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.seisbench import DEFAULT_PICK_SIGMA_S
 from jaxloc.io.seisbench_metadata import time_text
 from jaxloc.io.station_epochs import Epoch, positions_at
-from jaxloc.io.stations import StationSource, centre_of, checked, read_epochs, station_positions
+from jaxloc.io.stations import StationSource, centre_of, check_isolated, checked, read_epochs, station_positions
 from jaxloc.types import PHASES, Batch, Label, Observations
 
 FEWEST_PICKS = 2  # one pick constrains nothing but the origin time
@@ -118,6 +118,7 @@ def _positions(
         first |= found
     order = list(dict.fromkeys(e.station.code for e in epochs if e.station.code in first))
     own = tuple(sorted(checked(first.values(), "the station list"), key=lambda station: order.index(station.code)))
+    check_isolated(own, "the station list")
     frame = centre_of(own)
     station_km = np.tile(station_positions(own, frame), (len(seen), 1, 1))
     for event, found in enumerate(seen):
