@@ -115,8 +115,8 @@ def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
 def _check_position(station: Station, what: str) -> None:
     if np.isnan(station.latitude_deg) or np.isnan(station.longitude_deg):
         raise ValueError(
-            f"{what} has no finite latitude and longitude (an empty cell, or a code such as -999); correct it, or leave "
-            "the station out"
+            f"{what} has no finite latitude and longitude (an empty cell or a code such as -999); correct it, or "
+            "leave the station out"
         )
     check_degrees(np.array(station.latitude_deg), np.array(station.longitude_deg), what)
     if is_null_island(station.latitude_deg, station.longitude_deg):
