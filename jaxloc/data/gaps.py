@@ -13,9 +13,12 @@ END_RUN, INNER_RUN = 10, 20
 NEIGHBOURS = 20
 LARGEST_QUIET_STEPS = 5
 """A run is quantised noise, not a gap, where its neighbours differ from it by at most so many quantisation steps."""
+SMALLEST_STEP = 0.05
+"""Of the median step near a run: a gap begins and ends with larger ones."""
 SMALLEST_SHARE = 0.05
 """Runs that leave less of a record than this are a noise-free signal, not padding."""
-CLIPPED_SHARE = 0.25
+CLIPPED_SHARE, CLIPPED_EACH = 0.25, 0.05
+"""Samples at the largest and the smallest value together, and at each of them, from which on a channel is clipped."""
 AMPLITUDES = (1e-25, 1e15)
 """Peak amplitudes of a seismometer's record, in m/s or counts, lie well within these."""
 
@@ -48,23 +51,36 @@ def recorded_samples(
 def _missing_runs(
     x: Float[np.ndarray, " sample"], recorded: Bool[np.ndarray, " sample"]
 ) -> Bool[np.ndarray, " sample"]:
-    missing = np.zeros(len(x), bool)
+    """True in the constant runs of one channel that are no measurements."""
+    missing, nothing = np.zeros(len(x), bool), np.zeros(len(x), bool)
     inside = np.flatnonzero(recorded)
     if not len(inside) or np.ptp(x[inside]) == 0:
-        return missing
+        return nothing
     steps = np.abs(np.diff(x[inside]))
-    quiet = LARGEST_QUIET_STEPS * np.quantile(steps[steps > 0], 0.1)
-    for begin, end in _runs(x, recorded):
-        at_end = begin == inside[0] or end == inside[-1] + 1
-        if end - begin < (END_RUN if at_end else INNER_RUN):
-            continue
-        sides = [x[max(begin - NEIGHBOURS, inside[0]) : begin], x[end : min(end + NEIGHBOURS, inside[-1] + 1)]]
-        sides = [side[np.isfinite(side)] for side in sides]
-        loud = all(np.abs(side - x[begin]).max() > quiet for side in sides if len(side))
-        if loud and (at_end or not _clipped_run(x, begin, end, sides, x[inside])):
-            missing[begin:end] = True
+    quiet = LARGEST_QUIET_STEPS * float(np.quantile(steps[steps > 0], 0.1))
+    limits = int(inside[0]), int(inside[-1]) + 1
+    for begin, end in _runs(x, recorded).tolist():
+        at_end = begin == limits[0] or end == limits[1]
+        if end - begin >= (END_RUN if at_end else INNER_RUN) and _is_gap(x, begin, end, limits, quiet):
+            clipped = not at_end and _is_clipped(x, begin, end, x[inside])
+            missing[begin:end] = not clipped
     enough = (recorded & ~missing).sum() >= SMALLEST_SHARE * len(inside)
-    return missing if enough else np.zeros(len(x), bool)
+    return missing if enough else nothing
+
+
+def _is_gap(x: Float[np.ndarray, " sample"], begin: int, end: int, limits: tuple[int, int], quiet: float) -> bool:
+    """Whether the samples beside a run are of a signal that does not pass into it quietly or smoothly.
+
+    On either side they must differ from the run by more than `quiet`, and not leave or reach its value in steps much
+    smaller than their later ones, as a signal without noise does.
+    """
+    sides = x[max(begin - NEIGHBOURS, limits[0]) : begin][::-1], x[end : min(end + NEIGHBOURS, limits[1])]
+    away = [np.abs(side[np.isfinite(side)] - x[begin]) for side in sides]
+    return all(side.max() > quiet and not _is_smooth(side) for side in away if len(side))
+
+
+def _is_smooth(away: Float[np.ndarray, " sample"]) -> bool:
+    return len(away) > 3 and bool(away[:3].max() < SMALLEST_STEP * np.median(np.abs(np.diff(away))))
 
 
 def _runs(x: Float[np.ndarray, " sample"], recorded: Bool[np.ndarray, " sample"]) -> Int[np.ndarray, "run 2"]:
@@ -75,13 +91,13 @@ def _runs(x: Float[np.ndarray, " sample"], recorded: Bool[np.ndarray, " sample"]
     return runs[runs[:, 1] - runs[:, 0] >= END_RUN]
 
 
-def _clipped_run(x: np.ndarray, begin: int, end: int, sides: list[np.ndarray], whole: np.ndarray) -> bool:
-    """A run at the largest or smallest value, which the signal reaches and leaves without a jump."""
+def _is_clipped(x: Float[np.ndarray, " sample"], begin: int, end: int, whole: Float[np.ndarray, " recorded"]) -> bool:
+    """Whether a run is at the largest or smallest value, and the signal reaches and leaves it without a jump."""
     if x[begin] not in (whole.max(), whole.min()):
         return False
-    typical = np.median(np.concatenate([np.abs(np.diff(side)) for side in sides] or [np.zeros(1)]))
-    jump = max(abs(x[begin - 1] - x[begin]), abs(x[end] - x[begin]))
-    return bool(jump <= 5 * typical)
+    beside = [x[max(begin - NEIGHBOURS, 0) : begin], x[end : end + NEIGHBOURS]]
+    typical = np.nanmedian(np.concatenate([np.abs(np.diff(side)) for side in beside]))
+    return bool(max(abs(x[begin - 1] - x[begin]), abs(x[end] - x[begin])) <= 5 * typical)
 
 
 def silent_reasons(
@@ -90,12 +106,14 @@ def silent_reasons(
     """Why a channel holds no signal, [trace, component]: a word, or "" where it holds one.
 
     "empty": nothing recorded. "zero", "constant": one value throughout. "clipped": more than a quarter of the samples
-    at the largest and smallest value. "too small", "too large": a peak amplitude that no seismometer gives.
+    at the largest and smallest value, some at either. "too small", "too large": a peak amplitude that no seismometer
+    gives.
     """
     number = recorded.sum(-1)
     largest = np.max(waveforms, axis=-1, initial=-np.inf, where=recorded)
     smallest = np.min(waveforms, axis=-1, initial=np.inf, where=recorded)
-    at_extremes = (recorded & ((waveforms == largest[..., None]) | (waveforms == smallest[..., None]))).sum(-1)
+    at_top, at_bottom = ((recorded & (waveforms == rail[..., None])).sum(-1) for rail in (largest, smallest))
+    clipped = (at_top + at_bottom > CLIPPED_SHARE * number) & (np.minimum(at_top, at_bottom) > CLIPPED_EACH * number)
     with np.errstate(over="ignore", invalid="ignore"):
         half_range = largest.astype(np.float64) / 2 - smallest.astype(np.float64) / 2
     return np.select(
@@ -105,7 +123,7 @@ def silent_reasons(
             largest == smallest,
             half_range < AMPLITUDES[0],
             np.maximum(np.abs(largest), np.abs(smallest)) > AMPLITUDES[1],
-            (at_extremes > CLIPPED_SHARE * number) & (number > 2 * END_RUN),
+            clipped & (number > 2 * END_RUN),
         ],
         ["empty", "zero", "constant", "too small", "too large", "clipped"],
         "",

@@ -161,8 +161,10 @@ def test_missing_samples_leave_the_rest_as_it_was(change, missing, filtered: boo
         np.clip(np.sin(np.arange(1000) / 20), -0.8, 0.8)[None, None],  # clipped, 26 samples at a time
         np.where(np.arange(1000) == 500, 1.0, 0.0)[None, None],  # a spike without noise
         np.full((1, 1, 1000), 7.0),
+        np.exp(-0.5 * ((np.arange(1000) - 400) / 3) ** 2)[None, None].astype(np.float32),
+        np.exp(-0.5 * ((np.arange(1000) - 400) / 15) ** 2)[None, None].astype(np.float32),
     ],
-    ids=["quantised", "clipped", "spike", "constant"],
+    ids=["quantised", "clipped", "spike", "constant", "short pulse", "long pulse"],
 )
 def test_constant_runs_that_were_recorded(waveform) -> None:
     assert recorded_samples(waveform).all()
@@ -192,6 +194,8 @@ def test_samples_beyond_a_trace_are_not_recorded() -> None:
         (np.clip(NOISE[0, 0], -0.5, 0.5), "clipped"),
         (1e-9 * NOISE[0, 0], ""),
         (np.clip(NOISE[0, 0], -2.5, 2.5), ""),
+        (np.exp(-0.5 * ((np.arange(1000) - 400) / 10) ** 2), ""),
+        (np.where(np.arange(1000) == 500, 1.0, 0.0), ""),
         (np.round(1e6 * NOISE[0, 0]), ""),
     ],
 )
