@@ -171,6 +171,24 @@ class Posterior(NamedTuple):
     aleatoric: Float[Array, "*event 4 4"]
     others: dict[str, Any] = {}  # noqa: RUF012  (never written to; a read-only mapping is no pytree)
 
+    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*draw 4"]:
+        """Draws of hypocentres: east, north and depth in km, origin time in s."""
+        return self.hypocentre.sample(key, shape)  # pyright: ignore[reportReturnType]
+
+    def log_prob(self, hypocentre: Float[Array, "*draw 4"]) -> Float[Array, " *draw"]:
+        """The log-density of hypocentres, in nats."""
+        return self.hypocentre.log_prob(hypocentre)  # pyright: ignore[reportReturnType]
+
+    @property
+    def mean(self) -> Float[Array, "*event 4"]:
+        """The mean of the hypocentre."""
+        return self.hypocentre.mean  # pyright: ignore[reportReturnType]
+
+    @property
+    def covariance(self) -> Float[Array, "*event 4 4"]:
+        """The covariance of the hypocentre: its epistemic and aleatoric parts together."""
+        return self.epistemic + self.aleatoric
+
 
 class Locator(Protocol):
     """Anything that locates: a key and the observations of a batch of events, to their posteriors.

@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from obspy import UTCDateTime
+from pandas import DataFrame
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.ellipsoids import horizontal_ellipse
@@ -61,7 +61,7 @@ def _text(value: object) -> str:
     return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
-def to_dataframe(hypocentres: list[Hypocentre]) -> pd.DataFrame:
+def to_dataframe(hypocentres: list[Hypocentre]) -> DataFrame:
     """Located events as a table, one row an event, with the columns of `write_csv`; unknown values are None or NaN.
 
     Raises:
@@ -69,7 +69,7 @@ def to_dataframe(hypocentres: list[Hypocentre]) -> pd.DataFrame:
     """
     check_events(hypocentres)
     others = dict.fromkeys(name for h in hypocentres for name in h.others)
-    return pd.DataFrame([_row(h) for h in hypocentres], columns=[*_columns(), *others])
+    return DataFrame([_row(h) for h in hypocentres], columns=[*_columns(), *others])
 
 
 def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:

@@ -62,6 +62,11 @@ from jaxloc.types import PHASES, Batch, Label, Labels, Observations
 __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]
 
 
+def is_seisbench(path: Path) -> bool:
+    """Whether a folder is in SeisBench format: with a metadata table, or the chunks of one."""
+    return (path / "metadata.csv").exists() or (path / "chunks").exists()
+
+
 def read_seisbench(
     folder: str | Path,
     *,

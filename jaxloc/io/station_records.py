@@ -13,7 +13,7 @@ from jaxloc.io.channel_records import Span, Stretch, join, on_span
 from jaxloc.io.contributions import Contribution, contribution
 from jaxloc.io.instruments import choose_instrument, instruments_of
 from jaxloc.io.station_inventory import sensitivity_at
-from jaxloc.io.waveform_index import Piece, read_span
+from jaxloc.io.waveform_index import Memory, Piece, read_span
 
 MARGIN_S = 5.0
 """Read beyond either end of a window, so that filters have settled within it."""
@@ -77,7 +77,7 @@ def cut_window(source: Source, start: UTCDateTime) -> Cut:
 def _read(source: Source, span: Span) -> dict[str, list[Trace]]:
     """Traces of the span by channel, each file read once."""
     last = span.start + (span.num_samples - 1) / span.rate_hz
-    wanted: dict[str, set[str]] = defaultdict(set)
+    wanted: dict[str | Memory, set[str]] = defaultdict(set)
     for piece in (piece for pieces in source.pieces for piece in pieces):
         if piece.start <= last and piece.end >= span.start:
             wanted[piece.path].add(piece.channel)

@@ -14,11 +14,24 @@ LONGEST_MESSAGE = 160
 
 Read = TypeVar("Read")
 
+WaveformSource = str | Path | Sequence[str | Path] | Stream
+"""A folder, a file, a pattern such as "data/*.mseed", a list of files, or an ObsPy stream."""
+
+
+class Memory:
+    """An ObsPy stream in memory, in place of a file; `str` of it is for messages."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __str__(self) -> str:
+        return "the stream"
+
 
 class Piece(NamedTuple):
-    """A stretch of one channel in one file."""
+    """A stretch of one channel in one file, or in memory."""
 
-    path: str
+    path: str | Memory
     channel: str
     start: UTCDateTime
     end: UTCDateTime
@@ -46,8 +59,8 @@ class Index(NamedTuple):
     damaged: frozenset[str]
 
 
-def index_files(files: str | Path | Sequence[str | Path]) -> Index:
-    """The stretches of channels that waveform files hold, from their headers.
+def index_files(files: WaveformSource) -> Index:
+    """The stretches of channels that waveform files, or a stream, hold, from their headers.
 
     In a folder or pattern, files that are no waveforms are passed over. A waveform file that cannot be read, or only
     in part, is named in a warning, and the rest is used.
@@ -55,6 +68,8 @@ def index_files(files: str | Path | Sequence[str | Path]) -> Index:
     Raises:
         ValueError: where there is no file, or none holds waveforms that can be read; names the first.
     """
+    if isinstance(files, Stream):
+        return _index_stream(files)
     paths = _paths(files)
     pieces: list[Piece] = []
     unreadable: list[str] = []
@@ -70,9 +85,7 @@ def index_files(files: str | Path | Sequence[str | Path]) -> Index:
         if message:
             damaged.add(path)
             warnings.warn(f"{path}: {message}; what could be read is used", stacklevel=2)
-        for stats in (trace.stats for trace in stream if trace.stats.npts and trace.stats.sampling_rate > 0):
-            channel = f"{stats.network}.{stats.station}.{stats.location}.{stats.channel}"
-            pieces.append(Piece(path, channel, stats.starttime, stats.endtime, float(stats.sampling_rate)))
+        pieces += _pieces(path, stream)
     if not pieces and unreadable:
         raise ValueError(f"{unreadable[0]}; remove or replace it")
     if not pieces:
@@ -80,6 +93,34 @@ def index_files(files: str | Path | Sequence[str | Path]) -> Index:
     for message in unreadable:
         warnings.warn(f"{message}; it is left out", stacklevel=2)
     return Index(pieces, frozenset(damaged))
+
+
+def _pieces(path: str | Memory, stream: Stream) -> list[Piece]:
+    usable = (trace.stats for trace in stream if trace.stats.npts and trace.stats.sampling_rate > 0)
+    return [
+        Piece(
+            path,
+            f"{stats.network}.{stats.station}.{stats.location}.{stats.channel}",
+            stats.starttime,
+            stats.endtime,
+            float(stats.sampling_rate),
+        )
+        for stats in usable
+    ]
+
+
+def _index_stream(stream: Stream) -> Index:
+    pieces = _pieces(Memory(stream), stream)
+    if not pieces:
+        raise ValueError(f"the stream must have at least one trace with samples, got {len(stream)} traces without any")
+    return Index(pieces, frozenset())
+
+
+def name_of(files: WaveformSource) -> str:
+    """A name for a data set: that of the folder, file or pattern, or "stream"."""
+    if isinstance(files, Stream):
+        return "stream"
+    return Path(files).name if isinstance(files, str | Path) else Path(files[0]).parent.name
 
 
 def quietly(read: Callable[[], Read]) -> tuple[Read, str]:
@@ -102,11 +143,13 @@ def _short(message: object) -> str:
     return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 3] + "..."
 
 
-def read_span(path: str, first: UTCDateTime, last: UTCDateTime, damaged: Collection[str] = ()) -> Stream:
+def read_span(path: str | Memory, first: UTCDateTime, last: UTCDateTime, damaged: Collection[str] = ()) -> Stream:
     """The traces of a file between two times, and none where it cannot be read.
 
     A warning names a file that cannot be read, or only in part, unless it is among those known as `damaged`.
     """
+    if isinstance(path, Memory):
+        return path.stream.slice(first, last).copy()
     what = f"{path}, {first} to {last}"
     try:
         stream, message = quietly(lambda: read_stream(path, starttime=first, endtime=last))

@@ -43,12 +43,12 @@ from jaxloc.io.stations import (
     station_positions,
 )
 from jaxloc.io.time_windows import Window, read_windows
-from jaxloc.io.waveform_index import Piece, index_files
+from jaxloc.io.waveform_index import Piece, WaveformSource, index_files, name_of
 from jaxloc.types import Batch, Label, Labels, Observations
 
 
 def read_waveforms(
-    files: str | Path | Sequence[str | Path],
+    files: WaveformSource,
     inventory: StationSource | None,
     windows: str | Path | Sequence[str | UTCDateTime] | None = None,
     *,
@@ -69,7 +69,7 @@ def read_waveforms(
     why; `jaxloc.io.contributions` gives the same as a table.
 
     Args:
-        files: a folder, a file, a pattern such as "data/*.mseed", or a list of files.
+        files: a folder, a file, a pattern such as "data/*.mseed", a list of files, or an ObsPy stream.
         inventory: StationXML, a station table (`jaxloc.io.stations`) or an ObsPy inventory; None where
             `stations` has all.
         windows: start times, or a CSV (`jaxloc.io.time_windows`); by default one window from the data's start.
@@ -118,8 +118,7 @@ def read_waveforms(
     station_km, station_index = (np.stack(each) for each in zip(*(places[own] for own in listed), strict=True))
     take = _Take(source, cut, _labels(cut, everyone, frame), station_km, station_index, memory_mb)
     take.name_once(_notes(preferred, pieces, channels))
-    name = Path(files).name if isinstance(files, str | Path) else Path(files[0]).parent.name
-    return Dataset(name, frame, everyone, events, float(rate_hz), num_samples, take)
+    return Dataset(name_of(files), frame, everyone, events, float(rate_hz), num_samples, take)
 
 
 def _by_station(pieces: list[Piece]) -> dict[str, list[Piece]]:

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
-from jaxloc.io.seisbench import read_seisbench
-from jaxloc.io.stations import SAME_STATION_KM, read_epochs, recognised, refuse_mistaken, report_moves
+from jaxloc.io.seisbench import is_seisbench, read_seisbench
+from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, refuse_mistaken, report_moves
 from jaxloc.io.velocity_model import read_velocity, single_ratio
+from jaxloc.io.waveform_index import Stream, WaveformSource
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
@@ -23,8 +24,8 @@ from jaxloc.types import Batch, Method, Params, State, Weights
 def open_input(
     fitted: Fitted,
     config: Mapping[str, Any],
-    paths: Sequence[Path],
-    stations: Path | None,
+    records: WaveformSource,
+    stations: StationSource | None,
     windows: Path | None,
     split: str | None,
 ) -> Dataset:
@@ -34,27 +35,38 @@ def open_input(
         ValueError: where a path does not exist or is not what it should be, or stations are not those that a
             network of fixed geometry was trained with; names them.
     """
-    for path in paths:
-        if not path.exists() and not any(c in str(path) for c in "*?["):
-            raise ValueError(f"no such file or folder: {path}")
-    if (paths[0] / "metadata.csv").exists() or (paths[0] / "chunks").exists():
-        if stations is not None or windows is not None or len(paths) > 1:
-            raise ValueError("a SeisBench folder is read alone; --stations and --windows go with waveform files")
-        listed = read_seisbench(paths[0]).stations
+    records = _single(records)
+    if isinstance(records, str | Path) and is_seisbench(Path(records)):
+        if stations is not None or windows is not None:
+            raise ValueError("a SeisBench folder must be read alone; --stations and --windows go with waveform files")
+        listed = read_seisbench(records).stations
         as_trained = _as_trained(fitted, config, listed, windowed=False)
-        dataset = read_seisbench(paths[0], split=split, pick_columns=_own_picks(config, paths[0]), **as_trained)
+        own_picks = _own_picks(config, Path(records))
+        dataset = read_seisbench(records, split=split, pick_columns=own_picks, **as_trained)
         return _marked(_reported(dataset, fitted, as_trained), fitted)
     if stations is None:
         raise ValueError(
             "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
         )
     listed = tuple(epoch.station for epoch in read_epochs(stations))
-    files = [str(p) for p in paths] if len(paths) > 1 else paths[0]
     as_trained = _as_trained(fitted, config, listed, windowed=windows is not None)
-    dataset = read_waveforms(files, stations, windows, **as_trained)
+    dataset = read_waveforms(records, stations, windows, **as_trained)
     latitude, longitude = (np.array([degrees]) for degrees in fitted.spec.frame)
     refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")
     return _marked(_reported(dataset, fitted, as_trained), fitted)
+
+
+def _single(records: WaveformSource) -> WaveformSource:
+    """A list of one path as that path; a ValueError names a path that does not exist."""
+    if isinstance(records, Stream):
+        return records
+    paths = [Path(records)] if isinstance(records, str | Path) else [Path(path) for path in records]
+    for path in paths:
+        if not path.exists() and not any(c in str(path) for c in "*?["):
+            raise ValueError(f"no such file or folder: {path}")
+        if len(paths) > 1 and is_seisbench(path):
+            raise ValueError(f"the SeisBench folder {path} must be read alone, got {len(paths)} paths")
+    return paths[0] if len(paths) == 1 else paths
 
 
 def _reported(dataset: Dataset, fitted: Fitted, as_trained: Mapping[str, Any]) -> Dataset:

@@ -1,0 +1,224 @@
+"""The Python API: load or train a run, locate, evaluate, calibrate, compare and plot; `import jaxloc` gives it all."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxloc.calibration.calibration import Calibration
+from jaxloc.calibration.storage import read_calibration, write_calibration
+from jaxloc.data.dataset import Dataset
+from jaxloc.geometry import to_km
+from jaxloc.io.catalogue import Truth
+from jaxloc.io.reference_catalogue import by_name, by_time, read_truths, seconds
+from jaxloc.io.stations import StationSource
+from jaxloc.io.tables import parse_time
+from jaxloc.io.waveform_index import WaveformSource
+from jaxloc.plots import scores as score_plots
+from jaxloc.runs import config as configuration
+from jaxloc.runs import predict, report
+from jaxloc.runs import train as training
+from jaxloc.runs.calibrate import BEST, calibrate_run
+from jaxloc.runs.datasets import fresh_events
+from jaxloc.runs.predict import Fitted
+from jaxloc.runs.results import Located, LocatedEvent, results_of
+from jaxloc.runs.transfer import open_input, trained_for
+from jaxloc.types import Label
+
+Say = Callable[[str], None]
+Silent = lambda line: None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained run: its configuration, weight posterior and, where it was calibrated, its calibration."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    fitted: Fitted
+    calibration: Calibration | None = None
+
+    def locate(
+        self,
+        records: WaveformSource | Dataset,
+        *,
+        stations: StationSource | None = None,
+        windows: str | Path | None = None,
+        velocity: str | Path | None = None,
+        split: str | None = None,
+        raw: bool = False,
+        on_event: Callable[[int], None] = lambda done: None,
+    ) -> Located:
+        """Locate events.
+
+        Args:
+            records: waveform files (a path, a pattern, a folder or a list), an ObsPy stream, a SeisBench folder, or a
+                data set.
+            stations: StationXML, a station table or an ObsPy inventory; needed with waveforms.
+            windows: CSV of window starts or origin times; one window from the start of the data without it.
+            velocity: velocity model of another region, CSV with depth_km, vp_km_s, vs_km_s.
+            split: events of this split alone (SeisBench folder).
+            raw: whether to leave the run's calibration out.
+            on_event: receives the number of events located so far.
+
+        Raises:
+            ValueError: where an input is missing or wrong; names it.
+        """
+        dataset = self.open(records, stations=stations, windows=windows, split=split)
+        fitted = trained_for(self.fitted, dataset, None if velocity is None else Path(velocity))
+        calibration = None if raw else self.calibration
+        found = predict.locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_event)
+        return results_of(dataset, found, calibration, self.fitted.spec)
+
+    def open(
+        self,
+        records: WaveformSource | Dataset,
+        *,
+        stations: StationSource | None = None,
+        windows: str | Path | None = None,
+        split: str | None = None,
+    ) -> Dataset:
+        """Events at the run's sampling rate, band and component order; arguments and errors as for `locate`."""
+        if isinstance(records, Dataset):
+            return records
+        return open_input(
+            self.fitted, self.config, records, stations, None if windows is None else Path(windows), split
+        )
+
+
+def load(folder: str | Path) -> TrainedModel:
+    """A trained run from its folder, with its calibration where it has one.
+
+    Raises:
+        ValueError: where the folder is no finished run, or its checkpoint is damaged.
+    """
+    config, fitted = training.load(Path(folder))
+    return TrainedModel(Path(folder), config, fitted, read_calibration(Path(folder)))
+
+
+def configure(experiment: str, *overrides: str) -> dict[str, Any]:
+    """The configuration of an experiment, changed by overrides `key=value`.
+
+    Raises:
+        ValueError: for an experiment, key or value that does not exist; lists those that do.
+    """
+    return configuration.load(experiment, list(overrides))
+
+
+def train(experiment: str | Mapping[str, Any], *overrides: str, say: Say = Silent) -> TrainedModel:
+    """Train and score an experiment, or resume it where its run folder was left.
+
+    Args:
+        experiment: its name, or a configuration of `configure`.
+        overrides: `key=value`, with a name.
+        say: receives lines of progress.
+
+    Raises:
+        ValueError: for a wrong configuration or wrong data; names the value.
+    """
+    config = configure(experiment, *overrides) if isinstance(experiment, str) else dict(experiment)
+    return load(training.run(config, Path(config["run_dir"]), say))
+
+
+def locate(records: WaveformSource | Dataset, model: TrainedModel | str | Path, **options: Any) -> Located:
+    """Locate events with a trained run or its folder; options are those of `TrainedModel.locate`."""
+    return (model if isinstance(model, TrainedModel) else load(model)).locate(records, **options)
+
+
+def simulate(model: TrainedModel, number: int) -> Dataset:
+    """Fresh simulated events of a run that was trained on simulated data, with their true hypocentres as labels.
+
+    Raises:
+        ValueError: for a run on real data.
+    """
+    return fresh_events(model.config["data"], int(model.config["seed"]), number)
+
+
+def evaluate(located: Located, truth: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """Score cards of located events and of the climatology (where a run located them), as in `scores.json`.
+
+    Args:
+        located: events.
+        truth: a catalogue (QuakeML, or CSV with id, latitude_deg, longitude_deg, depth_km, origin_time), matched by
+            event id, else by origin time within 3 s; the labels of the data set without it.
+
+    Raises:
+        ValueError: where no event has a true hypocentre.
+    """
+    label = located.batch.labels["hypocentre"] if truth is None else _label(located, read_truths(truth))
+    if not np.asarray(label.mask).any():
+        raise ValueError(f"none of {len(located)} events has a true hypocentre; truth must name or time some of them")
+    posteriors = {"locator": located.posterior}
+    if located.spec is not None:
+        posteriors["catalogue"] = report.baseline_of(located.spec, len(located))
+    return report.score(posteriors, label)[0]
+
+
+def _label(located: Located, truths: list) -> Label:
+    """True hypocentres [event, 4] of located events, in the local frame."""
+    names = [(event.id,) for event in located.dataset.events]
+    found = by_name(names, truths)
+    if not any(found):
+        found = by_time([_origin_s(event) for event in located], truths)
+    starts = [_start_s(event.start) for event in located.dataset.events]
+    rows = [_row(located, truth, start_s) for truth, start_s in zip(found, starts, strict=True)]
+    value = np.array(rows, float)
+    known = np.isfinite(value)
+    return Label(np.where(known, value, 0.0).astype(np.float32), known)  # pyright: ignore[reportArgumentType]
+
+
+def _start_s(start: str | None) -> float:
+    return np.nan if start is None else seconds(parse_time(start))
+
+
+def _origin_s(event: LocatedEvent) -> float:
+    """Origin time in s since 1970, NaN where the event or its start is unknown."""
+    found = event.hypocentre
+    return np.nan if found is None else _start_s(found.start) + found.origin_s
+
+
+def _row(located: Located, truth: Truth | None, start_s: float) -> list[float]:
+    """East, north, depth in km and origin time in s after the start; NaN where unknown."""
+    if truth is None:
+        return [np.nan] * 4
+    east, north = to_km(located.dataset.frame, np.array([truth.latitude_deg]), np.array([truth.longitude_deg]))
+    origin_s = np.nan if truth.origin_s is None else truth.origin_s - start_s
+    return [float(east[0]), float(north[0]), truth.depth_km, origin_s]
+
+
+def calibrate(
+    model: TrainedModel, events: str | Path | Dataset | int, *, split: str | None = None, kind: str = BEST, by: str = ""
+) -> TrainedModel:
+    """The model with a calibration, which is stored in its run folder.
+
+    Args:
+        model: a trained run.
+        events: labelled events held out from training: a SeisBench folder, a data set, or a number of fresh simulated
+            ones.
+        split: events of this split alone.
+        kind: of recalibration; the best by cross-fitted likelihood by default.
+        by: "gap" or "distance" for group-conditional conformal levels.
+
+    Raises:
+        ValueError: for training events, or too few events with a known hypocentre.
+    """
+    dataset = simulate(model, events) if isinstance(events, int) else model.open(events, split=split)
+    _, calibration = calibrate_run(trained_for(model.fitted, dataset, None), dataset, kind, by)
+    write_calibration(model.folder, calibration)
+    return replace(model, calibration=calibration)
+
+
+def compare(*runs: TrainedModel | str | Path, path: str | Path | None = None) -> dict[str, dict[str, Any]]:
+    """Score cards of finished runs by their folders, and, where a path is given, a figure of them."""
+    folders = [run.folder if isinstance(run, TrainedModel) else Path(run) for run in runs]
+    cards = {str(folder): report.read_scores(folder)["locator"] for folder in folders}
+    if path is not None:
+        score_plots.compare_cards(path, cards)
+    return cards
+
+
+def plot(located: Located | LocatedEvent, path: str | Path) -> Path:
+    """A map of located events, or the posterior of one event in map view and depth sections."""
+    return located.plot(path)
