@@ -1,6 +1,6 @@
 """A trained run on other data than its own: new events, new stations, another region."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
