@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxloc.distributions.credible_regions import level_of, volume_of
 from jaxloc.distributions.gaussian_mixture import (
@@ -146,17 +146,15 @@ def score_events(
     width = max(num_draws, mixture.parts.log_weight.shape[-1])
     chunk = max(1, min(16, max_elements // (num_draws * width)))
     number = truth.value.shape[0]
-    padded = jnp.minimum(jnp.arange(-(-number // chunk) * chunk).reshape(-1, chunk), number - 1)
     bare = Posterior(mixture, posterior.epistemic, posterior.aleatoric)
     batch = (jax.random.split(key, number), bare, jnp.asarray(truth.value), jnp.asarray(truth.mask))
-    scores = _score_chunks(padded, batch, num_draws)
-    return {name: np.asarray(value).reshape(-1)[:number] for name, value in scores.items()}
+    # The last chunk is filled up with its last event: one program serves any number of events.
+    chunks = [np.minimum(np.arange(first, first + chunk), number - 1) for first in range(0, number, chunk)]
+    take = lambda index: jax.tree.map(lambda a: a[index], batch)
+    found = [_score_chunk(take(index), num_draws) for index in chunks]
+    return {name: np.concatenate([np.asarray(part[name]) for part in found])[:number] for name in found[0]}
 
 
 @partial(jax.jit, static_argnames="num_draws")
-def _score_chunks(index: Int[Array, "chunk event"], batch: tuple[Any, ...], num_draws: int) -> Scores:
-    def score(chunk: Int[Array, " event"]) -> Scores:
-        own = jax.tree.map(lambda a: a[chunk], batch)
-        return jax.vmap(lambda one: score_event(*one, num_draws=num_draws))(own)
-
-    return jax.lax.map(score, index)
+def _score_chunk(batch: tuple[Any, ...], num_draws: int) -> Scores:
+    return jax.vmap(lambda one: score_event(*one, num_draws=num_draws))(batch)

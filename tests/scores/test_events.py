@@ -206,3 +206,15 @@ def test_the_card_has_the_words_of_the_field(card: Card) -> None:
     for words in ("coverage of 90 % region", "predicted epicentre sd", "climatology"):
         assert words in text
     assert "catalogue" not in text
+
+
+def test_one_program_scores_any_number_of_events(truth: Label) -> None:
+    from jaxloc.scores.events import _score_chunk
+
+    whole = score_events(KEYS[3], gaussian_posterior(20), Label(truth.value[:20], truth.mask[:20]), num_draws=50)
+    before = _score_chunk._cache_size()
+    for number in (1, 15, 16, 17):
+        some = score_events(KEYS[3], gaussian_posterior(number), Label(truth.value[:number], truth.mask[:number]), 50)
+        assert len(some["depth/crps"]) == number
+    assert _score_chunk._cache_size() == before
+    assert len(whole["depth/crps"]) == 20
