@@ -204,7 +204,8 @@ def _write_located(
         for i, event in enumerate(dataset.events):
             if event.id not in lost:
                 name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
-                report.picture_of_event(parsed.output / f"{name}.png", i, batch, stated.posterior, event.id)
+                path, geography = parsed.output / f"{name}.png", report.geography_of(dataset)
+                report.picture_of_event(path, i, batch, stated.posterior, event.id, geography)
     for event in found[:20]:
         console.print(report.line(event), markup=False)
     total = len(found) + len(lost)

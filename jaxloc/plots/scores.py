@@ -26,18 +26,18 @@ from jaxloc.plots.style import (
 )
 
 
-def error_against_stated(path: str | Path, scores: Scores, title: str = "Error against stated error") -> None:
-    """Absolute error over the posterior's own standard error, for epicentre, depth and origin time.
+def error_against_stated(path: str | Path, scores: Scores, title: str = "Error against predicted sd") -> None:
+    """Absolute error over the posterior's standard deviation, for epicentre, depth and origin time.
 
-    Dots are events. Large dots are root mean squares of groups of equal number with similar stated error,
-    with 95 % intervals; those of an honest locator lie on the line.
+    Dots are events. Large dots are root mean squares of groups of equal number with similar predicted standard
+    deviation, with 95 % intervals; those of a calibrated locator lie on the line.
     """
     new = figure(10.2, 3.9, title)
     panels = (("epicentre", "km", "Epicentre"), ("depth", "km", "Depth"), ("origin", "s", "Origin time"))
     for axes, (region, unit, name) in zip(new.subplots(1, 3), panels, strict=True):
         error, stated = (np.abs(scores[f"{region}/{score}"]) for score in ("error", "stated"))
         use = np.isfinite(error) & np.isfinite(stated) & (stated > 0)
-        dress(axes, f"stated error ({unit})", f"real error ({unit})", f"{name}, {use.sum()} events")
+        dress(axes, f"predicted sd ({unit})", f"error ({unit})", f"{name}, {use.sum()} events")
         if use.any():
             _stated_panel(axes, error[use], stated[use])
         else:
@@ -54,7 +54,7 @@ def _stated_panel(axes: Axes, error: np.ndarray, stated: np.ndarray) -> None:
     low, high = stated.min() * 0.7, stated.max() * 1.4
     line = np.array([low, high])
     axes.fill_between(line, line / 2, line * 2, color=FAINT, linewidth=0, zorder=0, label="within a factor of 2")
-    axes.plot(line, line, color=INK, linewidth=1, label="error as stated")
+    axes.plot(line, line, color=INK, linewidth=1, label="error = predicted sd")
     order = np.argsort(stated)
     groups = [g for g in np.array_split(order, min(8, max(1, len(order) // 12))) if len(g)]
     middle = [np.sqrt(np.mean(stated[g] ** 2)) for g in groups]
@@ -81,7 +81,7 @@ def _stated_panel(axes: Axes, error: np.ndarray, stated: np.ndarray) -> None:
 
 
 def pit_histograms(path: str | Path, scores: Scores, num_bins: int = 10, title: str = "Calibration") -> None:
-    """Where the truth falls in each coordinate's posterior; flat within the band (95 %) where calibrated."""
+    """Probability integral transform of each coordinate; flat within the 95 % band where calibrated."""
     new, top = figure(10.2, 3.1, title), 2.0
     panels = new.subplots(1, 4, sharey=True)
     for axes, region in zip(panels, ("east", "north", "depth", "origin"), strict=True):
@@ -110,14 +110,14 @@ def pit_histograms(path: str | Path, scores: Scores, num_bins: int = 10, title: 
 
 
 def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = "Coverage") -> None:
-    """How often regions of each probability hold the truth, by locator; the band is 95 % about the diagonal.
+    """Empirical coverage of highest-density regions of each probability, by locator; 95 % band about the diagonal.
 
-    Above the diagonal regions are wider than need be, below it they promise too much.
+    Above the diagonal posteriors are underconfident, below it overconfident.
     """
     new = figure(10.2, 3.8, title)
     nominal = np.linspace(0, 1, 101)
     panels = ("epicentre", "depth", "hypocentre")
-    told: list[str] = []
+    shown: list[str] = []
     for axes, region in zip(new.subplots(1, 3, sharey=True), panels, strict=True):
         dress(axes, "probability of the region", title=region.capitalize())
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1)
@@ -130,17 +130,17 @@ def coverage_curve(path: str | Path, scores: Mapping[str, Scores], title: str = 
         for (name, values), colour in zip(levels.items(), CYCLE * 4, strict=False):
             if len(values):
                 inside = (values[:, None] <= nominal).mean(0)
-                axes.plot(nominal, inside, color=colour, linewidth=1.8, label=f"{name}, {len(values):,} judged")
+                axes.plot(nominal, inside, color=colour, linewidth=1.8, label=f"{name}, {len(values):,} events")
                 marks = [50, 68, 90, 95]
                 axes.plot(nominal[marks], inside[marks], "o", color=colour, markersize=4, markeredgecolor=PAPER)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1))
         named = axes.get_legend_handles_labels()[1]
-        if named and named != told:  # what the panel before says as well is said once
+        if named and named != shown:  # not the legend of the panel before once more
             legend(axes, loc="lower right")
-        told = named
-    new.axes[0].set_ylabel("truths inside it", fontsize=9, color=INK)
+        shown = named
+    new.axes[0].set_ylabel("coverage", fontsize=9, color=INK)
     save(path, new)
 
 
@@ -186,10 +186,10 @@ COMPARED = (
     ("origin", ("error", "mae"), "Origin time error, mean absolute (s)", None),
     ("hypocentre", ("energy", "mean"), "Energy score, hypocentre (km)", None),
     ("hypocentre", ("nll", "mean"), "NLL, hypocentre (nats)", None),
-    ("epicentre", ("coverage", "90"), "Truths in the 90 % region, epicentre", 0.9),
-    ("depth", ("coverage", "90"), "Truths in the 90 % region, depth", 0.9),
-    ("epicentre", ("width90", "median"), "90 % area, median (km²)", None),
-    ("epicentre", ("rank_correlation",), "Stated with real error, rank correlation", None),
+    ("epicentre", ("coverage", "90"), "Coverage of 90 % region, epicentre", 0.9),
+    ("depth", ("coverage", "90"), "Coverage of 90 % region, depth", 0.9),
+    ("epicentre", ("width90", "median"), "Area of 90 % region, median (km²)", None),
+    ("epicentre", ("rank_correlation",), "Predicted sd and error, rank correlation", None),
 )
 
 

@@ -149,7 +149,8 @@ def evaluate(
     known = np.asarray(truth.mask).any(-1)
     pick = lambda x: x[known] if known.any() else x  # windows of noise are nowhere
     shown, posterior, scores = jax.tree.map(pick, (located.batch, stated.posterior, scores))
-    report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder))
+    geography = report.geography_of(dataset)
+    report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder), geography)
     return cards
 
 

@@ -21,8 +21,9 @@ from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import ModelSpec
-from jaxloc.plots import maps
+from jaxloc.plots import maps, overview
 from jaxloc.plots import scores as scores_
+from jaxloc.plots.geography import Geography
 from jaxloc.scores.events import LEVELS, score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
@@ -206,13 +207,21 @@ def write_pictures(
     posterior: Posterior,
     scores: Mapping[str, dict[str, np.ndarray]],
     log: Sequence[Mapping[str, Any]],
+    geography: Geography = Geography(),
 ) -> None:
     """The pictures of a run: maps, calibration and training."""
     folder.mkdir(exist_ok=True)
     truth = batch.labels["hypocentre"]
     observations = batch.observations
-    maps.overview_map(
-        folder / "map.png", posterior.hypocentre, truth.value, truth.mask, observations.station_km[0], f"{name}: events"
+    stations = observations.station_km[0]
+    overview.overview_map(
+        folder / "map.png",
+        posterior.hypocentre,
+        truth.value,
+        truth.mask,
+        stations,
+        f"{name}: events",
+        geography,
     )
     if len(log) > 1:
         scores_.training_curve(folder / "training.png", _one_curve(log), f"{name}: training")
@@ -221,15 +230,16 @@ def write_pictures(
         error = scores["locator"]["epicentre/error"]
         order = np.argsort(np.where(np.isfinite(error), error, np.inf))[: np.isfinite(error).sum()]
         for label, i in (("median", int(order[len(order) // 2])), ("worst", int(order[-1]))):
-            picture_of_event(folder / f"event_{label}.png", i, batch, posterior, f"{name}: event of {label} error")
+            title = f"{name}: event of {label} error"
+            picture_of_event(folder / f"event_{label}.png", i, batch, posterior, title, geography)
 
 
 def write_calibration(
     folder: Path, name: str, scores: Mapping[str, np.ndarray], calibrated: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """The pictures of a locator's calibration: error against stated error, PIT histograms, coverage."""
+    """The pictures of a locator's calibration: error against predicted sd, PIT histograms, coverage."""
     folder.mkdir(parents=True, exist_ok=True)
-    scores_.error_against_stated(folder / "stated.png", scores, f"{name}: error against stated error")
+    scores_.error_against_stated(folder / "stated.png", scores, f"{name}: error against predicted standard deviation")
     scores_.pit_histograms(folder / "pit.png", scores, title=f"{name}: calibration")
     both = {name: scores} | ({} if calibrated is None else {"calibrated": calibrated})
     scores_.coverage_curve(folder / "coverage.png", both, f"{name}: coverage")
@@ -247,12 +257,20 @@ def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     return rows
 
 
-def picture_of_event(path: Path, i: int, batch: Batch, posterior: Posterior, title: str) -> None:
+def geography_of(dataset: Dataset) -> Geography:
+    """The frame of a data set's maps, and the names of its stations."""
+    return Geography(dataset.frame, tuple(station.code for station in dataset.stations))
+
+
+def picture_of_event(
+    path: Path, i: int, batch: Batch, posterior: Posterior, title: str, geography: Geography = Geography()
+) -> None:
     """One event's posterior in map view and depth sections."""
     one = gaussian_mixture(*jax.tree.map(lambda x: x[i], components(posterior.hypocentre)))
     value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
     seen = batch.observations
-    maps.event_map(path, one, seen.station_km[i], seen.station_mask[i], np.where(mask, value, np.nan), title)
+    truth = np.where(mask, value, np.nan)
+    maps.event_map(path, one, seen.station_km[i], seen.station_mask[i], truth, title, geography=geography)
 
 
 __all__ = [
@@ -260,6 +278,7 @@ __all__ = [
     "calibration_lines",
     "conformal",
     "conformal_line",
+    "geography_of",
     "hypocentres_of",
     "line",
     "picture_of_event",

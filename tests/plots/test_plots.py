@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, gaussian_mixture
-from jaxloc.plots import maps, style
+from jaxloc.geometry import Frame, to_degrees, to_km
+from jaxloc.plots import maps, overview, style, waveforms
 from jaxloc.plots import scores as scores_
+from jaxloc.plots.geography import Geography, degrees_on, scale_bar
 
 RNG = np.random.default_rng(0)
 STATIONS = np.concatenate([RNG.uniform(-30, 30, (12, 2)), np.zeros((12, 1))], 1)
@@ -66,7 +68,11 @@ def draw_events(path: Path, known: bool) -> None:
     estimate, tril = RNG.normal(0, 10, (number, 1, 4)), np.broadcast_to(np.eye(4), (number, 1, 4, 4))
     mixtures = gaussian_mixture(jnp.zeros((number, 1)), jnp.asarray(estimate), jnp.asarray(tril))
     truth = estimate[:, 0] + RNG.normal(size=(number, 4))
-    maps.overview_map(path, mixtures, truth, np.full((number, 4), known), STATIONS)
+    overview.overview_map(path, mixtures, truth, np.full((number, 4), known), STATIONS)
+
+
+GEOGRAPHY = Geography(Frame(-36.2, 179.9), tuple(f"XX.S{i:02d}" for i in range(12)))
+PICKS = {"pick_s": RNG.uniform(2, 8, (12, 2)), "station_names": GEOGRAPHY.station_names}
 
 
 LOG = [{"step": i, "loss": 9 / (1 + i), "dev_energy_km": 3.0} for i in range(5)]
@@ -75,14 +81,16 @@ FLAT = gaussian_mixture(jnp.zeros(1), jnp.zeros((1, 4)), jnp.diag(jnp.array([9.0
 
 PICTURES: dict[str, Callable[[Path], None]] = {
     "event": lambda p: maps.event_map(p, bent_mixture(), STATIONS, MASK, np.array([11.3, -7.6, 8.2, 4.0]), "M 1.4"),
+    "event with names and degrees": lambda p: maps.event_map(p, FLAT, STATIONS, MASK, geography=GEOGRAPHY),
     "event of unknown truth": lambda p: maps.event_map(p, FLAT, STATIONS, MASK),
     "event of unknown depth": lambda p: maps.event_map(
         p, FLAT, STATIONS[:1], MASK[:1], np.array([40.0, 2.0, np.nan, np.nan])
     ),
     "overview": lambda p: draw_events(p, True),
     "overview of unknown truth": lambda p: draw_events(p, False),
-    "section": lambda p: maps.waveform_section(p, **record(12, True)),
-    "section of many stations": lambda p: maps.waveform_section(p, **record(100, False)),
+    "section": lambda p: waveforms.waveform_section(p, **record(12, True)),
+    "section with picks and names": lambda p: waveforms.waveform_section(p, **record(12, True) | PICKS),
+    "section of many stations": lambda p: waveforms.waveform_section(p, **record(100, False)),
     "stated": lambda p: scores_.error_against_stated(p, fake_scores()),
     "stated, unknown": lambda p: scores_.error_against_stated(p, fake_scores(unknown=True)),
     "pit": lambda p: scores_.pit_histograms(p, fake_scores()),
@@ -125,6 +133,52 @@ def test_shades_hold_the_mass_they_state() -> None:
     threshold = np.quantile(mixture.log_prob(draws), 1 - np.array(maps.HPD_LEVELS))
     exact = np.log(1 - np.array(maps.HPD_LEVELS)) - np.log(2 * np.pi)
     np.testing.assert_allclose(threshold, exact, atol=0.1)  # sd of the 5 % quantile: 0.03
+
+
+SHALLOW = gaussian_mixture(jnp.zeros(1), jnp.array([[0.0, 0.0, 0.2, 0.0]]), jnp.diag(jnp.array([1.0, 1, 3, 1]))[None])
+
+
+@pytest.mark.parametrize(("depth_km", "top_km"), [((-1.2, -0.3), -1.2), ((0.4, 2.0), 0.0)])
+def test_sections_begin_at_the_highest_station_or_sea_level(depth_km: tuple[float, float], top_km: float) -> None:
+    stations = np.array([[3.0, 4.0, depth_km[0]], [-3.0, -4.0, depth_km[1]]])
+    assert maps.surface_km(stations) == top_km
+    draws = np.asarray(SHALLOW.sample(jax.random.key(0), (4000,)))
+    assert (draws[:, 2] < top_km).mean() > 0.2
+    _, _, (shallowest, deepest) = maps._window(draws, np.full(4, np.nan), top_km)
+    assert shallowest >= top_km - 1e-9
+    assert deepest > np.quantile(draws[:, 2], 0.99)
+
+
+@pytest.mark.parametrize(
+    ("frame", "label", "place_deg"),
+    [
+        (Frame(36.0, -97.0), "97.0° W", (36.0, -97.0)),
+        (Frame(-36.2, 179.9), "180.0° E", (-36.2, 180.0)),
+        (Frame(-0.05, 0.05), "0.0° E", (-0.05, 0.0)),
+    ],
+)
+def test_degrees_of_a_map_are_where_they_belong(frame: Frame, label: str, place_deg: tuple[float, float]) -> None:
+    """A tick of longitude lies where the projection has it on the parallel through the middle."""
+    axes = style.figure(5, 5).subplots()
+    axes.set(xlim=(-30, 30), ylim=(-30, 30))
+    degrees_on(axes, frame, np.zeros((0, 2)))
+    ticks = axes.get_xticks()
+    labels = [axes.xaxis.get_major_formatter()(tick) for tick in ticks]
+    middle_deg = to_degrees(frame, np.zeros(1), np.zeros(1))[0][0]
+    expected = float(to_km(frame, np.array(middle_deg), np.array(place_deg[1]))[0])
+    assert dict(zip(labels, ticks, strict=True))[label] == pytest.approx(expected, abs=1e-6)
+    assert axes.get_xlim() == (-30, 30)
+    assert any(text.get_text() == "10 km" for text in axes.texts)
+
+
+@pytest.mark.parametrize("corner", [(1, -1), (-1, -1), (1, 1)])
+def test_the_scale_bar_keeps_clear_of_stations(corner: tuple[int, int]) -> None:
+    axes = style.figure(5, 5).subplots()
+    axes.set(xlim=(-30, 30), ylim=(-30, 30))
+    crowd = 25.0 * np.array([corner]) + RNG.uniform(-3, 3, (20, 2))
+    scale_bar(axes, crowd)
+    place = np.array([axes.texts[-1].get_position()])
+    assert np.linalg.norm(crowd - place, axis=1).min() > 10
 
 
 def test_pyplot_is_never_imported() -> None:
