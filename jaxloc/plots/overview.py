@@ -36,7 +36,7 @@ def overview_map(
     new = figure(11.2, 6.4, title)
     left, right = new.subplots(1, 2, width_ratios=(1.5, 1))
     frame(dress(left, "east (km)", "north (km)"))
-    lengths, directions = credible_ellipsoid(spread[:, :2, :2].astype(float), 0.9)
+    lengths, directions = map(np.asarray, credible_ellipsoid(spread[:, :2, :2].astype(float), 0.9))
     angle = np.rad2deg(np.arctan2(directions[:, 1, 0], directions[:, 0, 0]))
     deep = _overlap(lengths, np.concatenate([truth[use, :2], estimate[:, :2]]))
     left.add_collection(

@@ -68,7 +68,7 @@ def waveform_section(
     every = max(1, len(order) // 20)
     axes.set_yticks(row[::every], [f"{d:.0f}" if d >= 10 else f"{d:.1f}" for d in distance[::every]])
     if station_names:
-        _names(axes, [station_names[i] for i in order[::every]], row[::every])
+        _names(axes, [station_names[int(i)] for i in order[::every]], row[::every])
     axes.set(xlim=_time_span(second, arrival_s, predicted_s, pick_s), ylim=(len(order) - 0.2, -1.2))
     if handles:
         legend(axes, handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles))
