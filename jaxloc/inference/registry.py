@@ -92,6 +92,11 @@ def keeps_best(posterior: Settings, stage: Settings) -> bool:
     return not {"start", "steps"} & set(_arguments(_builder(_name(posterior, stage))))
 
 
+def has_optimizer(name: str) -> bool:
+    """Whether a weight posterior is fitted by the optimiser, at the stage's learning rate."""
+    return "optimizer" in _arguments(_builder(name))
+
+
 def draws_of(posterior: Settings) -> int:
     """Number of weight draws for prediction: one a member for point estimates, since more would be identical."""
     members, draws = int(posterior["members"]), int(posterior["draws"])
