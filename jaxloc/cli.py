@@ -71,22 +71,30 @@ def _quiet(errors: "Console") -> Iterator[None]:
 def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import config as configuration
 
+    configuration.check_name(parsed.experiment)
     if parsed.multirun:
-        raise ValueError("--multirun is not available yet; give one command for each run")
+        return _run_many(parsed, console)
     config = configuration.load(parsed.experiment, parsed.overrides)
+    folder = Path(config["run_dir"])
+    _run_one(config, folder, console)
+    if "task" in config:
+        console.print((folder / "table.md").read_text(), markup=False)
+    else:
+        from jaxloc.runs import report
+
+        _show(report.read_scores(folder), console)
+    console.print(f"run folder: {folder}", markup=False)
+
+
+def _run_one(config: dict, folder: Path, console: "Console") -> None:
+    """Train and score one configuration, with progress bars of its stages."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jaxloc.forecasting import run as forecasts
-    from jaxloc.runs import report, train
+    from jaxloc.runs import train
 
-    folder = Path(config["run_dir"])
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
-    )
+    text = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
+    columns = text[0], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text[1]
     with Progress(*columns, console=console, transient=True) as progress:
         bars: dict[str, object] = {}
 
@@ -95,14 +103,34 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
             progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
 
-        forecast = config.get("task") == forecasts.TASK
-        run = forecasts.run if forecast else train.run
+        run = forecasts.run if config.get("task") == forecasts.TASK else train.run
         run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
-    if forecast:
-        console.print((folder / "table.md").read_text(), markup=False)
-    else:
-        _show(report.read_scores(folder), console)
-    console.print(f"run folder: {folder}", markup=False)
+
+
+def _run_job(config: dict, folder: Path) -> None:
+    """One run of a multirun, in whatever process it is."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"run {folder}", markup=False)
+    _run_one(config, folder, console)
+
+
+def _run_many(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import compare, multirun, report
+    from jaxloc.training.run_folder import finished
+
+    folders = multirun.run_all(parsed.experiment, parsed.overrides, _run_job)
+    done = [folder for folder in folders if finished(folder) is not None]
+    if len(done) < len(folders):
+        console.print(f"not finished: {', '.join(str(f) for f in folders if f not in done)}", markup=False)
+    if not done:
+        raise ValueError("no run came to its end; the reasons are above, or in the launcher's log files")
+    cards, differ = compare.side_by_side(done)
+    console.print(report.table(cards, "Score cards"))
+    for line in differ:
+        console.print(f"warning: {line}", markup=False)
+    console.print(f"run folders: {folders[0].parent}", markup=False)
 
 
 def _study(parsed: argparse.Namespace, console: "Console") -> None:

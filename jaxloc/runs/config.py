@@ -12,7 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from jaxloc.runs.listing import experiments_folder, names
 
-KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+KINDS = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 
 
 def experiment_names() -> list[str]:
@@ -73,13 +73,17 @@ def composed(name: str, overrides: list[str]) -> DictConfig:
 
 
 def _compose(name: str, overrides: list[str]) -> DictConfig:
-    GlobalHydra.instance().clear()
+    hydra = GlobalHydra.instance()
+    before, hydra.hydra = hydra.hydra, None  # where a job of Hydra's asks, its own composition stays
     register = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)  # the name before OmegaConf 2.4
     register("by_posterior", _by_posterior, replace=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*version_base", category=Warning)
-        with initialize_config_dir(str(experiments_folder()), version_base="1.3"):
-            return compose(name, overrides)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*version_base", category=Warning)
+            with initialize_config_dir(str(experiments_folder()), version_base="1.3"):
+                return compose(name, overrides)
+    finally:
+        GlobalHydra.instance().hydra = before
 
 
 def _by_posterior(values: DictConfig, otherwise: Any, *, _root_: DictConfig) -> Any:
@@ -116,7 +120,7 @@ def _explained(error: Exception, name: str, overrides: list[str]) -> str:
     """Which override is wrong and why: a value of another type, or a key among those that are there."""
     cause, key = error.__cause__, _key_at_fault(str(error), overrides)
     if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        found = re.search(r"converted to (\w+)", str(cause))
+        found = re.search(r"(?:converted to|not a valid) (\w+)", str(cause))
         reason = f"it must be {KINDS.get(found.group(1), found.group(1))}" if found else _first_line(cause)
         return f"{next((o for o in overrides if _key(o) == key), key)} cannot be used: {reason}"
     first = _first_line(cause if isinstance(cause, OmegaConfBaseException) else error).rstrip(".")
