@@ -199,18 +199,6 @@ def test_other_velocities_than_in_training_increase_predicted_uncertainty(
     assert (tmp_path / "shift" / "velocity_shift.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("factors", [(), (1.0, 0.0), (-1.0,)])
-def test_factors_on_speeds_must_be_positive(tmp_path: Path, factors: tuple[float, ...]):
-    with pytest.raises(ValueError, match="factors on the speeds must be positive, got"):
-        velocity_shift.evaluate_factors(tmp_path, 10, tmp_path, factors)
-
-
-@pytest.mark.parametrize("times_s", [(), (1.0, 0.0), (-1.0,), (1.0, float("nan"))])
-def test_times_of_early_warning_must_be_positive(tmp_path: Path, times_s: tuple[float, ...]):
-    with pytest.raises(ValueError, match="times_s must be positive times in s after the first P, got"):
-        early_warning.evaluate_over_time(tmp_path, 10, tmp_path, times_s)
-
-
 @pytest.mark.slow
 def test_warnings_get_better_with_time(tmp_path: Path):
     """Half of the experiment's training: scores fall from 1 s to 15 s, and below the baselines."""
