@@ -47,6 +47,8 @@ TOLERANCES = {"float32": {"value": 6e-4, "gradient": 2e-3}, "default": {"value":
 # Where an adaptive search refines its lattice around the best cells, rounding changes which cells those are: mean and
 # covariance change by a part of the spacing of its last lattice.
 SEARCH_TOLERANCE = 2e-2
+# The covariance of n samples has a relative standard error of sqrt(2 / n): four of them.
+STATISTICAL_TOLERANCE = 4 * (2 / numbers_.NUM_SAMPLES) ** 0.5
 SEARCHES = ("network/arrivals+arrivals", "head/arrivals")
 
 
@@ -67,6 +69,8 @@ class Check(NamedTuple):
 
 def tolerance_of(name: str, quantity: str, precision: str) -> float:
     """The tolerance of a quantity of a job, in the precision in which it was computed."""
+    if quantity == "sample covariance":
+        return STATISTICAL_TOLERANCE
     own = TOLERANCES[precision]["gradient" if quantity == "gradient" else "value"]
     return max(own, SEARCH_TOLERANCE) if name in SEARCHES and quantity in ("mean", "covariance") else own
 

@@ -21,6 +21,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import cases
 import linear_regression
 
+EIGENVECTORS = ("laplace",)  # weight posteriors that sample along eigenvectors
+NUM_SAMPLES = 4000
 Numbers = dict[str, np.ndarray]
 """Flat arrays by the name of a quantity."""
 
@@ -99,7 +101,8 @@ def _head(make: Callable[[], Head]) -> Numbers:
 def _posterior(name: str) -> Numbers:
     """Loss and samples after a few updates on a linear regression, by gradient descent.
 
-    Adam is no choice here: its first steps have the sign of the gradient, so that rounding decides at zero.
+    Adam is no choice here: its first steps have the sign of the gradient, so that rounding decides at zero. Of samples
+    along eigenvectors, whose signs differ between platforms, the covariance is computed.
     """
     method = cases.METHODS[name](linear_regression.linear(), optax.sgd(0.01))
     params = linear_regression.start(3 if name in cases.ENSEMBLES else 0)
@@ -109,6 +112,9 @@ def _posterior(name: str) -> Numbers:
         state = method.init(jax.random.key(0), params)
         step = lambda state, key: method.update(key, state, linear_regression.batch())
         state, info = jax.lax.scan(step, state, jax.random.split(jax.random.key(1), 3))
+        if name in EIGENVECTORS:
+            samples = method.sample(jax.random.key(2), state, NUM_SAMPLES).params["kernel"]
+            return {"loss": info.loss, "sample covariance": jnp.cov(samples.T)}
         return {"loss": info.loss, "samples": method.sample(jax.random.key(2), state, 4).params}
 
     return _as_numbers(compute(params))
