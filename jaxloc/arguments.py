@@ -141,13 +141,24 @@ def _locate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--catalogue", type=Path, help="earlier events, QuakeML or CSV (for --locator)")
     add_region(command)
     command.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files and picks)")
-    command.add_argument("--windows", type=Path, help="CSV of window starts or origin times (else: one window)")
+    command.add_argument("--windows", type=Path, help="CSV of window starts or origin times (default: see --slide)")
+    command.add_argument(
+        "--slide",
+        type=float,
+        default=0.5,
+        metavar="OVERLAP",
+        help="without --windows, records longer than the network's window are searched in windows that overlap by this "
+        "share of their length (default: 0.5); the same event in several windows is written once",
+    )
     command.add_argument("--split", help="events of this split only (SeisBench folder)")
     _add_velocity(command)
     command.add_argument(
         "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
     )
     command.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
+    command.add_argument(
+        "--all", action="store_true", help="write a location for records without an event too, with the reason as flag"
+    )
     _add_raw(command)
 
 
@@ -207,7 +218,9 @@ def _list(command: argparse.ArgumentParser) -> None:
 def add_region(command: argparse.ArgumentParser) -> None:
     """Options of the search region, which `jaxloc.runs.search_region` reads."""
     command.add_argument(
-        "--region", metavar="W/E/S/N", help="search region in degrees, west/east/south/north (default: around stations)"
+        "--region",
+        metavar="W/E/S/N",
+        help="search region in degrees, west/east/south/north (default: of training, or around other stations)",
     )
     command.add_argument(
         "--depth-km", nargs=2, type=float, metavar=("SHALLOWEST", "DEEPEST"), help="searched depths below sea level"

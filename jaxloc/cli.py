@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from jaxloc.calibration.calibration import Calibration, Stated
+    from jaxloc.calibration.calibration import Calibration
     from jaxloc.data.dataset import Dataset
-    from jaxloc.io.picks import Picks
-    from jaxloc.types import Batch
+    from jaxloc.runs.new_events import Outcome
 
 from jaxloc.arguments import parse
 
 PICTURES = (".png", ".pdf", ".svg")
+MOST_LINES = 20  # of events, on screen
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _quiet(errors):
             _COMMANDS[parsed.command](parsed, console)
-    except KeyboardInterrupt:
-        errors.print(f"interrupted; {_AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)}", markup=False)
+    except KeyboardInterrupt as interrupt:
+        after = str(interrupt) or _AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)
+        errors.print(f"interrupted; {after}", markup=False)
         return INTERRUPTED
     except (ValueError, FloatingPointError) as error:
         errors.print(f"jaxloc: {error}", markup=False)
@@ -171,27 +172,39 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
         return _locate_picks(parsed, console)
     if not parsed.input:
         raise ValueError("locate needs RUN and INPUT, or PICKS and --locator NAME")
-    for option in ("catalogue", "region", "depth_km", "set"):
+    for option in ("catalogue", "set"):
         if getattr(parsed, option):
             raise ValueError(f"--{option.replace('_', '-')} goes with --locator; leave it out for a trained run")
-    from jaxloc.runs import predict, train
+    from jaxloc.runs import new_events, train
     from jaxloc.runs.transfer import open_input, trained_for
 
+    say = lambda line: console.print(line, markup=False)
     config, fitted = train.load(parsed.run)
     calibration = _calibration_of(parsed, console)
-    dataset = open_input(fitted, config, parsed.input, parsed.stations, parsed.windows, parsed.split)
+    given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
+    dataset = open_input(fitted, config, *given, overlap=parsed.slide, say=say)
+    new_events.refuse_duplicates(dataset)
     fitted = trained_for(fitted, dataset, parsed.velocity)
+    fitted = new_events.prepared(fitted, dataset, parsed.region, parsed.depth_km)
     parsed.output.mkdir(parents=True, exist_ok=True)
-    console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    located = predict.locate(fitted, dataset, with_features=calibration is not None)
-    _write_located(parsed, console, dataset, located.batch, predict.as_calibrated(calibration, located))
+    say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
+    with _counting(console, "located", len(dataset)) as on_event:
+        slid = parsed.windows is None and len(dataset) > 1
+        widen = parsed.region is None and parsed.depth_km is None
+        choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
+        outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
+    _write_outcome(parsed, console, dataset, outcome)
+    if outcome.interrupted:
+        number = len(outcome.located.batch.observations.station_mask)
+        raise KeyboardInterrupt(f"{number} of {len(dataset)} windows were searched, and their results written")
 
 
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     import jax
 
     from jaxloc.calibration.calibration import Stated
-    from jaxloc.runs import locate_picks
+    from jaxloc.runs import locate_picks, report
+    from jaxloc.runs.new_events import Outcome
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
@@ -203,41 +216,55 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
         console.print(note, markup=False)
     dataset = picks.dataset
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    located = locate_picks.locate(jax.random.key(0), request, picks)
+    with _counting(console, "located", len(dataset)) as on_event:
+        located = locate_picks.locate(jax.random.key(0), request, picks, on_event)
     parsed.output.mkdir(parents=True, exist_ok=True)
-    _write_located(parsed, console, dataset, located.batch, Stated(located.posterior), picks)
+    stated = Stated(located.posterior)
+    found, lost = report.hypocentres_of(dataset, located.batch, stated)
+    found = [event._replace(origin_s=event.origin_s + picks.zero_s.get(event.id, 0.0)) for event in found]
+    _write_outcome(parsed, console, dataset, Outcome(found, {**picks.lost, **lost}, {}, located, stated, False))
 
 
-def _write_located(
-    parsed: argparse.Namespace,
-    console: "Console",
-    dataset: "Dataset",
-    batch: "Batch",
-    stated: "Stated",
-    picks: "Picks | None" = None,
-) -> None:
-    """Files, pictures and lines of located events; `picks` adds what was left out before, and the zero of times."""
-    from jaxloc.runs import report
+def _write_outcome(parsed: argparse.Namespace, console: "Console", dataset: "Dataset", outcome: "Outcome") -> None:
+    """Files, pictures and lines of the events that were located, and of those that were not."""
+    from jaxloc.runs import new_events, report
 
-    found, lost = report.hypocentres_of(dataset, batch, stated)
-    if picks is not None:
-        lost = {**picks.lost, **lost}
-        found = [event._replace(origin_s=event.origin_s + picks.zero_s.get(event.id, 0.0)) for event in found]
-    for event, reason in lost.items():
-        console.print(f"event {event} was not located: {reason}", markup=False)
-    if not found:
-        raise ValueError(f"nothing located: {', '.join(sorted(set(lost.values())))}")
-    report.write_events(parsed.output, found)
+    say = lambda line: console.print(line, markup=False)
+    for event, reason in list(outcome.lost.items())[:MOST_LINES]:
+        say(f"{event} was not located: {reason}")
+    if len(outcome.lost) > MOST_LINES:
+        say(f"... and {len(outcome.lost) - MOST_LINES} more")
+    if not outcome.found:
+        raise ValueError(f"nothing located: {new_events.why_nothing(outcome)}")
+    report.write_events(parsed.output, outcome.found)
     if parsed.pictures:
-        for i, event in enumerate(dataset.events):
-            if event.id not in lost:
-                name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
-                path, geography = parsed.output / f"{name}.png", report.geography_of(dataset)
-                report.picture_of_event(path, i, batch, stated.posterior, event.id, geography)
-    for event in found[:20]:
-        console.print(report.line(event), markup=False)
-    total = len(found) + len(lost)
-    console.print(f"{len(found)} of {total} events located: {parsed.output}/events.csv, events.xml", markup=False)
+        new_events.pictures(parsed.output, dataset, outcome, [event.id for event in outcome.found])
+    for event in outcome.found[:MOST_LINES]:
+        say(report.line(event))
+    again = f", {len(outcome.again)} the same again in another window" if outcome.again else ""
+    flagged = sum(bool(event.flag) for event in outcome.found)
+    flags = f", {flagged} with flags" if flagged else ""
+    total = len(outcome.found) + len(outcome.lost) + len(outcome.again)
+    say(f"{len(outcome.found)} of {total} events located{flags}{again}: {parsed.output}/events.csv, events.xml")
+
+
+@contextlib.contextmanager
+def _counting(console: "Console", text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar of events, on a terminal, and a line every 30 s."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from jaxloc.training.log import counted
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(text, total=total)
+        lines = counted(lambda line: console.print(line, markup=False), text, total)
+
+        def on_event(number: int) -> None:
+            progress.update(bar, completed=number)
+            lines(number)
+
+        yield on_event
 
 
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:

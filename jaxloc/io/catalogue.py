@@ -29,7 +29,8 @@ class Hypocentre(NamedTuple):
     `covariance` is over (east_km, north_km, depth_km, origin_s), `level` the confidence level of ellipse and
     ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
     `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they hold a
-    share `level` of truths, where that was calibrated. `alarm` says why the errors may not hold ("": no reason seen).
+    share `level` of truths, where that was calibrated. `alarm` says why the errors may not hold ("": no reason seen),
+    `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
     """
 
@@ -50,6 +51,7 @@ class Hypocentre(NamedTuple):
     drawn_at: tuple[float, float] | None = None
     alarm: str | None = None
     others: Mapping[str, float] = {}  # never written to
+    flag: str = ""
 
 
 def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np.ndarray, "station 3"]) -> float:

@@ -13,6 +13,7 @@ from jaxloc.distributions.ellipsoids import horizontal_ellipse
 from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
 
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+LATER_COLUMNS = {"flag"}  # that files of earlier versions lack
 AXES = ("east", "north", "depth", "origin")
 
 
@@ -36,6 +37,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "ellipse_drawn_at": h.drawn_at and h.drawn_at[0],
         "ellipsoid_drawn_at": h.drawn_at and h.drawn_at[1],
         "alarm": h.alarm,
+        "flag": h.flag,
         "gap_deg": h.gap_deg,
         "stations": h.num_stations,
         "epistemic_share": h.epistemic_share,
@@ -101,7 +103,7 @@ def read_csv(path: str | Path) -> list[Hypocentre]:
         raise ValueError(f"no such file of events: {path}")
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        missing = set(_columns()) - set(rows.fieldnames or ())
+        missing = set(_columns()) - set(rows.fieldnames or ()) - LATER_COLUMNS
         if missing:
             raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
         return [_from_row(path, row) for row in rows]
@@ -147,4 +149,5 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         None if drawn_at[0] is None or drawn_at[1] is None else (drawn_at[0], drawn_at[1]),
         row["alarm"] or None,
         others,
+        row.get("flag") or "",
     )

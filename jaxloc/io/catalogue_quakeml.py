@@ -154,6 +154,8 @@ def _comments(h: Hypocentre) -> list[str]:
         normal = " and ".join(f"{100 * level:.1f} %" for level in h.drawn_at)
         comments.append(f"ellipse and ellipsoid calibrated: those of a normal distribution at {normal}")
     comments += [f"{name}: {value:.6g}" for name, value in h.others.items()]
+    if h.flag:
+        comments.append(f"flag: {h.flag}")
     if h.alarm:
         comments.append(f"stated errors may not hold: {h.alarm}")
     if h.truth is not None:

@@ -1,13 +1,16 @@
 """Locating by arrivals of a network and physics: one lattice an event, the mean of the densities over weight draws."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxloc.distributions.gaussian_mixture import covariance
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance
 from jaxloc.locators.neural import LocateByDraws, covariance_of_means
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.arrival_check import ArrivalCheck, check_arrivals
 from jaxloc.physics.arrival_likelihood import Arrivals, log_density, posterior_of
 from jaxloc.types import Network, Observations, Posterior, Weights
 
@@ -38,6 +41,18 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
         return Posterior(mixture, epistemic, covariance(mixture) - epistemic)
 
     return locate
+
+
+def arrivals_check(
+    network: Network, region: Region
+) -> Callable[[Weights, Observations, HypocentreMixture], ArrivalCheck]:
+    """Compare the posterior of one event with the mean arrival densities of the draws (`check_arrivals`)."""
+
+    def check(weights: Weights, observations: Observations, posterior: HypocentreMixture) -> ArrivalCheck:
+        draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
+        return check_arrivals(_mean(draws), posterior, region)
+
+    return check
 
 
 def _mean(draws: Arrivals) -> Arrivals:

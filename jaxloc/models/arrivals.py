@@ -1,17 +1,19 @@
 """The model of the arrivals network: arrivals are read by the network, physics makes a posterior of them."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Float, PyTree
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
-from jaxloc.models.model import LabelBatch, Model, Transfer, as_labelled, as_tuples
+from jaxloc.locators.arrivals import arrivals_check
+from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_labelled, as_tuples
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
@@ -21,6 +23,8 @@ from jaxloc.physics.table import TableGrid
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import NETWORK, Batch, Head, Network, Params, Weights
 
+TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
+MOST_TIMES = 400
 BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
 
 
@@ -80,12 +84,27 @@ def model(
 
     locate = arrivals_locator(network, region, log_prior, sizes)
     transfer = Transfer(_settings_at, _given_velocity)
-    return Model(network, head, locate, prepare=prepare, transfer=transfer, parts=_parts)
+    step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
+    search = RegionSearch(partial(_search_settings, sizes, step_s), arrivals_check(network, region))
+    return Model(network, head, locate, prepare=prepare, transfer=transfer, search=search, parts=_parts)
 
 
 def _given_velocity(params: Params, num_layers: int) -> Params:
     physics = params["physics"] | {"speed": jnp.zeros(num_layers), "vp_vs": jnp.zeros(())}
     return params | {"physics": physics}
+
+
+def _search_settings(
+    sizes: adaptive_grid.Search,
+    step_s: float,
+    region: adaptive_grid.Region,
+    stations_km: Float[np.ndarray, "station 3"],
+) -> dict[str, Any]:
+    """A table of travel times that reaches the region, and a first lattice whose origin times are `step_s` apart."""
+    duration_s = region.origin_s[1] - region.origin_s[0]
+    times = int(np.clip(np.ceil(duration_s / step_s) + 1, sizes.first[3], MOST_TIMES))
+    lattice = sizes._replace(first=(*sizes.first[:3], times))
+    return {"table": _reach(stations_km, region), "lattice_sizes": lattice._asdict()}
 
 
 def _parts(params: Params) -> PyTree[str]:

@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.inference import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.types import Batch, Head, Locator, Network, Observations, Params
+from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Weights
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
 """Event indices and their batch, to the batch with the labels that the model is trained with."""
@@ -29,6 +31,18 @@ Baselines = Callable[[Dataset], Mapping[str, Locator]]
 def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
     """Labels of the data set, unchanged."""
     return batch
+
+
+class RegionSearch(NamedTuple):
+    """What a model that searches a region for hypocentres offers to locate new events.
+
+    Attributes:
+        settings: region and positions of all stations [station, 3] in km to the settings that change with these.
+        check: draws of weights, observations of one event and its posterior to `ArrivalCheck`.
+    """
+
+    settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]]
+    check: Callable[[Weights, Observations, HypocentreMixture], ArrivalCheck]
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
@@ -69,6 +83,7 @@ class Model(NamedTuple):
         step_network: `network` in a form that is faster where steps of training are compiled singly; None: the same.
         prepare: what is fitted and labelled before a stage.
         transfer: how it is used at other stations; None: it knows those of its training alone.
+        search: what it offers to locate new events in another region; None: its region is that of training.
         parts: parameters to a tree of labels (`jaxloc.types.Target`).
         baselines: weight-free locators that it is compared with.
     """
@@ -80,6 +95,7 @@ class Model(NamedTuple):
     step_network: Network | None = None
     prepare: Prepare = not_prepared
     transfer: Transfer | None = None
+    search: RegionSearch | None = None
     parts: Callable[[Params], PyTree[str]] = all_network
     baselines: Baselines = no_baselines
 

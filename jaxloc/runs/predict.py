@@ -1,7 +1,7 @@
 """Locating with a trained run: events, their posteriors, scores and pictures."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,9 +12,11 @@ from jaxtyping import PRNGKeyArray
 
 from jaxloc.calibration.calibration import Calibration, Stated, stated_by
 from jaxloc.data.dataset import Dataset
+from jaxloc.data.onsets import Onsets, onsets_of
 from jaxloc.locators.neural import with_weights
 from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec
+from jaxloc.physics.arrival_check import ArrivalCheck
 from jaxloc.runs import report
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
@@ -45,11 +47,21 @@ def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: No
 
 
 class Located(NamedTuple):
-    """Events without their waveforms, their posteriors, and what the network makes of each (None if not asked for)."""
+    """Located events, without their waveforms.
+
+    Attributes:
+        batch: events, one or more.
+        posterior: of each.
+        features: of the network's layers for each [event, feature]; None if not asked for, or if the network has none.
+        check: arrival densities against each posterior; None if not asked for, or if the model has none.
+        onsets: of the waveforms; None if not asked for.
+    """
 
     batch: Batch
     posterior: Posterior
     features: np.ndarray | None
+    check: ArrivalCheck | None = None
+    onsets: Onsets | None = None
 
 
 def locate(
@@ -62,17 +74,57 @@ def locate(
 ) -> Located:
     """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept.
 
-    `on_chunk` is told how many events are done after each chunk.
+    `on_chunk` receives the number of events located so far, after each chunk.
     """
-    locator, found = locator_of(fitted), []
+    return joined(list(located_chunks(fitted, dataset, seed, with_features=with_features, on_chunk=on_chunk)))
+
+
+def located_chunks(
+    fitted: Fitted,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    with_features: bool = False,
+    with_checks: bool = False,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> Iterator[Located]:
+    """As `locate`, `CHUNK` events at a time, and with checks of the located events if asked for."""
+    run = _with_check(fitted) if with_checks else lambda key, seen, plain=locator_of(fitted): (plain(key, seen), None)
     describe = _features(fitted) if with_features else lambda observations: None
     for at in range(0, len(dataset), CHUNK):
         batch = dataset.take(np.arange(at, min(at + CHUNK, len(dataset))))
-        posterior = locator(jax.random.key(seed), batch.observations)
-        bare = batch._replace(observations=batch.observations._replace(waveforms=None))
-        found.append(Located(bare, posterior, describe(batch.observations)))
+        seen = batch.observations
+        posterior, check = run(jax.random.key(seed), seen)
+        onsets = _onsets(seen) if with_checks else None
+        bare = batch._replace(observations=seen._replace(waveforms=None))
+        yield Located(bare, posterior, describe(seen), check, onsets)
         on_chunk(min(at + CHUNK, len(dataset)))
-    return jax.tree.map(lambda *x: np.concatenate(x), *found)
+
+
+def _onsets(seen: Observations) -> Onsets | None:
+    if seen.waveforms is None:
+        return None
+    mask = None if seen.sample_mask is None else np.asarray(seen.sample_mask)
+    return onsets_of(np.asarray(seen.waveforms), float(seen.rate_hz[0]), mask)
+
+
+def joined(parts: Sequence[Located]) -> Located:
+    """Parts of a data set as one."""
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def _with_check(fitted: Fitted) -> Callable[[PRNGKeyArray, Observations], tuple[Posterior, ArrivalCheck | None]]:
+    """The locator of a trained run together with the check of its posteriors, as one compiled program."""
+    search = fitted.model.search
+
+    def locate(weights: Weights, observations: Observations) -> Any:
+        posterior = fitted.model.locate(weights, observations)
+        mixture: Any = posterior.hypocentre
+        return posterior, None if search is None else search.check(weights, observations, mixture)
+
+    sample = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))
+    both: Any = with_weights(locate, sample)
+    return both
 
 
 def of_known(located: Located) -> Located:

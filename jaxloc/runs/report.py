@@ -106,9 +106,17 @@ def baseline_of(spec: ModelSpec, number: int) -> Posterior:
 
 
 def hypocentres_of(
-    dataset: Dataset, batch: Batch, stated: Stated, level: float = 0.9
+    dataset: Dataset,
+    batch: Batch,
+    stated: Stated,
+    level: float = 0.9,
+    refused: Sequence[str] = (),
+    flags: Sequence[str] = (),
 ) -> tuple[list[Hypocentre], dict[str, str]]:
-    """Located events for the files, and the reason for each event that could not be located."""
+    """Located events for the files, and the reason for each event that could not be located.
+
+    `refused` and `flags` hold a text for each event, empty where there is none (`jaxloc.runs.flags`).
+    """
     posterior = stated.posterior
     middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
     latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
@@ -118,7 +126,10 @@ def hypocentres_of(
     for i, event in enumerate(dataset.events):
         alive = np.asarray(batch.observations.station_mask[i])
         if not alive.any():
-            lost[event.id] = "no station has a living trace"
+            lost[event.id] = "no event found: no station has a record"
+            continue
+        if refused and refused[i]:
+            lost[event.id] = refused[i]
             continue
         if not np.isfinite(middle[i]).all():
             lost[event.id] = "the posterior is not finite; check the waveforms"
@@ -144,6 +155,7 @@ def hypocentres_of(
                 drawn_at=_drawn_at(stated, i, level),
                 alarm=None if stated.alarms is None else stated.alarms[i],
                 others=others,
+                flag=flags[i] if flags else "",
             )
         )
     return found, lost
@@ -159,10 +171,11 @@ def _drawn_at(stated: Stated, i: int, level: float) -> tuple[float, float] | Non
 def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
     sd, alarmed = np.sqrt(np.diag(event.covariance)), f"; ALARM: {event.alarm}" if event.alarm else ""
+    flagged = f"; FLAG: {event.flag}" if event.flag else ""
     return (
         f"{event.id}: {format_degrees(event.latitude_deg, event.longitude_deg)}, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
-        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{alarmed}"
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{alarmed}"
     )
 
 

@@ -10,9 +10,10 @@ from jaxtyping import Float, PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
+from jaxloc.io.sliding import window_starts
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, refuse_mistaken, report_moves
 from jaxloc.io.velocity_model import read_velocity, single_ratio
-from jaxloc.io.waveform_index import Stream, WaveformSource
+from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
@@ -28,8 +29,13 @@ def open_input(
     stations: StationSource | None,
     windows: Path | None,
     split: str | None,
+    overlap: float = 0.5,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
     """Events as the run's network wants them: its rate, band, component order, and its stations first.
+
+    Waveform files without windows that are longer than the records of training are cut into windows of that length
+    which overlap by a share `overlap`; `say` receives a line about it.
 
     Raises:
         ValueError: where a path does not exist or is not what it should be, or stations are not those that a
@@ -49,8 +55,9 @@ def open_input(
             "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
         )
     listed = tuple(epoch.station for epoch in read_epochs(stations))
-    as_trained = _as_trained(fitted, config, listed, windowed=windows is not None)
-    dataset = read_waveforms(records, stations, windows, **as_trained)
+    cut = windows or _slid(records, fitted, overlap, say)
+    as_trained = _as_trained(fitted, config, listed, windowed=cut is not None)
+    dataset = read_waveforms(records, stations, cut, **as_trained)
     latitude, longitude = (np.array([degrees]) for degrees in fitted.spec.frame)
     refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")
     return _marked(_reported(dataset, fitted, as_trained), fitted)
@@ -74,6 +81,21 @@ def _reported(dataset: Dataset, fitted: Fitted, as_trained: Mapping[str, Any]) -
     if as_trained["stations"] is None:
         report_moves(dataset.stations, fitted.spec.stations)
     return dataset
+
+
+def _slid(records: WaveformSource, fitted: Fitted, overlap: float, say: Callable[[str], None]) -> list[Any] | None:
+    """Starts of overlapping windows over files that are longer than the records of training; else None."""
+    pieces = index_files(records).pieces
+    begin, end = min(piece.start for piece in pieces), max(piece.end for piece in pieces)
+    length_s, span_s = fitted.spec.num_samples / fitted.spec.rate_hz, float(end - begin)
+    starts = window_starts(begin, span_s, length_s, overlap)
+    if len(starts) == 1:
+        return None
+    say(
+        f"no --windows: {span_s:.0f} s of records are searched in {len(starts)} windows of {length_s:g} s that overlap "
+        f"by {100 * overlap:.0f} % (--slide); the same event in several windows is written once"
+    )
+    return starts
 
 
 def _as_trained(
@@ -157,6 +179,19 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     if velocity is not None and given_velocity is not None:
         method = _changed(method, lambda params: given_velocity(params, len(layers["top_km"])))
     return fitted._replace(model=build(moved), spec=moved, method=method)
+
+
+def searched_in(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:
+    """The run with its locations searched in another region; unchanged where its model has no search."""
+    search = fitted.model.search
+    if search is None:
+        return fitted
+    stations_km = positions_km(dataset.frame, (*fitted.spec.stations, *dataset.stations))
+    if not recognised(dataset.stations, fitted.spec.stations):
+        stations_km = stations_km[len(fitted.spec.stations) :]
+    settings = fitted.spec.settings | search.settings(region, stations_km)
+    spec = fitted.spec._replace(region=region, settings=settings)
+    return fitted._replace(model=build(spec), spec=spec)
 
 
 def _one_ratio(path: Path) -> dict[str, Any]:

@@ -120,7 +120,8 @@ def test_a_folder_of_another_configuration_is_refused(finished):
 
 
 def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
-    assert cli.main(["locate", str(finished), str(labelled), "--output", str(tmp_path / "out")]) == 0
+    located = ["locate", str(finished), str(labelled), "--output", str(tmp_path / "out")]
+    assert cli.main([*located, "--all"]) == 0
     assert "6 of 6 events located" in capsys.readouterr().out
     assert len(read_events(str(tmp_path / "out" / "events.xml"))) == 6
     assert cli.main(["evaluate", str(finished), str(labelled), "--output", str(tmp_path / "card")]) == 0
@@ -149,7 +150,7 @@ def test_a_calibrated_run_states_calibrated_errors(finished, labelled, tmp_path,
     widths = []
     for extra in ([], ["--raw"]):
         out = tmp_path / f"out{len(extra)}"
-        assert cli.main(["locate", str(folder), str(labelled), "--output", str(out), *extra]) == 0
+        assert cli.main(["locate", str(folder), str(labelled), "--output", str(out), "--all", *extra]) == 0
         widths.append(read_csv(out / "events.csv")[0].covariance[2, 2])
     assert widths[0] / widths[1] == pytest.approx(calibration.map.values[0], rel=1e-3)
 
@@ -314,4 +315,4 @@ def test_an_event_without_living_stations_is_told_not_dropped(finished):
     located = predict.locate(fitted, silent)
     found, lost = report.hypocentres_of(silent, located.batch, predict.as_calibrated(None, located))
     assert len(found) == 5
-    assert lost == {made.events[0].id: "no station has a living trace"}
+    assert lost == {made.events[0].id: "no event found: no station has a record"}

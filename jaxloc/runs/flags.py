@@ -1,0 +1,155 @@
+"""Checks of located records: whether there is an event at all, and reasons not to trust its location.
+
+The thresholds were set on simulated events of the quickstart experiment (12 stations, 40 s): of 300 events the smallest
+log-evidence was 70, of 300 windows of noise the largest was 6, of 60 events reversed in time the largest was 14.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxloc.data.onsets import Onsets, first_onset_s, no_event
+from jaxloc.distributions.gaussian_mixture import covariance, mean
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.runs.predict import Located
+
+LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)
+EDGE_SD = 2.0  # an edge of the search region nearer to the mean than this is reached; 1.7 for a flat density
+CUT_SHARE = 0.1  # of the predicted arrivals, beyond the record
+SIDES = {"west": (0, 0), "east": (0, 1), "south": (1, 0), "north": (1, 1), "top": (2, 0), "bottom": (2, 1)}
+"""Edges of a region: axis, and which of its ends."""
+ONSET_MARGIN_S = 1.5  # of onsets without a network, from where training had them
+
+
+class Verdict(NamedTuple):
+    """Of one event: why it is not located ("": it is), flags that name reasons not to trust its location, and edges of
+    the search region that its posterior reaches (`SIDES`).
+    """
+
+    refused: str = ""
+    flags: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """All flags in one text, empty where there is none."""
+        return "; ".join(self.flags)
+
+
+class Searched(NamedTuple):
+    """Where and in what locations were searched.
+
+    Attributes:
+        region: of the search; None where the network's training fixes it.
+        highest_km: depth of the highest station (negative above sea level), up to which an event may lie.
+        duration_s: length of the records.
+        onsets_s: earliest and latest first onset in training; None where the position in the record does not matter.
+    """
+
+    region: Region | None
+    highest_km: float
+    duration_s: float
+    onsets_s: tuple[float, float] | None = None
+
+
+def verdicts(located: Located, searched: Searched) -> list[Verdict]:
+    """A verdict for each located event."""
+    posterior = located.posterior.hypocentre
+    middle, spread = np.asarray(mean(posterior), float), np.asarray(covariance(posterior), float)
+    sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 0))
+    return [
+        _verdict(_row(located.check, i), _row(located.onsets, i), middle[i], sd[i], searched)
+        for i in range(len(middle))
+    ]
+
+
+def _row(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def _verdict(
+    check: ArrivalCheck | None,
+    onsets: Onsets | None,
+    middle: Float[np.ndarray, " 4"],
+    sd: Float[np.ndarray, " 4"],
+    searched: Searched,
+) -> Verdict:
+    reason, found = "", []
+    if check is not None:
+        reason, found = no_arrivals(check, onsets, searched.duration_s), [cut_flag(check, searched.duration_s)]
+    elif onsets is not None and (reason := no_event(onsets)):
+        reason = f"no event found: {reason}"
+    elif onsets is not None:
+        found = [onset_flag(onsets, searched)]
+    edges = () if searched.region is None else edges_of(middle, sd, searched.region, searched.highest_km)
+    if edges and searched.region is not None:
+        found.append(edge_flag(edges, searched.region))
+    return Verdict(reason, tuple(flag for flag in found if flag), edges)
+
+
+def no_arrivals(check: ArrivalCheck, onsets: Onsets | None, duration_s: float) -> str:
+    """Why arrival densities are of no event in the region; empty where they are of one."""
+    number = int((check.active > 0).sum())
+    if number == 0:
+        return "no event found: no station has a record"
+    evidence = float(check.log_evidence)
+    if evidence >= LEAST_LOG_EVIDENCE:
+        return ""
+    reason = (
+        f"no event found: the arrivals at {number} station{'s' * (number > 1)} fit no hypocentre better than chance "
+        f"(log-evidence {evidence:.1f}; at least {LEAST_LOG_EVIDENCE:g} needed)"
+    )
+    return reason + ("" if onsets is None else _late_hint(onsets, duration_s))
+
+
+def _late_hint(onsets: Onsets, duration_s: float) -> str:
+    """Advice where energy sets in so late that arrivals are missing."""
+    first_s = first_onset_s(onsets)
+    if no_event(onsets) or not first_s > 0.6 * duration_s:
+        return ""
+    return f"; energy sets in at {first_s:.1f} s of {duration_s:g} s: let the window start later"
+
+
+def cut_flag(check: ArrivalCheck, duration_s: float) -> str:
+    """Names arrivals that are predicted before or after the record, where these are not few."""
+    arrival_s = np.asarray(check.arrival_s, float)[np.asarray(check.active) > 0]
+    late, early = (arrival_s > duration_s).sum(), (arrival_s < 0).sum()
+    if late + early <= CUT_SHARE * arrival_s.size:
+        return ""
+    sides = [f"{n} {where}" for n, where in ((early, "before its start"), (late, "after its end")) if n]
+    return f"record cut: of {arrival_s.size} predicted arrivals {' and '.join(sides)}"
+
+
+def edges_of(
+    middle: Float[np.ndarray, " 4"], sd: Float[np.ndarray, " 4"], region: Region, highest_km: float = -np.inf
+) -> tuple[str, ...]:
+    """The edges of a region that a posterior reaches or lies beyond; the ground at `highest_km` is none."""
+    reached = []
+    for side, (axis, last) in SIDES.items():
+        inside = (region[axis][1] - middle[axis]) if last else (middle[axis] - region[axis][0])
+        ground = side == "top" and region[axis][0] <= highest_km
+        if np.isfinite(middle).all() and inside < EDGE_SD * sd[axis] and not ground:
+            reached.append(side)
+    return tuple(reached)
+
+
+def edge_flag(edges: Sequence[str], region: Region) -> str:
+    """Names edges of the search region, with their coordinates."""
+    ends = [f"{side} ({region[SIDES[side][0]][SIDES[side][1]]:.4g} km)" for side in edges]
+    return f"edge of the search region: {', '.join(ends)}; the event may lie beyond"
+
+
+def onset_flag(onsets: Onsets, searched: Searched) -> str:
+    """Names a first onset where none was in training, for networks that learn positions in the record."""
+    if searched.onsets_s is None:
+        return ""
+    first_s, (low, high) = first_onset_s(onsets), searched.onsets_s
+    if low - ONSET_MARGIN_S <= first_s <= high + ONSET_MARGIN_S:
+        return ""
+    return (
+        f"window unlike training: energy sets in {first_s:.1f} s after its start, in training {low:.1f} to {high:.1f} s"
+    )

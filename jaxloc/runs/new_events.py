@@ -1,0 +1,194 @@
+"""New events located with a trained run: the search region of the records, checks, flags and files."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxloc.calibration.calibration import Calibration, Stated
+from jaxloc.data.dataset import Dataset
+from jaxloc.io.catalogue import Hypocentre
+from jaxloc.io.sliding import one_each
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.runs import report
+from jaxloc.runs.datasets import select
+from jaxloc.runs.flags import Searched, Verdict, verdicts
+from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_chunks
+from jaxloc.runs.search_region import parse_depths, parse_region, with_options
+from jaxloc.runs.transfer import searched_in
+from jaxloc.runs.widening import beyond_edges
+from jaxloc.simulation.events import positions_km
+
+BEFORE_S = 20.0  # an event may begin so long before its record, and longer in wide regions
+FAST_KM_S = 6.0
+Say = Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """What came of the events of a data set.
+
+    Attributes:
+        found: located events.
+        lost: reason by id of each event that was not located.
+        again: for windows that overlap, the id of the located event that each other location is a duplicate of.
+        located: the located part of the data set as arrays.
+        stated: posteriors as written to files.
+        interrupted: whether the rest of the data set was not reached.
+    """
+
+    found: list[Hypocentre]
+    lost: dict[str, str]
+    again: dict[str, str]
+    located: Located
+    stated: Stated
+    interrupted: bool
+
+
+def region_of_records(region: Region, duration_s: float, highest_km: float) -> Region:
+    """The search region for records of some length: origin times of all of them, depths up to the highest station.
+
+    Origin times begin 20 s before the record, or by half of the region's diagonal at 6 km/s where that is longer.
+    """
+    east_km, north_km = (high - low for low, high in region[:2])
+    before_s = min(max(BEFORE_S, 0.5 * float(np.hypot(east_km, north_km)) / FAST_KM_S), max(duration_s, BEFORE_S))
+    origin_s = (min(region.origin_s[0], -before_s), duration_s)
+    return region._replace(origin_s=origin_s, depth_km=(min(region.depth_km[0], highest_km), region.depth_km[1]))
+
+
+def highest_km(dataset: Dataset) -> float:
+    """The depth of the highest station in km, negative above sea level; 0 where none is above it."""
+    return min(0.0, float(positions_km(dataset.frame, dataset.stations)[:, 2].min()))
+
+
+def prepared(
+    fitted: Fitted, dataset: Dataset, region: str | None = None, depth_km: Sequence[float] | None = None
+) -> Fitted:
+    """The run with the search region of the records of a data set, or as options --region and --depth-km give it.
+
+    Raises:
+        ValueError: where an option is wrong, or the model has no search region (`jaxloc.runs.search_region`).
+    """
+    degrees = None if region is None else parse_region(region)
+    depths = None if depth_km is None else parse_depths(depth_km)
+    if fitted.model.search is None and (degrees or depths):
+        name = fitted.spec.settings["name"]
+        raise ValueError(f"the model {name} searches no region: leave out --region and --depth-km")
+    duration_s = dataset.num_samples / dataset.rate_hz
+    found = region_of_records(fitted.spec.region, duration_s, highest_km(dataset))
+    return searched_in(fitted, dataset, with_options(found, dataset.frame, degrees, depths))
+
+
+def searched(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Searched:
+    """Where and in what events are searched (`jaxloc.runs.flags`)."""
+    has_region = fitted.model.search is not None
+    return Searched(
+        fitted.spec.region if has_region else None,
+        highest_km(dataset),
+        dataset.num_samples / dataset.rate_hz,
+        None if has_region else trained_onsets_s(fitted, config),
+    )
+
+
+def trained_onsets_s(fitted: Fitted, config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """First onsets of the training records, moved by augmentation; None where no training event has an origin time."""
+    catalogue = fitted.spec.catalogue
+    known = np.asarray(catalogue.known).all(-1)
+    if not known.any():
+        return None
+    places = np.asarray(catalogue.hypocentres, float)[known]
+    stations_km = positions_km(fitted.spec.frame, fitted.spec.stations)
+    nearest_km = np.linalg.norm(places[:, None, :3] - stations_km, axis=-1).min(1)
+    onset_s = places[:, 3] + nearest_km / float(np.min(fitted.spec.velocity["vp_km_s"]))
+    later = [(stage.get("augmentation") or {}).get("later_s", 0.0) for stage in config.get("stages", {}).values()]
+    return float(places[:, 3].min()), float(onset_s.max()) + max(map(float, later), default=0.0)
+
+
+def locate_new(
+    fitted: Fitted,
+    dataset: Dataset,
+    config: Mapping[str, Any],
+    calibration: Calibration | None,
+    *,
+    overlapping: bool = False,
+    widen: bool = True,
+    every: bool = False,
+    say: Say = lambda line: None,
+    on_event: Callable[[int], None] = lambda located: None,
+) -> Outcome:
+    """Locate the events of a data set, refuse records without an event, and flag locations not to be trusted.
+
+    An interruption from the keyboard ends it early: the outcome is then that of the events located so far.
+
+    Args:
+        fitted: of `prepared`.
+        dataset: of `jaxloc.runs.transfer.open_input`.
+        config: of the run.
+        calibration: of its posteriors; None for uncalibrated ones.
+        overlapping: windows overlap, so that an event may be in several.
+        every: keep records without an event too, with the reason as a flag.
+        widen: search beyond the region where nothing fits in it, or its edge is reached.
+        say: takes one line for the user.
+        on_event: receives the number of events located so far.
+
+    Raises:
+        ValueError: where ids of events are not unique.
+        KeyboardInterrupt: where no event was located before the interruption.
+    """
+    refuse_duplicates(dataset)
+    parts, interrupted = [], False
+    chunks = located_chunks(fitted, dataset, with_features=calibration is not None, with_checks=True, on_chunk=on_event)
+    try:
+        for part in chunks:
+            parts.append(part)
+    except KeyboardInterrupt:
+        if not parts:
+            raise
+        interrupted = True
+    located = joined(parts)
+    dataset = select(dataset, np.arange(len(located.batch.observations.station_mask)))
+    judged = verdicts(located, searched(fitted, dataset, config))
+
+    def relocate(region: Region, rows: np.ndarray) -> tuple[Located, list[Verdict]]:
+        some, wider = select(dataset, rows), searched_in(fitted, dataset, region)
+        again = joined(list(located_chunks(wider, some, with_features=calibration is not None, with_checks=True)))
+        return again, verdicts(again, searched(wider, some, config))
+
+    if widen and not interrupted:
+        located, judged = beyond_edges(located, judged, fitted.spec.region, relocate, say)
+    stated = as_calibrated(calibration, located)
+    judged = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in judged]
+    refused, flags = [v.refused for v in judged], [v.flag for v in judged]
+    found, lost = report.hypocentres_of(dataset, located.batch, stated, refused=refused, flags=flags)
+    again: dict[str, str] = {}
+    if overlapping:
+        found, again = one_each(found)
+    return Outcome(found, lost, again, located, stated, interrupted)
+
+
+def refuse_duplicates(dataset: Dataset) -> None:
+    """Check ids before anything is located.
+
+    Raises:
+        ValueError: names an id that occurs more than once.
+    """
+    for name, count in Counter(event.id for event in dataset.events).items():
+        if count > 1:
+            raise ValueError(f"event id {name!r} occurs {count} times; give each window an id of its own")
+
+
+def why_nothing(outcome: Outcome) -> str:
+    """Why no event was located: each reason once, those of most events first."""
+    reasons = Counter(outcome.lost.values()).most_common(3)
+    return "; ".join(f"{reason}" if count == 1 else f"{reason} ({count} events)" for reason, count in reasons)
+
+
+def pictures(folder: Path, dataset: Dataset, outcome: Outcome, keep: Sequence[str]) -> None:
+    """A picture of each located event's posterior, named by its id."""
+    geography, located = report.geography_of(dataset), outcome.located
+    for i, event in enumerate(dataset.events[: len(located.batch.observations.station_mask)]):
+        if event.id in keep:
+            name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
+            path = folder / f"{name}.png"
+            report.picture_of_event(path, i, located.batch, outcome.stated.posterior, event.id, geography)
