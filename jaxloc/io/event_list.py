@@ -65,7 +65,7 @@ def day_of(date: str) -> float:
     """
     time = pd.to_datetime(date, utc=True, errors="coerce")
     if time is pd.NaT:
-        raise ValueError(f"{date!r} is no date; write it as 1995-12-31")
+        raise ValueError(f"{date!r} is no date; it must be written as 1995-12-31")
     return time.timestamp() / SECONDS_A_DAY
 
 
@@ -84,9 +84,11 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise ValueError(f"{path} is no table of comma-separated values: {error}") from error
     if missing := [name for name in columns if name not in table]:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table))}")
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table))}, and must have all"
+        )
     if table.empty:
-        raise ValueError(f"{path} holds no event; a catalogue needs one a line")
+        raise ValueError(f"{path} holds no event; a catalogue must have one a line")
     return table
 
 
@@ -94,7 +96,7 @@ def _numbers(table: pd.DataFrame, name: str, path: str) -> np.ndarray:
     values = np.asarray(pd.to_numeric(table[name], errors="coerce"), float)
     if not (known := np.isfinite(values)).all():
         row = int(np.argmin(known))
-        raise ValueError(f"{path}: {name} {table[name].iloc[row]!r} in line {row + 2} is no finite number")
+        raise ValueError(f"{path}: {name} {table[name].iloc[row]!r} in line {row + 2} must be a finite number")
     return values
 
 
@@ -102,7 +104,7 @@ def _days(table: pd.DataFrame, name: str, path: str) -> np.ndarray:
     times = pd.to_datetime(table[name], utc=True, errors="coerce", format="ISO8601")
     if (unknown := times.isna().to_numpy()).any():
         row = int(np.argmax(unknown))
-        raise ValueError(f"{path}: {name} {table[name].iloc[row]!r} in line {row + 2} is no time; write ISO 8601")
+        raise ValueError(f"{path}: {name} {table[name].iloc[row]!r} in line {row + 2} is no time; it must be ISO 8601")
     return np.asarray((times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1), float)
 
 

@@ -39,14 +39,16 @@ def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
     )
     bare = numbers[list(PLACE)].isna().any(axis=1)
     if bare.any():
-        raise ValueError(f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata")
+        raise ValueError(
+            f"station {numbers['code'][bare].iloc[0]} lacks latitude or longitude in the metadata; it must have both"
+        )
     latitude, longitude = (numbers[name].to_numpy() for name in PLACE)
     check_degrees(latitude, longitude, "a station in the metadata")
     nowhere = [is_null_island(*place) for place in zip(latitude, longitude, strict=True)]
     if any(nowhere):
         raise ValueError(
             f"station {numbers['code'][nowhere].iloc[0]} in the metadata is at 0 N 0 E, which stands for an unknown "
-            "position; correct it or leave its rows out"
+            "position; it must be corrected, or its rows left out"
         )
     groups = numbers.groupby("code", sort=True)
     middle = groups.median()
@@ -71,7 +73,7 @@ def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
     moved = np.hypot(north, east) > FARTHEST_DEG
     if moved.any():
         code = middle.index[int(np.argmax(moved))]
-        raise ValueError(f"station {code} has positions more than 5 km apart; give each place its own code")
+        raise ValueError(f"station {code} has positions more than 5 km apart; each place must have its own code")
 
 
 def positions_of_rows(rows: Rows, stations: tuple[Station, ...], frame: Frame) -> Float[np.ndarray, "row 3"]:

@@ -48,7 +48,9 @@ def _load(path: Path, _digest: str) -> Inventory:
             inventory = read_inventory(io.BytesIO(data))
         except Exception as error:  # ObsPy's readers raise many kinds
             reason = _bad_coordinate(data) or str(error)
-            raise ValueError(f"{path} is no inventory that can be read ({reason})") from error
+            raise ValueError(
+                f"{path} is no inventory that can be read ({reason}); it must be StationXML, or use a CSV"
+            ) from error
     messages = list(dict.fromkeys(" ".join(str(w.message).split())[:160] for w in caught))
     if messages:
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""

@@ -87,7 +87,8 @@ def table_epochs(data: bytes, path: str | Path) -> list[Epoch]:
     missing = [name for name in ("station", "latitude", "longitude") if name not in columns.text]
     if missing:
         raise ValueError(
-            f"{path} has no column for {', '.join(missing)}; its header has {', '.join(table.header)}: name them so"
+            f"{path} has no column for {', '.join(missing)}; its header must name them so, and has "
+            f"{', '.join(table.header)}"
         )
     if not {"elevation", "sensor"} & set(columns.heights):
         warnings.warn(f"{path} has no column of elevations: stations are put at 0 m above sea level", stacklevel=4)
@@ -116,7 +117,7 @@ def _columns(table: Table) -> _Columns:
         understood.update(name for name, _ in found)
         if len(found) > 1:
             raise ValueError(
-                f"{table.path} gives the {what} of stations twice, as {' and '.join(n for n, _ in found)}; keep one"
+                f"{table.path} gives the {what} of stations twice, as {' and '.join(n for n, _ in found)}; use one"
             )
         if found:
             heights[what] = found[0]
@@ -134,7 +135,7 @@ def _refuse_unknown_heights(table: Table, understood: set[str], elevated: bool) 
         unknown = [n for n in unknown if re.search(r"(sensor|instrument|hole|burial|station).*(depth|burial)", n)]
     if unknown:
         raise ValueError(
-            f"{table.path}: the column {unknown[0]} looks like a height or depth and is not understood; name it "
+            f"{table.path}: the column {unknown[0]} looks like a height or depth and is not understood; use the name "
             "elevation_m or elevation_km (of the ground, upwards) or sensor_depth_m (below ground), or remove it"
         )
 
@@ -143,7 +144,7 @@ def _epoch(row: Row, columns: _Columns) -> Epoch:
     cell = lambda what: row.text(columns.text[what]) if what in columns.text else ""
     parts = cell("station").split(".")
     if not parts[0] and len(parts) < 2:
-        raise ValueError(f"{row.place} has no station code; give one in column {columns.text['station']}")
+        raise ValueError(f"{row.place} has no station code; it must be in column {columns.text['station']}")
     code = ".".join(parts[:2]).strip(".")
     if cell("network") and "." not in code:
         code = f"{cell('network')}.{code}"
@@ -164,7 +165,9 @@ def _number(row: Row, name: str, what: str) -> float:
     text = row.text(name)
     value = as_number(text, row.decimal_comma) if text else math.nan
     if value is None or math.isinf(value):
-        raise ValueError(f"{row.place}: {what} is {text!r}, which is not a finite number; correct column {name}")
+        raise ValueError(
+            f"{row.place}: {what} is {text!r}, which is not a finite number; column {name} must hold numbers"
+        )
     return value
 
 
@@ -194,5 +197,5 @@ def _check_unit(table: Table, columns: _Columns) -> None:
     if look_like_km(values):
         raise ValueError(
             f"{table.path}: elevations that are all below 10 ({values[0]:g}, ...) may be in m or km, and column {name} "
-            "has no unit; name it elevation_m or elevation_km in the header"
+            "has no unit; use the name elevation_m or elevation_km in the header"
         )

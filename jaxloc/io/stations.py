@@ -63,11 +63,11 @@ def read_epochs(source: StationSource) -> tuple[Epoch, ...]:
     else:
         data = read_bytes(source, "file of stations")
         if not data.strip():
-            raise ValueError(f"{source} lists no station; it is empty")
+            raise ValueError(f"{source} lists no station; it must have one a line, and is empty")
         is_inventory = _is_inventory(data)
         epochs = inventory_epochs(load_inventory(source)) if is_inventory else table_epochs(data, source)
     if not epochs:
-        raise ValueError(f"{_name(source)} lists no station")
+        raise ValueError(f"{_name(source)} lists no station; it must have at least one")
     return tuple(epochs)
 
 
@@ -95,7 +95,7 @@ def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
     """
     stations = sorted(stations)
     if not stations:
-        raise ValueError(f"{what} lists no station")
+        raise ValueError(f"{what} lists no station; it must have at least one")
     for station in stations:
         _check_position(station, f"station {station.code} in {what}")
     unknown = {s.code for s in stations if np.isnan(s.elevation_m)}
@@ -115,12 +115,14 @@ def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
 def _check_position(station: Station, what: str) -> None:
     if np.isnan(station.latitude_deg) or np.isnan(station.longitude_deg):
         raise ValueError(
-            f"{what} has no finite latitude and longitude (an empty cell or a code such as -999); correct it, or "
-            "leave the station out"
+            f"{what} has no finite latitude and longitude (an empty cell or a code such as -999); it must have "
+            "both, or be left out"
         )
     check_degrees(np.array(station.latitude_deg), np.array(station.longitude_deg), what)
     if is_null_island(station.latitude_deg, station.longitude_deg):
-        raise ValueError(f"{what} is at 0 N 0 E, which stands for an unknown position; correct it or leave it out")
+        raise ValueError(
+            f"{what} is at 0 N 0 E, which stands for an unknown position; it must be corrected or left out"
+        )
     low, high = ELEVATIONS_M
     if not np.isnan(station.elevation_m) and not low <= station.elevation_m <= high:
         raise ValueError(
@@ -144,10 +146,10 @@ def check_isolated(stations: tuple[Station, ...], what: str) -> None:
     if apart_km[worst] <= max(ISOLATED_KM, ISOLATION * float(np.median(apart_km))):
         return
     station = stations[worst]
-    advice = _mistake(station[1:3], middle) or "correct its position, or leave its records out"
+    advice = _mistake(station[1:3], middle) or "its position must be corrected, or its records left out"
     raise ValueError(
         f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {apart_km[worst]:.0f} km from the "
-        f"middle of the {len(stations)} stations; {advice}"
+        f"middle of the {len(stations)} stations, which it must not be; {advice}"
     )
 
 
@@ -194,7 +196,7 @@ def refuse_mistaken(
         now_km = float(great_circle_km(*np.array((latitude, longitude)), *np.array(target)))
         raise ValueError(
             f"the stations, about {format_degrees(latitude, longitude)}, are {now_km:.0f} km from {what}, which are "
-            f"about {format_degrees(*target)}: {slip}; correct the list of stations"
+            f"about {format_degrees(*target)}: {slip}; the list must be corrected"
         )
 
 

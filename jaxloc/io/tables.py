@@ -58,7 +58,7 @@ class Row(NamedTuple):
         value = as_number(self.cells[name], self.decimal_comma)
         if value is None or not math.isfinite(value):
             raise ValueError(
-                f"{self.place}, column {name}: {self.cells[name]!r} is not a finite number; correct it, or leave the "
+                f"{self.place}, column {name}: {self.cells[name]!r} is not a finite number; it must be one, or the "
                 "cell empty where the value is unknown"
             )
         return value
@@ -94,7 +94,7 @@ class Table(NamedTuple):
         """
         name = next((name for name in names if name in self.columns), None)
         if name is not None and self.columns.count(name) > 1:
-            raise ValueError(f"{self.path} has the column {name} twice; keep one of them")
+            raise ValueError(f"{self.path} has the column {name} twice; it must be there once")
         return name
 
     def require(self, *names: str) -> None:
@@ -106,7 +106,7 @@ class Table(NamedTuple):
         if missing := [name for name in names if self.find(name) is None]:
             raise ValueError(
                 f"{self.path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
-                f"{', '.join(self.header) or 'none'}"
+                f"{', '.join(self.header) or 'none'}, and must have them"
             )
 
 
@@ -142,7 +142,7 @@ def parse_time(text: str | UTCDateTime) -> UTCDateTime:
             raise ValueError("no such form")
         return _time_of(found.groupdict())
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no time; write it as 2018-12-30T03:00:00 (UTC)") from error
+        raise ValueError(f"{text!r} is no time; write it as 2018-12-30T03:00:00 (it must be UTC)") from error
 
 
 def _time_of(parts: dict[str, str | None]) -> UTCDateTime:
@@ -171,14 +171,14 @@ def read_bytes(path: str | Path, what: str) -> bytes:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no such {what}: {path}")
+        raise ValueError(f"no such {what}: {path}; the path must be that of a file")
     data = path.read_bytes()
     if data[:2] != b"\x1f\x8b":
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged gzip file ({error}); copy it again") from error
+        raise ValueError(f"{path} is a damaged gzip file ({error}); it must be copied again") from error
 
 
 def decode(data: bytes, path: str | Path) -> str:
@@ -190,9 +190,9 @@ def decode(data: bytes, path: str | Path) -> str:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     if data[:2] == b"PK":
-        raise ValueError(f"{path} is a workbook or an archive, not a text table; save it as CSV")
+        raise ValueError(f"{path} is a workbook or an archive, not a text table; use a CSV")
     if b"\x00" in data:
-        raise ValueError(f"{path} is a binary file, not a text table; save it as CSV")
+        raise ValueError(f"{path} is a binary file, not a text table; use a CSV")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -223,7 +223,7 @@ def parse_table(
     path = Path(path)
     lines = _content(text, trailing_comments)
     if not lines:
-        raise ValueError(f"{path} is empty; a {what} needs a header and one row a line")
+        raise ValueError(f"{path} is empty; a {what} needs a header and must have one row a line")
     separator = separator_of(lines[0][1])
     comma = separator not in (",", " ")
     split = [(number, _cells(line, separator)) for number, line in lines]
@@ -283,6 +283,6 @@ def _row(path: Path, line: int, columns: tuple[str, ...], cells: list[str], comm
     if len(cells) != len(columns):
         raise ValueError(
             f"{path}, line {line} has {len(cells)} cell{'s' * (len(cells) != 1)} where the header has {len(columns)} "
-            f"({', '.join(filter(None, columns))}); every row needs one cell a column"
+            f"({', '.join(filter(None, columns))}); every row must have one cell a column"
         )
     return Row(path, line, dict(zip(columns, cells, strict=True)), comma)

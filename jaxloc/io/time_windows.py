@@ -66,14 +66,17 @@ def read_windows(
         return _of_times([parse_time(start) for start in windows])
     path = Path(windows)
     if not path.is_file():
-        raise ValueError(f"no such file of windows: {path}; start times themselves are given as a list")
+        raise ValueError(f"no such file of windows: {path}; start times themselves must be a list")
     table = read_table(path, "window table")
     if table.find(*STARTS) is None and table.find(*ORIGINS) is None:
-        raise ValueError(f"{path} has neither a column {STARTS[0]} nor {ORIGINS[0]}; it has {', '.join(table.header)}")
+        raise ValueError(
+            f"{path} has neither a column {STARTS[0]} nor {ORIGINS[0]}; it has {', '.join(table.header)}, but "
+            "must have one of them"
+        )
     for names in (IDS, *NUMBERS.values()):
         table.find(*names)
     if not table.rows:
-        raise ValueError(f"{path} has a header and no window; give one a line")
+        raise ValueError(f"{path} has a header and no window; it must have one a line")
     found = [_window(row, before_s, duration_s) for row in table.rows]
     _refuse_duplicates(table, found)
     _warn_of_codes(table)
@@ -96,16 +99,16 @@ def _warn_of_codes(table: Table) -> None:
 
 def _of_times(starts: list[UTCDateTime]) -> list[Window]:
     if not starts:
-        raise ValueError("windows is empty; give at least one start time, or None for all of the data")
+        raise ValueError("windows is empty; it must have a start time, or be None for all of the data")
     if again := [name for name, count in Counter(map(str, starts)).items() if count > 1]:
-        raise ValueError(f"the window at {again[0]} is given twice; give every start once")
+        raise ValueError(f"the window at {again[0]} is given twice; every start must be given once")
     return [Window(start, str(start)) for start in starts]
 
 
 def _window(row: Row, before_s: float, duration_s: float | None) -> Window:
     start, origin = row.time(*STARTS), row.time(*ORIGINS)
     if start is None and origin is None:
-        raise ValueError(f"{row.place}: the window has neither a start nor an origin time; give one of them")
+        raise ValueError(f"{row.place}: the window has neither a start nor an origin time; it must have one of them")
     if start is None and origin is not None:
         start = origin - before_s
     assert start is not None  # of two that are not both None
@@ -149,6 +152,6 @@ def _refuse_duplicates(table: Table, windows: list[Window]) -> None:
     for row, window in zip(table.rows, windows, strict=True):
         if window.id in first:
             raise ValueError(
-                f"{row.place}: the id {window.id!r} is also that of line {first[window.id]}; give each window its own"
+                f"{row.place}: the id {window.id!r} is also that of line {first[window.id]}; ids must differ"
             )
         first[window.id] = row.line

@@ -72,7 +72,7 @@ def _column(table: Table, what: str) -> tuple[str, float] | None:
         (compact[f"{n}{unit}"], factor) for n in names for unit, factor in units.items() if f"{n}{unit}" in compact
     ]
     if len(found) > 1:
-        raise ValueError(f"{table.path} has {' and '.join(name for name, _ in found)} for {what}; keep one column")
+        raise ValueError(f"{table.path} has {' and '.join(name for name, _ in found)} for {what}; use one column")
     if found:
         table.find(found[0][0])
     return found[0] if found else None
@@ -83,7 +83,7 @@ def _values(table: Table, column: tuple[str, float] | None) -> Float[np.ndarray,
     values = [row.number(name) * factor for row in table.rows]
     for row, value in zip(table.rows, values, strict=True):
         if math.isnan(value):
-            raise ValueError(f"{row.place} has no {name}; a layer needs every value")
+            raise ValueError(f"{row.place} has no {name}; a layer must have every value")
     return np.array(values)
 
 
@@ -107,7 +107,7 @@ def single_ratio(model: VelocityModel, what: str) -> float:
     if (np.abs(vs - vp / ratio) > SAME_RATIO_KM_S).any():
         listed = ", ".join(f"{r:.3f}" for r in vp / vs)
         raise ValueError(
-            f"{what} has a Vp/Vs of its own in each layer ({listed}), and this network uses a single one; give vs "
-            f"= vp / ratio in every layer, for example with a ratio of {ratio:.2f}"
+            f"{what} has a Vp/Vs of its own in each layer ({listed}), and this network uses a single one; it must be "
+            f"vs = vp / ratio in every layer, for example with a ratio of {ratio:.2f}"
         )
     return ratio

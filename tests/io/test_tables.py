@@ -56,7 +56,7 @@ def test_forms_are_read_alike(tmp_path: Path, form: str, encoding: str) -> None:
         (b"id,lat\nA,1\nB\n", r"table.csv, line 3 has 1 cell where the header has 2 \(id, lat\)"),
         (b"id,lat\n\nA,1,5\n", "line 3 has 3 cells where the header has 2"),
         (b"\x1f\x8b broken", "damaged gzip"),
-        (b"PK\x03\x04 a workbook", "save it as CSV"),
+        (b"PK\x03\x04 a workbook", "not a text table; use a CSV"),
         (b"id,lat\n\x00\x01", "binary"),
     ],
 )
