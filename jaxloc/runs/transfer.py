@@ -157,7 +157,9 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     spec = fitted.spec
     shared = recognised(dataset.stations, spec.stations)
     if shared and velocity is None:
-        return fitted
+        # Travel times are tabulated for the depths and distances of known stations: others widen the table.
+        added = any(station.code not in shared for station in dataset.stations)
+        return searched_in(fitted, dataset, spec.region) if added else fitted
     if fitted.model.transfer is None:
         raise ValueError(
             f"the model {spec.settings['name']} knows the {len(spec.stations)} stations of its training "

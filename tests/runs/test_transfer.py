@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from obspy import Trace, UTCDateTime
 
-from jaxloc.data.dataset import Station
+from jaxloc.data.dataset import Dataset, Station
 from jaxloc.geometry import Frame, great_circle_km, to_degrees
 from jaxloc.models.model import Transfer
+from jaxloc.models.registry import build
+from jaxloc.models.spec import Catalogue, ModelSpec
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.runs.predict import Fitted
 from jaxloc.runs.transfer import open_input, trained_for
 
 CODES = ("AA", "BB", "CC")
@@ -93,6 +97,31 @@ def test_exchanged_coordinates_are_recognised_by_the_region_of_training(tmp_path
     stations.write_text("\n".join(["station,latitude,longitude,elevation_m", *rows]))
     with pytest.raises(ValueError, match=r"are \d+ km from the region of training, .* longitude exchanged\?"):
         open_input(fitted(any_station=True), CONFIG, [data], stations, None, None)
+
+
+@pytest.mark.parametrize(("depth_km", "widened"), [(None, False), (0.5, True), (2.0, True)])
+def test_travel_times_reach_added_stations(depth_km: float | None, widened: bool) -> None:
+    """A borehole beside stations of training: its depth is in the table, and the region stays that of training."""
+    spec = ModelSpec(
+        {"name": "arrivals"},
+        Frame(40.1, 15.1),
+        TRAINED,
+        20.0,
+        800,
+        None,
+        Catalogue(np.tile(np.array([0, 0, 8, 3], np.float32), (3, 1)), np.ones((3, 4), bool)),
+        {"top_km": [0.0], "vp_km_s": [6.0], "vp_vs": 1.73},
+        Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (0.0, 25.0)),
+    )
+    run = Fitted(spec, build(spec), *[None] * (len(Fitted._fields) - 2))  # type: ignore[arg-type]
+    added = () if depth_km is None else (Station("XX.DEEP", 40.1, 15.1, -1000 * depth_km),)
+    dataset = Dataset("toy", spec.frame, (*TRAINED, *added), (), 20.0, 800, lambda index: None)  # type: ignore[arg-type, return-value]
+    at = trained_for(run, dataset, None)
+    assert (at is not run) is widened
+    assert at.spec.region == spec.region
+    if widened:
+        low_km, high_km = at.spec.settings["table"]["receiver_km"]
+        assert low_km < -0.1 < (depth_km or 0.0) < high_km
 
 
 @pytest.mark.parametrize(
