@@ -1,12 +1,41 @@
-"""Random numbers that XLA generates once."""
+"""Keys of named streams of random numbers, and random numbers that XLA generates once."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
 PIECES = 4
+SEEDS: Mapping[str, int] = MappingProxyType(
+    {
+        "initial parameters": 0,
+        "stage": 0,
+        "parameters of the next stage": 0,
+        "location": 0,
+        "features": 0,
+        "baselines": 0,
+        "recalibration": 0,
+        "scores": 20,
+        "polar scores": 0,
+        "forecasts": 0,
+    }
+)
+"""What each stream adds to the seed of an experiment. Many add nothing: the published scores were made so."""
+
+
+def stream(name: str, seed: int) -> PRNGKeyArray:
+    """The key of a named stream of random numbers of an experiment.
+
+    The entry points of runs and the command line make all their keys here; everything below is given its key.
+
+    Raises:
+        ValueError: for a name that is not in `SEEDS`; lists those that are.
+    """
+    if name not in SEEDS:
+        raise ValueError(f"no such stream of random numbers: {name!r}; use one of {', '.join(SEEDS)}")
+    return jax.random.key(SEEDS[name] + seed)
 
 
 def drawn_apart(

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from jaxloc import prng
 from jaxloc.inference import by_event, prior_mean, prior_scale, with_normal_prior
 from jaxloc.inference.registry import configured, draws_of
 from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.training import loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.run_folder import fit_stage
+from jaxloc.training.stages import through
 from jaxloc.types import Method, Params, State, Target, Weights
 
 Config = Mapping[str, Any]
@@ -65,30 +67,27 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
     Raises:
         ValueError: where no stage has any steps.
     """
-    problem = shuffled(problem, int(config["seed"])) if config["data"]["shuffled"] else problem
-    posterior, members = config["posterior"], int(config["posterior"]["members"])
-    keys = jax.random.split(jax.random.key(int(config["seed"])), members)
+    seed, posterior = int(config["seed"]), config["posterior"]
+    problem = shuffled(problem, seed) if config["data"]["shuffled"] else problem
+    keys = jax.random.split(prng.stream("initial parameters", seed), int(posterior["members"]))
     example = jax.tree.map(lambda x: x[0], problem.take(np.zeros(1, int)).inputs)
     params: Params = jax.jit(jax.vmap(lambda key: initialised(problem.module, key, example)))(keys)
     like = jax.tree.map(lambda x: x[0], params)
     num_weights = sum(x.size for x in jax.tree.leaves(like))
     say(f"network {config['model']['name']}: {num_weights:,} parameters, {problem.num_data} rows")
-    prior_params: Params | None = None
-    fitted: Fitted | None = None
-    for number, (name, stage) in enumerate(config["stages"].items()):
-        if not stage["steps"]:
-            continue
+
+    def fit_one(
+        number: int, name: str, stage: Config, params: Params, prior_params: Params | None
+    ) -> tuple[Method, State]:
         target = _target(problem, like, prior_params, float(posterior["prior_scale"]))
         method = configured(posterior, target, int(stage["steps"]), stage)
-        plan = _plan(name, stage, int(config["seed"]) + number)
-        take: Any = problem.take
-        progress = fit_stage(folder, plan, method, params, problem.num_rows, take, None, say, on_step)
-        fitted = Fitted(problem.module, method, progress.state, draws_of(posterior), num_weights)
-        params = loop.members_of(method, progress.state, members)
-        prior_params = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == name else prior_params
-    if fitted is None:
-        raise ValueError("no stage has any steps; at least one stages.NAME.steps must be positive")
-    return fitted
+        plan, take = _plan(name, stage, seed + number), cast(loop.TakeBatch, problem.take)
+        key = prng.stream("stage", plan.seed)
+        progress = fit_stage(key, folder, plan, method, params, problem.num_rows, take, None, say, on_step)
+        return method, progress.state
+
+    method, state = through(config, params, fit_one)
+    return Fitted(problem.module, method, state, draws_of(posterior), num_weights)
 
 
 def outputs(fitted: Fitted, key: PRNGKeyArray, inputs: PyTree[Array]) -> PyTree[Float[np.ndarray, "draw row ..."]]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxloc import prng
 from jaxloc.forecasting import maps
 from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasting.grid import Grid, cells_of, grid_over
@@ -120,7 +121,7 @@ def forecast(config: Config, made: Material, fitted: Fitted, which: np.ndarray) 
     if first[0] < warm or first[-1] + long > made.steps.number:
         first = np.clip(first, warm, made.steps.number - long)
     rows = _rows(made, first, warm, long).inputs
-    odds = outputs(fitted, jax.random.key(int(config["seed"])), rows)[:, :, warm:]
+    odds = outputs(fitted, prng.stream("forecasts", int(config["seed"])), rows)[:, :, warm:]
     steps = first[:, None] + np.arange(long)
     place = np.array([np.argwhere(steps == step)[0] for step in which])
     return np.asarray(jax.nn.sigmoid(odds[:, place[:, 0], place[:, 1]]))

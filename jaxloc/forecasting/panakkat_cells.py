@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxloc import prng
 from jaxloc.forecasting import largest, windows
 from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasting.indicators import NAMES, Indicators, Settings, indicators
@@ -104,7 +105,7 @@ def forecast(
     """Probabilities of an event of at least each magnitude, and log-likelihoods of the outcomes (nats)."""
     data = config["data"]
     rows = _rows(made, which, int(data["cells"]["memory"]))
-    raw = jnp.asarray(outputs(fitted, jax.random.key(int(config["seed"])), rows.inputs))
+    raw = jnp.asarray(outputs(fitted, prng.stream("forecasts", int(config["seed"])), rows.inputs))
     magnitudes = jnp.asarray(data["cells"]["magnitudes"], jnp.float32)
     shape = (len(raw), len(which), made.features.shape[1], len(magnitudes))
     if fitted.module.published:  # pyright: ignore[reportAttributeAccessIssue]

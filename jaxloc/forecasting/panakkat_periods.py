@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxloc import prng
 from jaxloc.forecasting import next_event, windows
 from jaxloc.forecasting.declustering import is_main
 from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
@@ -103,7 +104,7 @@ def problem(config: Config, made: Material) -> Problem:
 
 def forecast(config: Config, made: Material, fitted: Fitted) -> Forecasts:
     """Of the test rows, by each draw of the weights."""
-    raw = outputs(fitted, jax.random.key(int(config["seed"])), made.test.inputs)
+    raw = outputs(fitted, prng.stream("forecasts", int(config["seed"])), made.test.inputs)
     return read_out(made, jnp.asarray(raw))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.registry import draws_of
 from jaxloc.models.model import LabelBatch, Model, as_labelled, check_labels, initial
@@ -16,8 +17,8 @@ from jaxloc.training import checkpoints, loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
 from jaxloc.training.run_folder import other_version, read_config, worked_in
-from jaxloc.training.stages import Config, fit, prepare, stage_of
-from jaxloc.types import Params
+from jaxloc.training.stages import Config, fit, prepare, stage_of, through
+from jaxloc.types import Method, Params, State
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
@@ -61,25 +62,16 @@ def _train(
     on_step: OnStep | None,
 ) -> Fitted:
     seed, members = int(config["seed"]), int(config["posterior"]["members"])
-    params = initial(jax.random.key(seed), model, example(spec), members)
+    params = initial(prng.stream("initial parameters", seed), model, example(spec), members)
     if config.get("start_from"):
         params = started_from(Path(config["start_from"]), params, spec, members)
     first = jax.tree.map(lambda x: x[0], params)
     say(f"model {config['model']['name']}: {sum(x.size for x in jax.tree.leaves(first)):,} parameters")
     label: LabelBatch | None = None
-    prior: Params | None = None
-    fitted: Fitted | None = None
-    before = ""
-    for number, (name, settings) in enumerate(config["stages"].items()):
-        if not settings["steps"]:
-            continue
-        if fitted is not None:
-            params = members_of(fitted.method, fitted.state, members)
-            if config["posterior"]["prior_from"] == before:
-                prior = jax.tree.map(lambda x: x[0], params)
+
+    def fit_one(number: int, name: str, settings: Config, params: Params, prior: Params | None) -> tuple[Method, State]:
+        nonlocal label
         simulated = settings["data"] == "simulated"
-        if simulated and settings["relabel"]:
-            raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
         if not simulated and (label is None or settings["relabel"]):
             say(f"stage {name}: labels of {len(train)} events")
             params, label = prepare(model, params, train, settings["relabel"])
@@ -87,11 +79,10 @@ def _train(
         data = practice(config["simulation"], spec, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label
         progress = fit(folder, stage, params, data, labels, dev, say, on_step)
-        state = loop.chosen(progress, stage.plan)
-        fitted, before = Fitted(spec, model, stage.method, state, draws_of(config["posterior"])), name
-    if fitted is None:
-        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
-    return fitted
+        return stage.method, loop.chosen(progress, stage.plan)
+
+    method, state = through(config, params, fit_one)
+    return Fitted(spec, model, method, state, draws_of(config["posterior"]))
 
 
 def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> Params:
@@ -100,14 +91,15 @@ def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> 
     Raises:
         ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
     """
-    _, other = load(folder)
+    their_config, other = load(folder)
     theirs, ours = other.spec, spec
     if (theirs.settings["name"], theirs.rate_hz) != (ours.settings["name"], ours.rate_hz):
         raise ValueError(
             f"start_from={folder} holds {theirs.settings['name']} at {theirs.rate_hz:g} Hz, this experiment has "
             f"{ours.settings['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
         )
-    params = members_of(other.method, other.state, members)
+    key = prng.stream("parameters of the next stage", int(their_config["seed"]))
+    params = members_of(key, other.method, other.state, members)
     shapes = [
         {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
     ]
@@ -171,6 +163,7 @@ def _prior_of(config: Config, folder: Path, params: Params, model: Model, traine
     stage = stage_of(config, model, wanted, stages[wanted], 1, None, like, 0)
     state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
+    key = prng.stream("parameters of the next stage", int(config["seed"]))
     if progress is None:
         raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
-    return jax.tree.map(lambda x: x[0], members_of(stage.method, loop.chosen(progress, stage.plan), members))
+    return jax.tree.map(lambda x: x[0], members_of(key, stage.method, loop.chosen(progress, stage.plan), members))

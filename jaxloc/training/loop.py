@@ -101,10 +101,10 @@ def chosen(progress: Progress, plan: Plan) -> State:
     return progress.best if plan.keep_best else progress.state
 
 
-def members_of(method: Method, state: State, members: int) -> Params:
+def members_of(key: PRNGKeyArray, method: Method, state: State, members: int) -> Params:
     """Each member's parameters, to start the next stage from."""
     draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
-    return draw(jax.random.key(0), state)
+    return draw(key, state)
 
 
 def held_out_loss(

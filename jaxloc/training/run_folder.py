@@ -160,6 +160,7 @@ def worked_in(
 
 
 def fit_stage(
+    key: PRNGKeyArray,
     folder: Path,
     plan: loop.Plan,
     method: Method,
@@ -173,6 +174,7 @@ def fit_stage(
     """Train a stage from its last checkpoint in the folder, or from `params`; each check is saved and logged.
 
     Args:
+        key: of the stage.
         folder: of the run.
         plan: of the stage.
         method: its weight posterior.
@@ -186,7 +188,6 @@ def fit_stage(
     Raises:
         OSError: where a checkpoint or the log cannot be written; the last checkpoint stays.
     """
-    key = jax.random.key(plan.seed)
     state = jax.jit(method.init)(key, params)
     kept = checkpoints.manager(folder / "checkpoints" / plan.name)
     progress = checkpoints.restore(kept, state) or loop.start(state)

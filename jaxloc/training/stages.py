@@ -1,22 +1,23 @@
 """Stages of training: what a configuration says of each, and how it is fitted to events."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.data.augmentation import Augmentation
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference import prior_mean, prior_scale, target
 from jaxloc.inference.registry import configured, keeps_best
-from jaxloc.models.model import LabelBatch, Model
+from jaxloc.models.model import LabelBatch, Model, not_prepared
 from jaxloc.training import loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import Plan
 from jaxloc.training.run_folder import fit_stage
-from jaxloc.types import Batch, Method, Params, Target
+from jaxloc.types import Batch, Method, Params, State, Target
 
 Config = Mapping[str, Any]
 
@@ -27,6 +28,39 @@ class Stage(NamedTuple):
     plan: Plan
     method: Method
     target: Target
+
+
+FitStage = Callable[[int, str, Mapping[str, Any], Params, Params | None], tuple[Method, State]]
+"""Number, name and settings of a stage, parameters that it starts from and those that its prior is centred on (None:
+zero), to its method and the state that it ends with."""
+
+
+def through(config: Config, params: Params, fit_one: FitStage) -> tuple[Method, State]:
+    """Fit the stages of a configuration, each from parameters of the one before; the last one's method and state.
+
+    Args:
+        config: of the experiment.
+        params: of each member, to start from.
+        fit_one: fits a stage. The prior is centred on the parameters that `posterior.prior_from` ended with.
+
+    Raises:
+        ValueError: where no stage has any steps.
+    """
+    posterior = config["posterior"]
+    key = prng.stream("parameters of the next stage", int(config["seed"]))
+    prior: Params | None = None
+    ended: tuple[str, Method, State] | None = None
+    for number, (name, settings) in enumerate(config["stages"].items()):
+        if not settings["steps"]:
+            continue
+        if ended is not None:
+            before, method, state = ended
+            params = loop.members_of(key, method, state, int(posterior["members"]))
+            prior = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == before else prior
+        ended = (name, *fit_one(number, name, settings, params, prior))
+    if ended is None:
+        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+    return ended[1], ended[2]
 
 
 def prepare(model: Model, params: Params, train: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
@@ -63,8 +97,9 @@ def stage_of(
         seed: of the order of events and of what the method draws.
 
     Raises:
-        ValueError: for an augmentation that there is not.
+        ValueError: for an augmentation that does not exist, or weights or labels that have no effect with the model.
     """
+    _check_effect(model, name, settings)
     posterior = config["posterior"]
     try:
         augmentation = Augmentation(**settings["augmentation"])
@@ -94,6 +129,16 @@ def stage_of(
     return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), judged)
 
 
+def _check_effect(model: Model, name: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a stage that the model takes no account of."""
+    weights = {key: settings[key] for key in ("arrival_weight", "hypocentre_weight") if settings[key] != 1.0}
+    if weights and model.head(2.0, 3.0) is model.head(1.0, 1.0):
+        key, value = next(iter(weights.items()))
+        raise ValueError(f"stages.{name}.{key}={value} has no effect: the model has one likelihood; leave it out")
+    if settings["relabel"] and model.prepare is not_prepared:
+        raise ValueError(f"stages.{name}.relabel=true has no effect: the model labels no arrivals; leave it out")
+
+
 def fit(
     folder: Path,
     stage: Stage,
@@ -109,6 +154,6 @@ def fit(
     def take(index: np.ndarray) -> Batch:
         return label(index, data.take(index))
 
-    plan = stage.plan
+    plan, key = stage.plan, prng.stream("stage", stage.plan.seed)
     judge = loop.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
-    return fit_stage(folder, plan, stage.method, params, len(data), take, judge, say, on_step)
+    return fit_stage(key, folder, plan, stage.method, params, len(data), take, judge, say, on_step)
