@@ -15,6 +15,7 @@ from jaxloc.plots.study import ORDINARY, write_pictures
 from jaxloc.runs.executors import run_jobs
 from jaxloc.studies import benchmark_table, job, table
 from jaxloc.studies.grid import Cell, Planned, cells, checked, plan
+from jaxloc.training.run_folder import locked
 
 Say = Callable[[str], None]
 
@@ -31,12 +32,27 @@ def run_study(study: Mapping[str, Any], executor: Executor, say: Say = print) ->
         say: takes a line of progress at a time.
 
     Raises:
-        ValueError: for wrong configurations, or where every selected cell failed; lists the reasons.
+        ValueError: for wrong configurations, where another process runs the study in its folder, or where every
+            selected cell failed; lists the reasons.
     """
     folder = Path(study["folder"])
     selected, evaluation = cells(study), checked(study["evaluation"])
     planned = plan({**study, "only": {"networks": [], "methods": []}})
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "folder"):
+        _run_cells(study, executor, say, selected, planned, evaluation)
+    return folder
+
+
+def _run_cells(
+    study: Mapping[str, Any],
+    executor: Executor,
+    say: Say,
+    selected: Sequence[Cell],
+    planned: Sequence[Planned],
+    evaluation: Mapping[str, Any],
+) -> None:
+    folder = Path(study["folder"])
     write_whole(folder / "study.json", json.dumps(study, indent=1).encode())
     done = _finished(planned, evaluation)
     waiting = [each for each in planned if each.cell in selected and each.cell not in done]
@@ -52,11 +68,10 @@ def run_study(study: Mapping[str, Any], executor: Executor, say: Say = print) ->
         reasons = "; ".join(sorted(set(failed.values())))
         raise ValueError(f"every run of the study failed: {reasons}; use the same command again to continue")
     gather(folder, list(done.values()), failed, study["networks"])
-    return folder
 
 
 def _finished(planned: Sequence[Planned], evaluation: Mapping[str, Any]) -> dict[Cell, dict[str, Any]]:
-    """Records of finished cells, in the order of the plan, from disk: other processes may run other parts of it."""
+    """Records of finished cells, in the order of the plan, from disk: workers write them."""
     return {each.cell: found for each in planned if (found := job.finished(each, evaluation)) is not None}
 
 

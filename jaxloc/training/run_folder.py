@@ -105,7 +105,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def other_version(config: Mapping[str, Any]) -> str:
     """Which version of jaxloc wrote a configuration, beside this one."""
     version = config.get(VERSION)
-    by = f"jaxloc {version}" if version else "a version of jaxloc before 0.1.0"
+    by = f"jaxloc {version}" if version else "an earlier version of jaxloc"
     return f"was written by {by}, and this is jaxloc {__version__}"
 
 

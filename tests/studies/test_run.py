@@ -297,3 +297,16 @@ def test_improvement_is_paired_event_by_event():
     unknown = np.where(np.arange(200) < 100, np.nan, theirs)
     assert evaluate.improvement(unknown, theirs) == pytest.approx({"value": 0.0, "low": 0.0, "high": 0.0})
     assert evaluate.improvement(np.full(3, np.nan), np.ones(3)) is None
+
+
+def test_two_processes_do_not_run_one_study(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from jaxloc.studies.run import run_study
+    from jaxloc.training.run_folder import locked
+
+    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study"])
+    (tmp_path / "study").mkdir()
+    refused = pytest.raises(ValueError, match=r"in use by process .*folder=")
+    with locked(tmp_path / "study", "folder"), ThreadPoolExecutor(1) as executor, refused:
+        run_study(study, executor)

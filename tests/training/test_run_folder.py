@@ -83,7 +83,7 @@ def test_a_finished_run_is_not_done_again(tmp_path):
     [
         ('{"name": "x"', "config.json is damaged"),
         ("[]", "config.json is damaged"),
-        ('{"name": "x", "network": {}}', "written by a version of jaxloc before 0.1.0, and this is jaxloc"),
+        ('{"name": "x", "network": {}}', "written by an earlier version of jaxloc, and this is jaxloc"),
         ('{"jaxloc_version": "0.0.7", "name": "x", "seed": 0}', r"by jaxloc 0\.0\.7.* it has no data, model"),
         (None, "is no trained run: it has no config.json"),
     ],
