@@ -1,7 +1,7 @@
-"""Traces out of SeisBench HDF5 files, in bulk: contiguous runs of a bucket are read as one slice.
+"""Read traces of SeisBench HDF5 files in bulk: contiguous rows of a bucket are read as one slice.
 
-A trace is named either by its own dataset, or as a part of a block: `bucket0$12,:3,:6000` is
-`data/bucket0[12, :3, :6000]`, and shorter forms (`bucket0$12`, `bucket0$12,:3`) mean what they mean in NumPy.
+A trace name is that of its own dataset, or a part of a block: `bucket0$12,:3,:6000` is
+`data/bucket0[12, :3, :6000]`, and shorter forms (`bucket0$12`, `bucket0$12,:3`) follow NumPy's indexing.
 The format is that of Woollam et al. (2022, Seismol. Res. Lett. 93).
 """
 
@@ -23,7 +23,7 @@ LARGEST_GAP = 16
 
 
 class TraceFormat(NamedTuple):
-    """What the `data_format` group says; defaults are the format's own."""
+    """The `data_format` group of a file; defaults are those of the format."""
 
     component_order: str = "ZNE"
     dimension_order: str = "CW"
@@ -76,7 +76,7 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def read_format(file: h5py.File) -> TraceFormat:
-    """The file's `data_format`, defaults for whatever it does not say."""
+    """The file's `data_format`, with defaults for what it lacks."""
     group = file.get("data_format")
     if not isinstance(group, h5py.Group):
         return TraceFormat()
@@ -90,7 +90,7 @@ def read_format(file: h5py.File) -> TraceFormat:
 
     rate = group.get("sampling_rate")
     rate_hz = float(rate[()]) if isinstance(rate, h5py.Dataset) else None
-    # The axis N of a block's traces is gone once a trace is taken.
+    # The axis N of a block's traces is dropped when one trace is taken.
     dimension_order = text("dimension_order", "CW").replace("N", "")
     return TraceFormat(text("component_order", "ZNE"), dimension_order, rate_hz)
 

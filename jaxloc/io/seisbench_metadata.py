@@ -281,7 +281,7 @@ def _events(rows: Rows, keys: np.ndarray, earliest: np.ndarray) -> tuple[Event, 
 def check_events(
     names: list[str], latitude_deg: np.ndarray, longitude_deg: np.ndarray, stations: tuple[Station, ...]
 ) -> None:
-    """Refuse events that are no points on earth, or unbelievably far from a small network.
+    """Refuse events that are no points on the earth, or more than 2,000 km from a network narrower than 500 km.
 
     Raises:
         ValueError: names the event and asks whether latitude and longitude are swapped.

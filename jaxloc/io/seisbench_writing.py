@@ -1,7 +1,7 @@
-"""Any data set as a SeisBench folder: metadata.csv and waveforms.hdf5 with buckets of up to 1024 traces.
+"""Write any data set as a SeisBench folder: metadata.csv and waveforms.hdf5 with buckets of up to 1024 traces.
 
-See `jaxloc.io.seisbench` for the format and its source. The folder is written under a temporary name beside
-its place and renamed at the end, so an interrupted run leaves nothing half-written.
+See `jaxloc.io.seisbench` for the format and its source. The folder is written under a temporary name in the same
+directory and renamed at the end, so that an interrupted run leaves no incomplete folder.
 """
 
 import shutil
@@ -32,15 +32,15 @@ def write_seisbench(
 ) -> None:
     """Write a data set as a SeisBench folder.
 
-    A trace is written for each living station of each event; a station that never lives gets one dead trace,
-    so the folder has all stations. Onsets go to `trace_{p,s}_arrival_sample`, picks to
-    `trace_pick_{p,s}_arrival_sample` with `trace_{p,s}_uncertainty_s`. An event whose origin time is labelled
-    but whose start is unknown is given a start at 1970-01-01T00:00:00, for the format has only absolute
-    times.
+    A trace is written for each active station of each event; a station that is silent in all events gets one trace
+    of zeros, so that the folder has all stations. Samples that were not recorded are zero, which `read_seisbench`
+    recognises. Onsets go to `trace_{p,s}_arrival_sample`, picks to `trace_pick_{p,s}_arrival_sample` with
+    `trace_{p,s}_uncertainty_s`. An event whose origin time is labelled but whose start is unknown is given a start at
+    1970-01-01T00:00:00, since the format has absolute times alone.
 
     Args:
         split_of: names the split of an event; by default the event's own.
-        unit: of the waveforms; "mps" for ground velocity in m/s, "counts" for what it says.
+        unit: of the waveforms: "mps" for ground velocity in m/s, or "counts".
 
     Raises:
         ValueError: where the folder exists already and is not empty, or the data set has no events or no
@@ -85,7 +85,7 @@ def _write_format(file: h5py.File, rate_hz: float, unit: str) -> None:
 def _write_traces(file: h5py.File, dataset: Dataset, splits: list[str]) -> pd.DataFrame:
     """Write buckets, none of which mixes splits, and return the metadata of their traces."""
     records: list[dict[str, object]] = []
-    unseen = np.ones(len(dataset.stations), bool)
+    silent = np.ones(len(dataset.stations), bool)
     for split in dict.fromkeys(splits):
         chosen = np.flatnonzero([name == split for name in splits])
         pending: list[np.ndarray] = []
@@ -96,7 +96,7 @@ def _write_traces(file: h5py.File, dataset: Dataset, splits: list[str]) -> pd.Da
             if waveforms is None:
                 raise ValueError(f"data set {dataset.name!r} has no waveforms; a SeisBench folder needs them")
             alive = np.asarray(batch.observations.station_mask, bool)
-            unseen &= ~alive.any(0)
+            silent &= ~alive.any(0)
             for row, station in np.argwhere(alive):
                 records.append(_record(split, int(index[row]), int(station), int(row), batch, dataset))
                 pending.append(np.asarray(waveforms[row, station], np.float32))
@@ -104,9 +104,9 @@ def _write_traces(file: h5py.File, dataset: Dataset, splits: list[str]) -> pd.Da
                     _write_bucket(file, pending, records)
         _write_bucket(file, pending, records)
     batch = dataset.take(np.array([0]))
-    dead = np.flatnonzero(unseen)
-    records += [_record(splits[0], 0, int(station), 0, batch, dataset) for station in dead]
-    _write_bucket(file, [np.zeros((3, dataset.num_samples), np.float32) for _ in dead], records)
+    never = np.flatnonzero(silent)
+    records += [_record(splits[0], 0, int(station), 0, batch, dataset) for station in never]
+    _write_bucket(file, [np.zeros((3, dataset.num_samples), np.float32) for _ in never], records)
     return pd.DataFrame(records)
 
 

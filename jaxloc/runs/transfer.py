@@ -10,6 +10,8 @@ from jaxtyping import Float, PRNGKeyArray
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
+from jaxloc.io.seisbench_metadata import read_metadata
+from jaxloc.io.seisbench_stations import list_stations
 from jaxloc.io.sliding import window_starts
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, refuse_mistaken, report_moves
 from jaxloc.io.velocity_model import read_velocity, single_ratio
@@ -45,7 +47,7 @@ def open_input(
     if isinstance(records, str | Path) and is_seisbench(Path(records)):
         if stations is not None or windows is not None:
             raise ValueError("a SeisBench folder must be read alone; --stations and --windows go with waveform files")
-        listed = read_seisbench(records).stations
+        listed = list_stations(read_metadata(Path(records))[0])
         as_trained = _as_trained(fitted, config, listed, windowed=False)
         own_picks = _own_picks(config, Path(records))
         dataset = read_seisbench(records, split=split, pick_columns=own_picks, **as_trained)
