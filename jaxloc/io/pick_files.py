@@ -132,10 +132,10 @@ def _time_ns(row: Row, column: str) -> tuple[int, bool]:
 
 def _code(row: Row, column: str) -> str:
     """NET.STA of NET.STA.LOC.CHA, or of two columns; STA alone where no network is given."""
-    parts = row.text(column).split(".")
+    parts = row.code(column).split(".")
     if not parts[0] and len(parts) < 2:
         raise ValueError(f"{row.place}: the pick has no station in column {column}; give it, or remove the row")
-    network = row.text(*NETWORK)
+    network = row.code(*NETWORK)
     return f"{network}.{parts[0]}" if network and len(parts) == 1 else ".".join(parts[:2])
 
 

@@ -141,7 +141,7 @@ def _refuse_unknown_heights(table: Table, understood: set[str], elevated: bool) 
 
 
 def _epoch(row: Row, columns: _Columns) -> Epoch:
-    cell = lambda what: row.text(columns.text[what]) if what in columns.text else ""
+    cell = lambda what: row.code(columns.text[what]) if what in columns.text else ""
     parts = cell("station").split(".")
     if not parts[0] and len(parts) < 2:
         raise ValueError(f"{row.place} has no station code; it must be in column {columns.text['station']}")

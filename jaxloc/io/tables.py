@@ -46,6 +46,10 @@ class Row(NamedTuple):
         """The first cell under one of the names that states a value; empty where none does."""
         return next((self.cells[n] for n in names if not is_empty_cell(self.cells.get(n, ""))), "")
 
+    def code(self, *names: str) -> str:
+        """The first cell under one of the names that is not blank: "NA" and "--" are codes, not missing values."""
+        return next((self.cells[n] for n in names if self.cells.get(n, "")), "")
+
     def number(self, *names: str) -> float:
         """The first cell under one of the names that states a value, as a finite number; NaN where none does.
 

@@ -126,7 +126,7 @@ def _window(row: Row, before_s: float, duration_s: float | None) -> Window:
             "it is in m, or leave the cell empty"
         )
     return Window(
-        start, row.text(*IDS) or str(start), origin, latitude_deg, longitude_deg, depth_km, _number(row, "magnitude")
+        start, row.code(*IDS) or str(start), origin, latitude_deg, longitude_deg, depth_km, _number(row, "magnitude")
     )
 
 

@@ -128,6 +128,12 @@ def test_what_is_not_understood_is_refused(tmp_path: Path, text: str, message: s
         read_stations(written(tmp_path, text))
 
 
+@pytest.mark.parametrize("network", ["NA", "NN", "NaN", "-"])
+def test_codes_that_look_like_missing_values_are_codes(network: str, tmp_path: Path) -> None:
+    found = read_stations(written(tmp_path, f"network,station,lat,lon,elevation_m\n{network},NA,64,-21,100\n"))
+    assert found[0].code == f"{network}.NA"
+
+
 @pytest.mark.parametrize("code", ["-9999", "-999", "99999", "9999.0", "-12345", "NaN", "", "null", "-"])
 @pytest.mark.parametrize("unit", ["", "_m", "_km"])
 def test_unknown_elevations_are_those_of_the_others_with_a_warning(tmp_path: Path, code: str, unit: str) -> None:
