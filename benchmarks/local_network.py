@@ -17,8 +17,11 @@ from jaxloc.heads import gaussian, volume
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators import neural
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
+from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Weights
@@ -41,7 +44,8 @@ class Case(NamedTuple):
 
 def _arrivals() -> Case:
     grid = TableGrid(90.0, (-1.0, 20.0), (-1.0, 0.0), 48, 32, 3)
-    network = arrivals.network(((0.0, 10.0), (5.5, 6.2)), (0.0,) * STATIONS, grid)
+    velocity = velocity_of({"top_km": [0.0, 10.0], "vp_km_s": [5.5, 6.2], "vp_vs": 1.73})
+    network = with_physics(arrivals.network(), PhysicsSetting(velocity, (0.0,) * STATIONS, grid))
     log_prior = log_prior_of(REGION, same_everywhere(8.0, 4.0))
     return Case(network, arrivals_head(REGION, log_prior), lambda chunk: arrivals_locator(network, REGION, log_prior))
 

@@ -26,6 +26,7 @@ from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
 from jaxloc.locators import climatology, grid_search, neural, single_station, sp_rule
 from jaxloc.locators.over_events import over_events
+from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
     arrivals,
     convnetquake,
@@ -43,6 +44,8 @@ from jaxloc.networks import (
 )
 from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
+from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Head, Label, Locator, Method, Network, Observations, Target, Weights
@@ -97,7 +100,9 @@ class NetworkCase(NamedTuple):
 
 def _arrivals_network() -> Network:
     grid = TableGrid(90.0, (0.0, 20.0), (-1.0, 0.0), 16, 8, 2)
-    return arrivals.network(((0.0, 10.0), (5.0, 6.0)), (0.0,) * STATIONS, grid, channels=(4, 6), kernel_size=3)
+    velocity = velocity_of({"top_km": [0.0, 10.0], "vp_km_s": [5.0, 6.0], "vp_vs": 1.73})
+    setting = PhysicsSetting(velocity, (0.0,) * STATIONS, grid)
+    return with_physics(arrivals.network(channels=(4, 6), kernel_size=3), setting)
 
 
 def _clusters() -> clusters_.Clusters:

@@ -7,21 +7,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PyTree
+from jaxtyping import Float
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.arrivals import arrivals_check
 from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_labelled, as_tuples
+from jaxloc.models.network_and_physics import NetworkAndPhysics, parts, with_given_velocity, with_physics
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_picks
+from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
 from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
 from jaxloc.simulation.events import positions_km
-from jaxloc.types import NETWORK, Batch, Head, Network, Params, Weights
+from jaxloc.types import Batch, Head, Network, Params, Weights
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
@@ -44,7 +47,7 @@ def model(
     prior: Mapping[str, Any] | None = None,
 ) -> Model:
     """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
-    region, velocity = spec.region, spec.velocity
+    region = spec.region
     middle, spread = spread_of(spec)
     if np.shape(catalogue_sd_km) != (3,):
         raise ValueError(f"model.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
@@ -56,15 +59,14 @@ def model(
     log_prior = log_prior_of(region, depth)
     stations_km = positions_km(spec.frame, spec.stations)
     grid = _table_grid(region, **(table or _reach(stations_km, region)))
-    network = arrivals_network.network(
-        (tuple(velocity["top_km"]), tuple(velocity["vp_km_s"])),
+    setting = PhysicsSetting(
+        velocity_of(spec.velocity),
         tuple(s.position_sd_km for s in spec.stations),
         grid,
-        arrivals_network.Prior(**({"vp_vs": velocity["vp_vs"]} | as_tuples(prior or {}))),
-        channels=tuple(channels),
-        kernel_size=kernel_size,
-        dropout=dropout,
+        PhysicsPrior(**as_tuples(prior or {})),
     )
+    bare = arrivals_network.network(channels=tuple(channels), kernel_size=kernel_size, dropout=dropout)
+    network = with_physics(bare, setting)
     sizes = adaptive_grid.Search(**as_tuples(lattice_sizes or {}))
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
@@ -78,20 +80,15 @@ def model(
             label_sd_s=label_sd_s,
         )
 
-    def prepare(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
+    def prepare(params: Any, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
         fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
-        return _fit_physics(network, params, dataset, by_network, fit)
+        return _fit_physics(network, setting, params, dataset, by_network, fit)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
-    transfer = Transfer(_settings_at, _given_velocity)
+    transfer = Transfer(_settings_at, with_given_velocity)
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
     search = RegionSearch(partial(_search_settings, sizes, step_s), arrivals_check(network, region))
-    return Model(network, head, locate, prepare=prepare, transfer=transfer, search=search, parts=_parts)
-
-
-def _given_velocity(params: Params, num_layers: int) -> Params:
-    physics = params["physics"] | {"speed": jnp.zeros(num_layers), "vp_vs": jnp.zeros(())}
-    return params | {"physics": physics}
+    return Model(network, head, locate, prepare=prepare, transfer=transfer, search=search, parts=parts)
 
 
 def _search_settings(
@@ -105,13 +102,6 @@ def _search_settings(
     times = int(np.clip(np.ceil(duration_s / step_s) + 1, sizes.first[3], MOST_TIMES))
     lattice = sizes._replace(first=(*sizes.first[:3], times))
     return {"table": _reach(stations_km, region), "lattice_sizes": lattice._asdict()}
-
-
-def _parts(params: Params) -> PyTree[str]:
-    return {
-        name: jax.tree.map(lambda _, name=name: "physics" if name == "physics" else NETWORK, part)
-        for name, part in params.items()
-    }
 
 
 def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, Any]:
@@ -135,7 +125,8 @@ def _table_grid(region: adaptive_grid.Region, distance_km: float, receiver_km: t
 
 def _fit_physics(
     network: Network,
-    params: Params,
+    setting: PhysicsSetting,
+    params: NetworkAndPhysics,
     dataset: Dataset,
     by_network: bool,
     settings: Mapping[str, Any],
@@ -151,12 +142,8 @@ def _fit_physics(
         return params, as_labelled
     one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
 
-    def physics_of(physics: Params) -> Any:
-        from_network = network.apply(Weights(params | {"physics": physics}), one)
-        return from_network.physics
-
-    start = jax.tree.map(jnp.zeros_like, params["physics"])  # their middle before data
-    fitted, hypocentres = fit_physics(physics_of, start, batch, **settings)
+    physics_of = lambda parameters: physics_at(parameters, setting, one)
+    fitted, hypocentres = fit_physics(physics_of, prior_parameters(setting), batch, **settings)
     physics = jax.jit(physics_of)(fitted)
     labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
 
@@ -165,7 +152,7 @@ def _fit_physics(
         labels: dict = jax.tree.map(np.asarray, labelled(bare, hypocentres[index]).labels)
         return events._replace(labels=labels)
 
-    return params | {"physics": fitted}, label
+    return params._replace(physics=fitted), label
 
 
 def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:

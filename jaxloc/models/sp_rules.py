@@ -11,7 +11,7 @@ from jaxloc.locators.over_events import over_events
 from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.models.stations_apart import prior_of, stations_apart
-from jaxloc.physics.layered import mean_speed_km_s
+from jaxloc.physics.layered import mean_speed_km_s, mean_vp_vs, velocity_of
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Head, Locator, Network
 
@@ -38,6 +38,7 @@ def sp_rules(spec: ModelSpec, train: Dataset) -> Mapping[str, Locator]:
 def beforehand(spec: ModelSpec) -> Beforehand:
     """What is known before a record is read; distances are those of events to their nearest stations, and beyond."""
     middle, spread = spread_of(spec)
+    velocity = velocity_of(spec.velocity)
     known = spec.catalogue.known[:, :2].all(-1)
     places = spec.catalogue.hypocentres[known, :2]
     stations_km = positions_km(spec.frame, spec.stations)[:, :2]
@@ -47,6 +48,6 @@ def beforehand(spec: ModelSpec) -> Beforehand:
         (distance_km, max(float(nearest_km.std()), distance_km)),
         (float(middle[2]), float(spread[2])),
         (float(middle[3]), float(spread[3])),
-        mean_speed_km_s(spec.velocity["top_km"], spec.velocity["vp_km_s"], float(middle[2])),
-        float(spec.velocity["vp_vs"]),
+        mean_speed_km_s(np.asarray(velocity.top_km), np.asarray(velocity.vp_km_s), float(middle[2])),
+        mean_vp_vs(velocity),
     )

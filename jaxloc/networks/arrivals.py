@@ -1,9 +1,8 @@
 """Arrivals by a network: when P and S reach each station, and that they do not.
 
-One network serves every station: it sees three components of one trace and gives the probability that P, and that S,
-arrives at each sample, or not at all. Beside it the model carries the physics that ties stations together (speeds of
-the layers, station delays and positions, how far to trust arrival times), as parameters in standard units, so that
-any weight posterior covers both. `jaxloc.heads.arrivals.arrivals` makes a posterior over hypocentres of the two.
+One network serves every station: it reads the three components of one trace and gives the probability that P, and that
+S, arrives at each sample, or not at all. Its weights do not depend on stations, region or velocity model: physics
+(`jaxloc.physics.parameters`) turns its arrival densities into a posterior over hypocentres.
 
 The shape of the network is that of PhaseNet (Zhu & Beroza 2019, GJI 216): a U over time, four times coarser at each
 step. Differs from it: probabilities add up to one over time with "no arrival", not over phases at each sample, since
@@ -21,80 +20,11 @@ from jaxtyping import Array, Bool, Float
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import TINY, waveforms_of
 from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
-from jaxloc.physics.arrival_likelihood import Arrivals, Physics
-from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.table import TableGrid, for_stations, tabulate
+from jaxloc.physics.arrival_likelihood import Readings
 from jaxloc.types import PHASES, Network, Observations
-
-BELIEVED = 10.0  # stations' worth of belief in delays elsewhere before data: other stations stand on other ground
-
 
 EDGE_SAMPLES = 3  # at either end of an unrecorded stretch: the step there is no arrival
 UNRECORDED = -1e9  # logit of a sample without a record
-
-
-class Prior(NamedTuple):
-    """Middle and spread of the physical parameters before data; positive ones are log-normal."""
-
-    speed_sd: float = 0.05
-    vp_vs: float = 1.73
-    vp_vs_sd: float = 0.03
-    delay_sd_s: tuple[float, float] = (0.1, 0.17)
-    elsewhere_sd_s: tuple[float, float] = (0.15, 0.26)  # delays at a station that is not known
-    elsewhere_together: float = 0.7  # their correlation between P and S
-    smoothing_s: tuple[float, float] = (0.06, 0.1)
-    smoothing_log_sd: float = 0.7
-    outlier: float = 0.03
-    outlier_log_sd: float = 1.0
-    correlation: float = 0.03
-    correlation_log_sd: float = 1.0
-    floor_km: tuple[float, float] = (0.15, 0.4)
-    floor_log_sd: float = 0.7
-    surprises: float = 0.05
-    surprises_log_sd: float = 1.0
-
-
-class PhysicsModel(nn.Module):
-    """The physical parameters, each standard normal before data, and what they mean."""
-
-    velocity: tuple[tuple[float, ...], tuple[float, ...]]  # tops in km, P speeds in km/s
-    position_sd_km: tuple[float, ...]
-    grid: TableGrid
-    prior: Prior = Prior()
-
-    @nn.compact
-    def __call__(self, observations: Observations) -> Physics:
-        """Physics for the stations of one event."""
-
-        def standard(name: str, *shape: int) -> Array:
-            return self.param(name, nn.initializers.zeros, shape)
-
-        prior, tops = self.prior, jnp.array(self.velocity[0])
-        known = len(self.position_sd_km)
-        vp = jnp.array(self.velocity[1]) * jnp.exp(prior.speed_sd * standard("speed", len(self.velocity[0])))
-        vp_vs = prior.vp_vs + prior.vp_vs_sd * standard("vp_vs")
-        delay_s = jnp.array(prior.delay_sd_s) * standard("delay", known, len(PHASES))
-        shift_km = jnp.array(self.position_sd_km)[:, None] * standard("position", known, 2)
-        # A station that was not there in training has neither delay nor shift (the row after the last is zero), and
-        # delays that differ as those that were there, and as delays do.
-        together = jnp.full((2, 2), prior.elsewhere_together).at[jnp.diag_indices(2)].set(1.0)
-        believed_s2 = together * jnp.outer(jnp.array(prior.elsewhere_sd_s), jnp.array(prior.elsewhere_sd_s))
-        elsewhere_s2 = (BELIEVED * believed_s2 + delay_s.T @ delay_s) / (BELIEVED + known)
-        unknown = (observations.station_index < 0)[:, None, None]
-        row = jnp.where(observations.station_index >= 0, observations.station_index, known)
-        shift_km = jnp.pad(shift_km, ((0, 1), (0, 1)))[row]
-        smoothing_s = jnp.array(prior.smoothing_s) * jnp.exp(prior.smoothing_log_sd * standard("smoothing", 2))
-        return Physics(
-            for_stations(tabulate(VelocityModel(tops, vp, vp / vp_vs), self.grid), observations.station_km[:, 2]),
-            observations.station_km + shift_km,
-            jnp.pad(delay_s, ((0, 1), (0, 0)))[row],
-            jnp.broadcast_to(smoothing_s, (len(row), len(PHASES))),
-            unknown * elsewhere_s2,
-            jnp.minimum(prior.outlier * jnp.exp(prior.outlier_log_sd * standard("outlier")), 0.5),
-            prior.correlation * jnp.exp(prior.correlation_log_sd * standard("correlation")),
-            jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * standard("floor", 2)),
-            jnp.minimum(prior.surprises * jnp.exp(prior.surprises_log_sd * standard("surprises")), 0.5),
-        )
 
 
 class Traced(NamedTuple):
@@ -188,39 +118,19 @@ def recorded_logits(
 
 
 class Model(nn.Module):
-    """The trace network over all stations, and the physics."""
+    """The trace network over all stations."""
 
-    physics: PhysicsModel
     trace: TraceModel
 
-    def __call__(self, observations: Observations) -> Arrivals:
-        """Arrival densities of one event, with its physics."""
+    def __call__(self, observations: Observations) -> Readings:
+        """Arrival densities of one event."""
         waveforms = waveforms_of(observations)
         alive = observations.station_mask & (jnp.abs(waveforms).max((1, 2)) > TINY)
         logits = self.trace(trace_channels(waveforms, observations.sample_mask))
         logits = recorded_logits(logits, observations.sample_mask)
-        return Arrivals(
-            jax.nn.log_softmax(logits, -1),
-            observations.rate_hz,
-            alive.astype(logits.dtype),
-            self.physics(observations),
-        )
+        return Readings(jax.nn.log_softmax(logits, -1), observations.rate_hz, alive.astype(logits.dtype))
 
 
-def network(
-    velocity: tuple[tuple[float, ...], tuple[float, ...]],
-    position_sd_km: tuple[float, ...],
-    grid: TableGrid,
-    prior: Prior = Prior(),
-    **settings: Any,
-) -> Network:
-    """The arrivals network bound to pure functions.
-
-    Args:
-        velocity: tops of layers in km and their P speeds in km/s.
-        position_sd_km: how well the position of each station of the training network is known, in km.
-        grid: where travel times are tabulated.
-        prior: the physical parameters before data.
-        settings: of `TraceModel`.
-    """
-    return bind(Model(PhysicsModel(velocity, position_sd_km, grid, prior), TraceModel(**settings)))
+def network(**settings: Any) -> Network:
+    """The arrivals network bound to pure functions; settings are those of `TraceModel`."""
+    return bind(Model(TraceModel(**settings)))

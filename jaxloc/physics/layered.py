@@ -8,8 +8,8 @@ Depths are in km, positive downwards, so a station at 1,200 m above sea level ha
 up for ever, the last one down.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,37 @@ def layered(top_km: list[float], vp_km_s: list[float], vs_km_s: list[float]) -> 
     if not ((vs > 0) & (vp > vs)).all():
         raise ValueError(f"speeds must be positive and S slower than P, got P {vp.tolist()} and S {vs.tolist()} km/s")
     return VelocityModel(jnp.asarray(top), jnp.asarray(vp), jnp.asarray(vs))
+
+
+def velocity_of(velocity: Mapping[str, Any]) -> VelocityModel:
+    """The velocity model of settings: `top_km`, `vp_km_s`, and `vs_km_s` by layer or one `vp_vs`; double precision.
+
+    Raises:
+        ValueError: where a layer lacks a value, or a value is out of range (`check_layers`).
+    """
+    top, vp = (np.array(velocity[name], float) for name in ("top_km", "vp_km_s"))
+    by_layer = velocity.get("vs_km_s")
+    if by_layer is None and not float(velocity["vp_vs"]) > 0:
+        raise ValueError(f"velocity.vp_vs must be positive, got {velocity['vp_vs']}")
+    vs = vp / float(velocity["vp_vs"]) if by_layer is None else np.array(by_layer, float)
+    if not top.shape == vp.shape == vs.shape or top.ndim != 1:
+        raise ValueError(
+            f"velocity needs one vp_km_s, and one vs_km_s or a common vp_vs, for each top_km; got {top.size} tops, "
+            f"{vp.size} P and {vs.size} S velocities"
+        )
+    check_layers(top, vp, vs, [f"velocity, layer {i + 1}" for i in range(len(top))])
+    layers: Any = (top, vp, vs)
+    return VelocityModel(*layers)
+
+
+def velocity_settings(model: VelocityModel) -> dict[str, list[float]]:
+    """A velocity model as configurations have it (`velocity_of`)."""
+    return {name: np.asarray(values, float).tolist() for name, values in model._asdict().items()}
+
+
+def mean_vp_vs(model: VelocityModel) -> float:
+    """The mean of Vp/Vs over the layers."""
+    return float(np.mean(np.asarray(model.vp_km_s, float) / np.asarray(model.vs_km_s, float)))
 
 
 def check_layers(

@@ -13,7 +13,7 @@ from jaxloc.io.seisbench import read_seisbench
 from jaxloc.models.model import as_tuples
 from jaxloc.models.spec import Catalogue, ModelSpec, catalogue_of
 from jaxloc.physics.adaptive_grid import Region, region_around
-from jaxloc.physics.layered import VelocityModel, check_layers, layered
+from jaxloc.physics.layered import VelocityModel, layered, velocity_of, velocity_settings
 from jaxloc.simulation.events import (
     DEFAULT_FRAME,
     Recording,
@@ -266,7 +266,7 @@ def spec_of(config: Mapping[str, Any], train: Dataset) -> ModelSpec:
         train.num_samples,
         band,
         catalogue,
-        _checked_velocity(data["velocity"]),
+        dict(data["velocity"]),
         _region(data["region"], catalogue),
     )
 
@@ -314,20 +314,9 @@ def practice(settings: Mapping[str, Any], spec: ModelSpec, seed: int) -> Dataset
     return held(simulated_dataset(key, simulation, spec.stations, spec.frame, settings["num_events"], {"train": 1.0}))
 
 
-def _checked_velocity(velocity: Mapping[str, Any]) -> dict[str, Any]:
-    top, vp, ratio = np.array(velocity["top_km"], float), np.array(velocity["vp_km_s"], float), velocity["vp_vs"]
-    if top.shape != vp.shape or not ratio > 0:
-        raise ValueError(
-            f"data.velocity needs one vp_km_s for each top_km and a positive vp_vs, got {top.size}, {vp.size}, {ratio}"
-        )
-    check_layers(top, vp, vp / ratio, [f"data.velocity, layer {i + 1}" for i in range(len(top))])
-    return dict(velocity)
-
-
 def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:
-    """A run's velocity model: what is learnt from simulated moveout should hold on the real one."""
-    vp = list(velocity["vp_km_s"])
-    return layered(list(velocity["top_km"]), vp, [v / velocity["vp_vs"] for v in vp])
+    """The velocity model of a run, to simulate with; raises as `velocity_of`."""
+    return layered(*velocity_settings(velocity_of(velocity)).values())
 
 
 def _general(places_km: np.ndarray, spec: ModelSpec, settings: Mapping[str, Any]) -> Simulation:

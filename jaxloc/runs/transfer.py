@@ -14,11 +14,12 @@ from jaxloc.io.seisbench_metadata import read_metadata
 from jaxloc.io.seisbench_stations import list_stations
 from jaxloc.io.sliding import window_starts
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, refuse_mistaken, report_moves
-from jaxloc.io.velocity_model import read_velocity, single_ratio
+from jaxloc.io.velocity_model import read_velocity
 from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import velocity_settings
 from jaxloc.runs.predict import Fitted
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Method, Params, State, Weights
@@ -174,7 +175,7 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
             f"the model {spec.settings['name']} has learned travel times from its training events and can use no "
             f"velocity model: leave out {velocity}, or train one of model=arrivals"
         )
-    layers = spec.velocity if velocity is None else _one_ratio(velocity)
+    layers = spec.velocity if velocity is None else velocity_settings(read_velocity(velocity))
     moved = spec._replace(velocity=layers, num_samples=dataset.num_samples)
     if not shared:
         region, places_km = _region_around(dataset)
@@ -196,13 +197,6 @@ def searched_in(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:
     settings = fitted.spec.settings | search.settings(region, stations_km)
     spec = fitted.spec._replace(region=region, settings=settings)
     return fitted._replace(model=build(spec), spec=spec)
-
-
-def _one_ratio(path: Path) -> dict[str, Any]:
-    """A velocity model as a run keeps it: with one Vp/Vs for all layers, or refused."""
-    model = read_velocity(path)
-    ratio = single_ratio(model, str(path))
-    return {"top_km": model.top_km.tolist(), "vp_km_s": model.vp_km_s.tolist(), "vp_vs": ratio}
 
 
 def _changed(method: Method, change: Callable[[Params], Params]) -> Method:

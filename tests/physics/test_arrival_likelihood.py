@@ -29,7 +29,6 @@ from scipy.stats import multivariate_normal, norm
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
 from jaxloc.heads.arrivals import _interpolated
 from jaxloc.heads.arrivals import arrivals as arrivals_head
-from jaxloc.networks.arrivals import PhysicsModel, Prior
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.arrival_likelihood import (
     hypocentre_lattice,
@@ -37,6 +36,8 @@ from jaxloc.physics.arrival_likelihood import (
     posterior_of,
     predicted_s,
 )
+from jaxloc.physics.layered import uniform
+from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
 from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
 from jaxloc.types import Label, Observations
 
@@ -249,12 +250,12 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
 
 def test_an_unknown_station_is_less_certain_by_what_its_delay_may_be():
     """Delays as wide as before data for ten stations, and those of the two of training, which have none yet."""
-    prior = Prior(elsewhere_sd_s=(0.3, 0.5), elsewhere_together=0.6)
-    model = PhysicsModel(((0.0,), (6.0,)), (0.0, 0.0), GRID, prior)
+    prior = PhysicsPrior(elsewhere_sd_s=(0.3, 0.5), elsewhere_together=0.6)
+    setting = PhysicsSetting(uniform(6.0), (0.0, 0.0), GRID, prior)
     index = jnp.array([0, -1])
     seen = Observations(None, jnp.zeros((2, 3)), jnp.ones(2, bool), index, jnp.asarray(RATE_HZ))
-    params = quick_jit(model.init)(jax.random.key(0), seen)
-    known, unknown = quick_jit(model.apply)(params, seen).delay_covariance_s2
+    physics = quick_jit(lambda seen: physics_at(prior_parameters(setting), setting, seen))(seen)
+    known, unknown = physics.delay_covariance_s2
     np.testing.assert_array_equal(known, 0)
     np.testing.assert_allclose(unknown, np.array([[0.09, 0.09], [0.09, 0.25]]) * 10 / (10 + 2), rtol=1e-5)
 

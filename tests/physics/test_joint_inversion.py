@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxloc.networks.arrivals import PhysicsModel, Prior
 from jaxloc.physics.arrival_likelihood import Arrivals, predicted_s
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_picks
+from jaxloc.physics.layered import uniform
+from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Label, Observations
 
 STATIONS, EVENTS, PICK_SD_S = 10, 24, 0.05
 CATALOGUE_SD_KM = (0.4, 0.4, 1.5)
 GRID = TableGrid(120.0, (0.0, 20.0), (-1.0, 0.0), 16, 8, 2)
-MODEL = PhysicsModel(((0.0,), (6.0,)), (0.0,) * STATIONS, GRID, Prior())
 TRUE = {"vp": 6.4, "vp_vs": 1.76, "delay_s": 0.2}
 
 
@@ -29,12 +29,16 @@ def observations(picks_s=None, mask=None):
     )  # fmt: skip
 
 
+def setting():
+    return PhysicsSetting(uniform(6.0), (0.0,) * STATIONS, GRID)
+
+
 def physics_of(params):
-    return MODEL.apply({"params": params}, observations())
+    return physics_at(params, setting(), observations())
 
 
 def start():
-    return MODEL.init(jax.random.key(0), observations())["params"]
+    return prior_parameters(setting())
 
 
 def batch():
@@ -72,8 +76,8 @@ def fitted():
 
 def test_speeds_are_recovered_in_spite_of_wrong_picks(fitted):
     _, params, _, _, _ = fitted
-    vp = 6.0 * np.exp(Prior().speed_sd * params["speed"][0])
-    vp_vs = Prior().vp_vs + Prior().vp_vs_sd * params["vp_vs"]
+    vp = 6.0 * np.exp(PhysicsPrior().speed_sd * params.speed[0])
+    vp_vs = 1.73 + PhysicsPrior().vp_vs_sd * params.vp_vs
     # 350 good picks of 0.05 s over 5 s of travel time give 0.1 per cent, were hypocentres known; they are not, and
     # the prior's 5 per cent about a model 6 per cent slower draws back.
     assert vp == pytest.approx(TRUE["vp"], rel=0.025)
@@ -99,7 +103,7 @@ def test_an_event_without_picks_stays_where_the_catalogue_has_it_and_has_no_orig
 
 def test_the_late_station_is_found(fitted):
     _, params, _, _, _ = fitted
-    delay_s = np.asarray(params["delay"]) * Prior().delay_sd_s
+    delay_s = np.asarray(params.delay) * PhysicsPrior().delay_sd_s
     late = delay_s[0] - delay_s[1:].mean(0)
     np.testing.assert_allclose(late, TRUE["delay_s"], atol=0.06)
 
