@@ -127,6 +127,13 @@ def gaussian_mixture(
     return HypocentreMixture(Components(jax.nn.log_softmax(log_weight, -1), mean, scale_tril))
 
 
+def is_mixture(distribution: dist.Distribution) -> bool:
+    """Whether `components` has parts for it."""
+    if isinstance(distribution, dist.MixtureSameFamily):
+        return isinstance(distribution.component_distribution, dist.MultivariateNormal)
+    return isinstance(distribution, HypocentreMixture | dist.MultivariateNormal)
+
+
 def components(mixture: dist.Distribution) -> Components:
     """The parts of a mixture, of NumPyro's own mixture of Gaussians, or of a single Gaussian.
 
@@ -138,10 +145,9 @@ def components(mixture: dist.Distribution) -> Components:
     if isinstance(mixture, dist.MultivariateNormal):
         loc, scale_tril = jnp.asarray(mixture.loc), jnp.asarray(mixture.scale_tril)
         return Components(jnp.zeros((*mixture.batch_shape, 1)), loc[..., None, :], scale_tril[..., None, :, :])
-    if isinstance(mixture, dist.MixtureSameFamily) and isinstance(
-        mixture.component_distribution, dist.MultivariateNormal
-    ):
-        gaussian, weight = mixture.component_distribution, jnp.asarray(mixture.mixing_distribution.probs)
+    if isinstance(mixture, dist.MixtureSameFamily) and is_mixture(mixture):
+        gaussian: Any = mixture.component_distribution
+        weight = jnp.asarray(mixture.mixing_distribution.probs)
         return Components(jnp.log(weight), jnp.asarray(gaussian.loc), jnp.asarray(gaussian.scale_tril))
     raise ValueError(f"{type(mixture).__name__} is no Gaussian mixture; build one by gaussian_mixture(...)")
 
@@ -154,13 +160,20 @@ def marginal(mixture: dist.Distribution, dims: tuple[int, ...]) -> HypocentreMix
 
 
 def mean(mixture: dist.Distribution) -> Float[Array, "*event coordinate"]:
-    """The mean of a mixture."""
+    """The mean of a mixture, or of a distribution that has one."""
+    if not is_mixture(mixture):
+        return jnp.asarray(mixture.mean)
     parts = components(mixture)
     return (jnp.exp(parts.log_weight)[..., None] * parts.mean).sum(-2)
 
 
 def covariance(mixture: dist.Distribution) -> Float[Array, "*event coordinate coordinate"]:
-    """The covariance of a mixture: of its components' means, plus the mean of its components' own."""
+    """The covariance of a mixture: of its components' means, plus the mean of its components' own.
+
+    That of any other distribution is its attribute `covariance`.
+    """
+    if not is_mixture(mixture):
+        return jnp.asarray(mixture.covariance)  # pyright: ignore[reportAttributeAccessIssue]
     return _covariance(components(mixture))
 
 

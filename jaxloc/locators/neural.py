@@ -6,7 +6,17 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, mixture_of_draws, split_covariance
+from jaxloc.distributions.any_distribution import OfDraws
+from jaxloc.distributions.gaussian_mixture import (
+    Components,
+    HypocentreMixture,
+    components,
+    is_mixture,
+    mixture_of_draws,
+    split_covariance,
+)
+from jaxloc.distributions.gaussian_mixture import covariance as covariance_of
+from jaxloc.distributions.gaussian_mixture import mean as mean_of
 from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw
 from jaxloc.locators.over_events import OnEvent, in_chunks
 from jaxloc.types import Head, Locator, Network, Observations, Posterior, Weights
@@ -22,7 +32,8 @@ def neural(
 
     Args:
         network: raw outputs of an event.
-        head: raw outputs to a mixture over hypocentres, and to other labels if it has any.
+        head: raw outputs to a distribution over hypocentres, and to other labels if it has any. One that is no Gaussian
+            mixture is as `jaxloc.distributions.any_distribution` says.
         average: raw outputs with a leading draw axis to those of the mean density, where a head has such a thing; it
             keeps the number of components from growing with that of draws.
         draw_chunk: draws held in memory at a time.
@@ -32,8 +43,11 @@ def neural(
         def one(draw: Weights) -> tuple[Any, Array, Array, dict[str, LabelPosterior]]:
             raw = network.apply(draw, observations)
             labels = head.distribution(raw)
-            parts = components(labels.pop("hypocentre"))
+            place = labels.pop("hypocentre")
             others = {name: of_draw(label) for name, label in labels.items()}
+            if not is_mixture(place):
+                return raw if average else place, mean_of(place), covariance_of(place), others
+            parts = components(place)
             single = jax.tree.map(lambda x: x[None], parts)
             _, covariance = split_covariance(*single)
             mean = (jax.nn.softmax(parts.log_weight)[:, None] * parts.mean).sum(0)
@@ -41,11 +55,13 @@ def neural(
 
         outputs, means, covariances, others = jax.lax.map(one, weights, batch_size=draw_chunk)
         if average:
-            mixture = head.distribution(average(outputs))["hypocentre"]
+            hypocentre = head.distribution(average(outputs))["hypocentre"]
+        elif isinstance(outputs, Components):
+            hypocentre = mixture_of_draws(HypocentreMixture(outputs))
         else:
-            mixture = mixture_of_draws(HypocentreMixture(outputs))
+            hypocentre = OfDraws(outputs, jax.tree.leaves(outputs)[0].ndim)
         others = {name: averaged(draws) for name, draws in others.items()}
-        return Posterior(mixture, covariance_of_means(means), covariances.mean(0), others)
+        return Posterior(hypocentre, covariance_of_means(means), covariances.mean(0), others)
 
     return locate
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, marginal, mean
+from jaxloc.distributions.any_distribution import smoothed
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, is_mixture, marginal, mean
 from jaxloc.geometry import format_degrees
 from jaxloc.plots.geography import Geography, degrees_on, name_stations
 from jaxloc.plots.style import BLUE, INK, MUTED, PAPER, VERMILION, dress, figure, frame, save
@@ -49,8 +50,12 @@ def event_map(
     Shades are regions of highest density of 50, 68, 90 and 95 % of the marginal posterior of each panel. Sections begin
     at the ground, the highest station or sea level. `truth` is NaN where it is unknown.
     """
-    one = HypocentreMixture(components(mixture))
-    draws = np.asarray(_draws(one, num_draws))
+    if is_mixture(mixture):
+        one = HypocentreMixture(components(mixture))
+        draws = np.asarray(_draws(one, num_draws))
+    else:
+        draws = np.asarray(_draws(mixture, num_draws))
+        one = smoothed(jnp.asarray(draws))
     truth = np.full(4, np.nan) if truth is None else np.asarray(truth, float)
     stations = np.asarray(station_km)[np.asarray(station_mask)]
     names = tuple(n for n, use in zip(geography.station_names, np.asarray(station_mask), strict=False) if use)
@@ -113,8 +118,8 @@ def _window(draws: np.ndarray, truth: np.ndarray, top_km: float) -> tuple[tuple[
 
 
 @partial(jax.jit, static_argnames="number")
-def _draws(mixture: HypocentreMixture, number: int) -> Float[Array, "draw 4"]:
-    return mixture.sample(jax.random.key(0), (number,))
+def _draws(mixture: dist.Distribution, number: int) -> Float[Array, "draw 4"]:
+    return jnp.asarray(mixture.sample(jax.random.key(0), (number,)))
 
 
 @jax.jit

@@ -13,7 +13,7 @@ from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
-from jaxloc.distributions.gaussian_mixture import components, covariance, gaussian_mixture, mean
+from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
@@ -279,7 +279,7 @@ def picture_of_event(
     path: Path, i: int, batch: Batch, posterior: Posterior, title: str, geography: Geography = Geography()
 ) -> None:
     """One event's posterior in map view and depth sections."""
-    one = gaussian_mixture(*jax.tree.map(lambda x: x[i], components(posterior.hypocentre)))
+    one = jax.tree.map(lambda x: x[i], posterior.hypocentre)
     value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
     seen = batch.observations
     truth = np.where(mask, value, np.nan)

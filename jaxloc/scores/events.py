@@ -12,14 +12,17 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from jaxloc.distributions.any_distribution import smoothed
 from jaxloc.distributions.credible_regions import level_of, volume_of
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
     components,
     covariance,
     gaussian_mixture,
+    is_mixture,
     marginal,
     mean,
     mode,
@@ -69,13 +72,19 @@ def score_event(
     epicentre and hypocentre: `error`, `energy`, `stated` (root of the covariance's trace). `mode_error` is
     that of the densest hypocentre, `epistemic_share` the epistemic part of the variance.
     """
-    mixture = gaussian_mixture(*components(posterior.hypocentre))
-    draws = mixture.sample(key, (num_draws,))
-    spread = covariance(mixture)
-    error = mean(mixture) - truth
-    mode_error = mode(marginal(mixture, (0, 1, 2))) - truth[:3]
+    whole = posterior.hypocentre
+    if is_mixture(whole):
+        whole = mixture = gaussian_mixture(*components(whole))
+        draws = mixture.sample(key, (num_draws,))
+        mode_error = mode(marginal(mixture, (0, 1, 2))) - truth[:3]
+    else:
+        key, key_kernels = jax.random.split(key)  # kernels at the scored samples would count for themselves
+        mixture = smoothed(jnp.asarray(whole.sample(key_kernels, (num_draws,))))
+        draws = jnp.asarray(whole.sample(key, (num_draws,)))
+        mode_error = (draws[jnp.argmax(whole.log_prob(draws))] - truth)[:3]
+    spread, error = covariance(whole), mean(whole) - truth
     scores: Scores = {}
-    for region, part in _density_scores(mixture, draws, truth).items():
+    for region, part in _density_scores(mixture, whole, draws, truth).items():
         index = jnp.array(REGIONS[region])
         seen = known[index].all()
         part |= _error_scores(region, error, mode_error, draws - truth[None])
@@ -86,12 +95,16 @@ def score_event(
 
 
 def _density_scores(
-    mixture: HypocentreMixture, draws: Float[Array, "draw 4"], truth: Float[Array, "4"]
+    mixture: HypocentreMixture, whole: dist.Distribution, draws: Float[Array, "draw 4"], truth: Float[Array, "4"]
 ) -> dict[str, Scores]:
-    """Likelihood, level and widths, all regions sorted at once: a sort is slow to compile."""
-    parts = [(marginal(mixture, dims), jnp.array(dims)) for dims in REGIONS.values()]
-    density = jnp.stack([part.log_prob(draws[:, index]) for part, index in parts], 1)
-    at_truth = jnp.stack([part.log_prob(truth[index]) for part, index in parts])
+    """Likelihood, level and widths, all regions sorted at once: a sort is slow to compile.
+
+    `mixture` has the densities of some coordinates, `whole` that of all of them.
+    """
+    alone = lambda dims: marginal(mixture, dims) if len(dims) < 4 or whole is mixture else whole
+    parts = [(alone(dims), jnp.array(dims)) for dims in REGIONS.values()]
+    density = jnp.stack([jnp.asarray(part.log_prob(draws[:, index])) for part, index in parts], 1)
+    at_truth = jnp.stack([jnp.asarray(part.log_prob(truth[index])) for part, index in parts])
     level, width = level_of(density, at_truth), volume_of(density, jnp.array(LEVELS))
     return {
         region: {"nll": -at_truth[r], "level": level[r]}
@@ -137,13 +150,15 @@ def score_events(
     Raises:
         ValueError: where posterior and truth differ in their number of events; names both.
     """
-    mixture = gaussian_mixture(*components(posterior.hypocentre))
+    mixture = posterior.hypocentre
+    if is_mixture(mixture):
+        mixture = gaussian_mixture(*components(mixture))
     if mixture.batch_shape != truth.value.shape[:1] or truth.value.shape[1:] != (4,):
         raise ValueError(
             f"posterior of batch shape {mixture.batch_shape} and truth of shape {truth.value.shape} do not "
             "fit; give a batch of [event] posteriors and a label of [event, 4]"
         )
-    width = max(num_draws, mixture.parts.log_weight.shape[-1])
+    width = max(num_draws, mixture.parts.log_weight.shape[-1] if isinstance(mixture, HypocentreMixture) else 0)
     chunk = max(1, min(16, max_elements // (num_draws * width)))
     number = truth.value.shape[0]
     bare = Posterior(mixture, posterior.epistemic, posterior.aleatoric)
