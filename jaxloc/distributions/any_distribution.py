@@ -58,15 +58,15 @@ class OfDraws(dist.Distribution):
         """East, north, depth and origin time."""
         return (4,)
 
-    def tree_flatten(self) -> tuple[tuple[Any, ...], int]:
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[int, ...]]:
         """The distributions of the draws; the rank is no array."""
-        return (self.draws,), self.rank
+        return (self.draws,), (self.rank,)
 
     @classmethod
-    def tree_unflatten(cls, aux_data: int, params: tuple[Any, ...]) -> "OfDraws":
+    def tree_unflatten(cls, aux_data: tuple[int, ...], params: tuple[Any, ...]) -> "OfDraws":
         """From whatever `tree_flatten`'s arrays have become; nothing is checked."""
         new = cls.__new__(cls)
-        new.draws, new.rank = params[0], aux_data
+        new.draws, new.rank = params[0], aux_data[0]
         new._validate_args = False
         return new
 
