@@ -175,7 +175,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     for option in ("catalogue", "set"):
         if getattr(parsed, option):
             raise ValueError(f"--{option.replace('_', '-')} goes with --locator; leave it out for a trained run")
-    from jaxloc.runs import new_events, train
+    from jaxloc.runs import arrival_picks, new_events, train
     from jaxloc.runs.transfer import open_input, trained_for
 
     say = lambda line: console.print(line, markup=False)
@@ -193,7 +193,10 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
         widen = parsed.region is None and parsed.depth_km is None
         choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
         outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
-    _write_outcome(parsed, console, dataset, outcome)
+    located = [event.id for event in outcome.found]
+    picks = arrival_picks.picks_of_run(fitted, dataset, located, parsed.output if parsed.pictures else None)
+    found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
+    _write_outcome(parsed, console, dataset, outcome._replace(found=found))
     if outcome.interrupted:
         number = len(outcome.located.batch.observations.station_mask)
         raise KeyboardInterrupt(f"{number} of {len(dataset)} windows were searched, and their results written")
@@ -204,6 +207,7 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     from jaxloc.calibration.calibration import Stated
     from jaxloc.runs import locate_picks, report
+    from jaxloc.runs.arrival_picks import observed_picks
     from jaxloc.runs.new_events import Outcome
 
     if parsed.input or parsed.windows:
@@ -221,7 +225,8 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     parsed.output.mkdir(parents=True, exist_ok=True)
     stated = Stated(located.posterior)
     found, lost = report.hypocentres_of(dataset, located.batch, stated)
-    found = [event._replace(origin_s=event.origin_s + picks.zero_s.get(event.id, 0.0)) for event in found]
+    used = {event.id: observed_picks(dataset, located.batch.observations, i) for i, event in enumerate(dataset.events)}
+    found = [report.moved(event._replace(picks=used[event.id]), picks.zero_s.get(event.id, 0.0)) for event in found]
     _write_outcome(parsed, console, dataset, Outcome(found, {**picks.lost, **lost}, {}, located, stated, False))
 
 
@@ -244,8 +249,9 @@ def _write_outcome(parsed: argparse.Namespace, console: "Console", dataset: "Dat
     again = f", {len(outcome.again)} the same again in another window" if outcome.again else ""
     flagged = sum(bool(event.flag) for event in outcome.found)
     flags = f", {flagged} with flags" if flagged else ""
+    also = ", picks.csv" if any(event.picks for event in outcome.found) else ""
     total = len(outcome.found) + len(outcome.lost) + len(outcome.again)
-    say(f"{len(outcome.found)} of {total} events located{flags}{again}: {parsed.output}/events.csv, events.xml")
+    say(f"{len(outcome.found)} of {total} events located{flags}{again}: {parsed.output}/events.csv, events.xml{also}")
 
 
 @contextlib.contextmanager

@@ -22,6 +22,16 @@ class Truth(NamedTuple):
     origin_s: float | None = None
 
 
+class Pick(NamedTuple):
+    """A pick of a located event: station as NET.STA, phase P or S, s after the event's `start`; None is unknown."""
+
+    station: str
+    phase: str
+    time_s: float
+    sigma_s: float | None = None
+    probability: float | None = None
+
+
 class Hypocentre(NamedTuple):
     """A located event with its uncertainty.
 
@@ -52,6 +62,7 @@ class Hypocentre(NamedTuple):
     alarm: str | None = None
     others: Mapping[str, float] = {}  # never written to
     flag: str = ""
+    picks: tuple[Pick, ...] = ()
 
 
 def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np.ndarray, "station 3"]) -> float:

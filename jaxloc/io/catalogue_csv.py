@@ -92,6 +92,23 @@ def write_csv(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
+def write_picks(path: str | Path, hypocentres: list[Hypocentre]) -> None:
+    """Write one line a pick: event, station, phase, time (UTC) and time in s after the start of the event's record.
+
+    `time` is empty where the start is unknown, `probability` where a pick has none. `jaxloc locate --locator` reads it.
+    """
+    text = io.StringIO()
+    names = ("event_id", "station", "phase", "time", "time_s", "sigma_s", "probability")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for h in hypocentres:
+        for pick in h.picks:
+            time = None if h.start is None else str(UTCDateTime(h.start) + pick.time_s)
+            cells = (h.id, pick.station, pick.phase, time, pick.time_s, pick.sigma_s, pick.probability)
+            writer.writerow([_text(cell) for cell in cells])
+    write_whole(path, text.getvalue().encode())
+
+
 def read_csv(path: str | Path) -> list[Hypocentre]:
     """Read what `write_csv` wrote.
 

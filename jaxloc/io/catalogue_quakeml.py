@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from obspy import UTCDateTime
 from obspy.core.event import (
+    Arrival,
     Catalog,
     Comment,
     ConfidenceEllipsoid,
@@ -20,12 +21,14 @@ from obspy.core.event import (
     OriginUncertainty,
     QuantityError,
     ResourceIdentifier,
+    WaveformStreamID,
 )
+from obspy.core.event import Pick as QuakeMLPick
 
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
-from jaxloc.io.catalogue import Hypocentre, check_events, errors_km, km_per_degree
+from jaxloc.io.catalogue import Hypocentre, Pick, check_events, errors_km, km_per_degree
 from jaxloc.types import COORDINATES
 
 EPOCH = "1970-01-01T00:00:00Z"
@@ -79,6 +82,8 @@ def _event(number: int, h: Hypocentre) -> Event:
         creation_info=_author(),
     )
     event.preferred_origin_id = origin.resource_id
+    event.picks = [_pick(f"{name}/{i}", h, pick) for i, pick in enumerate(h.picks)]
+    origin.arrivals = [_arrival(f"{name}/{i}", pick) for i, pick in enumerate(event.picks)]
     if h.magnitude is not None:
         magnitude = Magnitude(
             resource_id=ResourceIdentifier(f"smi:local/jaxloc/magnitude/{name}"),
@@ -120,6 +125,28 @@ def _origin(name: str, h: Hypocentre) -> Origin:
         ],
         creation_info=_author(),
     )
+
+
+def _pick(name: str, h: Hypocentre, pick: Pick) -> QuakeMLPick:
+    network, _, station = pick.station.rpartition(".")
+    comment = f"probability of the {pick.phase} pick: {pick.probability:.3f}" if pick.probability else ""
+    return QuakeMLPick(
+        resource_id=ResourceIdentifier(f"smi:local/jaxloc/pick/{name}"),
+        time=UTCDateTime(h.start or EPOCH) + pick.time_s,
+        time_errors=_error(pick.sigma_s),
+        waveform_id=WaveformStreamID(network_code=network, station_code=station),
+        phase_hint=pick.phase,
+        evaluation_mode="automatic",
+        comments=[Comment(text=comment, resource_id=ResourceIdentifier(f"smi:local/jaxloc/comment/pick/{name}"))]
+        if comment
+        else [],
+        creation_info=_author(),
+    )
+
+
+def _arrival(name: str, pick: QuakeMLPick) -> Arrival:
+    resource_id = ResourceIdentifier(f"smi:local/jaxloc/arrival/{name}")
+    return Arrival(resource_id=resource_id, pick_id=pick.resource_id, phase=pick.phase_hint)
 
 
 def _uncertainty(h: Hypocentre) -> OriginUncertainty:

@@ -116,10 +116,20 @@ def _picks(batch: Batch) -> tuple[Float[Array, "event station phase"], Bool[Arra
     return seen.picks_s, seen.pick_mask
 
 
-def read_picks(
-    arrivals: Arrivals,
-) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
-    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
+class ArrivalPicks(NamedTuple):
+    """Picks read from arrival densities: time, its standard deviation, and the probability of the densest window.
+
+    `sure` are those of a probability above `READ_LEAST` at stations that record.
+    """
+
+    time_s: Float[Array, "*event station phase"]
+    sigma_s: Float[Array, "*event station phase"]
+    probability: Float[Array, "*event station phase"]
+    sure: Bool[Array, "*event station phase"]
+
+
+def pick_details(arrivals: Arrivals) -> ArrivalPicks:
+    """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density."""
     mass = jnp.exp(arrivals.log_mass[..., :-1])
     samples = mass.shape[-1]
     half = READ_S * arrivals.rate_hz
@@ -130,8 +140,20 @@ def read_picks(
     inside = ends[..., last] - ends[..., first]
     densest = inside.argmax(-1)
     near = jnp.abs(middle - densest[..., None]) <= half
-    mean = (mass * near * middle).sum(-1) / jnp.maximum((mass * near).sum(-1), 1e-9)
-    return mean / arrivals.rate_hz, (inside.max(-1) > READ_LEAST) & (arrivals.alive > 0)[:, None]
+    total = jnp.maximum((mass * near).sum(-1), 1e-9)
+    mean = (mass * near * middle).sum(-1) / total
+    variance = (mass * near * (middle - mean[..., None]) ** 2).sum(-1) / total + 1 / 12  # and that within a sample
+    probability = jnp.clip(inside.max(-1), 0.0, 1.0)
+    sure = (inside.max(-1) > READ_LEAST) & (arrivals.alive > 0)[:, None]
+    return ArrivalPicks(mean / arrivals.rate_hz, jnp.sqrt(variance) / arrivals.rate_hz, probability, sure)
+
+
+def read_picks(
+    arrivals: Arrivals,
+) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
+    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
+    found = pick_details(arrivals)
+    return found.time_s, found.sure
 
 
 def label_arrivals(physics: Physics, event: Batch, hypocentre: Float[Array, " 4"]) -> Batch:

@@ -37,7 +37,7 @@ def degrees_on(axes: Axes, frame: Frame | None, points_km: Float[np.ndarray, "po
     longitude = _around(frame, to_degrees(frame, np.array([west, east]), middle[[1, 1]])[1])
     latitude = to_degrees(frame, middle[[0, 0]], np.array([south, north]))[0]
     ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
-    east_deg, north_deg = (ticks.tick_values(*ends) for ends in (longitude, latitude))
+    east_deg, north_deg = (np.asarray(ticks.tick_values(*ends)) for ends in (longitude, latitude))
     east_km = to_km(frame, np.full(len(east_deg), middle_deg[0]), east_deg)[0]
     north_km = to_km(frame, north_deg, np.full(len(north_deg), middle_deg[1]))[1]
     for axis, at_km, at_deg, letters in (

@@ -17,7 +17,7 @@ from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
-from jaxloc.io.catalogue_csv import write_csv
+from jaxloc.io.catalogue_csv import write_csv, write_picks
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import ModelSpec
@@ -187,9 +187,17 @@ def _truth(dataset: Dataset, batch: Batch, i: int) -> Truth | None:
     return Truth(float(latitude), float(longitude), float(value[2]), float(value[3]) if mask[3] else None)
 
 
+def moved(event: Hypocentre, shift_s: float) -> Hypocentre:
+    """The event with its origin time and picks counted from a zero that is `shift_s` earlier."""
+    picks = tuple(pick._replace(time_s=pick.time_s + shift_s) for pick in event.picks)
+    return event._replace(origin_s=event.origin_s + shift_s, picks=picks)
+
+
 def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
-    """events.csv and events.xml (QuakeML)."""
+    """events.csv, events.xml (QuakeML), and picks.csv where events have picks."""
     write_csv(folder / "events.csv", list(hypocentres))
+    if any(each.picks for each in hypocentres):
+        write_picks(folder / "picks.csv", list(hypocentres))
     write_quakeml(folder / "events.xml", list(hypocentres))
 
 
@@ -294,6 +302,7 @@ __all__ = [
     "geography_of",
     "hypocentres_of",
     "line",
+    "moved",
     "picture_of_event",
     "read_scores",
     "score",

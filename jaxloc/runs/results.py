@@ -14,7 +14,7 @@ from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.catalogue_csv import DataFrame, to_dataframe
 from jaxloc.io.catalogue_quakeml import Catalog, to_catalog
 from jaxloc.models.spec import ModelSpec
-from jaxloc.plots import maps
+from jaxloc.plots import overview
 from jaxloc.runs import predict, report
 from jaxloc.types import Batch, Posterior
 
@@ -110,7 +110,10 @@ class Located(Sequence[LocatedEvent]):
         truth = self.batch.labels["hypocentre"]
         stations_km = self.batch.observations.station_km[0]
         name = self.dataset.name
-        maps.overview_map(path, self.posterior.hypocentre, truth.value, truth.mask, stations_km, f"{name}: events")
+        geography = report.geography_of(self.dataset)
+        overview.overview_map(
+            path, self.posterior.hypocentre, truth.value, truth.mask, stations_km, f"{name}: events", geography
+        )
         return Path(path)
 
 

@@ -1,0 +1,128 @@
+"""Picks of the arrivals network, read from its densities, and record sections with both."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from jaxloc.data.dataset import Dataset
+from jaxloc.io.catalogue import Pick
+from jaxloc.physics.arrival_likelihood import Arrivals
+from jaxloc.physics.joint_inversion import ArrivalPicks, pick_details
+from jaxloc.plots.waveforms import waveform_section
+from jaxloc.runs.predict import CHUNK, Fitted
+from jaxloc.types import PHASES, Batch, Observations, Weights
+
+
+class Read(NamedTuple):
+    """Picks of a batch of events, and the densities of arrivals by sample that they are read from."""
+
+    picks: ArrivalPicks
+    density: Float[np.ndarray, "event station phase sample"]
+
+
+def has_arrivals(fitted: Fitted, observations: Observations) -> bool:
+    """Whether the network of a run gives densities of arrivals."""
+    weights = jax.eval_shape(lambda key: fitted.method.sample(key, fitted.state, 1), jax.random.key(0))
+    one, seen = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (weights, observations))
+    return isinstance(jax.eval_shape(fitted.model.network.apply, one, seen), Arrivals)
+
+
+def read_arrivals(fitted: Fitted, observations: Observations) -> Read:
+    """Picks and densities of a batch of events, of the mean density over draws of the weights."""
+    weights = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(jax.random.key(0))
+
+    @jax.jit
+    def read(weights: Weights, seen: Observations) -> tuple[ArrivalPicks, jax.Array]:
+        draws = jax.lax.map(lambda w: fitted.model.network.apply(w, seen), weights)
+        log_mass = jax.scipy.special.logsumexp(draws.log_mass, axis=0) - jnp.log(fitted.num_draws)
+        first = jax.tree.map(lambda x: x[0], draws)._replace(log_mass=log_mass)
+        return pick_details(first), jnp.exp(log_mass[..., :-1])
+
+    number = observations.station_mask.shape[0]
+    event = lambda i: jax.tree.map(lambda x: x[i], observations)
+    found = [read(weights, event(i)) for i in range(number)]
+    return Read(*jax.tree.map(lambda *x: np.stack(x), *found))
+
+
+def event_picks(dataset: Dataset, picks: ArrivalPicks, i: int) -> tuple[Pick, ...]:
+    """Picks of one event of a batch, by station and phase."""
+    return tuple(
+        Pick(
+            station.code,
+            phase,
+            float(picks.time_s[i, row, column]),
+            float(picks.sigma_s[i, row, column]),
+            float(picks.probability[i, row, column]),
+        )
+        for row, station in enumerate(dataset.stations)
+        for column, phase in enumerate(PHASES)
+        if picks.sure[i, row, column]
+    )
+
+
+def observed_picks(dataset: Dataset, observations: Observations, i: int) -> tuple[Pick, ...]:
+    """Picks that an event was located by."""
+    if observations.picks_s is None or observations.pick_mask is None or observations.pick_sigma_s is None:
+        return ()
+    time_s, sigma_s, mask = (
+        np.asarray(x)[i] for x in (observations.picks_s, observations.pick_sigma_s, observations.pick_mask)
+    )
+    return tuple(
+        Pick(station.code, phase, float(time_s[row, column]), float(sigma_s[row, column]))
+        for row, station in enumerate(dataset.stations)
+        for column, phase in enumerate(PHASES)
+        if mask[row, column]
+    )
+
+
+def picks_of_run(
+    fitted: Fitted, dataset: Dataset, events: Collection[str], pictures: Path | None = None
+) -> dict[str, tuple[Pick, ...]]:
+    """Picks of some events, by id, by the network of a run; empty where it gives no arrivals.
+
+    With a folder for `pictures`, a record section of each event with its densities and picks is written there.
+    """
+    found: dict[str, tuple[Pick, ...]] = {}
+    names = set(events)
+    wanted = np.flatnonzero([event.id in names for event in dataset.events])
+    for index in np.split(wanted, range(CHUNK, len(wanted), CHUNK)):
+        batch = dataset.take(index)
+        if not has_arrivals(fitted, batch.observations):
+            return {}
+        read = read_arrivals(fitted, batch.observations)
+        for i, event in enumerate(index):
+            found[dataset.events[event].id] = event_picks(dataset, read.picks, i)
+            if pictures is not None:
+                path = pictures / f"{file_name(dataset.events[event].id)}_waveforms.png"
+                _section(path, dataset, batch, read, i, dataset.events[event].id)
+    return found
+
+
+def file_name(event: str) -> str:
+    """The id of an event as part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in event)
+
+
+def _section(path: Path, dataset: Dataset, batch: Batch, read: Read, i: int, title: str) -> None:
+    """One event's vertical component over distance from the station of the earliest P pick, or the first station."""
+    seen = batch.observations
+    picks = jax.tree.map(lambda x: x[i], read.picks)
+    time_s = np.where(picks.sure, picks.time_s, np.nan)
+    nearest = int(np.nan_to_num(time_s[:, 0], nan=np.inf).argmin())
+    station_km = np.asarray(seen.station_km[i])
+    waveform_section(
+        path,
+        np.asarray(seen.waveforms)[i],
+        dataset.rate_hz,
+        np.hypot(*(station_km - station_km[nearest])[:, :2].T),
+        np.asarray(seen.station_mask[i]),
+        pick_s=time_s,
+        probability=read.density[i],
+        title=f"{title}: vertical component, distance from the first station to record P",
+        station_names=tuple(station.code for station in dataset.stations),
+    )
