@@ -46,6 +46,7 @@ from jaxloc.io.seisbench_onsets import (
 )
 from jaxloc.io.seisbench_stations import list_stations, positions_of_rows
 from jaxloc.io.seisbench_traces import (
+    Pieces,
     Records,
     Wanted,
     component_orders,
@@ -142,10 +143,11 @@ def read_seisbench(
     labels = [f"{events[e].id} {everyone[s].code}" for e, s in zip(rows.event, rows.station, strict=True)]
     lengths = np.minimum(lengths, column(rows.table, "trace_npts", np.inf)).astype(int)
     onsets = read_onsets(rows, pick_columns, native_hz, lengths, labels)
-    group, chosen = choose_rows(rows, wanted, labels)
+    group, chosen, joined = choose_rows(rows, wanted, labels)
     if len(chosen) < len(rows.event):
+        pieces = Pieces(rows, native_hz, orders, joined)
         onsets, rows = merged(onsets, group, chosen, labels), only_rows(rows, chosen)
-        wanted = wanted._replace(native_hz=native_hz[chosen], orders=[orders[row] for row in chosen])
+        wanted = wanted._replace(native_hz=native_hz[chosen], orders=[orders[row] for row in chosen], pieces=pieces)
     hypocentre, magnitude = _source_labels(rows, [event.id for event in events], everyone, frame)
     has_picks = any(name in rows.table for name in pick_columns.values())
     station_km = station_positions(everyone, frame)

@@ -1,6 +1,6 @@
 """Traces of a SeisBench folder on one time grid: one rate, one length, gaps masked, filtered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,15 @@ class Records(NamedTuple):
     silent: np.ndarray
 
 
+class Pieces(NamedTuple):
+    """Rows that are parts of one record: which of `rows` belong to each row that is used, earliest first."""
+
+    rows: Rows
+    native_hz: Float[np.ndarray, " row"]
+    orders: list[str]
+    members: Mapping[int, list[int]]
+
+
 class Wanted(NamedTuple):
     """How waveforms are to be processed, and the sampling rate and component order of each row."""
 
@@ -34,6 +43,7 @@ class Wanted(NamedTuple):
     num_samples: int
     bandpass_hz: tuple[float, float] | None
     demeaned: bool
+    pieces: Pieces | None = None
 
 
 def read_formats(files: list[Path]) -> list[TraceFormat]:
@@ -102,7 +112,32 @@ def process(rows: Rows, wanted: Wanted, at: Int[np.ndarray, " row"]) -> Records:
     )
     for to, raw, recorded in read_raw(rows, wanted, at):
         _condition(raw, recorded, rows, wanted, at[to], to, out)
+    for i, row in enumerate(at.tolist()):
+        if wanted.pieces is not None and row in wanted.pieces.members:
+            raw, recorded = _join(wanted, wanted.pieces, wanted.pieces.members[row])
+            _condition(raw, recorded, rows, wanted, at[[i]], np.array([i]), out)
     return out
+
+
+def _join(
+    wanted: Wanted, pieces: Pieces, members: list[int]
+) -> tuple[Float[np.ndarray, "1 3 sample"], Bool[np.ndarray, "1 3 sample"]]:
+    """One record of several rows; of components that overlap and differ, that of the earlier row is kept."""
+    own = wanted._replace(native_hz=pieces.native_hz, orders=pieces.orders)
+    native_hz, begin_s = pieces.native_hz[members[0]], pieces.rows.delay_s[members[0]]
+    parts = [next(read_raw(pieces.rows, own, np.array([row])))[1:] for row in members]
+    places = [round((pieces.rows.delay_s[row] - begin_s) * native_hz) for row in members]
+    length = max(place + raw.shape[-1] for place, (raw, _) in zip(places, parts, strict=True))
+    samples, there = np.zeros((1, 3, length), np.float32), np.zeros((1, 3, length), bool)
+    for place, (raw, recorded) in zip(places, parts, strict=True):
+        inside = np.s_[..., place : place + raw.shape[-1]]
+        recorded = recorded & (silent_reasons(raw, recorded) == "")[..., None]
+        both = recorded & there[inside]
+        differ = (both & ~np.isclose(raw, samples[inside], rtol=1e-4)).any(-1, keepdims=True)
+        new = recorded & ~there[inside] & ~differ
+        samples[inside] = np.where(new, raw, samples[inside])
+        there[inside] |= new
+    return samples, there
 
 
 def read_raw(

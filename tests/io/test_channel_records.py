@@ -53,12 +53,12 @@ def part(one: Trace, begin: int, end: int | None, late_s: float = 0.0) -> Trace:
     return out
 
 
-def take_one(folder: Path, start_s: float = 15.0, **options: object) -> Observations:
+def take_one(records: Path | Stream, stations: Path | None = None, **options: object) -> Observations:
     defaults = dict(rate_hz=20.0, num_samples=600, bandpass_hz=BAND_HZ)
-    windows = [START + start_s]
+    table = records.parent / "stations.csv" if isinstance(records, Path) else stations
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        data = read_waveforms(folder, folder.parent / "stations.csv", windows, **defaults | options)
+        data = read_waveforms(records, table, [START + 15], **defaults | options)
         return data.take(np.array([0])).observations
 
 
@@ -140,6 +140,22 @@ def test_missing_samples_are_masked_and_leave_the_rest(tmp_path: Path, change, m
     assert np.abs(difference[:, ~near]).max() < 10
     if band is not None:
         assert np.abs(difference[:, near & ~lost]).max() < 1000
+
+
+@pytest.mark.parametrize("missing", ["masked", "nan", "inf"])
+def test_a_stream_with_missing_samples(tmp_path: Path, missing: str) -> None:
+    """Masked arrays, as ObsPy's merge makes them, and values that are not finite are gaps like any other."""
+    (tmp_path / "stations.csv").write_text(TABLE)
+    stream = Stream(whole())
+    for one in stream:
+        if missing == "masked":
+            one.data = np.ma.masked_array(one.data, (np.arange(6000) >= 2400) & (np.arange(6000) < 3000))
+        else:
+            one.data[2400:3000] = float(missing)
+    found = take_one(stream, tmp_path / "stations.csv")
+    expected = take_one(write(tmp_path / "gap", [p for one in whole() for p in gap(2400, 3000, None)(one)]))
+    np.testing.assert_array_equal(found.sample_mask, expected.sample_mask)
+    np.testing.assert_allclose(found.waveforms, expected.waveforms, atol=1e-2)
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.024, 0.026, 0.0333, 0.049, 0.0001])

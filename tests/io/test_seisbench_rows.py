@@ -96,6 +96,33 @@ def test_the_best_of_two_instruments_is_used(tmp_path: Path, traces, rows, used:
     assert data.take(np.array([0])).labels["arrivals"].value[0, 0, 0] == pytest.approx(10.0)
 
 
+DRIFT = 5e4 + 3e3 * np.sin(2 * np.pi * TIME_S / 50 + 0.7)
+
+
+@pytest.mark.parametrize("spans", [[(0, 2000), (2000, 4000)], [(2000, 4000), (0, 2000)], [(0, 2500), (1500, 4000)]])
+@pytest.mark.parametrize("band", [None, (1.0, 8.0)])
+def test_rows_that_continue_a_record_are_joined(tmp_path: Path, spans, band) -> None:
+    """On an offset of 50,000 and a drift of 3,000, two rows are as one."""
+    record = DRIFT + pulse(20.0)
+    whole = read(folder_of(tmp_path, [{P: 1000.0}], [record]), bandpass_hz=band).take(np.array([0]))
+    starts = [f"2020-01-01T00:00:{begin / RATE_HZ:09.6f}Z" for begin, _ in spans]
+    rows = [{"trace_start_time": start} for start in starts]
+    rows[np.argmin(starts)][P] = 1000.0
+    traces = [record[:, begin:end] for begin, end in spans]
+    parts = read(folder_of(tmp_path, rows, traces), bandpass_hz=band).take(np.array([0]))
+    np.testing.assert_allclose(parts.observations.waveforms, whole.observations.waveforms, atol=0.05)
+    assert parts.observations.sample_mask.all()
+    np.testing.assert_allclose(parts.labels["arrivals"].value, whole.labels["arrivals"].value)
+
+
+def test_components_in_rows_of_their_own_are_joined(tmp_path: Path) -> None:
+    record = pulse()
+    rows = [{"trace_component_order": letter, "trace_channel": "HH"} for letter in "ZNE"]
+    whole = read(folder_of(tmp_path, [{}], [record])).take(np.array([0])).observations
+    found = read(folder_of(tmp_path, rows, [record[i : i + 1] for i in range(3)])).take(np.array([0])).observations
+    np.testing.assert_allclose(found.waveforms, whole.waveforms, atol=1e-4)
+
+
 def test_rows_that_disagree_are_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, [{P: 1000.0}, {P: 1100.0}])
     with pytest.warns(UserWarning, match="onsets more than 0.5 s apart .*ev1 XX.S0"):
