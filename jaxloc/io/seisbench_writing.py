@@ -12,10 +12,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, to_degrees
+from jaxloc.io.station_epochs import SAME_POSITION_KM, apart_km
 from jaxloc.types import PHASES, Batch
 
 BUCKET_SIZE = 1024
@@ -133,7 +134,7 @@ def _record(split: str, event: int, station: int, row: int, batch: Batch, datase
         "trace_npts": dataset.num_samples,
         "split": split,
         **_source(dataset.events[event], row, batch, dataset.frame),
-        **_station(dataset.stations[station]),
+        **_station(_at_position(dataset.stations[station], batch.observations.station_km[row, station], dataset.frame)),
         **_onsets(batch, row, station, dataset.rate_hz),
     }
 
@@ -163,6 +164,14 @@ def _source(event: Event, row: int, batch: Batch, frame: Frame) -> dict[str, obj
 def _later(start: str, seconds: float) -> str:
     first = np.datetime64(start.removesuffix("Z"), "us")
     return f"{first + np.timedelta64(round(seconds * 1e6), 'us')}Z"
+
+
+def _at_position(station: Station, station_km: Float[Array, "3"], frame: Frame) -> Station:
+    """The station where it was in an event, if that is not where the data set lists it."""
+    east_km, north_km, depth_km = np.asarray(station_km, float)
+    latitude, longitude = to_degrees(frame, east_km, north_km)
+    there = Station(station.code, float(latitude), float(longitude), -1000 * float(depth_km), station.position_sd_km)
+    return there if apart_km(station, there) > SAME_POSITION_KM else station
 
 
 def _station(station: Station) -> dict[str, object]:

@@ -13,7 +13,7 @@ from obspy.core.inventory.response import InstrumentSensitivity, Response
 
 from jaxloc.data.dataset import Station
 from jaxloc.io.picks import read_picks
-from jaxloc.io.seisbench import read_seisbench
+from jaxloc.io.seisbench import read_seisbench, write_seisbench
 from jaxloc.io.waveforms import read_waveforms
 
 TIMES = (UTCDateTime("2000-06-01"), UTCDateTime("2002-06-01"))
@@ -146,6 +146,15 @@ def test_rows_of_a_seisbench_folder_have_positions_of_their_own(
     seen = read_seisbench(seisbench_folder(tmp_path / "toy", **second)).take(np.arange(2)).observations
     np.testing.assert_allclose(seen.station_km[1, 0] - seen.station_km[0, 0], moved_km, atol=2e-3)
     np.testing.assert_array_equal(seen.station_km[1, 1:], seen.station_km[0, 1:])
+
+
+def test_positions_of_events_survive_writing(tmp_path: Path) -> None:
+    first = read_seisbench(seisbench_folder(tmp_path / "toy", station_latitude_deg=40.03, station_elevation_m=-900.0))
+    write_seisbench(tmp_path / "copy", first)
+    again = read_seisbench(tmp_path / "copy", frame=first.frame)
+    seen = [data.take(np.arange(2)).observations.station_km for data in (first, again)]
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-3)
+    np.testing.assert_allclose((seen[0][1] - seen[0][0])[0], [0, 3.331, 1.0], atol=2e-3)
 
 
 def test_unknown_elevations_of_a_seisbench_folder(tmp_path: Path) -> None:
