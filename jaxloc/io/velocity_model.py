@@ -31,7 +31,6 @@ NAMES = {
     "vs": (("vs", "s", "beta", "sspeed", "svelocity", "velocitys"), SPEED_UNITS_KM_S),
     "vp_vs": (("vpvs", "ratio", "vpvsratio", "vpovervs"), {"": 1.0}),
 }
-SAME_RATIO_KM_S = 0.01
 
 
 def read_velocity(path: str | Path) -> VelocityModel:
@@ -94,20 +93,3 @@ def _tops_km(table: Table, found: dict[str, tuple[str, float] | None]) -> Float[
     if (thickness_km[:-1] <= 0).any():
         raise ValueError(f"{table.path}: thicknesses must be positive, got {thickness_km.tolist()} km")
     return np.concatenate([[0.0], np.cumsum(thickness_km[:-1])])
-
-
-def single_ratio(model: VelocityModel, what: str) -> float:
-    """The one Vp/Vs of all layers, for travel times that have no more than one.
-
-    Raises:
-        ValueError: where layers differ by more than the rounding of their speeds; names the ratios.
-    """
-    vp, vs = np.asarray(model.vp_km_s, float), np.asarray(model.vs_km_s, float)
-    ratio = float(np.mean(vp / vs))
-    if (np.abs(vs - vp / ratio) > SAME_RATIO_KM_S).any():
-        listed = ", ".join(f"{r:.3f}" for r in vp / vs)
-        raise ValueError(
-            f"{what} has a Vp/Vs of its own in each layer ({listed}), and this network uses a single one; it must be "
-            f"vs = vp / ratio in every layer, for example with a ratio of {ratio:.2f}"
-        )
-    return ratio

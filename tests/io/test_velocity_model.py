@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxloc.io.velocity_model import read_velocity, single_ratio
+from jaxloc.io.velocity_model import read_velocity
 
 TOPS, VP, VS = [0.0, 2.0, 8.0], [5.0, 6.0, 6.8], [2.8, 3.5, 3.9]
 ROWS = list(zip(TOPS, VP, VS, strict=True))
@@ -67,16 +67,3 @@ def test_impossible_models_are_refused(text: str, message: str, tmp_path: Path) 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no such velocity model: .*none\.csv"):
         read_velocity(tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize("ratio", [1.6, 1.73, 2.0])
-def test_one_ratio_survives_rounding(ratio: float, tmp_path: Path) -> None:
-    rows = [(z, p, round(p / ratio, 2)) for z, p in zip(TOPS, VP, strict=True)]
-    model = read_velocity(written(tmp_path, "depth,vp,vs\n" + lines(rows)))
-    assert single_ratio(model, "it") == pytest.approx(ratio, abs=3e-3)
-
-
-def test_ratios_by_layer_are_never_averaged(tmp_path: Path) -> None:
-    model = read_velocity(written(tmp_path, FORMS["house"]))
-    with pytest.raises(ValueError, match=r"model.csv has a Vp/Vs of its own in each layer \(1.786, 1.714, 1.744\)"):
-        single_ratio(model, "model.csv")

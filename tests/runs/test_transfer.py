@@ -15,8 +15,10 @@ from jaxloc.models.model import Transfer
 from jaxloc.models.registry import build
 from jaxloc.models.spec import Catalogue, ModelSpec
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import velocity_of
 from jaxloc.runs.predict import Fitted
 from jaxloc.runs.transfer import open_input, trained_for
+from jaxloc.types import Method
 
 CODES = ("AA", "BB", "CC")
 TRAINED = tuple(Station(f"XX.{code}", 40.0 + i / 10, 15.0 + (i % 2) / 5, 100.0) for i, code in enumerate(CODES))
@@ -99,10 +101,9 @@ def test_exchanged_coordinates_are_recognised_by_the_region_of_training(tmp_path
         open_input(fitted(any_station=True), CONFIG, [data], stations, None, None)
 
 
-@pytest.mark.parametrize(("depth_km", "widened"), [(None, False), (0.5, True), (2.0, True)])
-def test_travel_times_reach_added_stations(depth_km: float | None, widened: bool) -> None:
-    """A borehole beside stations of training: its depth is in the table, and the region stays that of training."""
-    spec = ModelSpec(
+def small_spec() -> ModelSpec:
+    """An arrivals network of the trained stations."""
+    return ModelSpec(
         {"name": "arrivals"},
         Frame(40.1, 15.1),
         TRAINED,
@@ -113,7 +114,20 @@ def test_travel_times_reach_added_stations(depth_km: float | None, widened: bool
         {"top_km": [0.0], "vp_km_s": [6.0], "vp_vs": 1.73},
         Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (0.0, 25.0)),
     )
-    run = Fitted(spec, build(spec), *[None] * (len(Fitted._fields) - 2))  # type: ignore[arg-type]
+
+
+def trained(spec: ModelSpec) -> Fitted:
+    """A run that has a model and no weights."""
+    method = Method(*[None] * len(Method._fields))  # type: ignore[arg-type]
+    rest = {name: None for name in Fitted._fields} | {"spec": spec, "model": build(spec), "method": method}
+    return Fitted(**rest)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("depth_km", "widened"), [(None, False), (0.5, True), (2.0, True)])
+def test_travel_times_reach_added_stations(depth_km: float | None, widened: bool) -> None:
+    """A borehole beside stations of training: its depth is in the table, and the region stays that of training."""
+    spec = small_spec()
+    run = trained(spec)
     added = () if depth_km is None else (Station("XX.DEEP", 40.1, 15.1, -1000 * depth_km),)
     dataset = Dataset("toy", spec.frame, (*TRAINED, *added), (), 20.0, 800, lambda index: None)  # type: ignore[arg-type, return-value]
     at = trained_for(run, dataset, None)
@@ -122,6 +136,16 @@ def test_travel_times_reach_added_stations(depth_km: float | None, widened: bool
     if widened:
         low_km, high_km = at.spec.settings["table"]["receiver_km"]
         assert low_km < -0.1 < (depth_km or 0.0) < high_km
+
+
+def test_s_speeds_are_used_by_layer(tmp_path: Path) -> None:
+    """Vp/Vs of 1.9, 1.7 and 1.78 is no single ratio; travel times of S through each layer are those of the file."""
+    path = tmp_path / "model.csv"
+    path.write_text("depth_m,vp_m_s,vs_m_s\n0,5000,2632\n2000,6000,3529\n8000,6800,3820\n")
+    spec = small_spec()
+    dataset = Dataset("toy", spec.frame, TRAINED, (), 20.0, 800, lambda index: None)  # type: ignore[arg-type, return-value]
+    used = velocity_of(trained_for(trained(spec), dataset, path).spec.velocity)
+    np.testing.assert_allclose(np.stack(used), [[0, 2, 8], [5, 6, 6.8], [2.632, 3.529, 3.82]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
