@@ -33,7 +33,7 @@ class Ellipsoid(NamedTuple):
 
     Azimuth (0..360, clockwise from north) and plunge (0..90, downwards) are those of the major axis. At
     rotation 0 the minor axis lies in the vertical plane of the major axis; positive rotation turns it
-    clockwise as seen looking down the plunging major axis (0..180). QuakeML counts the rotation from elsewhere:
+    clockwise as seen looking down the plunging major axis (0..180). QuakeML counts the rotation from another axis:
     `quakeml_rotation_deg`.
     """
 

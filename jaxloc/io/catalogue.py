@@ -39,7 +39,7 @@ class Hypocentre(NamedTuple):
     `covariance` is over (east_km, north_km, depth_km, origin_s), `level` the confidence level of ellipse and
     ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
     `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they hold a
-    share `level` of truths, where that was calibrated. `alarm` says why the errors may not hold ("": no reason seen),
+    share `level` of truths, where that was calibrated. `alarm` is why an event is out of distribution ("": it is not),
     `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
     """

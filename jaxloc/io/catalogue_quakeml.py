@@ -184,7 +184,7 @@ def _comments(h: Hypocentre) -> list[str]:
     if h.flag:
         comments.append(f"flag: {h.flag}")
     if h.alarm:
-        comments.append(f"stated errors may not hold: {h.alarm}")
+        comments.append(f"uncertainties may not be calibrated: {h.alarm}")
     if h.truth is not None:
         epicentre_km, depth_km, _ = errors_km(h)
         comments.append(f"distance from the catalogue: epicentre {epicentre_km:.3f} km, depth {depth_km:+.3f} km")

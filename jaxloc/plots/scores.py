@@ -35,11 +35,11 @@ def error_against_stated(path: str | Path, scores: Scores, title: str = "Error a
     new = figure(10.2, 3.9, title)
     panels = (("epicentre", "km", "Epicentre"), ("depth", "km", "Depth"), ("origin", "s", "Origin time"))
     for axes, (region, unit, name) in zip(new.subplots(1, 3), panels, strict=True):
-        error, stated = (np.abs(scores[f"{region}/{score}"]) for score in ("error", "stated"))
-        use = np.isfinite(error) & np.isfinite(stated) & (stated > 0)
+        error, predicted = (np.abs(scores[f"{region}/{score}"]) for score in ("error", "stated"))
+        use = np.isfinite(error) & np.isfinite(predicted) & (predicted > 0)
         dress(axes, f"predicted sd ({unit})", f"error ({unit})", f"{name}, {use.sum()} events")
         if use.any():
-            _stated_panel(axes, error[use], stated[use])
+            _error_panel(axes, error[use], predicted[use])
         else:
             axes.text(0.5, 0.5, "truth unknown", transform=axes.transAxes, ha="center", color=MUTED)
     handles, labels = new.axes[0].get_legend_handles_labels()
@@ -48,16 +48,16 @@ def error_against_stated(path: str | Path, scores: Scores, title: str = "Error a
     save(path, new)
 
 
-def _stated_panel(axes: Axes, error: np.ndarray, stated: np.ndarray) -> None:
-    floor = np.quantile(stated, 0.02) / 30
-    axes.scatter(stated, np.maximum(error, floor), s=9, color=BLUE, alpha=0.35, linewidth=0, label="event")
-    low, high = stated.min() * 0.7, stated.max() * 1.4
+def _error_panel(axes: Axes, error: np.ndarray, predicted: np.ndarray) -> None:
+    floor = np.quantile(predicted, 0.02) / 30
+    axes.scatter(predicted, np.maximum(error, floor), s=9, color=BLUE, alpha=0.35, linewidth=0, label="event")
+    low, high = predicted.min() * 0.7, predicted.max() * 1.4
     line = np.array([low, high])
     axes.fill_between(line, line / 2, line * 2, color=FAINT, linewidth=0, zorder=0, label="within a factor of 2")
     axes.plot(line, line, color=INK, linewidth=1, label="error = predicted sd")
-    order = np.argsort(stated)
+    order = np.argsort(predicted)
     groups = [g for g in np.array_split(order, min(8, max(1, len(order) // 12))) if len(g)]
-    middle = [np.sqrt(np.mean(stated[g] ** 2)) for g in groups]
+    middle = [np.sqrt(np.mean(predicted[g] ** 2)) for g in groups]
     rms = np.array([np.sqrt(np.mean(error[g] ** 2)) for g in groups])
     # standard error of a root mean square, from that of the mean square
     half = [

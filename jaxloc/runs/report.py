@@ -170,12 +170,12 @@ def _drawn_at(stated: Stated, i: int, level: float) -> tuple[float, float] | Non
 
 def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
-    sd, alarmed = np.sqrt(np.diag(event.covariance)), f"; ALARM: {event.alarm}" if event.alarm else ""
+    sd, unlike = np.sqrt(np.diag(event.covariance)), f"; OUT OF DISTRIBUTION: {event.alarm}" if event.alarm else ""
     flagged = f"; FLAG: {event.flag}" if event.flag else ""
     return (
         f"{event.id}: {format_degrees(event.latitude_deg, event.longitude_deg)}, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
-        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{alarmed}"
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{unlike}"
     )
 
 
