@@ -203,8 +203,8 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
 
 
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
-    import jax
 
+    from jaxloc import prng
     from jaxloc.calibration.calibration import Stated
     from jaxloc.runs import locate_picks, report
     from jaxloc.runs.arrival_picks import observed_picks
@@ -221,7 +221,7 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     dataset = picks.dataset
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
     with _counting(console, "located", len(dataset)) as on_event:
-        located = locate_picks.locate(jax.random.key(0), request, picks, on_event)
+        located = locate_picks.locate(prng.stream("location"), request, picks, on_event)
     parsed.output.mkdir(parents=True, exist_ok=True)
     stated = Stated(located.posterior)
     found, lost = report.hypocentres_of(dataset, located.batch, stated)

@@ -20,15 +20,22 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "scores": 20,
         "polar scores": 0,
         "forecasts": 0,
+        "pictures": 0,
+        "noise of a condition": 7,
+        "noise windows": 11,
+        "simulated picks": 12,
+        "shuffled labels": 13,
+        "station of an event": 14,
     }
 )
-"""What each stream adds to the seed of an experiment. Many add nothing: the published scores were made so."""
+"""What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the
+published scores were made so."""
 
 
-def stream(name: str, seed: int) -> PRNGKeyArray:
-    """The key of a named stream of random numbers of an experiment.
+def stream(name: str, seed: int = 0) -> PRNGKeyArray:
+    """The key of a named stream of random numbers, of an experiment or the same for all.
 
-    The entry points of runs and the command line make all their keys here; everything below is given its key.
+    Entry points (runs, studies, the command line) make all their keys here; everything below is given its key.
 
     Raises:
         ValueError: for a name that is not in `SEEDS`; lists those that are.

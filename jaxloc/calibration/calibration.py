@@ -8,7 +8,6 @@ guarantee is that of cross-validation: approximate, not exact.
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import scipy.stats
 from jaxtyping import Float, PRNGKeyArray
@@ -142,13 +141,14 @@ class Stated(NamedTuple):
 
 
 def stated_by(
+    key: PRNGKeyArray,
     calibration: Calibration,
     posterior: Posterior,
     observations: Observations,
     features: Float[np.ndarray, "event feature"] | None,
 ) -> Stated:
     """The predictions for a batch of events after calibration."""
-    corrected = recalibrated(jax.random.key(0), calibration, posterior)
+    corrected = recalibrated(key, calibration, posterior)
     level = stated_levels(calibration, corrected, observations)
     drawn_at = None
     if {"ellipse", "ellipsoid"} <= set(level):

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
+from jaxloc import prng
 from jaxloc.data.augmentation import by_station, own_noise, recorded
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import at_times
 from jaxloc.types import Batch, Label
 
-NOISE_SEED, PICK_SEED, SHUFFLE_SEED, STATION_SEED = 11, 12, 13, 14
 CHUNK = 64  # events read at a time
 SETTINGS = ("stations", "each_station", "one_station", "picks_sd_s", "elapsed_s", "noise", "shuffled")
 
@@ -84,7 +84,8 @@ def picked(dataset: Dataset, sd_s: Sequence[float]) -> Dataset:
     def take(index: Int[np.ndarray, " event"]) -> Batch:
         batch = whole(index)
         arrival_s, known = (np.asarray(x) for x in batch.labels["arrivals"])
-        error = [np.random.default_rng((PICK_SEED, i)).normal(size=known.shape[1:]) for i in np.asarray(index)]
+        seed = prng.SEEDS["simulated picks"]
+        error = [np.random.default_rng((seed, i)).normal(size=known.shape[1:]) for i in np.asarray(index)]
         picks_s = np.where(known, arrival_s + sigma_s * np.stack(error), 0.0).astype(np.float32)
         sigma = np.broadcast_to(sigma_s, known.shape)
         seen = batch.observations._replace(picks_s=picks_s, pick_sigma_s=sigma, pick_mask=known)  # pyright: ignore[reportArgumentType]
@@ -96,7 +97,7 @@ def picked(dataset: Dataset, sd_s: Sequence[float]) -> Dataset:
 def one_station(dataset: Dataset) -> Dataset:
     """Each event at one of its active stations, sampled at random; events without one are left out."""
     event, row = np.nonzero(_alive(dataset))
-    generator = np.random.default_rng(STATION_SEED)
+    generator = np.random.default_rng(prng.SEEDS["station of an event"])
     number = np.bincount(event, minlength=len(dataset))
     there = np.flatnonzero(number)
     chosen = (np.cumsum(number) - number + generator.integers(0, np.maximum(number, 1)))[there]
@@ -153,14 +154,14 @@ def shuffled(dataset: Dataset) -> Dataset:
 
     Events keep their names and picks; their labels are wrong on purpose.
     """
-    other, whole = np.random.default_rng(SHUFFLE_SEED).permutation(len(dataset)), dataset.take
+    other, whole = np.random.default_rng(prng.SEEDS["shuffled labels"]).permutation(len(dataset)), dataset.take
     return retaken(dataset, lambda index: whole(index)._replace(labels=whole(other[np.asarray(index)]).labels))
 
 
 def _noise_alone(number: Int[Array, ""], event: Batch) -> Batch:
     seen = event.observations
     silent: Callable[[Array | None], Array | None] = lambda x: None if x is None else jnp.zeros_like(x)
-    key = jax.random.fold_in(jax.random.key(NOISE_SEED), number)
+    key = jax.random.fold_in(prng.stream("noise windows"), number)
     unpicked = seen._replace(
         waveforms=recorded(event, own_noise(key, event)), picks_s=silent(seen.picks_s), pick_mask=silent(seen.pick_mask)
     )

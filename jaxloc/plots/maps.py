@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
+from jaxloc import prng
 from jaxloc.distributions.any_distribution import smoothed
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, is_mixture, marginal, mean
 from jaxloc.geometry import format_degrees
@@ -119,7 +120,7 @@ def _window(draws: np.ndarray, truth: np.ndarray, top_km: float) -> tuple[tuple[
 
 @partial(jax.jit, static_argnames="number")
 def _draws(mixture: dist.Distribution, number: int) -> Float[Array, "draw 4"]:
-    return jnp.asarray(mixture.sample(jax.random.key(0), (number,)))
+    return jnp.asarray(mixture.sample(prng.stream("pictures"), (number,)))
 
 
 @jax.jit

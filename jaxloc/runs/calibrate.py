@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.calibration import calibration
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
-from jaxloc.runs import report
 from jaxloc.runs.predict import Fitted, locate, of_known
 from jaxloc.types import Batch
 
@@ -30,7 +29,7 @@ def calibrate_run(
     Raises:
         ValueError: for training events, and as `calibration.calibrate`.
     """
-    located, key = of_known(locate(fitted, dataset, with_features=True)), jax.random.key(report.SCORE_SEED)
+    located, key = of_known(locate(fitted, dataset, with_features=True)), prng.stream("scores")
     if not len(located.batch.labels["hypocentre"].mask):
         raise ValueError(f"{dataset.name} has no event with a known hypocentre to calibrate with; give labelled events")
     refuse_training_events(fitted, located.batch)

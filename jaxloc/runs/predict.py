@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration, Stated, stated_by
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
@@ -94,7 +95,7 @@ def located_chunks(
     for at in range(0, len(dataset), CHUNK):
         batch = dataset.take(np.arange(at, min(at + CHUNK, len(dataset))))
         seen = batch.observations
-        posterior, check = run(jax.random.key(seed), seen)
+        posterior, check = run(prng.stream("location", seed), seen)
         onsets = _onsets(seen) if with_checks else None
         bare = batch._replace(observations=seen._replace(waveforms=None))
         yield Located(bare, posterior, describe(seen), check, onsets)
@@ -135,7 +136,7 @@ def of_known(located: Located) -> Located:
 
 def draw_of(fitted: Fitted) -> Params:
     """One draw of the network's parameters."""
-    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(jax.random.key(0))
+    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(prng.stream("features"))
     return jax.tree.map(lambda x: x[0], draw)
 
 
@@ -184,7 +185,7 @@ def evaluate(
     if calibration is not None:
         locators["calibrated"] = stated.posterior
     locators |= {
-        name: locate_by(jax.random.key(0), baseline, dataset).posterior for name, baseline in baselines.items()
+        name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
     }
     cards, scores = report.score(locators, truth)
     about = {
@@ -195,7 +196,7 @@ def evaluate(
         "lost": lost,
         "conformal": report.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),
-        "polar": score_polar(jax.random.key(0), locators, located.batch.observations, truth),
+        "polar": score_polar(prng.stream("polar scores"), locators, located.batch.observations, truth),
     }
     report.write_scores(folder, cards, about)
     known = np.asarray(truth.mask).any(-1)
@@ -223,4 +224,5 @@ def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
     """What is said of located events: as the run states it, or as its calibration corrects it."""
     if calibration is None:
         return Stated(located.posterior)
-    return stated_by(calibration, located.posterior, located.batch.observations, located.features)
+    key, seen = prng.stream("recalibration"), located.batch.observations
+    return stated_by(key, calibration, located.posterior, seen, located.features)

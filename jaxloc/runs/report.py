@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
@@ -28,13 +29,12 @@ from jaxloc.scores.events import LEVELS, score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
 
-SCORE_SEED = 20
 FOLDS = 5
 
 
 def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """Score cards of locators, by name, on the same events, and the scores that they summarise."""
-    key = jax.random.key(SCORE_SEED)
+    key = prng.stream("scores")
     scores = {name: score_events(key, posterior, truth) for name, posterior in locators.items()}
     return {name: score_card(key, each) for name, each in scores.items()}, scores
 

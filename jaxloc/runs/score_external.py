@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from jaxloc import prng
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.io.locations import Predictions, read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc
@@ -31,7 +31,7 @@ def score_predictions(path: Path, folder: Path, truth: Path | None = None) -> di
         ValueError: as `read`.
     """
     predictions = read(path, truth)
-    key = jax.random.key(report.SCORE_SEED)
+    key = prng.stream("scores")
     scores = score(key, predictions)
     cards = {"locator": score_card(key, scores)}
     error, predicted = (np.asarray(scores[f"epicentre/{name}"]) for name in ("error", "stated"))

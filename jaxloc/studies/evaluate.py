@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc import prng
 from jaxloc.calibration import calibration, conformal, out_of_distribution, recalibration
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
@@ -91,7 +92,7 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
 
 
 def _on_validation_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluation: Settings) -> Record:
-    key, draws = jax.random.key(report.SCORE_SEED), int(evaluation["draws"])
+    key, draws = prng.stream("scores"), int(evaluation["draws"])
     validation = open_sources(data, seed).dev
     ordinary, seconds = _located(fitted, validation)
     known = predict.of_known(ordinary)
@@ -163,9 +164,9 @@ def _baselines(
     baselines = {CLIMATOLOGY: report.baseline_of(fitted.spec, len(few))}
     if fitted.model.baselines is not no_baselines:
         rules, events = fitted.model.baselines(open_sources(data, seed).train), select(dataset, few)
-        located_by = lambda rule: predict.locate_by(jax.random.key(0), rule, events).posterior
+        located_by = lambda rule: predict.locate_by(prng.stream("baselines"), rule, events).posterior
         baselines |= {name: located_by(rule) for name, rule in rules.items()}
-    key = jax.random.key(report.SCORE_SEED)
+    key = prng.stream("scores")
     energy = np.asarray(score_events(key, own, truth, num_draws)[PAIRED])
     found: Record = {"improvement": {}}
     for name, posterior in baselines.items():
@@ -180,11 +181,11 @@ def improvement(own: Float[np.ndarray, " event"], baseline: Float[np.ndarray, " 
     both = np.isfinite(own) & np.isfinite(baseline)
     if not both.any():
         return None
-    return resampled_mean((baseline - own)[both], seed=report.SCORE_SEED)
+    return resampled_mean((baseline - own)[both], seed=prng.SEEDS["scores"])
 
 
 def _card(posterior: Posterior, truth: Label, num_draws: int) -> Record:
-    key = jax.random.key(report.SCORE_SEED)
+    key = prng.stream("scores")
     scores = score_events(key, posterior, truth, num_draws)
     levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSEST}
     return {"card": score_card(key, scores, RESAMPLES), "levels": levels}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
+from jaxloc import prng
 from jaxloc.data.augmentation import noisier, silence_stations
 from jaxloc.data.dataset import Dataset, Event, retaken
 from jaxloc.runs.datasets import fresh_events, select
@@ -57,7 +58,8 @@ def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
 
 def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -> Dataset:
     """Each event after a random change, the same one whenever the event is taken."""
-    changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(jax.random.key(7), i), event)))
+    key = prng.stream("noise of a condition")
+    changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(key, i), event)))
     inner = dataset.take
     return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
 

@@ -15,6 +15,10 @@ from jaxloc.types import Observations
 FEATURES = np.random.default_rng(0).normal(size=(EVENTS, 5))
 
 
+def predicted(*arguments):
+    return calibration.stated_by(jax.random.key(0), *arguments)
+
+
 def seen(posterior):
     """A station 10 km east of the stated epicentre of every second event, and 100 km east of the others."""
     middle = np.asarray(mean(posterior.hypocentre))
@@ -65,7 +69,7 @@ def test_groups_have_levels_of_their_own():
 def test_what_is_stated_after_calibration():
     posterior, _, found = calibrated("temperature")
     features = np.concatenate([FEATURES[:-1], FEATURES[:1] + 100])
-    said = calibration.stated_by(found, posterior, seen(posterior), features)
+    said = predicted(found, posterior, seen(posterior), features)
     ratio = np.asarray(said.posterior.hypocentre.variance / posterior.hypocentre.variance)
     np.testing.assert_allclose(ratio, 3, rtol=0.15)
     np.testing.assert_allclose(said.drawn_at, 0.9, atol=0.06)
@@ -81,7 +85,7 @@ def test_too_few_events_draw_nothing_larger():
         KEY, few(posterior), few(seen(posterior)), few(truth), None, kind="none", dataset="few"
     )
     assert (found.levels["ellipse"][0][2:] == 1).all()
-    assert np.isnan(calibration.stated_by(found, few(posterior), few(seen(posterior)), None).drawn_at).all()
+    assert np.isnan(predicted(found, few(posterior), few(seen(posterior)), None).drawn_at).all()
 
 
 def test_a_file_holds_all_of_it(tmp_path):
@@ -90,7 +94,7 @@ def test_a_file_holds_all_of_it(tmp_path):
     again = read_calibration(tmp_path)
     assert (again.dataset, again.number, again.groups) == (found.dataset, found.number, found.groups)
     np.testing.assert_allclose(again.map.values, found.map.values, atol=1e-6)
-    first, second = (calibration.stated_by(c, posterior, seen(posterior), FEATURES) for c in (found, again))
+    first, second = (predicted(c, posterior, seen(posterior), FEATURES) for c in (found, again))
     np.testing.assert_allclose(first.posterior.hypocentre.mean, second.posterior.hypocentre.mean, atol=1e-3)
     np.testing.assert_allclose(first.drawn_at, second.drawn_at, atol=1e-6)
     assert first.alarms == second.alarms
