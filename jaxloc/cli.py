@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ _AFTER_INTERRUPT = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
+    compiled_on_disk(os.environ)
     parsed = parse(arguments)
     # The heavy imports wait until a command is known, so that --help and typing errors answer at once.
     from rich.console import Console
@@ -51,6 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"jaxloc: {error.strerror or error}{place}; check that there is room and permission", markup=False)
         return 1
     return 0
+
+
+def compiled_on_disk(environment: MutableMapping[str, str]) -> None:
+    """Keep compiled programs in the user's cache folder, by variables that JAX reads when it is imported.
+
+    What the user has set stays: JAX_COMPILATION_CACHE_DIR names another folder, JAX_ENABLE_COMPILATION_CACHE=false
+    keeps nothing. Nothing is set where the folder cannot be made.
+    """
+    base = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(environment.get("JAX_COMPILATION_CACHE_DIR") or Path(base) / "jaxloc" / "compiled")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.02")
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 @contextlib.contextmanager

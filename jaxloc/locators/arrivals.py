@@ -1,12 +1,13 @@
 """Locating by arrivals of a network and physics: one lattice an event, the mean of the densities over weight draws."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance
+from jaxloc.distributions.gaussian_mixture import covariance
 from jaxloc.locators.neural import LocateByDraws, covariance_of_means
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
@@ -22,9 +23,33 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
     then computed on it, and their mean is the posterior. The covariance of the draws' means is epistemic, the rest
     of the posterior's aleatoric.
     """
+    locate = located_draws(region, log_prior, sizes)
+    return lambda weights, observations: locate(_read(network, weights, observations))
 
-    def locate(weights: Weights, observations: Observations) -> Posterior:
-        draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
+
+def checked_arrivals(
+    network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()
+) -> Callable[[Weights, Observations], tuple[Posterior, ArrivalCheck]]:
+    """As `arrivals`, with the posterior compared with the mean arrival densities of the draws (`check_arrivals`)."""
+    locate = located_draws(region, log_prior, sizes)
+
+    def checked(weights: Weights, observations: Observations) -> tuple[Posterior, ArrivalCheck]:
+        draws = _read(network, weights, observations)
+        posterior = locate(draws)
+        mixture: Any = posterior.hypocentre
+        return posterior, check_arrivals(_mean(draws), mixture, region)
+
+    return checked
+
+
+def _read(network: Network, weights: Weights, observations: Observations) -> Arrivals:
+    return jax.lax.map(lambda w: network.apply(w, observations), weights)
+
+
+def located_draws(region: Region, log_prior: LogDensity, sizes: Search) -> Callable[[Arrivals], Posterior]:
+    """Arrival densities of one event by every draw [draw, ...] to the posterior."""
+
+    def locate(draws: Arrivals) -> Posterior:
         centre, scale_tril = adaptive_grid.search(log_density(_mean(draws), log_prior), region, sizes)
 
         def on_lattice(one: Arrivals) -> tuple[Array, Array]:
@@ -41,18 +66,6 @@ def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sea
         return Posterior(mixture, epistemic, covariance(mixture) - epistemic)
 
     return locate
-
-
-def arrivals_check(
-    network: Network, region: Region
-) -> Callable[[Weights, Observations, HypocentreMixture], ArrivalCheck]:
-    """Compare the posterior of one event with the mean arrival densities of the draws (`check_arrivals`)."""
-
-    def check(weights: Weights, observations: Observations, posterior: HypocentreMixture) -> ArrivalCheck:
-        draws = jax.lax.map(lambda w: network.apply(w, observations), weights)
-        return check_arrivals(_mean(draws), posterior, region)
-
-    return check
 
 
 def _mean(draws: Arrivals) -> Arrivals:

@@ -8,12 +8,11 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from jaxloc.data.dataset import Dataset
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.inference import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck
-from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Weights
+from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Posterior, Weights
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
 """Event indices and their batch, to the batch with the labels that the model is trained with."""
@@ -38,11 +37,11 @@ class RegionSearch(NamedTuple):
 
     Attributes:
         settings: region and positions of all stations [station, 3] in km to the settings that change with these.
-        check: draws of weights, observations of one event and its posterior to `ArrivalCheck`.
+        locate: as `Model.locate`, with the posterior compared with the arrivals.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]]
-    check: Callable[[Weights, Observations, HypocentreMixture], ArrivalCheck]
+    locate: Callable[[Weights, Observations], tuple[Posterior, ArrivalCheck]]
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

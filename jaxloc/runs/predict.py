@@ -116,15 +116,9 @@ def joined(parts: Sequence[Located]) -> Located:
 
 def _with_check(fitted: Fitted) -> Callable[[PRNGKeyArray, Observations], tuple[Posterior, ArrivalCheck | None]]:
     """The locator of a trained run together with the check of its posteriors, as one compiled program."""
-    search = fitted.model.search
-
-    def locate(weights: Weights, observations: Observations) -> Any:
-        posterior = fitted.model.locate(weights, observations)
-        mixture: Any = posterior.hypocentre
-        return posterior, None if search is None else search.check(weights, observations, mixture)
-
-    sample = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))
-    both: Any = with_weights(locate, sample)
+    plain, search = fitted.model.locate, fitted.model.search
+    locate: Any = (lambda weights, seen: (plain(weights, seen), None)) if search is None else search.locate
+    both: Any = with_weights(locate, jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)))
     return both
 
 

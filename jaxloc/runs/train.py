@@ -148,8 +148,8 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
 
 def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
     """Zeros in the shape of the parameters: to read a checkpoint nothing need be drawn or compiled."""
-    shapes = jax.eval_shape(lambda key: initial(key, model, example(spec), members), jax.random.key(0))
-    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), jax.random.key(0))
+    return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), one)
 
 
 def _prior_of(config: Config, folder: Path, params: Params, model: Model, trained: list) -> Params | None:
