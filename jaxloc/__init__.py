@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxloc.api import evaluate as evaluate
     from jaxloc.api import load as load
     from jaxloc.api import locate as locate
+    from jaxloc.api import locate_picks as locate_picks
     from jaxloc.api import plot as plot
     from jaxloc.api import simulate as simulate
     from jaxloc.api import train as train
@@ -63,6 +64,7 @@ __all__ = [
     "inference",
     "load",
     "locate",
+    "locate_picks",
     "locators",
     "models",
     "networks",
@@ -82,7 +84,7 @@ _FOLDERS = ("distributions", "heads", "inference", "locators", "models", "networ
 _MODULES = {
     "jaxloc.api": (
         ("TrainedModel", "calibrate", "compare", "configure", "evaluate")
-        + ("load", "locate", "plot", "simulate", "train")
+        + ("load", "locate", "locate_picks", "plot", "simulate", "train")
     ),
     "jaxloc.data.dataset": ("Dataset", "Station"),
     "jaxloc.geometry": ("Frame",),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxloc.calibration.calibration import Calibration
@@ -18,6 +19,7 @@ from jaxloc.io.tables import parse_time
 from jaxloc.io.waveform_index import WaveformSource
 from jaxloc.plots import scores as score_plots
 from jaxloc.runs import config as configuration
+from jaxloc.runs import locate_picks as picking
 from jaxloc.runs import predict, report
 from jaxloc.runs import train as training
 from jaxloc.runs.calibrate import BEST, calibrate_run
@@ -125,6 +127,42 @@ def train(experiment: str | Mapping[str, Any], *overrides: str, say: Say = Silen
 def locate(records: WaveformSource | Dataset, model: TrainedModel | str | Path, **options: Any) -> Located:
     """Locate events with a trained run or its folder; options are those of `TrainedModel.locate`."""
     return (model if isinstance(model, TrainedModel) else load(model)).locate(records, **options)
+
+
+def locate_picks(
+    picks: str | Path,
+    locator: str = "grid_search",
+    *,
+    stations: str | Path | None = None,
+    velocity: str | Path | None = None,
+    catalogue: str | Path | None = None,
+    region: str | None = None,
+    depth_km: tuple[float, float] | None = None,
+    split: str | None = None,
+    **settings: Any,
+) -> Located:
+    """Locate picked events without a network.
+
+    Args:
+        picks: CSV or QuakeML of picks, or a SeisBench folder with picks.
+        locator: one of `jaxloc.locators.__all__`.
+        stations: StationXML or a station table; needed with files of picks.
+        velocity: velocity model, CSV with depth_km, vp_km_s, vs_km_s.
+        catalogue: earlier events, QuakeML or CSV, for the climatology.
+        region: search region in degrees, "WEST/EAST/SOUTH/NORTH"; around the stations without it.
+        depth_km: shallowest and deepest searched depth below sea level.
+        split: events of this split alone (SeisBench folder).
+        settings: of the locator.
+
+    Raises:
+        ValueError: where an input, an option or a setting is missing or wrong; names it.
+    """
+    places, model, earlier = (None if path is None else Path(path) for path in (stations, velocity, catalogue))
+    request = picking.Request(locator, Path(picks), places, model, earlier, region, depth_km, split, settings)
+    read = picking.open_picks(request)
+    found = results_of(read.dataset, picking.locate(jax.random.key(0), request, read))
+    moved = tuple(report.moved(event, read.zero_s.get(event.id, 0.0)) for event in found.hypocentres)
+    return replace(found, hypocentres=moved, lost={**read.lost, **found.lost})
 
 
 def simulate(model: TrainedModel, number: int) -> Dataset:

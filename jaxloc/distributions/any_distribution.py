@@ -15,12 +15,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 from numpyro.distributions import constraints
 
+from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture, mean
-
-
-def silverman(number: int, dimensions: int) -> float:
-    """Bandwidth of a Gaussian kernel in standard deviations of the samples (Silverman 1986, eq. 4.14)."""
-    return (4 / ((dimensions + 2) * number)) ** (1 / (dimensions + 4))
 
 
 def smoothed(samples: Float[Array, "sample d"]) -> HypocentreMixture:

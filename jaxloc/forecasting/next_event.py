@@ -15,6 +15,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 from scipy.optimize import minimize
 
+from jaxloc.distributions.bandwidth import silverman
+
 LIMIT = 4.0
 SHY = -2.0  # initial log odds of the network's own component
 SIZE, PUBLISHED_SIZE = 7, 3  # raw outputs: two of time and five of place; published, time, east and north
@@ -113,7 +115,7 @@ def fitted_exponential(days: Float[np.ndarray, " event"], over: Bool[np.ndarray,
 def places_of(place_km: Float[np.ndarray, "event 2"]) -> Places:
     """Kernels by Silverman's rule (1986), no less than 5 km wide."""
     spread = float(np.sqrt(place_km.var(0).mean()))
-    width = max(spread * len(place_km) ** (-1 / 6), 5.0)
+    width = max(spread * silverman(len(place_km), 2), 5.0)
     return Places(*(jnp.asarray(x, jnp.float32) for x in (place_km, width, place_km.mean(0), spread)))
 
 

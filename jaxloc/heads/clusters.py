@@ -17,6 +17,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int
 from scipy.cluster.vq import kmeans2
 
+from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
 from jaxloc.per_station import AtStation
 from jaxloc.types import COORDINATES, Head, Labels
@@ -80,7 +81,7 @@ def _kernels(
             has = own & known[:, i]
             if has.any():
                 spread = places[has, i].std() if has.sum() > 1 else broad[1][i] / np.sqrt(len(centre_km))
-                sd[has, i] = max(spread * (4 / ((SIZE + 2) * has.sum())) ** (1 / (SIZE + 4)), LEAST[i])
+                sd[has, i] = max(spread * silverman(int(has.sum()), SIZE), LEAST[i])
     return Clusters(centre_km, of_event, mean.astype(np.float32), sd.astype(np.float32))
 
 

@@ -23,6 +23,7 @@ import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int
 
+from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
 from jaxloc.per_station import placed
@@ -212,9 +213,9 @@ def _catalogue(
 ) -> Float[Array, "distance azimuth"]:
     """Log-shares of training events by distance and azimuth from a station, by kernel density estimation.
 
-    Bandwidths follow Scott's rule (1992) in two dimensions; a share of `ELSEWHERE` is uniform.
+    Bandwidths are Silverman's (1986) in two dimensions; a share of `ELSEWHERE` is uniform.
     """
-    width_km = epicentre_km.std(0).mean() * epicentre_km.shape[0] ** (-1 / 6)
+    width_km = epicentre_km.std(0).mean() * silverman(epicentre_km.shape[0], 2)
     distance_km, azimuth_rad = distance_and_azimuth(station_km, epicentre_km)
     width_rad = width_km / jnp.maximum(distance_km, width_km)
     across = _shares(kernels.distance, distance_km - kernels.distance.mean[:, None], width_km)

@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from jaxloc.data.dataset import Event, Station
-from jaxloc.geometry import check_degrees, format_degrees, frame_of, to_km
+from jaxloc.geometry import check_degrees, frame_of, to_km
 from jaxloc.io.missing_values import Quantity, is_missing_code, is_null_island
 from jaxloc.io.tables import parse_time
 
@@ -298,8 +298,7 @@ def check_events(
     worst = int(np.argmax(away_km))
     if 2 * from_centre_km.max() < WIDEST_NETWORK_KM and away_km[worst] > FARTHEST_EVENT_KM:
         i = known[worst]
-        place = format_degrees(latitude_deg[i], longitude_deg[i])
         raise ValueError(
-            f"event {names[i]} at {place} is {away_km[worst]:.0f} km from the centre of its stations; it must be "
-            f"within {FARTHEST_EVENT_KM:.0f} km: are latitude and longitude swapped?"
+            f"event {names[i]} at latitude {latitude_deg[i]}, longitude {longitude_deg[i]} lies "
+            f"{away_km[worst]:.0f} km from the centre of its stations; are latitude and longitude swapped?"
         )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
+from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture
 from jaxloc.locators.setup import Setup
 from jaxloc.types import Locator, Observations, Posterior
@@ -80,7 +81,7 @@ def kernel_density(
             values = hypocentres[known[:, i], i]
             centre[i], spread[i] = values.mean(), max(values.std(), floor)
             robust = min(spread[i], np.subtract(*np.percentile(values, [75, 25])) / 1.34)
-            width[i] = max(robust * (4 / (6 * len(values))) ** (1 / 8), floor)
+            width[i] = max(robust * silverman(len(values), 4), floor)
     sd = np.where(known, width, spread)
     sd = sd[:1] if known.all() else sd
     return gaussian_mixture(

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxloc import prng
+from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.io.locations import Predictions, read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc
@@ -105,7 +106,7 @@ def _smoothed(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     samples, known = predictions.scatter_km, predictions.known[:, :3]
     assert samples is not None
     count = samples.shape[1]
-    width = (4 / (5 * count)) ** (1 / 7)
+    width = silverman(count, 3)
     centre = samples.mean(1, keepdims=True)
     apart = samples - centre
     spread = predictions.covariance.copy()

@@ -4,7 +4,6 @@
 `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`. The group `simulation` is here alone.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -41,20 +40,18 @@ FORECASTS: dict[str, type] = {"kail2021": schema_forecasts.Kail2021, "panakkat20
 
 def register() -> None:
     """Store the structured configurations of all there is; those stored before are replaced."""
+    store = ConfigStore.instance()
+    for name, whole in ROOTS.items():
+        store.store(name=name, node=whole)
     groups: dict[str, Mapping[str, Any]] = {
         "data": DATA,
         "simulation": SIMULATIONS,
         "model": {name: _model(name, build) for name, build in builders().items()} | FORECASTS,
         "posterior": {name: _posterior(name) for name in registry.names()},
     }
-    store = ConfigStore.instance()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*already registered")  # Hydra 1.4; 1.3 lacks `replace=True`
-        for name, whole in ROOTS.items():
-            store.store(name=name, node=whole)
-        for group, members in groups.items():
-            for name, node in members.items():
-                store.store(group=group, name=name if group == "simulation" else f"base_{name}", node=node)
+    for group, members in groups.items():
+        for name, node in members.items():
+            store.store(group=group, name=name if group == "simulation" else f"base_{name}", node=node)
 
 
 def _model(name: str, build: Callable[..., Any]) -> Any:

@@ -35,7 +35,7 @@ def open_input(
     overlap: float = 0.5,
     say: Callable[[str], None] = lambda line: None,
 ) -> Dataset:
-    """Events at the sampling rate, band, component order and station order that the run was trained with.
+    """Events as the run's network wants them: its rate, band, component order, and its stations first.
 
     Waveform files without windows that are longer than the records of training are cut into windows of that length
     which overlap by a share `overlap`; `say` receives a line about it.
@@ -117,7 +117,7 @@ def _as_trained(
         "bandpass_hz": spec.bandpass_hz or (None if shared else native),
         "num_samples": spec.num_samples if windowed or not free else None,
         "unknown_stations": "keep" if free else "refuse",
-        # A network without a station of training has a frame of its own.
+        # A wholly new network stands alone, in a frame of its own.
         "stations": spec.stations if shared or not free else None,
         "frame": spec.frame if shared or not free else None,
     }
@@ -165,8 +165,8 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
         return searched_in(fitted, dataset, spec.region) if added else fitted
     if fitted.model.transfer is None:
         raise ValueError(
-            f"the model {spec.settings['name']} can use only the {len(spec.stations)} stations of its training; "
-            "train one of model=arrivals to use other stations or velocity models, or of set_transformer or "
+            f"the model {spec.settings['name']} knows the {len(spec.stations)} stations of its training "
+            "alone; train one of model=arrivals to use other stations or velocity models, or of set_transformer or "
             "station_graph to use other stations"
         )
     given_velocity = fitted.model.transfer.velocity

@@ -183,9 +183,3 @@ def test_annotations_become_types_that_are_checked(annotation, expected):
 )
 def test_tuples_of_fixed_length_are_checked(annotation, value, number):
     assert wrong_length(annotation, value) == number
-
-
-def test_configurations_load_again_without_warnings(recwarn):
-    for _ in range(2):
-        configuration.load("small_kriegerowski2019", ["posterior=point"])
-    assert not [str(warning.message) for warning in recwarn if "registered" in str(warning.message)]

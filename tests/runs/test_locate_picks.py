@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+import jaxloc
 from jaxloc import cli
 from jaxloc.geometry import Frame, to_degrees, to_km
 
@@ -53,7 +54,7 @@ def test_a_grid_search_finds_a_known_hypocentre(tmp_path, capsys):
     assert (np.abs(place - TRUE_KM) < sd).all()
     assert abs(float(row["origin_time"][-10:-1]) - ORIGIN_S) < 0.05
     out = " ".join(capsys.readouterr().out.split())
-    assert "event two was not located: one usable pick; at least 2 are needed" in out
+    assert "two was not located: one usable pick; at least 2 are needed" in out
     assert "1 of 2 events located" in out
     assert (tmp_path / "out" / "events.xml").is_file()
     assert (tmp_path / "out" / "one.png").stat().st_size > 1000
@@ -79,7 +80,7 @@ def test_other_locators_run_with_wide_posteriors(locator, options, tmp_path):
         (["--locator", "grid_search", "--region", "1/2/3"], "--region must be WEST/EAST"),
         (["--locator", "grid_search", "--depth-km", "10", "5"], "--depth-km must be SHALLOWEST"),
         (["--locator", "grid_search", "--windows", "w.csv"], "leave out RUN and --windows"),
-        (["--region", "1/2/3/4", "more.csv"], "--region goes with --locator"),
+        (["--catalogue", "c.csv", "more.csv"], "--catalogue goes with --locator"),
         ([], "locate needs RUN and INPUT, or PICKS and --locator"),
     ],
 )
@@ -97,3 +98,14 @@ def test_a_velocity_model_is_asked_for(locator, tmp_path, capsys):
     arguments = ["locate", str(folder / "picks.csv"), "--stations", str(folder / "stations.csv"), "--locator", locator]
     assert cli.main([*arguments, "--output", str(folder / "out")]) == 1
     assert "needs a velocity model; give --velocity" in " ".join(capsys.readouterr().err.split())
+
+
+def test_picks_are_located_in_python(tmp_path):
+    """The same event as by the command line, with what was not located and why."""
+    folder = written(tmp_path, 6)
+    files = {"stations": folder / "stations.csv", "velocity": folder / "model.csv"}
+    found = jaxloc.locate_picks(folder / "picks.csv", "grid_search", **files, depth_km=(0.0, 20.0))
+    (event,) = found.hypocentres
+    assert event.id == "one"
+    assert event.depth_km == pytest.approx(TRUE_KM[2], abs=0.4)
+    assert found.lost["two"].startswith("one usable pick")

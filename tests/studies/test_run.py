@@ -39,13 +39,6 @@ def planned(tmp_path, *overrides):
     return plan(configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", *overrides]))
 
 
-def one_cell(tmp_path, *overrides):
-    """A study of one network and one method: each configuration of a larger one would have to be composed."""
-    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", "only.methods=[]", *overrides])
-    parts = {"networks": "kriegerowski2019", "methods": "point"}
-    return study | {part: {name: study[part][name]} for part, name in parts.items()}
-
-
 def test_a_study_is_every_combination(tmp_path):
     cells = [each.cell for each in planned(tmp_path, "networks.kriegerowski2019.seeds=[0,1]")]
     assert len(cells) == len(set(cells)) == 4
@@ -102,7 +95,7 @@ def test_unknown_parts_of_a_study_are_named(tmp_path):
     ],
 )
 def test_wrong_settings_of_a_study_are_refused_before_anything_is_run(tmp_path, override, says):
-    study = one_cell(tmp_path, override)
+    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", override])
     with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match=says):
         run_study(study, executor, lambda line: None)
     assert not (tmp_path / "study").exists()
@@ -213,7 +206,8 @@ def finished_record(cell, evaluation, energy_km):
     ],
 )
 def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_path, monkeypatch, error, reason):
-    study = one_cell(tmp_path, "seeds=[0,1]")
+    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", "only.methods=[point]"])
+    study = study | {"seeds": [0, 1]}
     fails = {1}
 
     def run_cell(planned, others, evaluation):
@@ -242,7 +236,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_pa
 
 
 def test_a_study_whose_cells_all_fail_says_why(tmp_path, monkeypatch):
-    study = one_cell(tmp_path)
+    study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", "only.methods=[point]"])
 
     def run_cell(planned, others, evaluation):
         raise OSError("disk full")
