@@ -23,7 +23,7 @@ from jaxloc.io.catalogue import WGS84, Truth
 from jaxloc.io.catalogue_csv import AXES, PAIRS
 from jaxloc.io.missing_values import POSSIBLE, Quantity, is_missing_code
 from jaxloc.io.tables import Row, as_number, read_table
-from jaxloc.io.uncertainty_checks import Finding, check_covariances, refuse
+from jaxloc.io.uncertainty_checks import Finding, check_covariances, check_sizes, refuse
 
 NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")
 SD = ("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s")
@@ -210,7 +210,7 @@ def _predictions(path: Path, located: Sequence[Located], true: Sequence[Truth]) 
     names = [one.names[0] for one in located]
     refuse(path, check_covariances(names, covariance))
     covariance, narrow = _widened(covariance)
-    findings = tuple(finding for one in located for finding in one.findings)
+    findings = (*(finding for one in located for finding in one.findings), *check_sizes(names, covariance))
     return Predictions(names, estimate, covariance, truth, known, int(narrow.sum()), findings=findings)
 
 

@@ -22,6 +22,7 @@ from jaxloc.io.uncertainty_readings import SAME, SIMILAR, Descriptions, Reading,
 
 LEAST_LEVEL, MOST_SIGMAS = 0.3, 10.0  # a smaller fraction, or so few per cent, is no confidence level of an error
 SMALLEST_KM, LARGEST_KM = 0.01, 100.0  # standard deviation of an epicentre that a single description is believed
+FURTHEST_KM, DEEPEST_KM = 2000.0, 700.0  # standard deviations that no location in km has
 FLATTEST, THINNEST = 20.0, 30.0  # ratios of epicentre to depth error, where the smaller is that of another unit
 
 
@@ -254,3 +255,15 @@ def check_covariances(names: Sequence[str], covariance: Float[np.ndarray, "event
             message = f"covariance {each.tolist()} must be finite, symmetric and positive definite"
             findings.append(Finding(name, "impossible covariance", message, True))
     return findings
+
+
+def check_sizes(names: Sequence[str], covariance: Float[np.ndarray, "event 4 4"]) -> list[Finding]:
+    """Findings, not refused, of standard deviations that are larger than the Earth allows: metres read as km."""
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    sizes = (("epicentre", np.hypot(sd[:, 0], sd[:, 1]), FURTHEST_KM), ("depth", sd[:, 2], DEEPEST_KM))
+    return [
+        Finding(name, "implausible uncertainty", f"standard deviation of the {what} {km:.4g} km; is it in m?", False)
+        for what, values, most in sizes
+        for name, km in zip(names, values, strict=True)
+        if km > most
+    ]

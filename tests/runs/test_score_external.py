@@ -117,6 +117,14 @@ def test_covariances_that_are_not_positive_definite_are_named(tmp_path, whole):
         read_predictions(path)
 
 
+@pytest.mark.parametrize(("sd", "what"), [({"east_sd_km": "4200"}, "epicentre"), ({"depth_sd_km": "1500"}, "depth")])
+def test_uncertainties_in_metres_are_warned_of(tmp_path, sd, what):
+    (finding,) = read_predictions(written(tmp_path, ROW, ROW | {"id": "b"} | sd)).findings
+    assert (finding.event, finding.refused) == ("b", False)
+    assert f"standard deviation of the {what} " in finding.message
+    assert "is it in m" in finding.message
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_any_encoding_and_separator_is_read(tmp_path, encoding, separator):
