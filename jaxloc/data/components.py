@@ -46,7 +46,9 @@ def order_components(
     if not places and not triaxial:
         raise ValueError(f"component order {order!r} names none of Z, N, E, 1, 2, 3; give it as e.g. 'ZNE'")
     if waveforms.shape[-2] < len(order):
-        raise ValueError(f"component order {order!r} needs {len(order)} components, got {waveforms.shape[-2]}")
+        raise ValueError(
+            f"component order {order!r} needs {len(order)} components, got {waveforms.shape[-2]}; correct it"
+        )
     if order == "ZNE" and waveforms.shape[-2] == 3:
         return waveforms.astype(np.float32, copy=False)
     ordered = np.zeros((*waveforms.shape[:-2], 3, waveforms.shape[-1]), np.float32)

@@ -74,7 +74,9 @@ def _ratio(from_hz: float, to_hz: float) -> Fraction:
             raise ValueError(f"sampling rate must be a positive number of Hz, got {rate}")
     ratio = Fraction(float(to_hz) / float(from_hz)).limit_denominator(1000)
     if ratio == 0 or ratio > 1000:
-        raise ValueError(f"cannot resample from {from_hz} Hz to {to_hz} Hz: more than 1000 times apart")
+        raise ValueError(
+            f"cannot resample from {from_hz} Hz to {to_hz} Hz: more than 1000 times apart; correct the rate"
+        )
     return ratio
 
 

@@ -98,7 +98,7 @@ def read_format(file: h5py.File) -> TraceFormat:
 def _block(file: h5py.File, block: str) -> h5py.Dataset:
     found = file.get(f"data/{block}")
     if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{file.filename} has no trace data/{block}, which the metadata name; are they a pair?")
+        raise ValueError(f"{file.filename} has no trace data/{block}, which the metadata name; use the pair as written")
     return found
 
 
@@ -140,7 +140,9 @@ def read_traces(
         try:
             _read_block(_block(file, block), members, orders, dimension_order, out)
         except (OSError, IndexError, TypeError) as error:
-            raise ValueError(f"{file.filename}: cannot read data/{block} ({error}); is it truncated?") from error
+            raise ValueError(
+                f"{file.filename}: cannot read data/{block} ({error}); it may be truncated, copy it again"
+            ) from error
     return out, lengths
 
 

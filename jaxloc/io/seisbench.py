@@ -163,7 +163,7 @@ def _check_pick_columns(columns: Collection[str], pick_columns: Mapping[str, str
     # The default columns may be absent: a folder without picks is a good folder.
     missing = [c for c in pick_columns.values() if c not in columns and c not in ARRIVAL_COLUMNS.values()]
     if missing:
-        raise ValueError(f"the metadata lack the pick columns {', '.join(missing)}")
+        raise ValueError(f"the metadata lack the pick columns {', '.join(missing)}; name columns that are there")
 
 
 def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], frame: Frame) -> tuple[Label, Label]:

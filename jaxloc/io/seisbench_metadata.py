@@ -68,7 +68,7 @@ def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFr
             not there.
     """
     if not folder.is_dir():
-        raise ValueError(f"no such folder: {folder}")
+        raise ValueError(f"no such folder: {folder}; give one with metadata.csv and waveforms.hdf5")
     chunks = (folder / "chunks").read_text().split() if (folder / "chunks").is_file() else [""]
     parts = [(prefix, "") for prefix in prefixes] or [("", chunk) for chunk in chunks]
     tables = [_read_table(folder / f"{pre}metadata{post}.csv").assign(file=i) for i, (pre, post) in enumerate(parts)]
@@ -77,7 +77,7 @@ def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFr
         raise ValueError(f"{folder}: metadata without a single row; there is nothing to read")
     missing = [column for column in REQUIRED if column not in table]
     if missing:
-        raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}")
+        raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}; add them")
     return table, [folder / f"{pre}waveforms{post}.hdf5" for pre, post in parts]
 
 
@@ -104,7 +104,9 @@ def column(table: pd.DataFrame, name: str, default: float = np.nan) -> Float[np.
     numbers = pd.Series(pd.to_numeric(table[name], errors="coerce"), index=table.index)
     wrong = numbers.isna() & table[name].notna() & (table[name].astype(str).str.strip() != "")
     if wrong.any():
-        raise ValueError(f"column {name} holds {table[name][wrong].iloc[0]!r}, which is no number")
+        raise ValueError(
+            f"column {name} holds {table[name][wrong].iloc[0]!r}, which is no number; correct it or leave it empty"
+        )
     return numbers.fillna(default).to_numpy(float)
 
 
@@ -192,7 +194,7 @@ def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
         return table
     there = sorted(set(table["split"])) if "split" in table else []
     if split not in there:
-        raise ValueError(f"no split {split!r}; the data set has {', '.join(map(repr, there)) or 'no splits'}")
+        raise ValueError(f"no split {split!r}; the data set has {', '.join(map(repr, there)) or 'no splits'}; name one")
     chosen = (table["split"] == split).to_numpy()
     keys = event_keys(table)
     shared = set(keys[chosen]) & set(keys[~chosen])

@@ -51,7 +51,7 @@ def write_seisbench(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists already; give a new folder or empty it first")
     if not len(dataset):
-        raise ValueError(f"data set {dataset.name!r} has no events to write")
+        raise ValueError(f"data set {dataset.name!r} has no events to write; it must have at least one")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

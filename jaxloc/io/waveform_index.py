@@ -42,13 +42,13 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[str]:
     if isinstance(files, str | Path):
         found = sorted(map(str, Path(files).iterdir())) if Path(files).is_dir() else sorted(glob.glob(str(files)))
         if not found:
-            raise ValueError(f"no waveform files at {files}")
+            raise ValueError(f"no waveform files at {files}; give a folder, a file or a pattern such as data/*.mseed")
         return found
     if not files:
-        raise ValueError("the list of waveform files is empty")
+        raise ValueError("the list of waveform files is empty; give at least one path")
     absent = [str(path) for path in files if not Path(path).is_file()]
     if absent:
-        raise ValueError(f"no such waveform file: {absent[0]}")
+        raise ValueError(f"no such waveform file: {absent[0]}; correct the path")
     return [str(path) for path in files]
 
 
@@ -89,7 +89,10 @@ def index_files(files: WaveformSource) -> Index:
     if not pieces and unreadable:
         raise ValueError(f"{unreadable[0]}; remove or replace it")
     if not pieces:
-        raise ValueError(f"none of {len(paths)} files holds waveforms that can be read; the first is {paths[0]}")
+        raise ValueError(
+            f"none of {len(paths)} files holds waveforms that can be read, the first is {paths[0]}; give files that "
+            "ObsPy reads, such as miniSEED or SAC"
+        )
     for message in unreadable:
         warnings.warn(f"{message}; it is left out", stacklevel=2)
     return Index(pieces, frozenset(damaged))

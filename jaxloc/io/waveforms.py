@@ -136,7 +136,10 @@ def _by_station(pieces: list[Piece]) -> dict[str, list[Piece]]:
         else:
             other.add(piece.channel)
     if not found:
-        raise ValueError(f"no channel ends in Z, N, E, 1, 2 or 3; the first is {pieces[0].channel}")
+        raise ValueError(
+            f"no channel of a seismometer ends in Z, N, E, 1, 2 or 3, the first is {pieces[0].channel}; give records "
+            "of ground motion, with their SEED channel codes"
+        )
     if other:
         warnings.warn(f"channels that hold no ground motion are left out: {some(sorted(other))}", stacklevel=3)
     return found
@@ -180,7 +183,10 @@ def _station_lists(
     recorded = {".".join(channel.split(".")[:2]).lstrip(".") for channel in channels[0]}
     known = {epoch.station.code for epoch in epochs}
     if missing := sorted(recorded - known):
-        raise ValueError(f"stations in the waveforms that the inventory lacks: {', '.join(missing)}")
+        raise ValueError(
+            f"stations in the waveforms that the inventory lacks: {', '.join(missing)}; add them, or leave "
+            "their files out"
+        )
     _warn_of_absent(sorted(known - recorded), damaged)
     at = {own: positions_at(epochs, own) for own in dict.fromkeys(channels)}
     found = [frozenset(at[own](time).items()) for own, time in zip(channels, times, strict=True)]
@@ -223,7 +229,7 @@ def _notes(preferred: Mapping[str, Instrument], pieces: Mapping[str, list[Piece]
 
 def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: float) -> int:
     if num_samples is None and not everything:
-        raise ValueError("num_samples is needed where windows are given")
+        raise ValueError("num_samples is needed where windows are given; give the length of a window in samples")
     length = int(span_s * rate_hz) + 1 if num_samples is None else num_samples
     if length < 1 or not (np.isfinite(rate_hz) and rate_hz > 0):
         raise ValueError(f"num_samples and rate_hz must be positive, got {length} and {rate_hz}")
@@ -233,7 +239,10 @@ def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: f
 def _check_span(windows: list[Window], begin: UTCDateTime, end: UTCDateTime, length_s: float) -> None:
     for window in windows:
         if window.start > end or window.start + length_s < begin:
-            raise ValueError(f"window at {window.start} lies outside the data, which go from {begin} to {end}")
+            raise ValueError(
+                f"window at {window.start} lies outside the data, which go from {begin} to {end}; correct its start, "
+                "or give the files of that time"
+            )
 
 
 def _event(window: Window) -> Event:
