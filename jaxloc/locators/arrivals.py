@@ -1,4 +1,4 @@
-"""Locating by arrivals of a network and physics: one lattice an event, the mean of the densities over weight draws."""
+"""Location by the arrival densities of a network and physics: one lattice an event for all draws of weights."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,11 +1,9 @@
-"""Locating by picks alone: the posterior of the hypocentre on a grid, no network and no weights.
+"""Grid search: the posterior of the hypocentre given picked arrival times and a velocity model.
 
-`dense_grid` evaluates every cell of a region (Tarantola & Valette 1982; Moser, van Eck & Nolet 1992, JGR 97): slow, and
-right by construction, so that other locators can be held against it. `grid_search` finds its way from coarse to fine
-(after Sambridge & Kennett 1986, GJRAS 87; the lattice of `jaxloc.physics.adaptive_grid` follows the posterior's
-axes) and is what to use on many events. Both
-answer one question: where the event was if picks err as `PickErrors` say, each on its own,
-about travel times that hold. Errors that stations have in common make their posteriors too narrow.
+`dense_grid` evaluates every cell of a region (Tarantola & Valette 1982; Moser, van Eck & Nolet 1992, JGR 97): a slow
+reference for other locators. `grid_search` goes from coarse to fine (after Sambridge & Kennett 1986, GJRAS 87; the
+lattice of `jaxloc.physics.adaptive_grid` follows the posterior's axes) and serves many events. Both assume independent
+pick errors (`PickErrors`) and exact travel times: errors that stations have in common make the posterior too narrow.
 """
 
 from collections.abc import Callable
@@ -39,7 +37,7 @@ from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
-FEW_PICKS = 10  # from here on the blur grows, since more picks are sharper together
+FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
 SIZES = Search(last=(21, 21, 19, 1))
 
@@ -125,7 +123,7 @@ def grid_search(
 
     Args:
         times: travel times.
-        region: where hypocentres and origin times are looked for.
+        region: search region of hypocentres and origin times.
         log_prior: prior density of hypocentres (`jaxloc.physics.arrival_likelihood.log_prior_of`).
         errors: likelihood of picks.
         sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
@@ -179,8 +177,9 @@ def dense_grid(
 ) -> LocateEvent:
     """Locate one event by its picks on all cells of the region, east x north x depth; origin time is integrated out.
 
-    The prior of origin time is flat; `log_prior` is asked at each cell's mean of it. The posterior has a component a
-    cell: choose cells of at most half the posterior's standard deviation, since each is half its own size wide.
+    The prior of origin time is flat; `log_prior` is evaluated at the mean origin time of each cell. The posterior has a
+    component a cell with a standard deviation of half the cell: choose cells of at most half the posterior's standard
+    deviation.
 
     Raises:
         ValueError: as `grid_search`; where there are less than two cells along an axis.
@@ -201,7 +200,7 @@ def dense_grid(
 
 
 class Question(NamedTuple):
-    """What is asked of every event."""
+    """Travel times, region, prior and likelihood, the same for every event."""
 
     times: TravelTimes
     region: Region

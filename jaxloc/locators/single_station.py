@@ -1,7 +1,7 @@
-"""Locating by networks of one station: each station's posterior, and what several of them say together.
+"""Location by networks of one station: the posterior of each station, and their product over the prior.
 
-A network of one record knows the training catalogue as every other network does: its posterior at each station holds
-the prior once. Together, stations whose records are independent given the hypocentre x state, for each draw of weights,
+The posterior of a network of one record contains the prior, the training catalogue, once. Stations whose records are
+independent given the hypocentre x have together, for each draw of weights,
 
     p(x | all) ~ p(x) prod_i p(x | record i) / p(x),
 
@@ -139,7 +139,7 @@ def _answer(head: Head, raw: AtStation) -> tuple[Components, dict[str, LabelPost
 
 
 class Question(NamedTuple):
-    """How several stations are put together; see `single_station`."""
+    """How several stations are combined; see `combined`."""
 
     prior: HypocentreMixture
     region: Region
@@ -171,7 +171,7 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
 def log_product(
     stations: Components, alive: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
 ) -> LogDensity:
-    """The log-density of what living stations say together, not normalised, for `jaxloc.physics.adaptive_grid`.
+    """The unnormalised log-density of all active stations together, for `jaxloc.physics.adaptive_grid`.
 
     Smoothed, each component is wider by `BLUR` spacings times the root of the number of stations: a product of n
     densities is narrower than each by that root.

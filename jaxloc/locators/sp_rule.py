@@ -1,9 +1,9 @@
-"""The rule that every network of one station must beat: distance by S minus P, direction by the first motion of P.
+"""S-P rule: distance from the S minus P time, direction from the first motion of P; a baseline of single stations.
 
-Distance is the time from P to S times a speed, direction that in which P shakes the ground in its first second, with
-the sign of the vertical deciding between the two ends of that line. Nothing is learnt but how wrong they are: the
-widths of distance and travel time, and the concentration of directions with a share of failures, by maximum likelihood
-on training records. `fitted` learns the speeds too, which is a harder rule to beat.
+Distance is the time from P to S times a speed; direction is the polarisation of the first second of P, the sign of the
+vertical component resolving its ambiguity of 180 degrees. Only uncertainties are fitted, by maximum likelihood on
+training records: widths of distance and travel time, the concentration of directions and a share of failures. With
+`fitted` the speeds are fitted too. Without training records `build` takes textbook widths.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import mean_speed_km_s
 from jaxloc.types import Batch, Head, LocateEvent, Locator, Observations, Posterior
 
-DIRECTIONS = 2  # as P shakes the ground, and anywhere
+DIRECTIONS = 2  # that of the polarisation, and uniform
 START = (-1.0, -1.0, 1.0, 1.0)  # widths of distance and travel time, log-concentration, log-odds of its being right
 CRUST_KM = (10.0, 8.0)  # mean and standard deviation of depth without a catalogue
 SIZE = sum(numbers(DIRECTIONS, depth=False)) + 4
 
 
 class Rule(NamedTuple):
-    """What is learnt: raw numbers of `station_head`, in units of what the rule says itself.
+    """Fitted parameters: raw numbers of the station head, relative to the rule itself.
 
     Widths of distance and travel time, logarithm of the concentration, log-odds of a direction that is none of the
     failures; and what distance and travel time are off by, zero for the rule as it is.
@@ -99,7 +99,7 @@ def sp_rule(
 
     def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
         raw = at_stations(lambda row: raw_of(rule, measured(row, shake)), observations)
-        picked = raw.raw[:, -1]  # the rule says nothing where P or S is missing
+        picked = raw.raw[:, -1]  # a station without P or S adds no information
         return combine(jax.tree.map(lambda x: x[None], raw._replace(alive=raw.alive * picked)))
 
     return locate
@@ -111,7 +111,7 @@ def head_of(before: Beforehand) -> Head:
 
 
 def measured(observations: Observations, shake: int) -> Float[Array, " 6"]:
-    """What the rule takes of a record: direction of P's motion (north, east), then what `station_head` is passed."""
+    """Measurements of a record: direction of P's motion (north, east), then the timing inputs of the station head."""
     if observations.waveforms is None:
         return jnp.concatenate([jnp.zeros(2), _timing(observations)])
     record = record_of(observations)
@@ -133,20 +133,22 @@ def _timing(observations: Observations) -> Float[Array, " 4"]:
 
 
 def raw_of(rule: Rule, measures: Float[Array, " 6"]) -> Float[Array, " raw"]:
-    """Raw numbers of the head; zeros, which say the catalogue's distances, where P or S is not picked."""
+    """Raw numbers of the head; zeros, which give the climatology of distance, where P or S is not picked."""
     far = jnp.stack([rule.offsets, rule.widths], -1).ravel() * measures[-1]
     pair = jnp.exp(rule.log_concentration) * measures[:2]
     return jnp.concatenate([far, pair, jnp.zeros(2), rule.log_odds[None], measures[2:]])
 
 
 def learnt(batches: Sequence[Batch], before: Beforehand, *, shake: int = 50, fitted: bool = False) -> Rule:
-    """The likeliest rule of training records, given in batches.
+    """The maximum-likelihood rule of training records, given in batches.
 
     Raises:
         ValueError: where there is no batch.
     """
     if not batches:
-        raise ValueError("the rule of S minus P needs training records to learn how wrong it is; got none")
+        raise ValueError(
+            "the S-P rule needs training records to fit its uncertainties, got none; give at least one batch"
+        )
     measure = jax.jit(jax.vmap(lambda seen: jax.vmap(lambda row: measured(row, shake))(rows_of(seen))))
     measures = np.concatenate([np.asarray(measure(batch.observations)) for batch in batches])
     station_km = np.concatenate([np.asarray(batch.observations.station_km) for batch in batches])
