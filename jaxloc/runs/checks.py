@@ -17,10 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
 from jaxloc.models.settings import settings_of
+from jaxloc.physics.layered import VP_VS
 from jaxloc.runs.derived import wrong_length
 
 Config = dict[str, Any]
-VP_VS = (1.2, 4.0)  # from dry rock to soft sediment
 
 
 class Rule(NamedTuple):

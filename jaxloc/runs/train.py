@@ -86,10 +86,10 @@ def _train(
 
 
 def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> Params:
-    """Weights of a trained run, one draw of its posterior a member, to go on from.
+    """Weights of a trained run, one draw of its posterior for each member, to start from.
 
     Raises:
-        ValueError: where there is no trained run, or it is of another network, or of another rate of samples.
+        ValueError: where there is no trained run, or it is of another model or sampling rate.
     """
     their_config, other = load(folder)
     theirs, ours = other.spec, spec

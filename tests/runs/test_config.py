@@ -31,7 +31,7 @@ REFUSED = [
     ("stages.arrivals.augmentation.drop_stations=2", "must be a share within 0-1"),
     ("stages.arrivals.augmentation.noise=-1", "augmentation.noise=-1.0 is refused"),
     ("stages.arrivals.data=simulated", "needs events; add +simulation=general"),
-    ("data.velocity.vp_vs=0.5", "data.velocity.vp_vs=0.5 is refused: it must be within 1.2-4.0"),
+    ("data.velocity.vp_vs=0.5", "data.velocity.vp_vs=0.5 is refused: it must be within 1.4-2.6"),
     ("data.velocity.vp_km_s=[5000,6000,6100,6700,8000]", "must be velocities within 0.1-15 km/s"),
     ("data.velocity.vp_km_s=[5,6]", "5 tops and 2 velocities"),
     ("data.velocity.top_km=[0,2,1,20,38]", "must be depths that increase"),
