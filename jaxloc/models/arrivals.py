@@ -14,7 +14,14 @@ from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.arrivals import checked_arrivals
 from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_labelled, as_tuples
-from jaxloc.models.network_and_physics import NetworkAndPhysics, parts, with_given_velocity, with_physics
+from jaxloc.models.network_and_physics import (
+    NetworkAndPhysics,
+    network_weights,
+    parts,
+    with_given_velocity,
+    with_physics,
+    with_weights,
+)
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
@@ -85,7 +92,7 @@ def model(
         return _fit_physics(network, setting, params, dataset, by_network, fit)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
-    transfer = Transfer(_settings_at, with_given_velocity)
+    transfer = Transfer(_settings_at, with_given_velocity, network_weights, with_weights, ("depth_prior", "table"))
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
     search = RegionSearch(partial(_search_settings, sizes, step_s), checked_arrivals(network, region, log_prior, sizes))
     return Model(network, head, locate, prepare=prepare, transfer=transfer, search=search, parts=parts)

@@ -64,11 +64,16 @@ class Transfer(NamedTuple):
 
     `settings(region, stations_km)` gives the settings that change. `velocity(params, num_layers)` gives parameters
     for a velocity model of so many layers in place of that of training; None: the model learns travel times and uses
-    no velocity model.
+    no velocity model. `portable(params)` are the parameters that depend on no station, region or velocity model, and
+    `placed(params, portable)` puts them in the place of those of other parameters; by default all of them are.
+    `local_settings` names settings that are those of a region or its stations.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]] = same_settings
     velocity: Callable[[Params, int], Params] | None = None
+    portable: Callable[[Params], Params] = lambda params: params
+    placed: Callable[[Params, Params], Params] = lambda params, portable: portable
+    local_settings: tuple[str, ...] = ()
 
 
 class Model(NamedTuple):

@@ -60,3 +60,13 @@ def with_given_velocity(params: NetworkAndPhysics, num_layers: int) -> NetworkAn
     """Parameters for a velocity model that is used as it is given."""
     physics = params.physics._replace(speed=jnp.zeros(num_layers), vp_vs=jnp.zeros(()))
     return params._replace(physics=physics)
+
+
+def network_weights(params: NetworkAndPhysics) -> Params:
+    """The network's weights alone, which depend on no station, region or velocity model."""
+    return params.network
+
+
+def with_weights(params: NetworkAndPhysics, weights: Params) -> NetworkAndPhysics:
+    """Other weights of the network with the same physics."""
+    return params._replace(network=weights)

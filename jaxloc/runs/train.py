@@ -88,6 +88,8 @@ def _train(
 def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> Params:
     """Weights of a trained run, one draw of its posterior for each member, to start from.
 
+    A run at other stations, where its model takes any, gives the parameters that depend on none; others are initial.
+
     Raises:
         ValueError: where there is no trained run, or it is of another model or sampling rate.
     """
@@ -100,15 +102,20 @@ def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> 
         )
     key = prng.stream("parameters of the next stage", int(their_config["seed"]))
     params = members_of(key, other.method, other.state, members)
-    shapes = [
-        {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(p)} for p in (params, blank)
-    ]
-    if differ := sorted(shapes[0].items() ^ shapes[1].items()):
+    if _shapes(params) == _shapes(blank):
+        return params
+    transfer = other.model.transfer
+    portable = (lambda tree: tree) if transfer is None else transfer.portable
+    if differ := sorted(_shapes(portable(params)).items() ^ _shapes(portable(blank)).items()):
         raise ValueError(
             f"start_from={folder} has weights of other shapes ({differ[0][0]} first); give both runs the same settings "
             f"of the network (theirs: {theirs.settings}), and stations where it has parameters of these"
         )
-    return params
+    return params if transfer is None else transfer.placed(blank, portable(params))
+
+
+def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
+    return {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(params)}
 
 
 def load(folder: Path) -> tuple[Config, Fitted]:
