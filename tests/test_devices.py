@@ -19,7 +19,8 @@ from jaxloc.distributions.gaussian_mixture import mean
 from jaxloc.heads import gaussian
 from jaxloc.locators import neural
 from jaxloc.networks import kriegerowski2019
-from jaxloc.training.loop import Plan, fit, start
+from jaxloc.training.loop import Plan, fit
+from jaxloc.training.progress import start
 from jaxloc.types import Weights
 
 EVENTS = 8

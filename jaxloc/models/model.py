@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray, PyTree
 
 from jaxloc.data.dataset import Dataset
-from jaxloc.inference import all_network
+from jaxloc.inference.target import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck

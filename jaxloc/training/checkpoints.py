@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxloc.training.loop import Progress
+from jaxloc.training.progress import Progress
 from jaxloc.types import State
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from jaxloc.data.augmentation import Augmentation, augment
 from jaxloc.data.dataset import Dataset
 from jaxloc.devices import on_all, shared_out
+from jaxloc.training.progress import Progress
 from jaxloc.types import Batch, Method, Params, State, Target
 
 DEV_CHUNK = 10
@@ -30,20 +31,6 @@ class Plan(NamedTuple):
     per_call: int = 5
     checks: int = 5
     keep_best: bool = True
-
-
-class Progress(NamedTuple):
-    """Where training stands; `best` is the state of lowest loss on held-out events so far."""
-
-    step: int
-    state: State
-    best: State
-    best_loss: float
-
-
-def start(state: State) -> Progress:
-    """Progress at step zero."""
-    return Progress(0, state, state, float("inf"))
 
 
 def fit(

@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.training import checkpoints, loop
+from jaxloc.training import progress as progress_
 from jaxloc.training.log import OnStep, Say, append_line, read_records, steps_written, written
 from jaxloc.types import Method, Params, State
 
@@ -170,7 +171,7 @@ def fit_stage(
     judge: Callable[[PRNGKeyArray, State], float] | None,
     say: Say,
     on_step: OnStep | None,
-) -> loop.Progress:
+) -> progress_.Progress:
     """Train a stage from its last checkpoint in the folder, or from `params`; each check is saved and logged.
 
     Args:
@@ -190,12 +191,12 @@ def fit_stage(
     """
     state = jax.jit(method.init)(key, params)
     kept = checkpoints.manager(folder / "checkpoints" / plan.name)
-    progress = checkpoints.restore(kept, state) or loop.start(state)
+    progress = checkpoints.restore(kept, state) or progress_.start(state)
     if progress.step:
         say(f"stage {plan.name}: resumed at step {progress.step} of {plan.steps}")
     began, before = time.monotonic(), progress.step
 
-    def on_check(now: loop.Progress, record: dict[str, Any]) -> None:
+    def on_check(now: progress_.Progress, record: dict[str, Any]) -> None:
         checkpoints.save(kept, now)
         append_line(folder / LOG, json.dumps(record))
         validation = "" if record["dev_loss"] is None else f", validation loss {record['dev_loss']:.3f}"

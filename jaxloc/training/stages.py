@@ -13,7 +13,7 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.inference import prior_mean, prior_scale, target
 from jaxloc.inference.registry import configured, keeps_best
 from jaxloc.models.model import LabelBatch, Model, not_prepared
-from jaxloc.training import loop
+from jaxloc.training import loop, progress
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import Plan
 from jaxloc.training.run_folder import fit_stage
@@ -148,7 +148,7 @@ def fit(
     dev: Dataset,
     say: Say,
     on_step: OnStep | None,
-) -> loop.Progress:
+) -> progress.Progress:
     """Fit a stage to events in a run folder, from where it was."""
 
     def take(index: np.ndarray) -> Batch:

@@ -17,7 +17,7 @@ from jaxloc.inference.sample_buffer import drawn, keep_if, nothing
 from jaxloc.inference.sgmcmc import cycles_of
 from jaxloc.inference.svgd import force
 from jaxloc.training import checkpoints
-from jaxloc.training.loop import Progress
+from jaxloc.training.progress import Progress
 from jaxloc.types import Target
 
 SAMPLERS = ("nuts", "sghmc", "sgld", "stein")

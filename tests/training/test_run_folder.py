@@ -13,7 +13,7 @@ import pytest
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.training import checkpoints, log, run_folder
-from jaxloc.training.loop import Progress
+from jaxloc.training.progress import Progress
 
 CONFIG = {"name": "x", "seed": 0, "data": {}, "model": {"name": "m"}, "posterior": {}, "stages": {"a": 1, "b": 2}}
 quietly = lambda line: None
