@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.types import AT_STATIONS, Head, Labels, Network, Observations, Params, Weights
 
@@ -29,7 +29,7 @@ class AtStation(NamedTuple):
 def each_station(network: Network) -> Network:
     """A single-record network (observations of one row) over all stations of an event: `AtStation` by station."""
 
-    def init(key: PRNGKeyArray, observations: Observations) -> Params:
+    def init(key: Key[Array, ""], observations: Observations) -> Params:
         return network.init(key, jax.tree.map(lambda x: x[0], rows_of(observations)))
 
     def apply(weights: Weights, observations: Observations) -> AtStation:

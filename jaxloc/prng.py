@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import jax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 
 PIECES = 4
 SEEDS: Mapping[str, int] = MappingProxyType(
@@ -32,7 +32,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
 published scores were made so."""
 
 
-def stream(name: str, seed: int = 0) -> PRNGKeyArray:
+def stream(name: str, seed: int = 0) -> Key[Array, ""]:
     """The key of a named stream of random numbers, of an experiment or the same for all.
 
     Entry points (runs, studies, the command line) make all their keys here; everything below is given its key.
@@ -46,7 +46,7 @@ def stream(name: str, seed: int = 0) -> PRNGKeyArray:
 
 
 def drawn_apart(
-    draw: Callable[[PRNGKeyArray, tuple[int, ...]], Array], key: PRNGKeyArray, shape: tuple[int, ...]
+    draw: Callable[[Key[Array, ""], tuple[int, ...]], Array], key: Key[Array, ""], shape: tuple[int, ...]
 ) -> Array:
     """Independent random numbers of `shape` from `draw(key, shape)`, generated in a loop of their own.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 COMPONENTS = ("Z", "N", "E")
 PHASES = ("P", "S")
@@ -71,7 +71,7 @@ class Variation(NamedTuple):
     standard deviations. Both are trees like the parameters, with None for arrays that are the same in every draw.
     """
 
-    key: PRNGKeyArray
+    key: Key[Array, ""]
     change: Params
     sd: Params | None = None
 
@@ -84,7 +84,7 @@ class Weights(NamedTuple):
     """
 
     params: Params
-    key: PRNGKeyArray | None = None
+    key: Key[Array, ""] | None = None
     variation: Variation | None = None
 
 
@@ -95,7 +95,7 @@ class Network(NamedTuple):
     layers before it make of the event, as one vector; None where a network does not tell.
     """
 
-    init: Callable[[PRNGKeyArray, Observations], Params]
+    init: Callable[[Key[Array, ""], Observations], Params]
     apply: Callable[[Weights, Observations], PyTree[Array]]
     features: Callable[[Weights, Observations], Float[Array, " feature"]] | None = None
 
@@ -152,9 +152,9 @@ class Method(NamedTuple):
     and `sample(key, state, n)` gives `n` draws at once, with a leading draw axis.
     """
 
-    init: Callable[[PRNGKeyArray, Params], State]
-    update: Callable[[PRNGKeyArray, State, Batch], tuple[State, Info]]
-    sample: Callable[[PRNGKeyArray, State, int], Weights]
+    init: Callable[[Key[Array, ""], Params], State]
+    update: Callable[[Key[Array, ""], State, Batch], tuple[State, Info]]
+    sample: Callable[[Key[Array, ""], State, int], Weights]
 
 
 class Posterior(NamedTuple):
@@ -172,7 +172,7 @@ class Posterior(NamedTuple):
     aleatoric: Float[Array, "*event 4 4"]
     others: dict[str, Any] = {}  # noqa: RUF012  (never written to; a read-only mapping is no pytree)
 
-    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*draw 4"]:
+    def sample(self, key: Key[Array, ""], shape: tuple[int, ...] = ()) -> Float[Array, "*draw 4"]:
         """Draws of hypocentres: east, north and depth in km, origin time in s."""
         return self.hypocentre.sample(key, shape)  # pyright: ignore[reportReturnType]
 
@@ -198,7 +198,7 @@ class Locator(Protocol):
     (`jaxloc.locators.over_events`) or as one joint problem.
     """
 
-    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def __call__(self, key: Key[Array, ""], observations: Observations) -> Posterior:
         """Posteriors of a batch of events, [event]."""
         ...
 
@@ -206,6 +206,6 @@ class Locator(Protocol):
 class LocateEvent(Protocol):
     """A locator of one event, without an event axis; `jaxloc.locators.over_events` makes a `Locator` of it."""
 
-    def __call__(self, key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def __call__(self, key: Key[Array, ""], observations: Observations) -> Posterior:
         """The posterior of one event."""
         ...

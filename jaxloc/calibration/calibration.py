@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.calibration import out_of_distribution, recalibration
 from jaxloc.calibration.conformal import conformal_level
@@ -48,7 +48,7 @@ class Calibration(NamedTuple):
 
 
 def candidates(
-    key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000
+    key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int = 1000
 ) -> dict[str, dict[str, Any]]:
     """Score cards of each of `MAPS`, cross-fitted: each event is scored under a recalibration fitted without it."""
     cards = {}
@@ -70,7 +70,7 @@ def best(cards: dict[str, dict[str, Any]]) -> str:
 
 
 def calibrate(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     posterior: Posterior,
     observations: Observations,
     truth: Label,
@@ -108,7 +108,7 @@ def calibrate(
     return Calibration(dataset, len(truth.mask), fitted, groups, needed, ordinary)
 
 
-def recalibrated(key: PRNGKeyArray, calibration: Calibration, posterior: Posterior) -> Posterior:
+def recalibrated(key: Key[Array, ""], calibration: Calibration, posterior: Posterior) -> Posterior:
     """Recalibrated posteriors of a batch of events."""
     return recalibration.recalibrated(key, calibration.map, posterior)
 
@@ -141,7 +141,7 @@ class Stated(NamedTuple):
 
 
 def stated_by(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     calibration: Calibration,
     posterior: Posterior,
     observations: Observations,
@@ -213,7 +213,7 @@ def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups
     return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
 
 
-def _truth_levels(key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
+def _truth_levels(key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
     """By region: the level of the smallest region that contains the truth."""
     scores = score_events(key, posterior, truth, num_draws)
     level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtr, ndtri
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.calibration.conformal import fold_of
 from jaxloc.distributions.gaussian_mixture import (
@@ -76,7 +76,7 @@ def _known(truth: Label, use: np.ndarray | None) -> Bool[np.ndarray, "event 4"]:
     return known
 
 
-def recalibrated(key: PRNGKeyArray, recalibration: Recalibration, posterior: Posterior) -> Posterior:
+def recalibrated(key: Key[Array, ""], recalibration: Recalibration, posterior: Posterior) -> Posterior:
     """The recalibrated posteriors of a batch of events."""
     values = jnp.asarray(recalibration.values)
     number = len(posterior.epistemic)
@@ -84,7 +84,7 @@ def recalibrated(key: PRNGKeyArray, recalibration: Recalibration, posterior: Pos
 
 
 def cross_fitted(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     kind: str,
     posterior: Posterior,
     truth: Label,
@@ -115,14 +115,14 @@ class Map(NamedTuple):
 
     look: Callable[[Posterior, Label], Any]
     fit: Callable[[Any, np.ndarray], np.ndarray]
-    apply: Callable[[PRNGKeyArray, Array, Posterior], Posterior]
+    apply: Callable[[Key[Array, ""], Array, Posterior], Posterior]
 
 
 # Temperature: covariances times a factor about a fixed mean (Guo and others 2017 for the idea; for a normal
 # distribution it is exactly the density to the power of 1 / temperature).
 
 
-def _warmer(key: PRNGKeyArray, temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
+def _warmer(key: Key[Array, ""], temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
     """Every mixture scaled about its mean, in each coordinate by the root of its temperature."""
     scale = jnp.sqrt(temperature)
     parts, middle = components(posterior.hypocentre), mean(posterior.hypocentre)[..., None, :]
@@ -253,7 +253,7 @@ def _through(value: Array, x: Float[Array, " node"], y: Float[Array, " node"]) -
     return jnp.interp(value, x, y) + beyond
 
 
-def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "event 4 knot"], posterior: Posterior) -> Posterior:
+def _by_quantiles(key: Key[Array, ""], knots: Float[Array, "event 4 knot"], posterior: Posterior) -> Posterior:
     """Pieces of every mixture, transported; a piece keeps its correlations and is scaled by the local derivative."""
     mixture = gaussian_mixture(*components(posterior.hypocentre))
     keys = jax.random.split(key, mixture.batch_shape[0])
@@ -264,7 +264,9 @@ def _by_quantiles(key: PRNGKeyArray, knots: Float[Array, "event 4 knot"], poster
 
 
 @jax.jit
-def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: HypocentreMixture) -> HypocentreMixture:
+def _carried(
+    keys: Key[Array, " event"], knots: Float[Array, "event 4 knot"], mixture: HypocentreMixture
+) -> HypocentreMixture:
     nodes, scores = _tables(mixture)
     wanted = ndtri(jnp.arange(1, KNOTS + 1) / (KNOTS + 1))
 
@@ -275,7 +277,7 @@ def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: H
         return _through(score + shift, scores, nodes)
 
     def of_event(
-        key: PRNGKeyArray, knots: Array, one: HypocentreMixture, nodes: Array, scores: Array
+        key: Key[Array, ""], knots: Array, one: HypocentreMixture, nodes: Array, scores: Array
     ) -> tuple[Array, Array]:
         points, tril = _pieces(key, one)
         along = jax.vmap(carry)
@@ -288,7 +290,7 @@ def _carried(keys: PRNGKeyArray, knots: Float[Array, "event 4 knot"], mixture: H
     return HypocentreMixture(Components(equal, moved, tril))
 
 
-def _pieces(key: PRNGKeyArray, mixture: HypocentreMixture) -> tuple[Array, Array]:
+def _pieces(key: Key[Array, ""], mixture: HypocentreMixture) -> tuple[Array, Array]:
     """Narrow normals that make up a mixture: a normal is the convolution of a narrower one with a normal."""
     log_weight, middle, tril = components(mixture)
     key_which, key_where = jax.random.split(key)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 
 from jaxloc.distributions.bandwidth import silverman
@@ -73,12 +73,12 @@ class OfDraws(dist.Distribution):
         return function(self.draws, *arguments)
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
+        self, key: Key[Array, ""], sample_shape: tuple[int, ...] = ()
     ) -> Float[Array, "*batch coordinate"]:
         """Samples of draws at random."""
         number, batch = math.prod(sample_shape), self.batch_shape
 
-        def of_event(draws: Any, key: PRNGKeyArray) -> Float[Array, "sample 4"]:
+        def of_event(draws: Any, key: Key[Array, ""]) -> Float[Array, "sample 4"]:
             key_draw, key_sample = jax.random.split(key)
             which = jax.random.randint(key_draw, (number,), 0, len(jax.tree.leaves(draws)[0]))
             one = lambda k, i: jax.tree.map(lambda x: x[i], draws).sample(k)

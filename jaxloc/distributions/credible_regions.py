@@ -2,13 +2,13 @@
 
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components
 
 
 def highest_density_level(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     mixture: dist.Distribution,
     point: Float[Array, "*event coordinate"],
     num_draws: int = 1000,
@@ -22,7 +22,7 @@ def highest_density_level(
 
 
 def highest_density_volume(
-    key: PRNGKeyArray, mixture: dist.Distribution, level: Float[Array, " level"], num_draws: int = 1000
+    key: Key[Array, ""], mixture: dist.Distribution, level: Float[Array, " level"], num_draws: int = 1000
 ) -> Float[Array, "*event level"]:
     """Length, area or volume of the smallest regions that hold given masses; in km, km2, km3 (s).
 

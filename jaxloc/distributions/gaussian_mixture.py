@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 
 MAX_ELEMENTS = 2**23  # densities of draw x event x component held at once by `log_prob` (32 MiB in float32)
@@ -68,7 +68,7 @@ class HypocentreMixture(dist.Distribution):
         return new
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
+        self, key: Key[Array, ""], sample_shape: tuple[int, ...] = ()
     ) -> Float[Array, "*batch coordinate"]:
         """Draws, by inverting the cumulative weights; components of weight zero are never drawn."""
         number, batch = math.prod(sample_shape), self.batch_shape
@@ -283,7 +283,7 @@ def _log_density(parts: Components, value: Float[Array, "*event coordinate"]) ->
     return logsumexp(constant - 0.5 * sum(z * z for z in white), axis=-1)
 
 
-def _draw(key: PRNGKeyArray, parts: Components, number: int) -> Float[Array, "draw coordinate"]:
+def _draw(key: Key[Array, ""], parts: Components, number: int) -> Float[Array, "draw coordinate"]:
     key_component, key_normal = jax.random.split(key)
     cumulative = jnp.cumsum(jnp.exp(parts.log_weight))
     uniform = jax.random.uniform(key_component, (number,), cumulative.dtype) * cumulative[-1]

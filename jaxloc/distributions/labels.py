@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.special import logsumexp, ndtr
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 SMALLEST = 1e-30  # of which the logarithm is taken
 
@@ -100,7 +100,7 @@ class Number(NamedTuple):
         white = (jnp.where(self.logarithmic, logarithm, value[..., None, None]) - self.loc) / self.scale
         return (jnp.exp(self.log_weight) * ndtr(white)).sum(-1).mean(-1)
 
-    def sample(self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()) -> Float[Array, "*sample event"]:
+    def sample(self, key: Key[Array, ""], sample_shape: tuple[int, ...] = ()) -> Float[Array, "*sample event"]:
         """Samples of the mixture of all draws."""
         key_component, key_normal = jax.random.split(key)
         event = self.loc.shape[:-2]

@@ -16,7 +16,7 @@ import numpyro
 import numpyro.distributions as dist
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
@@ -70,7 +70,7 @@ def variational(
     def varied(z: Array) -> Weights:
         if estimator == "plain":
             return weights_of(z)
-        fitted, key = parameters(), cast(PRNGKeyArray, numpyro.prng_key())
+        fitted, key = parameters(), cast(Key[Array, ""], numpyro.prng_key())
         change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * fitted[SPREAD])
         return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
 
@@ -105,7 +105,7 @@ def variational(
     # NumPyro stores the transforms of parameters on the object: set up once from shapes, without computation.
     jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
 
-    def init(key: PRNGKeyArray, params: Params) -> SVIState:
+    def init(key: Key[Array, ""], params: Params) -> SVIState:
         start = svi.optim.get_params(svi.init(key, None).optim_state)
         start[MIDDLE] = (ravel_pytree(params)[0] - centre) / scale
         return SVIState(svi.optim.init(start), None, None)
@@ -117,7 +117,7 @@ def variational(
         in_prior = (0.5 * squares + 0.5 * math.log(2 * math.pi) + jnp.log(prior)).sum()
         return (in_prior - fitted.entropy()) / target.num_data
 
-    def update(key: PRNGKeyArray, state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
+    def update(key: Key[Array, ""], state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
         step = state.optim_state[0]
         weight = temperature * jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else temperature
         kl = divergence(state)
@@ -125,7 +125,7 @@ def variational(
         negative = loss - weight * kl
         return new._replace(rng_key=None), Info(negative + temperature * kl, negative, temperature * kl)
 
-    def sample(key: PRNGKeyArray, state: SVIState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: SVIState, n: int) -> Weights:
         draws = Predictive(guide, params=svi.get_params(state), num_samples=n, parallel=True)(key, None)
         return jax.vmap(weights_of)(draws[SITE])
 

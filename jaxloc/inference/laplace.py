@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.inference.point import PointState, point
 from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Weights
@@ -77,21 +77,21 @@ def laplace(
     def negative(z: Array, batch: Batch) -> Array:
         return -target.log_likelihood(Weights(unravel(centre + scale * z)), batch).mean() * target.num_data
 
-    def curvature(key: PRNGKeyArray, z: Array, batch: Batch) -> Array:
+    def curvature(key: Key[Array, ""], z: Array, batch: Batch) -> Array:
         if not diagonal:
             return jax.hessian(negative)(z, batch)
         along = jax.random.rademacher(key, z.shape, z.dtype)
         return along * jax.jvp(jax.grad(lambda z: negative(z, batch)), (z,), (along,))[1]
 
-    def init(key: PRNGKeyArray, params: Params) -> LaplaceState:
+    def init(key: Key[Array, ""], params: Params) -> LaplaceState:
         shape = centre.shape if diagonal else (centre.size, centre.size)
         return LaplaceState(learner.init(key, params), jnp.zeros((), jnp.int32), jnp.zeros(shape))
 
-    def learn(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+    def learn(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         learnt, info = learner.update(key, state.point, batch)
         return state._replace(point=learnt), info
 
-    def look(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+    def look(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         z = (ravel_pytree(state.point.params)[0] - centre) / scale
         share = 1 / (state.step - start + 1)
         found = state.curvature + share * (curvature(key, z, batch) - state.curvature)
@@ -99,11 +99,11 @@ def laplace(
         prior = -target.log_prior(state.point.params) / target.num_data
         return state._replace(curvature=found), Info(loss + prior, loss, prior)
 
-    def update(key: PRNGKeyArray, state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+    def update(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         new, info = jax.lax.cond(state.step < start, learn, look, key, state, batch)
         return new._replace(step=state.step + 1), info
 
-    def sample(key: PRNGKeyArray, state: LaplaceState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: LaplaceState, n: int) -> Weights:
         near = _nearby(target, state)
         width = best_width(target, state) if learn_prior else 1.0
         noise = jax.random.normal(key, (n, centre.size))

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 from numpyro.infer.hmc import hmc
 
 from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
@@ -66,11 +66,11 @@ def nuts(
     # NumPyro stores the length of the adaptation with the functions: set up once from shapes, without computation.
     jax.eval_shape(chain_at, jax.ShapeDtypeStruct((units.size,), jnp.zeros(()).dtype))
 
-    def init(key: PRNGKeyArray, params: Params) -> NutsState:
+    def init(key: Key[Array, ""], params: Params) -> NutsState:
         zero = jnp.zeros((), jnp.int32)
         return NutsState(chain_at(units.of_params(params)), zero, nothing(keep, units.size))
 
-    def update(key: PRNGKeyArray, state: NutsState, batch: Batch) -> tuple[NutsState, Info]:
+    def update(key: Key[Array, ""], state: NutsState, batch: Batch) -> tuple[NutsState, Info]:
         _check_is_whole(batch, target.num_data)
         # Recomputed for this batch: augmentation may have changed its events since the last step.
         potential, gradient = jax.value_and_grad(units.potential)(state.chain.z, batch)
@@ -80,7 +80,7 @@ def nuts(
         new = NutsState(chain, state.step + 1, keep_if(due, chain.z, state.kept))
         return new, _info(target, temperature, units.to_params(chain.z), chain.potential_energy)
 
-    def sample(key: PRNGKeyArray, state: NutsState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: NutsState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.chain.z, n)))
 
     return Method(init, update, sample)

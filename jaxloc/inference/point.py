@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 
 from jaxloc.inference.microbatching import size_of, total_log_likelihood
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
@@ -32,20 +32,20 @@ def dropout(target: Target, optimizer: optax.GradientTransformation) -> Method:
 
 def _point(target: Target, optimizer: optax.GradientTransformation, random: bool) -> Method:
 
-    def init(key: PRNGKeyArray, params: Params) -> PointState:
+    def init(key: Key[Array, ""], params: Params) -> PointState:
         return PointState(params, optimizer.init(params))
 
-    def loss(params: Params, key: PRNGKeyArray, batch: Batch) -> tuple[Array, Array]:
+    def loss(params: Params, key: Key[Array, ""], batch: Batch) -> tuple[Array, Array]:
         negative = -total_log_likelihood(target, Weights(params, key if random else None), batch) / size_of(batch)
         return negative - target.log_prior(params) / target.num_data, negative
 
-    def update(key: PRNGKeyArray, state: PointState, batch: Batch) -> tuple[PointState, Info]:
+    def update(key: Key[Array, ""], state: PointState, batch: Batch) -> tuple[PointState, Info]:
         (value, negative), gradient = jax.value_and_grad(loss, has_aux=True)(state.params, key, batch)
         change, memory = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, change)
         return PointState(params, memory), Info(value, negative, value - negative)
 
-    def sample(key: PRNGKeyArray, state: PointState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: PointState, n: int) -> Weights:
         params = jax.tree.map(lambda x: x[None].repeat(n, 0), state.params)
         return Weights(params, jax.random.split(key, n) if random else None)
 

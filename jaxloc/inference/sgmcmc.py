@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
 from jaxloc.inference.whitening import displacement
@@ -138,7 +138,7 @@ def sgld(
     """
     diffuse = _diffusions().overdamped_langevin()
 
-    def move(key: PRNGKeyArray, at: Array, momentum: None, slope: Array, step: Array, heat: Array) -> tuple:
+    def move(key: Key[Array, ""], at: Array, momentum: None, slope: Array, step: Array, heat: Array) -> tuple:
         return diffuse(key, at, slope, step, heat), None
 
     adapt = _adaptation(steps, adaptation)
@@ -214,13 +214,13 @@ def _chain(
         raise ValueError(f"step_size must be above zero, got {step_size}")
     units = displacement(target, temperature)
 
-    def init(key: PRNGKeyArray, params: Params) -> ChainState:
+    def init(key: Key[Array, ""], params: Params) -> ChainState:
         z = units.of_params(params)
         momentum = jnp.zeros_like(z) if with_momentum else None
         moments = Moments(jnp.zeros_like(z), jnp.zeros_like(z)) if adapt.steps else None
         return ChainState(z, momentum, moments, jnp.zeros((), jnp.int32), nothing(keep, units.size))
 
-    def update(key: PRNGKeyArray, state: ChainState, batch: Batch) -> tuple[ChainState, Info]:
+    def update(key: Key[Array, ""], state: ChainState, batch: Batch) -> tuple[ChainState, Info]:
         adapting, step = state.step < adapt.steps, state.step - adapt.steps
         size = step_size * jnp.where(adapting, 1.0, when.size(step))
         heat = jnp.where(adapting | when.samples(step), 1.0, 0.0)
@@ -236,7 +236,7 @@ def _chain(
         kept = keep_if(~adapting & when.due(step), z, state.kept)
         return ChainState(z, momentum, moments, state.step + 1, kept), info
 
-    def sample(key: PRNGKeyArray, state: ChainState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: ChainState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.z, n)))
 
     return Method(init, update, sample)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
@@ -48,12 +48,12 @@ def stein(
         raise ValueError(f"particles must be at least 2, got {particles}; for one use point")
     units = displacement(target, temperature)
 
-    def init(key: PRNGKeyArray, params: Params) -> SteinState:
+    def init(key: Key[Array, ""], params: Params) -> SteinState:
         away = initial_scale * jax.random.normal(key, (particles, units.size))
         z = units.of_params(params) + away
         return SteinState(z, optimizer.init(z))
 
-    def update(key: PRNGKeyArray, state: SteinState, batch: Batch) -> tuple[SteinState, Info]:
+    def update(key: Key[Array, ""], state: SteinState, batch: Batch) -> tuple[SteinState, Info]:
         # On a CPU particles are updated one after the other, which is faster there.
         over = jax.lax.map if jax.default_backend() == "cpu" else lambda f, z: jax.vmap(f)(z)
         slope, info = over(lambda z: units.slope(z, batch), state.particles)
@@ -63,7 +63,7 @@ def stein(
         new = SteinState(optax.apply_updates(state.particles, change), memory)  # pyright: ignore[reportArgumentType]
         return new, jax.tree.map(jnp.mean, info)
 
-    def sample(key: PRNGKeyArray, state: SteinState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: SteinState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(state.particles[jnp.arange(n) % particles]))
 
     return Method(init, update, sample)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.inference.optimizer import ConstantRate
 from jaxloc.inference.point import PointState, point
@@ -46,7 +46,7 @@ def swag(target: Target, optimizer: ConstantRate, *, start: int, every: int = 1,
     learner = point(target, optimizer)
     _, unravel = ravel_pytree(target.prior_mean)
 
-    def init(key: PRNGKeyArray, params: Params) -> SwagState:
+    def init(key: Key[Array, ""], params: Params) -> SwagState:
         flat, _ = ravel_pytree(params)
         zero = jnp.zeros((), jnp.int32)
         return SwagState(
@@ -66,13 +66,13 @@ def swag(target: Target, optimizer: ConstantRate, *, start: int, every: int = 1,
         flat, _ = ravel_pytree(state.point.params)
         return state._replace(mean=jnp.where(state.collected > 0, state.mean, flat))
 
-    def update(key: PRNGKeyArray, state: SwagState, batch: Batch) -> tuple[SwagState, Info]:
+    def update(key: Key[Array, ""], state: SwagState, batch: Batch) -> tuple[SwagState, Info]:
         learnt, info = learner.update(key, state.point, batch)
         state = state._replace(point=learnt, step=state.step + 1)
         due = (state.step >= start) & ((state.step - start) % every == 0)
         return jax.lax.cond(due, collect, wait, state), info
 
-    def sample(key: PRNGKeyArray, state: SwagState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: SwagState, n: int) -> Weights:
         sd = jnp.sqrt(jnp.maximum(state.variance, 0) / 2)
         kept = jnp.maximum(jnp.minimum(state.collected, rank), 2)
         key_diagonal, key_path = jax.random.split(key)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 from numpyro.distributions import constraints
 
 from jaxloc.inference.elbo import ESTIMATORS, MIDDLE, SITE, SPREAD, Family, variational
@@ -34,7 +34,7 @@ class DrawnApart(dist.Normal):
     """
 
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, key: PRNGKeyArray, sample_shape: tuple[int, ...] = ()
+        self, key: Key[Array, ""], sample_shape: tuple[int, ...] = ()
     ) -> Array:
         """Draws of shape `sample_shape + batch_shape`."""
         numbers: Any = drawn_apart(jax.random.normal, key, self.shape(sample_shape))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 
 from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
 
@@ -28,10 +28,10 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
     if size < 1:
         raise ValueError(f"an ensemble needs at least 1 member, got {size}")
 
-    def init(key: PRNGKeyArray, params: Params) -> State:
+    def init(key: Key[Array, ""], params: Params) -> State:
         return jax.vmap(method.init)(jax.random.split(key, size), params)
 
-    def update(key: PRNGKeyArray, state: State, batch: Batch) -> tuple[State, Info]:
+    def update(key: Key[Array, ""], state: State, batch: Batch) -> tuple[State, Info]:
         keys = jax.random.split(key, size)
         one = lambda each: method.update(each[0], each[1], batch)
         on_cpu = jax.default_backend() == "cpu"
@@ -44,7 +44,7 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
             state, info = jax.vmap(lambda k, s: method.update(k, s, batch))(keys, state)
         return state, jax.tree.map(jnp.mean, info)
 
-    def sample(key: PRNGKeyArray, state: State, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: State, n: int) -> Weights:
         rounds = -(-n // size)
         draws = jax.vmap(lambda k, s: method.sample(k, s, rounds))(jax.random.split(key, size), state)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])[:n], draws)
@@ -105,15 +105,15 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
         )
         return method(own)
 
-    def init(key: PRNGKeyArray, params: Params) -> SubspaceState:
+    def init(key: Key[Array, ""], params: Params) -> SubspaceState:
         fixed = part(params, False)
         return SubspaceState(fixed, inside(fixed).init(key, part(params, True)))
 
-    def update(key: PRNGKeyArray, state: SubspaceState, batch: Batch) -> tuple[SubspaceState, Info]:
+    def update(key: Key[Array, ""], state: SubspaceState, batch: Batch) -> tuple[SubspaceState, Info]:
         inner, info = inside(state.fixed).update(key, state.inner, batch)
         return state._replace(inner=inner), info
 
-    def sample(key: PRNGKeyArray, state: SubspaceState, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: SubspaceState, n: int) -> Weights:
         draws = inside(state.fixed).sample(key, state.inner, n)
         fixed = [leaf[None].repeat(n, 0) for leaf in state.fixed]
         return Weights(whole(draws.params, fixed), draws.key)

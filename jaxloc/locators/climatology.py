@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture
@@ -28,7 +28,7 @@ def build(setup: Setup) -> Locator:
 def climatology(density: HypocentreMixture) -> Locator:
     """The same density for every event; deterministic: the key is not used."""
 
-    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         return repeated(density, observations.station_mask.shape[0])
 
     return locate

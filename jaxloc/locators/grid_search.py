@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.geometry import distance_km
@@ -136,7 +136,7 @@ def grid_search(
 
     question = Question(times, region, log_prior, errors)
 
-    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         picks, travel_s = _picks(observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
@@ -189,7 +189,7 @@ def dense_grid(
         raise ValueError(f"a grid needs two cells along each axis at least, got {cells}")
     question = Question(times, region, log_prior, errors)
 
-    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         steps_km = [(high - low) / n for (low, high), n in zip(region[:3], cells, strict=True)]
         middles = [
             low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)

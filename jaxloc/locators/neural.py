@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from jaxloc.distributions.any_distribution import OfDraws
 from jaxloc.distributions.gaussian_mixture import (
@@ -74,7 +74,7 @@ def covariance_of_means(means: Float[Array, "draw 4"]) -> Float[Array, "4 4"]:
 
 def with_weights(
     locate: LocateByDraws,
-    sample: Callable[[PRNGKeyArray], Weights],
+    sample: Callable[[Key[Array, ""]], Weights],
     *,
     chunk: int = 4,
     on_event: OnEvent = lambda located: None,
@@ -92,7 +92,7 @@ def with_weights(
     """
     run = in_chunks(locate, chunk=chunk, on_event=on_event)
 
-    def locator(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locator(key: Key[Array, ""], observations: Observations) -> Posterior:
         return run(sample(key), observations)
 
     return locator

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from jaxloc.devices import event_by_event, on_all
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
@@ -28,7 +28,7 @@ def over_events(locate_event: LocateEvent, *, chunk: int = 4, on_event: OnEvent 
     """
     run = in_chunks(lambda _, event: locate_event(*event), chunk=chunk, on_event=on_event)
 
-    def locator(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locator(key: Key[Array, ""], observations: Observations) -> Posterior:
         return run((), (jax.random.split(key, observations.station_mask.shape[0]), observations))
 
     return locator

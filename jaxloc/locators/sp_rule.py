@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, gaussian_mixture
 from jaxloc.heads.single_station import UNIT, Beforehand, numbers, station
@@ -97,7 +97,7 @@ def sp_rule(
     """
     combine = combined(head_of(before), prior, region)
 
-    def locate(key: PRNGKeyArray, observations: Observations) -> Posterior:
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         raw = at_stations(lambda row: raw_of(rule, measured(row, shake)), observations)
         picked = raw.raw[:, -1]  # a station without P or S adds no information
         return combine(jax.tree.map(lambda x: x[None], raw._replace(alive=raw.alive * picked)))

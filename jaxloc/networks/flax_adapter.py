@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from jaxloc.networks.flipout import of_event
 from jaxloc.types import Network, Observations, Params, Weights
@@ -19,7 +19,7 @@ def bind(module: nn.Module) -> Network:
         ValueError: from `init`, where the module has variables that are not parameters; names them.
     """
 
-    def init(key: PRNGKeyArray, observations: Observations) -> Params:
+    def init(key: Key[Array, ""], observations: Observations) -> Params:
         return initialised(module, key, observations)
 
     def apply(weights: Weights, observations: Observations) -> PyTree[Array]:
@@ -31,7 +31,7 @@ def bind(module: nn.Module) -> Network:
     return Network(init, apply, features)
 
 
-def initialised(module: nn.Module, key: PRNGKeyArray, inputs: PyTree) -> Params:
+def initialised(module: nn.Module, key: Key[Array, ""], inputs: PyTree) -> Params:
     """Initial parameters of any module; raises as `bind`."""
     variables = module.init({"params": key}, inputs)
     if other := sorted(set(variables) - {"params"}):

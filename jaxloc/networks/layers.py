@@ -23,7 +23,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 
 def convolve(
@@ -84,7 +84,7 @@ def _by_slices(
     return columns @ kernel.reshape(-1, kernel.shape[-1])
 
 
-def _he_normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+def _he_normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Array:
     """He's normal initialisation, sampled as a matrix: XLA compiles random numbers in four axes ten times as long."""
     return nn.initializers.he_normal()(key, (math.prod(shape[:-1]), shape[-1])).reshape(shape)
 

@@ -22,7 +22,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 from numpyro.distributions.batch_util import promote_batch_shape
 
 from jaxloc import inference
@@ -79,7 +79,7 @@ class Fit(NamedTuple):
 
 
 def fit(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     module: nn.Module,
     likelihood: Likelihood,
     features: Float[Array, "row ..."],
@@ -132,7 +132,7 @@ def fit(
     return Fit(recipe, units, state, losses)
 
 
-def predict(fitted: Fit, key: PRNGKeyArray, features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:
+def predict(fitted: Fit, key: Key[Array, ""], features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:
     """The likelihood's distributions, [draw, row]; the predictive distribution is their equally weighted mixture.
 
     Raises:
@@ -147,7 +147,7 @@ def predict(fitted: Fit, key: PRNGKeyArray, features: Float[Array, "row ..."], n
 
 def log_density(
     fitted: Fit,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     features: Float[Array, "row ..."],
     targets: Float[Array, "row ..."],
     num_draws: int,
@@ -173,7 +173,7 @@ def _checked(features: Float[Array, "row ..."], targets: Float[Array, "row ..."]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) -> tuple[Units, State, Info]:
+def _fitted(recipe: Recipe, standardise: bool, key: Key[Array, ""], rows: Rows) -> tuple[Units, State, Info]:
     key_rows, key_start, key_mode, key_method = jax.random.split(key, 4)
     plan, number = recipe.plan, len(rows.features)
     units = _units(recipe, rows) if standardise else scaling.as_they_are(_output_shape(recipe, rows.features))
@@ -197,7 +197,7 @@ def _fitted(recipe: Recipe, standardise: bool, key: PRNGKeyArray, rows: Rows) ->
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _outputs(
-    recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, features: Float[Array, "row ..."]
+    recipe: Recipe, num_draws: int, key: Key[Array, ""], units: Units, state: State, features: Float[Array, "row ..."]
 ) -> PyTree[Float[Array, "draw row ..."]]:
     weights = _method(recipe.plan, _target(recipe, units, features)).sample(key, state, num_draws)
     return _read(recipe, units, weights, features)
@@ -205,14 +205,14 @@ def _outputs(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _log_density(
-    recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, rows: Rows
+    recipe: Recipe, num_draws: int, key: Key[Array, ""], units: Units, state: State, rows: Rows
 ) -> Float[Array, " row"]:
     method = _method(recipe.plan, _target(recipe, units, rows.features))
     return _density_of(method, recipe, num_draws, key, units, state, rows)
 
 
 def _density_of(
-    method: Method, recipe: Recipe, num_draws: int, key: PRNGKeyArray, units: Units, state: State, rows: Rows
+    method: Method, recipe: Recipe, num_draws: int, key: Key[Array, ""], units: Units, state: State, rows: Rows
 ) -> Float[Array, " row"]:
     raw = _read(recipe, units, method.sample(key, state, num_draws), rows.features)
     each = jax.vmap(jax.vmap(partial(_log_prob, recipe.likelihood)), (0, None))(raw, rows.targets)
@@ -263,7 +263,7 @@ def _method(plan: Plan, target: Target) -> Method:
 
 
 def _trained(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     method: Method,
     params: Params,
     rows: Any,
@@ -274,7 +274,7 @@ def _trained(
     """The state after all steps; with held-out rows, the one of lowest validation loss."""
     number, key_init, key_steps = len(rows.features), *jax.random.split(key)
 
-    def step(state: State, key: PRNGKeyArray) -> tuple[State, Info]:
+    def step(state: State, key: Key[Array, ""]) -> tuple[State, Info]:
         if batch_size == number:
             return method.update(key, state, rows)
         key_batch, key_update = jax.random.split(key)
@@ -287,11 +287,11 @@ def _trained(
 
 
 def _best(
-    step: Callable, validation_loss: Callable[[State], Array], first: State, keys: PRNGKeyArray
+    step: Callable, validation_loss: Callable[[State], Array], first: State, keys: Key[Array, " step"]
 ) -> tuple[State, Info]:
     every = max(1, len(keys) // NUM_VALIDATIONS)
 
-    def span(carry: tuple, keys: PRNGKeyArray) -> tuple[tuple, Info]:
+    def span(carry: tuple, keys: Key[Array, " step"]) -> tuple[tuple, Info]:
         state, best, lowest = carry
         state, losses = jax.lax.scan(step, state, keys)
         loss = validation_loss(state)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.distributions.any_distribution import smoothed
 from jaxloc.distributions.credible_regions import level_of, volume_of
@@ -58,7 +58,7 @@ def energy_score(draws: Float[Array, "draw d"], truth: Float[Array, " d"]) -> Fl
 
 
 def score_event(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     posterior: Posterior,
     truth: Float[Array, "4"],
     known: Bool[Array, "4"],
@@ -141,7 +141,7 @@ def _stated(posterior: Posterior, spread: Float[Array, "4 4"], index: Array) -> 
 
 
 def score_events(
-    key: PRNGKeyArray, posterior: Posterior, truth: Label, num_draws: int = 1000, max_elements: int = 2**23
+    key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int = 1000, max_elements: int = 2**23
 ) -> dict[str, np.ndarray]:
     """`score_event` over a batch of posteriors and a "hypocentre" label, [event, 4]; arrays of [event].
 

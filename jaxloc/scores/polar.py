@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.distributions.polar import circular, distance_and_azimuth
 from jaxloc.scores.bootstrap import resampled_mean
@@ -23,7 +23,7 @@ LEVEL = 0.9
 
 
 def score_polar(
-    key: PRNGKeyArray, locators: Mapping[str, Posterior], observations: Observations, truth: Label
+    key: Key[Array, ""], locators: Mapping[str, Posterior], observations: Observations, truth: Label
 ) -> dict[str, dict[str, Any]]:
     """By locator, mean scores with their intervals; nothing where events have several stations or no epicentre.
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key
 from rich.table import Table
 
 from jaxloc.scores import bootstrap
@@ -23,7 +23,7 @@ WIDTH_UNITS = {"origin": "s", "epicentre": "km2", "hypocentre": "km3", "space_ti
 Card: TypeAlias = dict[str, Any]
 
 
-def score_card(key: PRNGKeyArray, scores: Mapping[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
+def score_card(key: Key[Array, ""], scores: Mapping[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
     """Scores of many events summarised by region; every estimate is {"value", "low", "high"} (95 %).
 
     Each region has its `unit`, the `number` of events that count, how many have an `unknown` truth and for

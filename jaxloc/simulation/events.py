@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, to_degrees, to_km
@@ -112,7 +112,7 @@ def _padding(recording: Recording) -> int:
 
 
 def simulate_event(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     simulation: Simulation,
     station_km: Float[Array, "station 3"],
     earth: Earth | None = None,
@@ -170,8 +170,8 @@ def _labels(truth: Truth, active: Bool[Array, " station"], simulation: Simulatio
 
 
 def stream(
-    key: PRNGKeyArray, simulation: Simulation, station_km: Float[Array, "station 3"], vary_earth: bool = False
-) -> Callable[[PRNGKeyArray, int], Batch]:
+    key: Key[Array, ""], simulation: Simulation, station_km: Float[Array, "station 3"], vary_earth: bool = False
+) -> Callable[[Key[Array, ""], int], Batch]:
     """Endless training data: a pure `batch(key, size)` that can be part of a compiled step (`size` static).
 
     Site effects and velocity mismatch are sampled once from `key`, or, with `vary_earth`, for every event, so that a
@@ -181,7 +181,7 @@ def stream(
     station_km = jnp.asarray(station_km)
     earth = None if vary_earth else draw_earth(key, simulation.path, len(station_km), simulation.noise.station_sd)
 
-    def batch(key: PRNGKeyArray, size: int) -> Batch:
+    def batch(key: Key[Array, ""], size: int) -> Batch:
         return jax.vmap(lambda k: simulate_event(k, simulation, station_km, earth))(random.split(key, size))
 
     return batch
@@ -196,7 +196,7 @@ def positions_km(frame: Frame, stations: tuple[Station, ...]) -> Float[np.ndarra
 
 
 def simulated_dataset(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     simulation: Simulation,
     stations: tuple[Station, ...],
     frame: Frame,
@@ -237,7 +237,7 @@ def simulated_dataset(
 
 def _numbered(
     simulation: Simulation,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     station_km: Float[Array, "station 3"],
     earth: Earth,
     number: Int[Array, ""],
@@ -266,7 +266,7 @@ def _padded(chunk: Callable[[Array], Batch], part: Int[np.ndarray, " part"]) -> 
 
 
 def _events(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     simulation: Simulation,
     station_km: Float[Array, "station 3"],
     earth: Earth,
@@ -275,7 +275,7 @@ def _events(
     first: int,
 ) -> tuple[Event, ...]:
     def labels_of(
-        key: PRNGKeyArray, station_km: Float[Array, "station 3"], earth: Earth, number: Int[Array, ""]
+        key: Key[Array, ""], station_km: Float[Array, "station 3"], earth: Earth, number: Int[Array, ""]
     ) -> tuple[Array, Array]:
         truth = draw_truth(random.fold_in(key, number), simulation, station_km, earth)
         return truth.magnitude, truth.hypocentre[3]
@@ -296,7 +296,7 @@ def dated_event(index: int, split: str, magnitude: float, origin_s: float) -> Ev
 
 
 def random_network(
-    key: PRNGKeyArray, num_stations: int, aperture_km: float, frame: Frame = DEFAULT_FRAME
+    key: Key[Array, ""], num_stations: int, aperture_km: float, frame: Frame = DEFAULT_FRAME
 ) -> tuple[Station, ...]:
     """Stations spread evenly over a disc about the frame's origin: each is the most isolated of ten draws.
 

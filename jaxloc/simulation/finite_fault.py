@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.simulation.sources import corner_hz
 
@@ -69,7 +69,7 @@ class Rupture(NamedTuple):
     corner_hz: Float[Array, ""]
 
 
-def draw_rupture(key: PRNGKeyArray, zone: FaultZone) -> Rupture:
+def draw_rupture(key: Key[Array, ""], zone: FaultZone) -> Rupture:
     """A rupture of random size, position and nucleation point on a fault."""
     keys = random.split(key, 7)
     magnitude = random.uniform(keys[0], minval=zone.magnitude_range[0], maxval=zone.magnitude_range[1])

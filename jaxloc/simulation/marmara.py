@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame, distance_km, to_km
@@ -81,7 +81,7 @@ def trace_km() -> Float[np.ndarray, "vertex 2"]:
     return np.stack(to_km(FRAME, *np.array(TRACE_DEG).T), -1)
 
 
-def place_of(key: PRNGKeyArray, scenarios: Scenarios, model: VelocityModel) -> Place:
+def place_of(key: Key[Array, ""], scenarios: Scenarios, model: VelocityModel) -> Place:
     """The stations with site effects sampled from the key."""
     station_km, zone = positions_km(FRAME, STATIONS), scenarios.zone
     low, high = zone.trace_km.min(0) - 20.0, zone.trace_km.max(0) + 20.0
@@ -92,7 +92,7 @@ def place_of(key: PRNGKeyArray, scenarios: Scenarios, model: VelocityModel) -> P
     return Place(jnp.asarray(station_km), table, jnp.stack([model.vp_km_s[middle], model.vs_km_s[middle]]), earth)
 
 
-def simulate_scenario(key: PRNGKeyArray, scenarios: Scenarios, place: Place) -> Batch:
+def simulate_scenario(key: Key[Array, ""], scenarios: Scenarios, place: Place) -> Batch:
     """One earthquake as recorded by the network.
 
     Labels are "hypocentre" (where it begins), "magnitude", "arrivals", and of its extent "rupture_length_km",
@@ -126,7 +126,7 @@ def travel_s(place: Place, source_km: Float[Array, "*source 3"]) -> Float[Array,
 
 
 def _recorded(
-    key: PRNGKeyArray, noise_key: PRNGKeyArray, scenarios: Scenarios, place: Place, rupture: Rupture, onset_s: Array
+    key: Key[Array, ""], noise_key: Key[Array, ""], scenarios: Scenarios, place: Place, rupture: Rupture, onset_s: Array
 ) -> Float[Array, "station component sample"]:
     recording, earth = scenarios.recording, place.earth
     padded = PADDING * recording.num_samples // 2  # late waves ring on past the end
@@ -185,7 +185,7 @@ def _labels(
 
 
 def marmara_scenarios(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     scenarios: Scenarios,
     model: VelocityModel,
     number: int,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.data.dataset import Dataset, Event
 from jaxloc.geometry import Frame
@@ -65,7 +65,7 @@ class Place(NamedTuple):
     earth: Earth
 
 
-def draw_place(key: PRNGKeyArray, variety: Variety, model: VelocityModel, recording: Recording) -> Place:
+def draw_place(key: Key[Array, ""], variety: Variety, model: VelocityModel, recording: Recording) -> Place:
     """A network: stations uniform in an ellipse, speeds about those of a model, own path, noise and site effects."""
     keys = dict(zip(("shape", "number", "speed", "path", "noise", "earth"), random.split(key, 6), strict=True))
     least, most = variety.num_stations
@@ -86,12 +86,12 @@ def draw_place(key: PRNGKeyArray, variety: Variety, model: VelocityModel, record
     return Place(station_km, mask, simulation, draw_earth(keys["earth"], path, most, simulation.noise.station_sd))
 
 
-def _log_uniform(key: PRNGKeyArray, ends: tuple[float, float]) -> Float[Array, ""]:
+def _log_uniform(key: Key[Array, ""], ends: tuple[float, float]) -> Float[Array, ""]:
     low, high = np.log(ends)
     return jnp.exp(random.uniform(key, (), minval=low, maxval=high))
 
 
-def _stations(key: PRNGKeyArray, variety: Variety, most: int) -> tuple[Float[Array, ""], Float[Array, "station 3"]]:
+def _stations(key: Key[Array, ""], variety: Variety, most: int) -> tuple[Float[Array, ""], Float[Array, "station 3"]]:
     size, flat, turn, radius, angle, height = random.split(key, 6)
     aperture_km = _log_uniform(size, variety.aperture_km)
     away_km = 0.5 * aperture_km * jnp.sqrt(random.uniform(radius, (most,)))
@@ -105,7 +105,7 @@ def _stations(key: PRNGKeyArray, variety: Variety, most: int) -> tuple[Float[Arr
     return aperture_km, jnp.stack([east, north, -HILLS_KM * random.uniform(height, (most,))], -1)
 
 
-def _speeds(key: PRNGKeyArray, model: VelocityModel, speed_sd: float) -> VelocityModel:
+def _speeds(key: Key[Array, ""], model: VelocityModel, speed_sd: float) -> VelocityModel:
     """All layers scaled together, the upper two slower in addition, so that speed increases with depth."""
     together, top, ratio = random.split(key, 3)
     slower = jnp.where(jnp.arange(len(model.vp_km_s)) < 2, SLOW_TOP * jnp.abs(random.normal(top)), 0.0)
@@ -115,7 +115,7 @@ def _speeds(key: PRNGKeyArray, model: VelocityModel, speed_sd: float) -> Velocit
 
 
 def _within(radius_km: Float[Array, ""], depth_km: tuple[float, float]) -> Hypocentres:
-    def sample(key: PRNGKeyArray) -> Float[Array, "3"]:
+    def sample(key: Key[Array, ""]) -> Float[Array, "3"]:
         away, towards, deep = random.split(key, 3)
         distance, angle = radius_km * jnp.sqrt(random.uniform(away)), random.uniform(towards, maxval=2 * jnp.pi)
         return jnp.stack([distance * jnp.cos(angle), distance * jnp.sin(angle), _log_uniform(deep, depth_km)])
@@ -124,7 +124,7 @@ def _within(radius_km: Float[Array, ""], depth_km: tuple[float, float]) -> Hypoc
 
 
 def simulate_at_network(
-    key: PRNGKeyArray, variety: Variety, model: VelocityModel, recording: Recording, number: Int[Array, ""]
+    key: Key[Array, ""], variety: Variety, model: VelocityModel, recording: Recording, number: Int[Array, ""]
 ) -> Batch:
     """Event `number`, at its network; rows beyond the network's stations are masked, and no station has an index."""
     key_place, key_event = random.split(key)
@@ -143,7 +143,7 @@ def simulate_at_network(
 
 
 def simulated_networks(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     variety: Variety,
     model: VelocityModel,
     recording: Recording,

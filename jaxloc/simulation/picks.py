@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.data.augmentation import picked_again
 from jaxloc.data.dataset import Dataset, Event, Station
@@ -39,7 +39,7 @@ class Picking(NamedTuple):
 
 
 def simulate_picks(
-    key: PRNGKeyArray, picking: Picking, table: TravelTimeTable, station_km: Float[Array, "station 3"]
+    key: Key[Array, ""], picking: Picking, table: TravelTimeTable, station_km: Float[Array, "station 3"]
 ) -> Batch:
     """One event without waveforms; labels are its "hypocentre" and the true "arrivals" of all stations."""
     keys = dict(zip(("place", "sd", "error", "share", "lost"), random.split(key, 5), strict=True))
@@ -61,7 +61,7 @@ def simulate_picks(
 
 
 def simulated_picks(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     picking: Picking,
     model: VelocityModel,
     stations: tuple[Station, ...],

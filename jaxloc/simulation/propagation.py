@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import random
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Key
 
 from jaxloc.geometry import distance_km
 from jaxloc.physics.layered import VelocityModel, travel_time_s
@@ -83,7 +83,7 @@ class Earth(NamedTuple):
     wave_phase: Float[Array, " wave"]
 
 
-def draw_earth(key: PRNGKeyArray, path: Path, num_stations: int, noise_sd: float) -> Earth:
+def draw_earth(key: Key[Array, ""], path: Path, num_stations: int, noise_sd: float) -> Earth:
     """Site effects of a network and one smooth mismatch of the velocity model."""
     gain, component, kappa, delay, convert, lag, noise, wave, phase = random.split(key, 9)
     of_station = path.gain_sd * random.normal(gain, (num_stations, 1))
@@ -197,7 +197,7 @@ def envelopes(
 
 
 def surface_train(
-    key: PRNGKeyArray, after_s: Float[Array, " sample"], time_s: Float[Array, ""], path: Path
+    key: Key[Array, ""], after_s: Float[Array, " sample"], time_s: Float[Array, ""], path: Path
 ) -> Float[Array, " sample"]:
     """Energy a second of surface waves over that of the direct S, `after_s` counting from S.
 

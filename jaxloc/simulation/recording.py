@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Complex, Float, Num, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Key, Num
 
 
 class Noise(NamedTuple):
@@ -111,7 +111,7 @@ def colour(
 
 
 def draw_noise(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     noise: Noise,
     recording: Recording,
     station_level: Float[Array, " station"],
@@ -134,7 +134,7 @@ def draw_noise(
     return level[..., None] * (white + noise.spike_gain * spike)
 
 
-def active_channels(key: PRNGKeyArray, noise: Noise, num_stations: int) -> Float[Array, "station component"]:
+def active_channels(key: Key[Array, ""], noise: Noise, num_stations: int) -> Float[Array, "station component"]:
     """1 for active channels, 0 for silent ones."""
     silent, vertical, component = random.split(key, 3)
     station = ~random.bernoulli(silent, noise.silent_station, (num_stations, 1))

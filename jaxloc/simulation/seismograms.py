@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Key
 
 from jaxloc.physics.layered import VelocityModel
 from jaxloc.simulation.propagation import (
@@ -56,18 +56,18 @@ class Simulation(NamedTuple):
 class Keys(NamedTuple):
     """One key for each random part of an event."""
 
-    hypocentre: PRNGKeyArray
-    source: PRNGKeyArray
-    earth: PRNGKeyArray
-    jitter: PRNGKeyArray
-    origin: PRNGKeyArray
-    coda: PRNGKeyArray
-    gain: PRNGKeyArray
-    noise: PRNGKeyArray
-    channels: PRNGKeyArray
+    hypocentre: Key[Array, ""]
+    source: Key[Array, ""]
+    earth: Key[Array, ""]
+    jitter: Key[Array, ""]
+    origin: Key[Array, ""]
+    coda: Key[Array, ""]
+    gain: Key[Array, ""]
+    noise: Key[Array, ""]
+    channels: Key[Array, ""]
 
 
-def split_keys(key: PRNGKeyArray) -> Keys:
+def split_keys(key: Key[Array, ""]) -> Keys:
     """The keys of an event, by name."""
     return Keys(*random.split(key, len(Keys._fields)))
 
@@ -85,7 +85,7 @@ class Truth(NamedTuple):
 
 
 def draw_truth(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     simulation: Simulation,
     station_km: Float[Array, "station 3"],
     earth: Earth | None = None,
@@ -142,7 +142,7 @@ class Wave(NamedTuple):
     `converted` that of the wave converted below the station, `converted_lag_s` later. Components Z, N, E.
     """
 
-    key: PRNGKeyArray
+    key: Key[Array, ""]
     is_s: Float[Array, ""]
     time_s: Float[Array, ""]
     onset_s: Float[Array, ""]
@@ -170,7 +170,7 @@ def _converted(
     return jnp.stack([flat, upright], 1) * strength[..., None], jnp.stack([lag_s, -lag_s], -1)
 
 
-def _waves(key: PRNGKeyArray, simulation: Simulation, truth: Truth) -> Wave:
+def _waves(key: Key[Array, ""], simulation: Simulation, truth: Truth) -> Wave:
     """All waves of an event, with leading axes [station, phase]."""
     path, shape = simulation.path, truth.arrivals_s.shape
     motion, mean_motion = _directions(truth, simulation.source.smear)
@@ -224,7 +224,7 @@ def _coda(wave: Wave, path: Path, second: Float[Array, " sample"]) -> Float[Arra
 
 
 def ground_motion(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     simulation: Simulation,
     truth: Truth,
     station_km: Float[Array, "station 3"],

@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Key
 
-Hypocentres: TypeAlias = Callable[[PRNGKeyArray], Float[Array, "3"]]
+Hypocentres: TypeAlias = Callable[[Key[Array, ""]], Float[Array, "3"]]
 """A distribution of hypocentres as its sampler: east, north and depth in km."""
 
 DENSITY_KG_M3 = 2700.0
@@ -62,7 +62,7 @@ def around(
         raise ValueError(f"catalogue_km must be finite hypocentres [event, 3] in km, got shape {catalogue.shape}")
     shallow, deep = depth_range_km
 
-    def sample(key: PRNGKeyArray) -> Float[Array, "3"]:
+    def sample(key: Key[Array, ""]) -> Float[Array, "3"]:
         which, where = random.split(key)
         at = catalogue[random.randint(which, (), 0, len(catalogue))]
         at = at + random.normal(where, (3,)) * jnp.asarray(spread_km)
@@ -72,14 +72,14 @@ def around(
     return sample
 
 
-def gutenberg_richter(key: PRNGKeyArray, magnitude_range: tuple[float, float], b_value: float) -> Float[Array, ""]:
+def gutenberg_richter(key: Key[Array, ""], magnitude_range: tuple[float, float], b_value: float) -> Float[Array, ""]:
     """A magnitude of the truncated Gutenberg-Richter distribution."""
     smallest, largest = magnitude_range
     share = 1.0 - 10.0 ** (-b_value * (largest - smallest))
     return smallest - jnp.log10(1.0 - random.uniform(key) * share) / b_value
 
 
-def double_couple(key: PRNGKeyArray) -> Float[Array, "3 3"]:
+def double_couple(key: Key[Array, ""]) -> Float[Array, "3 3"]:
     """A moment tensor of unit moment with fault plane and slip uniform over all rotations."""
     first, second = random.normal(key, (2, 3))
     normal = first / jnp.linalg.norm(first)
@@ -131,7 +131,7 @@ def velocity_spectrum(
 
 
 def draw_source(
-    key: PRNGKeyArray, source: Source, vs_km_s: Float[Array, ""]
+    key: Key[Array, ""], source: Source, vs_km_s: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Float[Array, " phase"], Float[Array, "3 3"]]:
     """Magnitude, corner frequencies of P and S in Hz, and moment tensor of one event."""
     magnitude_key, stress_key, moment_key = random.split(key, 3)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, Key
 
 from jaxloc.simulation.finite_fault import Rupture
 from jaxloc.simulation.propagation import Path, attenuation, spreading
@@ -32,7 +32,7 @@ class Waves(NamedTuple):
 
 
 def ground_motion(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     rupture: Rupture,
     waves: Waves,
     path: Path,
@@ -50,7 +50,7 @@ def ground_motion(
     strength = energy_scale(rupture, frequency_hz)
     share = jnp.array([[v, 0.5 - 0.5 * v, 0.5 - 0.5 * v] for v in VERTICAL])
 
-    def one(key: PRNGKeyArray, part: tuple[Array, ...]) -> Complex[Array, "station component frequency"]:
+    def one(key: Key[Array, ""], part: tuple[Array, ...]) -> Complex[Array, "station component frequency"]:
         place_km, magnitude, corner_hz, onset_s, scale = part
         away_km = jnp.linalg.norm(station_km - place_km, axis=-1)
         spectrum = jax.vmap(velocity_spectrum, (None, None, None, 0))(
