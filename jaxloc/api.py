@@ -1,6 +1,6 @@
 """The Python API: load or train a run, locate, evaluate, calibrate, compare and plot; `import jaxloc` gives it all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from jaxloc.io.waveform_index import WaveformSource
 from jaxloc.plots import scores as score_plots
 from jaxloc.runs import config as configuration
 from jaxloc.runs import locate_picks as picking
-from jaxloc.runs import predict, report
+from jaxloc.runs import new_events, report
 from jaxloc.runs import train as training
 from jaxloc.runs.calibrate import BEST, calibrate_run
 from jaxloc.runs.datasets import fresh_events
@@ -51,18 +51,28 @@ class TrainedModel:
         velocity: str | Path | None = None,
         split: str | None = None,
         raw: bool = False,
+        region: str | None = None,
+        depth_km: Sequence[float] | None = None,
+        every: bool | None = None,
         on_event: Callable[[int], None] = lambda done: None,
     ) -> Located:
-        """Locate events.
+        """Locate events; reasons not to trust a location are its `flag`.
+
+        Origin times are searched in the whole record, depths up to the highest station. Long records without windows
+        are searched in windows that overlap by half, and an event in several of them is kept once.
 
         Args:
             records: waveform files (a path, a pattern, a folder or a list), an ObsPy stream, a SeisBench folder, or a
                 data set.
             stations: StationXML, a station table or an ObsPy inventory; needed with waveforms.
-            windows: CSV of window starts or origin times; one window from the start of the data without it.
+            windows: CSV of window starts or origin times; without it, all of the records (see above).
             velocity: velocity model of another region, CSV with depth_km, vp_km_s, vs_km_s.
             split: events of this split alone (SeisBench folder).
             raw: whether to leave the run's calibration out.
+            region: search region, WEST/EAST/SOUTH/NORTH in degrees; of training, or around other stations without it.
+            depth_km: shallowest and deepest searched depth.
+            every: whether records without an event keep a location, with the reason as its flag; by default they do
+                unless windows slide over the records.
             on_event: receives the number of events located so far.
 
         Raises:
@@ -71,8 +81,19 @@ class TrainedModel:
         dataset = self.open(records, stations=stations, windows=windows, split=split)
         fitted = trained_for(self.fitted, dataset, None if velocity is None else Path(velocity))
         calibration = None if raw else self.calibration
-        found = predict.locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_event)
-        return results_of(dataset, found, calibration, self.fitted.spec)
+        slid = new_events.slid_over(records, windows, dataset)
+        outcome = new_events.locate_new(
+            new_events.prepared(fitted, dataset, region, depth_km),
+            dataset,
+            self.config,
+            calibration,
+            overlapping=slid,
+            widen=region is None and depth_km is None,
+            every=not slid if every is None else every,
+            on_event=on_event,
+        )
+        found, lost = tuple(outcome.found), outcome.lost | new_events.duplicates(outcome)
+        return Located(dataset, outcome.located.batch, outcome.stated, found, lost, self.fitted.spec)
 
     def open(
         self,

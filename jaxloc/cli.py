@@ -207,7 +207,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     parsed.output.mkdir(parents=True, exist_ok=True)
     say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
     with _counting(console, "located", len(dataset)) as on_event:
-        slid = parsed.windows is None and len(dataset) > 1
+        slid = new_events.slid_over(parsed.input, parsed.windows, dataset)
         widen = parsed.region is None and parsed.depth_km is None
         choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
         outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)

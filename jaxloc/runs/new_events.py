@@ -10,6 +10,7 @@ import numpy as np
 from jaxloc.calibration.calibration import Calibration, Stated
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Hypocentre
+from jaxloc.io.seisbench import is_seisbench
 from jaxloc.io.sliding import one_each
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs import report
@@ -167,6 +168,14 @@ def locate_new(
     return Outcome(found, lost, again, located, stated, interrupted)
 
 
+def slid_over(records: Any, windows: Any, dataset: Dataset) -> bool:
+    """Whether a data set of `jaxloc.runs.transfer.open_input` holds windows that slide over long records."""
+    if windows is not None or isinstance(records, Dataset) or len(dataset) < 2:
+        return False
+    paths = records if isinstance(records, list | tuple) else [records]
+    return not any(isinstance(path, str | Path) and is_seisbench(Path(path)) for path in paths)
+
+
 def refuse_duplicates(dataset: Dataset) -> None:
     """Check ids before anything is located.
 
@@ -176,6 +185,11 @@ def refuse_duplicates(dataset: Dataset) -> None:
     for name, count in Counter(event.id for event in dataset.events).items():
         if count > 1:
             raise ValueError(f"event id {name!r} occurs {count} times; give each window an id of its own")
+
+
+def duplicates(outcome: Outcome) -> dict[str, str]:
+    """The reason, by id, of each location that was left out as a duplicate."""
+    return {name: f"the same event as {other}" for name, other in outcome.again.items()}
 
 
 def why_nothing(outcome: Outcome) -> str:

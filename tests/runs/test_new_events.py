@@ -5,7 +5,7 @@ import pytest
 from jaxloc.data.dataset import Dataset, Event
 from jaxloc.geometry import Frame
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.runs.new_events import refuse_duplicates, region_of_records
+from jaxloc.runs.new_events import refuse_duplicates, region_of_records, slid_over
 from jaxloc.runs.widening import widened
 
 TRAINED = Region((-45.0, 45.0), (-45.0, 45.0), (0.0, 20.0), (-5.0, 25.0))
@@ -38,3 +38,25 @@ def test_ids_that_occur_twice_are_refused_before_anything_is_located():
     events = tuple(Event(name, "") for name in ("a", "b", "a"))
     with pytest.raises(ValueError, match="event id 'a' occurs 2 times"):
         refuse_duplicates(Dataset("d", Frame(0.0, 0.0), (), events, 20.0, 800, lambda index: None))
+
+
+@pytest.mark.parametrize(
+    ("records", "windows", "number", "slid"),
+    [
+        ("waveforms", None, 3, True),
+        (["a.mseed", "b.mseed"], None, 3, True),
+        ("waveforms", None, 1, False),
+        ("waveforms", "windows.csv", 3, False),
+        ("seisbench", None, 3, False),
+        (["seisbench"], None, 3, False),
+        ("dataset", None, 3, False),
+    ],
+)
+def test_only_long_waveforms_without_windows_are_slid_over(tmp_path, records, windows, number, slid):
+    """Events of a SeisBench folder are never merged: each of them is an event of its own."""
+    (tmp_path / "seisbench").mkdir()
+    (tmp_path / "seisbench" / "metadata.csv").write_text("")
+    events = tuple(Event(str(i), "") for i in range(number))
+    dataset = Dataset("d", Frame(0.0, 0.0), (), events, 20.0, 800, lambda index: None)
+    given = [tmp_path / one for one in records] if isinstance(records, list) else tmp_path / records
+    assert slid_over(dataset if records == "dataset" else given, windows, dataset) == slid
