@@ -66,10 +66,12 @@ def velocity_of(velocity: Mapping[str, Any]) -> VelocityModel:
         ValueError: where a layer lacks a value, or a value is out of range (`check_layers`).
     """
     top, vp = (np.array(velocity[name], float) for name in ("top_km", "vp_km_s"))
-    by_layer = velocity.get("vs_km_s")
-    if by_layer is None and not float(velocity["vp_vs"]) > 0:
-        raise ValueError(f"velocity.vp_vs must be positive, got {velocity['vp_vs']}")
-    vs = vp / float(velocity["vp_vs"]) if by_layer is None else np.array(by_layer, float)
+    by_layer, ratio = velocity.get("vs_km_s"), velocity.get("vp_vs")
+    if (by_layer is None) == (ratio is None):
+        raise ValueError(f"velocity needs either vs_km_s or vp_vs, got {by_layer} and {ratio}; set the other to null")
+    if ratio is not None and not float(ratio) > 0:
+        raise ValueError(f"velocity.vp_vs must be positive, got {ratio}")
+    vs = vp / float(ratio) if ratio is not None else np.array(by_layer, float)
     if not top.shape == vp.shape == vs.shape or top.ndim != 1:
         raise ValueError(
             f"velocity needs one vp_km_s, and one vs_km_s or a common vp_vs, for each top_km; got {top.size} tops, "

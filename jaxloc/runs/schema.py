@@ -19,11 +19,12 @@ AugmentationSettings = dataclass_of("AugmentationSettings", fields_of(Augmentati
 
 @dataclass
 class Velocity:
-    """Layers of constant velocity: their tops, P velocities, and one ratio of P to S velocity."""
+    """Layers of constant velocity: their tops, P velocities, and S velocities or one ratio of P to S velocity."""
 
     top_km: list[float] = MISSING
     vp_km_s: list[float] = MISSING
-    vp_vs: float = MISSING
+    vp_vs: float | None = None
+    vs_km_s: list[float] | None = None  # by layer, in place of vp_vs
 
 
 def simulated_crust() -> Velocity:
