@@ -16,9 +16,10 @@ from jaxloc.calibration import out_of_distribution, recalibration
 from jaxloc.calibration.conformal import conformal_level
 from jaxloc.calibration.out_of_distribution import Watch, watch
 from jaxloc.calibration.recalibration import MAPS, Recalibration
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.io.catalogue import azimuthal_gap_deg
-from jaxloc.scores.events import LEVELS, REGIONS, score_events
+from jaxloc.scores.events import REGIONS, score_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Observations, Posterior
 

@@ -10,7 +10,7 @@ nominal probability, at most 1 / (n + 1) more.
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxloc.scores.events import LEVELS
+from jaxloc.distributions.credible_regions import LEVELS
 
 
 def conformal_level(

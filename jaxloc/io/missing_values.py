@@ -6,6 +6,7 @@ elevation models -9999 or -32768. A number is taken for such a code only where t
 
 import math
 import re
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -47,3 +48,13 @@ def is_missing_code(value: float | None, quantity: Quantity) -> bool:
 def is_null_island(latitude_deg: float, longitude_deg: float) -> bool:
     """Whether a position is exactly 0 N 0 E, which is what programs write for an unknown one."""
     return latitude_deg == 0 and longitude_deg == 0
+
+
+LOW_M = 10.0
+"""Elevations that are all below this, in absolute value, may be in km."""
+
+
+def look_like_km(elevations: Sequence[float]) -> bool:
+    """Whether heights may be in km: all below 10, and at least half of them with decimals."""
+    known = [x for x in elevations if not math.isnan(x)]
+    return bool(known) and max(map(abs, known)) < LOW_M and 2 * sum(x % 1 != 0 for x in known) >= len(known)

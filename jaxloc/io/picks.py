@@ -22,8 +22,9 @@ from jaxloc.io.pick_files import Pick, PickedEvent, PickFile, read_pick_csv, rea
 from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.seisbench import DEFAULT_PICK_SIGMA_S
 from jaxloc.io.seisbench_metadata import time_text
+from jaxloc.io.station_checks import centre_of, check_isolated, checked, station_positions
 from jaxloc.io.station_epochs import Epoch, positions_at
-from jaxloc.io.stations import StationSource, centre_of, check_isolated, checked, read_epochs, station_positions
+from jaxloc.io.stations import StationSource, read_epochs
 from jaxloc.types import PHASES, Batch, Label, Observations
 
 FEWEST_PICKS = 2  # one pick constrains nothing but the origin time

@@ -57,7 +57,8 @@ from jaxloc.io.seisbench_traces import (
     row_lengths,
 )
 from jaxloc.io.seisbench_writing import write_seisbench
-from jaxloc.io.stations import centre_of, join_stations, station_positions
+from jaxloc.io.station_checks import centre_of, station_positions
+from jaxloc.io.stations import join_stations
 from jaxloc.types import PHASES, Batch, Label, Labels, Observations
 
 __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]

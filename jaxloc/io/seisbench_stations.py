@@ -14,8 +14,8 @@ from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, check_degrees, great_circle_km
 from jaxloc.io.missing_values import is_null_island
 from jaxloc.io.seisbench_metadata import Rows, column, known_numbers, station_codes
+from jaxloc.io.station_checks import checked, station_positions
 from jaxloc.io.station_epochs import SAME_POSITION_KM, named
-from jaxloc.io.stations import checked, station_positions
 
 PLACE = ("station_latitude_deg", "station_longitude_deg")
 DEPTHS = ("station_sensor_depth_m", "station_local_depth_m", "station_burial_depth_m", "station_depth_m")

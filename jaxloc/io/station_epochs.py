@@ -15,6 +15,7 @@ from obspy import UTCDateTime
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import great_circle_km
+from jaxloc.io.station_epochs import Epoch
 
 SAME_POSITION_KM = 0.05
 """Positions this near to one another count as one: resurveys and the three components of a sensor differ by less."""
@@ -160,3 +161,6 @@ def _span(epoch: Epoch) -> str:
     codes = ".".join(filter(None, (epoch.location, epoch.channel)))
     start, end = ("..." if t is None else str(t)[:10] for t in (epoch.start, epoch.end))
     return f"{codes + ' ' if codes else ''}{start} to {end}"
+
+
+NO_END = UTCDateTime(2500, 1, 1)

@@ -14,16 +14,13 @@ from obspy.core.inventory import Channel
 from obspy.core.inventory import Station as ObspyStation
 
 from jaxloc.data.dataset import Station
-from jaxloc.io.missing_values import is_missing_code, is_null_island
-from jaxloc.io.station_epochs import Epoch
+from jaxloc.io.missing_values import is_missing_code, is_null_island, look_like_km
+from jaxloc.io.station_epochs import NO_END, Epoch
 from jaxloc.io.tables import read_bytes
 
 DEEP_M = 100.0
 """From this sensor depth on, the reading of ambiguous elevations is reported."""
 AS_GROUND = "channel elevations are taken for the ground's, so that sensors lie at the channel's depth below them"
-LOW_M = 10.0
-"""Elevations that are all below this, in absolute value, may be in km."""
-NO_END = UTCDateTime(2500, 1, 1)
 BOUNDS_DEG = {"Latitude": (-90.0, 90.0), "Longitude": (-180.0, 360.0)}
 
 
@@ -107,12 +104,6 @@ def _warn_of_km(inventory: Inventory) -> None:
             "prescribes; multiply them by 1000 if they are km",
             stacklevel=4,
         )
-
-
-def look_like_km(elevations: Sequence[float]) -> bool:
-    """Whether heights may be in km: all below 10, and at least half of them with decimals."""
-    known = [x for x in elevations if not math.isnan(x)]
-    return bool(known) and max(map(abs, known)) < LOW_M and 2 * sum(x % 1 != 0 for x in known) >= len(known)
 
 
 def _epochs(code: str, station: ObspyStation) -> Iterator[Epoch]:

@@ -24,9 +24,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxloc.data.dataset import Station
-from jaxloc.io.missing_values import is_missing_code
-from jaxloc.io.station_epochs import Epoch
-from jaxloc.io.station_inventory import NO_END, look_like_km
+from jaxloc.io.missing_values import is_missing_code, look_like_km
+from jaxloc.io.station_epochs import NO_END, Epoch
 from jaxloc.io.tables import Row, Table, as_number, decode, parse_table
 
 UNITS_M = {"": 1.0, "m": 1.0, "meters": 1.0, "metres": 1.0, "masl": 1.0, "km": 1000.0, "ft": 0.3048, "feet": 0.3048}

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Station
-from jaxloc.geometry import Frame, check_degrees, format_degrees, frame_of, great_circle_km, to_km
-from jaxloc.io.missing_values import is_null_island
-from jaxloc.io.station_epochs import Epoch, apart_km, named, positions_at
+from jaxloc.io.station_checks import checked
+from jaxloc.io.station_epochs import Epoch, apart_km, positions_at
 from jaxloc.io.station_inventory import inventory_epochs, load_inventory
 from jaxloc.io.station_table import table_epochs
 from jaxloc.io.tables import read_bytes
@@ -26,13 +25,7 @@ SAME_STATION_KM = 1.0
 """A station is one of training where its code is the same and its position no further than this."""
 REPORTED_KM = 0.2
 """From this difference on, a position that differs from training is reported."""
-ELEVATIONS_M = (-11_000.0, 9_000.0)
-ISOLATED_KM = 1000.0
-ISOLATION = 10.0
-"""A station is isolated where it is 1,000 km, and ten times as far as most, from the middle of the stations."""
 
-MISTAKE_KM, MISTAKE = 200.0, 3.0
-"""A mistake explains a position where its correction is nearer by 200 km and to a third of the distance."""
 
 StationSource = str | Path | Inventory
 
@@ -85,130 +78,6 @@ def _is_inventory(data: bytes) -> bool:
 
 def _name(source: StationSource) -> str:
     return "the inventory" if isinstance(source, Inventory) else str(source)
-
-
-def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
-    """The stations sorted by code, unknown elevations replaced by the median of the others, with a warning.
-
-    Raises:
-        ValueError: where there is none, or a position is unknown, at 0 N 0 E or impossible; names the station.
-    """
-    stations = sorted(stations)
-    if not stations:
-        raise ValueError(f"{what} lists no station; it must have at least one")
-    for station in stations:
-        _check_position(station, f"station {station.code} in {what}")
-    unknown = {s.code for s in stations if np.isnan(s.elevation_m)}
-    if not unknown:
-        return tuple(stations)
-    known = [s.elevation_m for s in stations if s.code not in unknown]
-    middle_m = float(np.median(known)) if known else 0.0
-    source = "the median of the others" if known else "sea level"
-    warnings.warn(
-        f"elevation unknown (empty or a code such as -9999) in {what}, {middle_m:.0f} m, {source}, is taken: "
-        f"{named(unknown)}",
-        stacklevel=3,
-    )
-    return tuple(s._replace(elevation_m=middle_m) if s.code in unknown else s for s in stations)
-
-
-def _check_position(station: Station, what: str) -> None:
-    if np.isnan(station.latitude_deg) or np.isnan(station.longitude_deg):
-        raise ValueError(
-            f"{what} has no finite latitude and longitude (an empty cell or a code such as -999); it must have "
-            "both, or be left out"
-        )
-    check_degrees(np.array(station.latitude_deg), np.array(station.longitude_deg), what)
-    if is_null_island(station.latitude_deg, station.longitude_deg):
-        raise ValueError(
-            f"{what} is at 0 N 0 E, which stands for an unknown position; it must be corrected or left out"
-        )
-    low, high = ELEVATIONS_M
-    if not np.isnan(station.elevation_m) and not low <= station.elevation_m <= high:
-        raise ValueError(
-            f"{what}: elevation {station.elevation_m:g} m of the sensor must be within {low:g} to {high:g} m; correct "
-            "it, name its unit in the header (elevation_m, elevation_km, sensor_depth_m), or leave the cell empty"
-        )
-
-
-def check_isolated(stations: tuple[Station, ...], what: str) -> None:
-    """Refuse a station far away from all others, whose position is most likely wrong.
-
-    Raises:
-        ValueError: names the station, its position, and the mistake that explains it, if one does.
-    """
-    if len(stations) < 4:
-        return
-    latitude, longitude = np.array([s[1:3] for s in stations]).T
-    middle = float(np.median(latitude)), float(np.median(longitude))
-    apart_km = great_circle_km(latitude, longitude, *np.array(middle))
-    worst = int(np.argmax(apart_km))
-    if apart_km[worst] <= max(ISOLATED_KM, ISOLATION * float(np.median(apart_km))):
-        return
-    station = stations[worst]
-    advice = _mistake(station[1:3], middle) or "its position must be corrected, or its records left out"
-    raise ValueError(
-        f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {apart_km[worst]:.0f} km from the "
-        f"middle of the {len(stations)} stations, which it must not be; {advice}"
-    )
-
-
-def _mistake(place: tuple[float, float], target: tuple[float, float]) -> str:
-    """The slip that explains why a place (latitude, longitude) is not near a target; empty where none does."""
-    latitude, longitude = place
-    slips = {
-        "are latitude and longitude exchanged?": (longitude, latitude),
-        "has longitude the wrong sign?": (latitude, -longitude),
-        "has latitude the wrong sign?": (-latitude, longitude),
-    }
-    away_km = lambda other: float(great_circle_km(*np.array(other), *np.array(target)))
-    now_km = away_km(place)
-    found = {slip: away_km(other) for slip, other in slips.items() if abs(other[0]) <= 90}
-    slip = min(found, key=lambda name: found[name])
-    if now_km <= MISTAKE_KM + MISTAKE * found[slip]:
-        return ""
-    return f"{slip} it would then be {found[slip]:.0f} km away"
-
-
-def refuse_mistaken(
-    stations: tuple[Station, ...],
-    latitude_deg: Float[np.ndarray, " event"],
-    longitude_deg: Float[np.ndarray, " event"],
-    what: str,
-) -> None:
-    """Refuse stations far from events, or a region, that would be among them with exchanged or negated coordinates.
-
-    Args:
-        stations: of one network.
-        latitude_deg: of events or of the middle of a region; NaN is unknown.
-        longitude_deg: likewise.
-        what: what these are, for the message.
-
-    Raises:
-        ValueError: says how far stations are, and which mistake would explain it.
-    """
-    known = np.isfinite(latitude_deg) & np.isfinite(longitude_deg)
-    if not known.any():
-        return
-    latitude, longitude = centre_of(stations)
-    target = frame_of(latitude_deg[known], longitude_deg[known])
-    if slip := _mistake((latitude, longitude), target):
-        now_km = float(great_circle_km(*np.array((latitude, longitude)), *np.array(target)))
-        raise ValueError(
-            f"the stations, about {format_degrees(latitude, longitude)}, are {now_km:.0f} km from {what}, which are "
-            f"about {format_degrees(*target)}: {slip}; the list must be corrected"
-        )
-
-
-def centre_of(stations: tuple[Station, ...]) -> Frame:
-    """The local frame centred on stations."""
-    return frame_of(np.array([s.latitude_deg for s in stations]), np.array([s.longitude_deg for s in stations]))
-
-
-def station_positions(stations: tuple[Station, ...], frame: Frame) -> Float[np.ndarray, "station 3"]:
-    """Kilometres east, north and down (minus the elevation) of stations."""
-    latitude, longitude, elevation = np.array([station[1:4] for station in stations]).T
-    return np.stack([*to_km(frame, latitude, longitude), -elevation / 1000], -1).astype(np.float32)
 
 
 def is_same_station(first: Station, second: Station) -> bool:

@@ -28,20 +28,11 @@ from jaxloc.io.channel_orientation import Channels, orientation
 from jaxloc.io.contributions import Contribution, lost, some
 from jaxloc.io.instruments import Instrument, instruments_of, sensor_rank, usable
 from jaxloc.io.seisbench_metadata import check_events
+from jaxloc.io.station_checks import centre_of, check_isolated, checked, refuse_mistaken, station_positions
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id, sensitivity_at
 from jaxloc.io.station_records import Cut, Note, Source, cut_window
-from jaxloc.io.stations import (
-    StationSource,
-    as_inventory,
-    centre_of,
-    check_isolated,
-    checked,
-    join_stations,
-    read_epochs,
-    refuse_mistaken,
-    station_positions,
-)
+from jaxloc.io.stations import StationSource, as_inventory, join_stations, read_epochs
 from jaxloc.io.time_windows import Window, read_windows
 from jaxloc.io.waveform_index import Piece, WaveformSource, index_files, name_of
 from jaxloc.types import Batch, Label, Labels, Observations

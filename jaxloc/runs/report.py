@@ -14,6 +14,7 @@ from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
@@ -25,7 +26,7 @@ from jaxloc.models.spec import ModelSpec
 from jaxloc.plots import maps, overview
 from jaxloc.plots import scores as scores_
 from jaxloc.plots.geography import Geography
-from jaxloc.scores.events import LEVELS, score_events
+from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
 

@@ -13,7 +13,8 @@ from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.seisbench_metadata import read_metadata
 from jaxloc.io.seisbench_stations import list_stations
 from jaxloc.io.sliding import window_starts
-from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, refuse_mistaken, report_moves
+from jaxloc.io.station_checks import refuse_mistaken
+from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, report_moves
 from jaxloc.io.velocity_model import read_velocity
 from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms

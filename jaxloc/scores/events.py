@@ -16,7 +16,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.distributions.any_distribution import smoothed
-from jaxloc.distributions.credible_regions import level_of, volume_of
+from jaxloc.distributions.credible_regions import LEVELS, level_of, volume_of
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
     components,
@@ -32,7 +32,6 @@ from jaxloc.types import Label, Posterior
 COORDINATE_REGIONS = {"east": (0,), "north": (1,), "depth": (2,), "origin": (3,)}
 SPACE_REGIONS = {"epicentre": (0, 1), "hypocentre": (0, 1, 2)}
 REGIONS = {**COORDINATE_REGIONS, **SPACE_REGIONS, "space_time": (0, 1, 2, 3)}
-LEVELS = (0.50, 0.68, 0.90, 0.95)
 
 Scores: TypeAlias = dict[str, Float[Array, "*event"]]
 

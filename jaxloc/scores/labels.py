@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.labels import Classes, LabelPosterior, Number
 from jaxloc.scores.auroc import auroc
 from jaxloc.scores.bootstrap import resampled_mean
-from jaxloc.scores.events import LEVELS
 from jaxloc.scores.gaussian import normal_crps
 from jaxloc.types import Labels
 

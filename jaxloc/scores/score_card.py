@@ -13,8 +13,9 @@ import scipy.stats
 from jaxtyping import Array, Key
 from rich.table import Table
 
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores import bootstrap
-from jaxloc.scores.events import COORDINATE_REGIONS, LEVELS, REGIONS
+from jaxloc.scores.events import COORDINATE_REGIONS, REGIONS
 
 FEWEST = 5  # events of an interval by the bootstrap, or of a rank correlation
 UNITS = {"origin": "s", "epicentre": "km", "hypocentre": "km", "space_time": None}

@@ -18,6 +18,7 @@ from jaxloc import prng
 from jaxloc.calibration import calibration, conformal, out_of_distribution, recalibration
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.models.model import no_baselines
 from jaxloc.plots.study import ORDINARY
 from jaxloc.runs import predict, report, train
@@ -27,7 +28,7 @@ from jaxloc.runs.predict import Fitted, Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.scores import auroc as auroc_
 from jaxloc.scores.bootstrap import resampled_mean
-from jaxloc.scores.events import LEVELS, score_events
+from jaxloc.scores.events import score_events
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import score_card
 from jaxloc.studies.shifts import calibration_events, conditions, fresh_test_events, other_networks

@@ -20,7 +20,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxloc.atomic_write import write_whole
-from jaxloc.distributions.credible_regions import highest_density_level
+from jaxloc.distributions.credible_regions import LEVELS, highest_density_level
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
     components,
@@ -38,7 +38,6 @@ from jaxloc.physics.table import table_around
 from jaxloc.plots.study import Sight, amortised
 from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
-from jaxloc.scores.events import LEVELS
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior

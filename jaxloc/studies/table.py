@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxloc.atomic_write import write_whole
-from jaxloc.scores.events import LEVELS
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup
 

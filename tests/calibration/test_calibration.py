@@ -8,8 +8,8 @@ from scipy.stats import chi2
 
 from jaxloc.calibration import calibration
 from jaxloc.calibration.storage import FILE, read_calibration, write_calibration
+from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import mean
-from jaxloc.scores.events import LEVELS
 from jaxloc.types import Observations
 
 FEATURES = np.random.default_rng(0).normal(size=(EVENTS, 5))

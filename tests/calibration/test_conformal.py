@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxloc.calibration.conformal import conformal_level, cross_fitted
-from jaxloc.scores.events import LEVELS
+from jaxloc.distributions.credible_regions import LEVELS
 
 
 def test_the_level_is_the_rank_that_the_guarantee_asks_for():

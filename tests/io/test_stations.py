@@ -13,18 +13,10 @@ from obspy.core.inventory.response import InstrumentSensitivity, Response
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, to_degrees
+from jaxloc.io.station_checks import check_isolated, checked, refuse_mistaken
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id, sensitivity_at, sensor_elevation_m
-from jaxloc.io.stations import (
-    check_isolated,
-    checked,
-    is_same_station,
-    join_stations,
-    read_epochs,
-    read_stations,
-    recognised,
-    refuse_mistaken,
-)
+from jaxloc.io.stations import is_same_station, join_stations, read_epochs, read_stations, recognised
 
 EARLY, MOVE, LATE = UTCDateTime("2000-01-01"), UTCDateTime("2001-01-01"), UTCDateTime("2002-01-01")
 
