@@ -15,7 +15,6 @@ from obspy import UTCDateTime
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import great_circle_km
-from jaxloc.io.station_epochs import Epoch
 
 SAME_POSITION_KM = 0.05
 """Positions this near to one another count as one: resurveys and the three components of a sensor differ by less."""
