@@ -27,7 +27,7 @@ def _projection(frame: Frame) -> Transformer:
     return Transformer.from_crs("EPSG:4326", local, always_xy=True)
 
 
-def check_degrees(latitude_deg: np.ndarray, longitude_deg: np.ndarray, what: str) -> None:
+def check_degrees(latitude_deg: Float[np.ndarray, "..."], longitude_deg: Float[np.ndarray, "..."], what: str) -> None:
     """Refuse coordinates that are no latitudes and longitudes.
 
     Raises:
@@ -67,13 +67,17 @@ def great_circle_km(
     return 2 * 6371.0 * np.arcsin(np.sqrt(np.clip(chord, 0, 1)))
 
 
-def to_km(frame: Frame, latitude_deg: np.ndarray, longitude_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def to_km(
+    frame: Frame, latitude_deg: Float[np.ndarray, "..."], longitude_deg: Float[np.ndarray, "..."]
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Degrees to kilometres east and north of the frame's origin."""
     east_km, north_km = _projection(frame).transform(np.asarray(longitude_deg, float), np.asarray(latitude_deg, float))
     return np.asarray(east_km), np.asarray(north_km)
 
 
-def to_degrees(frame: Frame, east_km: np.ndarray, north_km: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def to_degrees(
+    frame: Frame, east_km: Float[np.ndarray, "..."], north_km: Float[np.ndarray, "..."]
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Kilometres east and north of the frame's origin to latitude and longitude in degrees."""
     longitude_deg, latitude_deg = _projection(frame).transform(
         np.asarray(east_km, float), np.asarray(north_km, float), direction="INVERSE"
@@ -81,7 +85,7 @@ def to_degrees(frame: Frame, east_km: np.ndarray, north_km: np.ndarray) -> tuple
     return np.asarray(latitude_deg), np.asarray(longitude_deg)
 
 
-def frame_of(latitude_deg: np.ndarray, longitude_deg: np.ndarray) -> Frame:
+def frame_of(latitude_deg: Float[np.ndarray, " point"], longitude_deg: Float[np.ndarray, " point"]) -> Frame:
     """The frame centred on a set of points, safe across the date line; rounded to 0.01 degree."""
     radians = np.deg2rad(longitude_deg)
     longitude = np.rad2deg(np.arctan2(np.sin(radians).mean(), np.cos(radians).mean()))

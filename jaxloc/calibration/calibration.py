@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.calibration import out_of_distribution, recalibration
 from jaxloc.calibration.conformal import conformal_level
@@ -186,7 +186,7 @@ def gaussian_levels(
     return found
 
 
-def group_of(groups: Groups, posterior: Posterior, observations: Observations) -> np.ndarray:
+def group_of(groups: Groups, posterior: Posterior, observations: Observations) -> Int[np.ndarray, " event"]:
     """The number of the group that each event belongs to."""
     if not groups.by:
         return np.zeros(len(posterior.epistemic), int)
@@ -214,14 +214,18 @@ def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups
     return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
 
 
-def _truth_levels(key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int) -> dict[str, np.ndarray]:
+def _truth_levels(
+    key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int
+) -> dict[str, Float[np.ndarray, " event"]]:
     """By region: the level of the smallest region that contains the truth."""
     scores = score_events(key, posterior, truth, num_draws)
     level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
     return level | gaussian_levels(posterior, np.asarray(truth.value))
 
 
-def _needed(level: dict[str, np.ndarray], truth: Label, member: np.ndarray, number: int) -> dict[str, Any]:
+def _needed(
+    level: dict[str, Float[np.ndarray, " event"]], truth: Label, member: Int[np.ndarray, " event"], number: int
+) -> dict[str, Float[np.ndarray, "group level"]]:
     dims = REGIONS | GAUSSIAN
     needed = {}
     for region, values in level.items():
@@ -234,5 +238,5 @@ def _needed(level: dict[str, np.ndarray], truth: Label, member: np.ndarray, numb
     return needed
 
 
-def _levels_of(values: np.ndarray) -> np.ndarray:
+def _levels_of(values: Float[np.ndarray, " event"]) -> Float[np.ndarray, " level"]:
     return conformal_level(values, np.array(LEVELS)) if len(values) else np.ones(len(LEVELS))

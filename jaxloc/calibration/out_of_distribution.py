@@ -86,7 +86,7 @@ def smallest_number() -> int:
 
 def _distance(
     known: Float[np.ndarray, "event feature"], new: Float[np.ndarray, "other feature"], own: bool
-) -> np.ndarray:
+) -> Float[np.ndarray, " other"]:
     """Mean distance to the nearest in-distribution events, in sd of each feature (Sun and others 2022)."""
     centre, scale = known.mean(0), known.std(0)
     varies = scale > 1e-6 * np.abs(centre) + 1e-12

@@ -69,7 +69,7 @@ def _named(kind: str) -> "Map":
     return MAPS[kind]
 
 
-def _known(truth: Label, use: np.ndarray | None) -> Bool[np.ndarray, "event 4"]:
+def _known(truth: Label, use: Bool[np.ndarray, " event"] | None) -> Bool[np.ndarray, "event 4"]:
     known = np.asarray(truth.mask) & (True if use is None else np.asarray(use)[:, None])
     if not known[:, :2].all(-1).any():
         raise ValueError("no event with a known epicentre to calibrate with; use events whose truth is known")
@@ -135,12 +135,14 @@ def _warmer(key: Key[Array, ""], temperature: Float[Array, "event 4"], posterior
 
 
 @partial(jax.jit, static_argnums=2)
-def _log_likelihoods(mixture: HypocentreMixture, truth: Float[Array, "event 4"], dims: tuple[int, ...]) -> Array:
+def _log_likelihoods(
+    mixture: HypocentreMixture, truth: Float[Array, "event 4"], dims: tuple[int, ...]
+) -> Float[Array, "temperature event"]:
     """Log-density of truths at each of `LOG_TEMPERATURES`, [temperature, event]."""
     part = marginal(mixture, dims)
     middle, value = mean(part), truth[:, jnp.array(dims)]
 
-    def at(log_temperature: Array) -> Array:
+    def at(log_temperature: Float[Array, ""]) -> Float[Array, " event"]:
         scale = jnp.exp(0.5 * log_temperature)
         return part.log_prob(middle + (value - middle) / scale) - len(dims) * jnp.log(scale)
 
@@ -156,7 +158,7 @@ def _tabulated(posterior: Posterior, truth: Label, which: list[tuple[int, ...]])
     return {dims: np.asarray(_log_likelihoods(mixture, value, dims), float) for dims in which}
 
 
-def _best(table: np.ndarray, seen: np.ndarray) -> float:
+def _best(table: Float[np.ndarray, "temperature event"], seen: Bool[np.ndarray, " event"]) -> float:
     """The temperature of highest likelihood of the masked events' truths; 1 where there is none."""
     if not seen.any():
         return 1.0
@@ -178,7 +180,7 @@ def _look_at_all(posterior: Posterior, truth: Label) -> Tables:
     return _tabulated(posterior, truth, [dims])
 
 
-def _joint(tables: Tables, known: np.ndarray) -> np.ndarray:
+def _joint(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
     """One temperature for space and time."""
     (dims,) = tables
     return np.full(len(COORDINATES), _best(tables[dims], np.asarray(known[:, list(dims)].all(-1))))
@@ -188,7 +190,7 @@ def _look_at_each(posterior: Posterior, truth: Label) -> Tables:
     return _tabulated(posterior, truth, [(i,) for i in range(len(COORDINATES))])
 
 
-def _each(tables: Tables, known: np.ndarray) -> np.ndarray:
+def _each(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
     """A temperature for each coordinate, by its marginal alone."""
     return np.array([_best(table, known[:, i]) for (i,), table in tables.items()])
 
@@ -198,11 +200,11 @@ def _each(tables: Tables, known: np.ndarray) -> np.ndarray:
 # values).
 
 
-def _look_at_levels(posterior: Posterior, truth: Label) -> np.ndarray:
+def _look_at_levels(posterior: Posterior, truth: Label) -> Float[np.ndarray, "event 4"]:
     return np.asarray(_levels(gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)))
 
 
-def _quantiles(level: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _quantiles(level: Float[np.ndarray, "event 4"], known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, "4 knot"]:
     """Normal scores of the PIT values below which k / (`KNOTS` + 1) of truths lie, [4, KNOTS]."""
     share = np.arange(1, KNOTS + 1) / (KNOTS + 1)
     found = np.tile(np.asarray(ndtri(share)), (len(COORDINATES), 1))
@@ -225,7 +227,7 @@ def _tables(mixture: HypocentreMixture) -> tuple[Float[Array, "event 4 node"], F
     sd = jnp.sqrt(mixture.variance)[..., None]
     nodes = mixture.mean[..., None] + sd * jnp.linspace(-SPAN, SPAN, NODES)
 
-    def of_event(each: tuple[HypocentreMixture, Array]) -> Array:
+    def of_event(each: tuple[HypocentreMixture, Float[Array, "4 node"]]) -> Array:
         log_weight, middle, tril = components(each[0])
         width = jnp.broadcast_to(jnp.sqrt((tril**2).sum(-1)), middle.shape)
         of_one = lambda at, m, w: ndtr((at[:, None] - m) / w) @ jnp.exp(log_weight)
@@ -246,7 +248,7 @@ def _tails(below: Float[Array, "*axes node"], nodes: Float[Array, "*axes node"])
     return [(under, first), (over, last)]
 
 
-def _through(value: Array, x: Float[Array, " node"], y: Float[Array, " node"]) -> Array:
+def _through(value: Float[Array, ""], x: Float[Array, " node"], y: Float[Array, " node"]) -> Float[Array, ""]:
     """Linear interpolation in an increasing table, extrapolated with its mean slope."""
     slope = (y[-1] - y[0]) / (x[-1] - x[0])
     beyond = slope * (jnp.minimum(value - x[0], 0) + jnp.maximum(value - x[-1], 0))
@@ -270,14 +272,23 @@ def _carried(
     nodes, scores = _tables(mixture)
     wanted = ndtri(jnp.arange(1, KNOTS + 1) / (KNOTS + 1))
 
-    def carry(value: Array, nodes: Array, scores: Array, stated: Array) -> Array:
+    def carry(
+        value: Float[Array, ""],
+        nodes: Float[Array, " node"],
+        scores: Float[Array, " node"],
+        stated: Float[Array, " knot"],
+    ) -> Float[Array, ""]:
         """The value whose predicted level is the empirical one of this value's level."""
         score = _through(value, nodes, scores)
         shift = jnp.interp(score, wanted, stated - wanted)
         return _through(score + shift, scores, nodes)
 
     def of_event(
-        key: Key[Array, ""], knots: Array, one: HypocentreMixture, nodes: Array, scores: Array
+        key: Key[Array, ""],
+        knots: Float[Array, "4 knot"],
+        one: HypocentreMixture,
+        nodes: Float[Array, "4 node"],
+        scores: Float[Array, "4 node"],
     ) -> tuple[Array, Array]:
         points, tril = _pieces(key, one)
         along = jax.vmap(carry)
@@ -290,7 +301,9 @@ def _carried(
     return HypocentreMixture(Components(equal, moved, tril))
 
 
-def _pieces(key: Key[Array, ""], mixture: HypocentreMixture) -> tuple[Array, Array]:
+def _pieces(
+    key: Key[Array, ""], mixture: HypocentreMixture
+) -> tuple[Float[Array, "piece 4"], Float[Array, "piece 4 4"]]:
     """Narrow normals that make up a mixture: a normal is the convolution of a narrower one with a normal."""
     log_weight, middle, tril = components(mixture)
     key_which, key_where = jax.random.split(key)

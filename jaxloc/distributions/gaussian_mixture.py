@@ -199,7 +199,7 @@ def mixture_of_draws(draws: dist.Distribution) -> HypocentreMixture:
     scale_tril = jnp.broadcast_to(scale_tril, (*mean.shape, mean.shape[-1]))
     axis = log_weight.ndim - 2
 
-    def join(array: Array) -> Array:
+    def join(array: Float[Array, "..."]) -> Float[Array, "..."]:
         moved = jnp.moveaxis(array, 0, axis)
         return moved.reshape(*moved.shape[:axis], -1, *moved.shape[axis + 2 :])
 
@@ -223,7 +223,7 @@ def split_covariance(
     return epistemic, _covariance(parts).mean(0)
 
 
-def contaminated(parts: Components, share: float | Array, scale: float) -> Components:
+def contaminated(parts: Components, share: Float[Array, ""] | float, scale: float) -> Components:
     """A mixture with heavier tails (Tukey 1960): a share becomes one Gaussian, `scale` times as wide as it all."""
     whole = gaussian_mixture(*parts)
     wide = scale * jnp.linalg.cholesky(covariance(whole))[..., None, :, :]
@@ -317,7 +317,7 @@ def _climb(parts: Components, num_steps: int, num_candidates: int) -> Float[Arra
     candidate = means[jax.lax.top_k(peak, min(num_candidates, peak.shape[0]))[1]]
     start = candidate[jnp.argmax(HypocentreMixture(parts).log_prob(candidate))]
 
-    def step(point: Array, _: None) -> tuple[Array, None]:
+    def step(point: Float[Array, " coordinate"], _: None) -> tuple[Float[Array, " coordinate"], None]:
         white = _whiten(scale_tril, point - means)
         share = jax.nn.softmax(peak - 0.5 * sum(z * z for z in white))[:, None, None]
         information = (share * precision).sum(0)

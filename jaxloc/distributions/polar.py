@@ -65,7 +65,10 @@ def hypocentres(polar: Polar, station_km: Float[Array, " 3"], most: int | None =
 
 
 def _component(
-    middle: tuple[Array, Array], width: tuple[Array, Array], azimuth_rad: Array, azimuth_sd_rad: Array
+    middle: tuple[Float[Array, ""], Float[Array, " 2"]],
+    width: tuple[Float[Array, ""], Float[Array, " 2"]],
+    azimuth_rad: Float[Array, ""],
+    azimuth_sd_rad: Float[Array, ""],
 ) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]:
     """Mean from the station, and a matrix whose rows' products are the covariance: radial, tangential, depth, origin.
 

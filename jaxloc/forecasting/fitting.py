@@ -90,7 +90,9 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
     return Fitted(problem.module, method, state, draws_of(posterior), num_weights)
 
 
-def outputs(fitted: Fitted, key: Key[Array, ""], inputs: PyTree[Array]) -> PyTree[Float[np.ndarray, "draw row ..."]]:
+def outputs(
+    fitted: Fitted, key: Key[Array, ""], inputs: PyTree[Float[Array, "row ..."]]
+) -> PyTree[Float[np.ndarray, "draw row ..."]]:
     """The network's output for each draw of its weights and each row."""
     read = jax.jit(lambda draw, rows: jax.lax.map(lambda row: applied(fitted.module, draw, row), rows))
     draws = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(key)

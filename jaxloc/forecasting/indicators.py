@@ -65,7 +65,7 @@ def features(found: Indicators) -> Float[np.ndarray, "*window 8"]:
     return np.where(logarithmic, np.log10(positive), found.value)
 
 
-def _of_energy(day: np.ndarray, magnitude: np.ndarray) -> dict[str, float]:
+def _of_energy(day: Float[np.ndarray, " event"], magnitude: Float[np.ndarray, " event"]) -> dict[str, float]:
     if len(day) < 2 or day[-1] <= day[0]:
         return {"magnitude": magnitude.mean()} if len(day) else {}
     time_days = day[-1] - day[0]
@@ -73,7 +73,7 @@ def _of_energy(day: np.ndarray, magnitude: np.ndarray) -> dict[str, float]:
     return {"time_days": time_days, "magnitude": magnitude.mean(), "root_energy": root_energy}
 
 
-def _of_sizes(magnitude: np.ndarray, way: str) -> dict[str, float]:
+def _of_sizes(magnitude: Float[np.ndarray, " event"], way: str) -> dict[str, float]:
     if way not in ("least_squares", "aki_utsu"):
         raise ValueError(f'b_value must be "least_squares" or "aki_utsu", got {way!r}')
     if len(magnitude) < 3 or magnitude.max() == magnitude.min():
@@ -90,7 +90,9 @@ def _of_sizes(magnitude: np.ndarray, way: str) -> dict[str, float]:
     return {"b_value": b, "misfit": misfit, "deficit": deficit}
 
 
-def _of_returns(day: np.ndarray, magnitude: np.ndarray, band: tuple[float, float]) -> dict[str, float]:
+def _of_returns(
+    day: Float[np.ndarray, " event"], magnitude: Float[np.ndarray, " event"], band: tuple[float, float]
+) -> dict[str, float]:
     times = np.diff(day[(magnitude >= band[0]) & (magnitude < band[1])])
     if len(times) == 0 or times.mean() <= 0:
         return {}

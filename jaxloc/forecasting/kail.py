@@ -104,17 +104,21 @@ def problem(config: Config, made: Material) -> Problem:
         )
     share = made.steps.step_days / (made.window.horizon_days - made.window.lead_days)
 
-    def log_likelihood(odds: Float[Array, "step row column magnitude"], outcomes: Array) -> Float[Array, ""]:
+    def log_likelihood(
+        odds: Float[Array, "step row column magnitude"], outcomes: Bool[Array, "step row column magnitude"]
+    ) -> Float[Array, ""]:
         return share * jax.nn.log_sigmoid(jnp.where(outcomes, odds, -odds)[warm:]).sum()
 
-    def take(index: np.ndarray) -> Row:
+    def take(index: Int[np.ndarray, " sequence"]) -> Row:
         return _rows(made, first[index], warm, long)
 
     network = {name: value for name, value in config["model"].items() if name != "name"}
     return Problem(Model(**network), log_likelihood, take, len(first), max(1, len(made.train) // long))
 
 
-def forecast(config: Config, made: Material, fitted: Fitted, which: np.ndarray) -> Float[np.ndarray, "draw step ..."]:
+def forecast(
+    config: Config, made: Material, fitted: Fitted, which: Int[np.ndarray, " step"]
+) -> Float[np.ndarray, "draw step ..."]:
     """Probabilities at steps (consecutive numbers), by each draw of the weights."""
     warm, long = int(config["data"]["warm_up"]), int(config["data"]["stretch"])
     first = np.arange(which[0], which[-1] + 1, long)
@@ -149,7 +153,7 @@ def _steps(periods: Periods, step_days: float) -> Steps:
     return Steps(periods.start, step_days, int((periods.until - periods.start) / step_days))
 
 
-def _rows(made: Material, first: np.ndarray, warm: int, long: int) -> Row:
+def _rows(made: Material, first: Int[np.ndarray, " sequence"], warm: int, long: int) -> Row:
     """Sequences by their first step with a likelihood."""
     steps = first[:, None] + np.arange(-warm, long)
     odds = log_odds(made.rates).astype(np.float32)

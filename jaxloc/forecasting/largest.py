@@ -63,7 +63,7 @@ def fitted_climate(
     """
 
     @jax.jit
-    def loss(at: Array) -> Array:
+    def loss(at: Float[Array, " 2"]) -> Float[Array, ""]:
         of_cell = lambda usual, each: log_likelihood(Climate(usual, b_value, jnp.exp(at[1]), least), each)
         return -jax.vmap(lambda each: jax.vmap(of_cell)(rate * jnp.exp(at[0]), each))(largest).mean()
 

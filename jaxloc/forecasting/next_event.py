@@ -97,7 +97,7 @@ def quantile_days(
 def fitted_waiting(kind: str, days: Float[np.ndarray, " event"], over: Bool[np.ndarray, " event"]) -> Waiting:
     """The maximum-likelihood distribution of training intervals, including the open one."""
 
-    def loss(at: np.ndarray) -> float:
+    def loss(at: Float[np.ndarray, " 2"]) -> float:
         waiting = Waiting(jnp.asarray(at[0]), jnp.exp(at[1]))
         return -float(log_waiting(kind, waiting, jnp.asarray(days), jnp.asarray(over)).sum())
 

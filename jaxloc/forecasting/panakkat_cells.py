@@ -100,7 +100,7 @@ def problem(config: Config, made: Material) -> Problem:
 
 
 def forecast(
-    config: Config, made: Material, fitted: Fitted, which: np.ndarray
+    config: Config, made: Material, fitted: Fitted, which: Int[np.ndarray, " period"]
 ) -> tuple[Float[np.ndarray, "draw period cell magnitude"], Float[np.ndarray, "draw row"]]:
     """Probabilities of an event of at least each magnitude, and log-likelihoods of the outcomes (nats)."""
     data = config["data"]
@@ -114,7 +114,7 @@ def forecast(
         return np.asarray(tail).reshape(shape), np.full(raw.shape[:2], np.nan)  # a density with no mass at none
     exceed = jax.vmap(largest.exceedance, (None, 0))
 
-    def of_row(raw: Array, target: Target) -> tuple[Array, Array]:
+    def of_row(raw: Float[Array, " 3"], target: Target) -> tuple[Float[Array, " magnitude"], Float[Array, ""]]:
         climate = _changed(made, raw, target.rate)
         return exceed(climate, magnitudes), largest.log_likelihood(climate, target.largest)
 
@@ -128,7 +128,7 @@ def rate_map(made: Material, magnitudes: list[float]) -> Float[np.ndarray, "cell
     return np.stack([np.asarray(of_cell(rate)(jnp.asarray(magnitudes))) for rate in made.climate.rate])
 
 
-def rate_map_log_density(made: Material, which: np.ndarray) -> Float[np.ndarray, " row"]:
+def rate_map_log_density(made: Material, which: Int[np.ndarray, " period"]) -> Float[np.ndarray, " row"]:
     """Log-likelihoods of the outcomes after the given periods under the climatology (nats)."""
     target = _rows(made, which, 1).target
     of_row = lambda t: largest.log_likelihood(made.climate._replace(rate=t.rate), t.largest)
@@ -151,7 +151,7 @@ def run(config: Config, folder: Path, events: EventList, say: Say, on_step: OnSt
     return made, fit({**config, "stages": config["stages"]["cells"]}, folder, problem(config, made), say, on_step)
 
 
-def _changed(made: Material, raw: Array, rate: Array) -> Climate:
+def _changed(made: Material, raw: Float[Array, " 3"], rate: Float[Array, ""]) -> Climate:
     return largest.changed(raw, made.climate._replace(rate=rate))
 
 
@@ -168,7 +168,9 @@ def _cells(box_deg: list[float], cell_deg: float, events: EventList) -> tuple[np
     return corners.reshape(-1, 2), np.where(inside, row * columns + column, -1)
 
 
-def _happened(events: EventList, cell: np.ndarray, cells: int, steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+def _happened(
+    events: EventList, cell: Int[np.ndarray, " event"], cells: int, steps: Steps
+) -> tuple[Float[np.ndarray, "period cell"], Float[np.ndarray, "period cell"]]:
     """Number of events and largest magnitude of each period and cell."""
     step = np.floor((events.day - steps.start_day) / steps.step_days).astype(int)
     kept = (cell >= 0) & (step >= 0) & (step < steps.number)
@@ -178,7 +180,9 @@ def _happened(events: EventList, cell: np.ndarray, cells: int, steps: Steps) -> 
     return number, biggest
 
 
-def _indicators(events: EventList, cell: np.ndarray, cells: int, at: np.ndarray, data: Config) -> Indicators:
+def _indicators(
+    events: EventList, cell: Int[np.ndarray, " event"], cells: int, at: Float[np.ndarray, " period"], data: Config
+) -> Indicators:
     """Of the last events of each cell before the end of each period, [period, cell, 8]."""
     settings = Settings(tuple(data["characteristic"]), str(data["b_value"]))
     most, unknown = int(data["cells"]["events"]), Indicators(np.zeros(len(NAMES)), np.zeros(len(NAMES), bool))
@@ -193,7 +197,13 @@ def _indicators(events: EventList, cell: np.ndarray, cells: int, at: np.ndarray,
     return Indicators(*(np.stack([getattr(x, name) for x in columns], 1) for name in ("value", "known")))
 
 
-def _climate(number: np.ndarray, known: np.ndarray, events: EventList, least: float, until: float) -> Climate:
+def _climate(
+    number: Float[np.ndarray, "period cell"],
+    known: Float[np.ndarray, "period cell"],
+    events: EventList,
+    least: float,
+    until: float,
+) -> Climate:
     """Rates of cells, shrunk towards their mean, and b-value and clustering of the training periods."""
     mean = number.mean()
     rate = (number.sum(0) + mean) / (len(number) + 1)
@@ -202,7 +212,7 @@ def _climate(number: np.ndarray, known: np.ndarray, events: EventList, least: fl
     return largest.fitted_climate(np.maximum(rate, largest.LEAST_RATE), known, b_value, least)
 
 
-def _rows(made: Material, which: np.ndarray, memory: int) -> Row:
+def _rows(made: Material, which: Int[np.ndarray, " period"], memory: int) -> Row:
     """A row for each period and cell, cells together."""
     read = np.moveaxis(windows.stretches(made.features, memory)[which], 1, 2)
     after = np.minimum(which + 1, len(made.largest) - 1)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxloc import prng
 from jaxloc.forecasting import next_event, windows
@@ -129,7 +129,7 @@ def poisson(made: Material) -> Forecasts:
 def read_out(made: Material, raw: Float[Array, "draw test raw"]) -> Forecasts:
     """Raw outputs of a network as forecasts."""
 
-    def of_row(raw: Array, target: Next) -> tuple[Array, ...]:
+    def of_row(raw: Float[Array, " output"], target: Next) -> tuple[Array, ...]:
         waiting, own = next_event.changed_waiting(raw, made.waiting), next_event.own_place(raw, made.places)
         days = next_event.quantile_days(made.kind, waiting, jnp.asarray(LEVELS, jnp.float32), target.waited_days)
         return (
@@ -155,7 +155,7 @@ def run(config: Config, folder: Path, events: EventList, say: Say, on_step: OnSt
 
 
 def _periods(
-    events: EventList, large: EventList, place: np.ndarray, places: Places, data: Config
+    events: EventList, large: EventList, place: Float[np.ndarray, "large 2"], places: Places, data: Config
 ) -> tuple[Indicators, Float[np.ndarray, "large feedback"]]:
     """Indicators of the events between large events, the later one included; its magnitude, epicentre and time.
 
@@ -171,7 +171,13 @@ def _periods(
     return found, np.concatenate([*feedback, np.ones_like(away[:, :1])], -1)
 
 
-def _next(day: np.ndarray, place: np.ndarray, which: np.ndarray, until: float, waited: np.ndarray | float) -> Next:
+def _next(
+    day: Float[np.ndarray, " large"],
+    place: Float[np.ndarray, "large 2"],
+    which: Int[np.ndarray, " row"],
+    until: float,
+    waited: Float[np.ndarray, " row"] | float,
+) -> Next:
     """The outcome after each of the chosen events until the end."""
     following = np.append(day[1:], np.inf)[which]
     over = following < until

@@ -53,7 +53,7 @@ def log_likelihood(
     return np.where(outcomes, np.log(p), np.log1p(-p))
 
 
-def log_odds(probability: np.ndarray) -> np.ndarray:
+def log_odds(probability: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """The logarithm of p / (1 - p)."""
     p = np.clip(np.asarray(probability, float), LEAST, MOST)
     return np.log(p) - np.log1p(-p)
@@ -78,13 +78,18 @@ def with_recent_rates(
     return np.stack(found, -1)
 
 
-def _rows(recent: np.ndarray) -> Float[np.ndarray, "row feature"]:
+def _rows(recent: Float[np.ndarray, "*axes feature"]) -> Float[np.ndarray, "row feature"]:
     """Features by step and cell, and a constant."""
     flat = recent.reshape(-1, recent.shape[-1]).astype(float)
     return np.concatenate([flat, np.ones((len(flat), 1))], 1)
 
 
-def _logistic(rows: np.ndarray, offset: np.ndarray, outcomes: np.ndarray, ridge: float = 1.0) -> np.ndarray:
+def _logistic(
+    rows: Float[np.ndarray, "row feature"],
+    offset: Float[np.ndarray, " row"],
+    outcomes: Bool[np.ndarray, "step row column"],
+    ridge: float = 1.0,
+) -> Float[np.ndarray, " feature"]:
     """Logistic regression by Newton's method; the ridge keeps it finite where events are few."""
     weights = np.zeros(rows.shape[1])
     for _ in range(30):

@@ -83,7 +83,7 @@ def blocks(number: int, block: int) -> Int[np.ndarray, "resample time"]:
 
 
 def estimate(
-    statistic: Callable[[np.ndarray], np.ndarray | float], draws: Int[np.ndarray, "resample time"]
+    statistic: Callable[[Float[np.ndarray, " time"]], np.ndarray | float], draws: Int[np.ndarray, "resample time"]
 ) -> Estimate:
     """A statistic of the times' weights with its 95 % interval; None where it is not finite."""
     with np.errstate(divide="ignore", invalid="ignore"):

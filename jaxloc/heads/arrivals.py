@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jax.scipy.stats import norm
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
@@ -62,7 +62,7 @@ def arrivals(
     volume = (region.east_km[1] - region.east_km[0]) * (region.north_km[1] - region.north_km[0])
     volume *= region.depth_km[1] - region.depth_km[0]
 
-    def _known_log_density(parts: Components, value: Array, mask: Array) -> Float[Array, ""]:
+    def _known_log_density(parts: Components, value: Float[Array, " 4"], mask: Bool[Array, " 4"]) -> Float[Array, ""]:
         duration_s = region.origin_s[1] - region.origin_s[0]
         with_origin = gaussian_mixture(*parts).log_prob(value)
         # The triangle's first three rows are the space without origin time.
@@ -95,7 +95,10 @@ def beside(
 
 
 def _arrival_log_likelihood(
-    raw: Arrivals | Readings, arrival_s: Float[Array, "station phase"], mask: Array, label_sd_s: float
+    raw: Arrivals | Readings,
+    arrival_s: Float[Array, "station phase"],
+    mask: Bool[Array, "station phase"],
+    label_sd_s: float,
 ) -> Float[Array, ""]:
     """Cross-entropy to each labelled time with its error; a labelled time outside the record counts as no arrival."""
     samples = raw.log_mass.shape[-1] - 1
@@ -117,7 +120,7 @@ def _interpolated(away: Float[Array, "*shape sample"], sd: Float[Array, ""]) -> 
     antiderivative. Samples as labels would make each arrival half a sample too wide.
     """
 
-    def twice_integrated(u: Array) -> Array:
+    def twice_integrated(u: Float[Array, "..."]) -> Float[Array, "..."]:
         return u * ndtr(u / sd) + sd * norm.pdf(u / sd)
 
     hat = twice_integrated(away + 1) - 2 * twice_integrated(away) + twice_integrated(away - 1)

@@ -66,13 +66,19 @@ def clusters(
     return _kernels(centre_km, nearest(centre_km, kept[:, :2]), kept[:, :SIZE], kept[:, SIZE:] > 0, broad)
 
 
-def nearest(centre_km: Float[np.ndarray, "cluster 2"], place_km: Float[np.ndarray, "event 2"]) -> np.ndarray:
+def nearest(
+    centre_km: Float[np.ndarray, "cluster 2"], place_km: Float[np.ndarray, "event 2"]
+) -> Int[np.ndarray, " event"]:
     """The cluster of each epicentre."""
     return ((place_km[:, None] - centre_km) ** 2).sum(-1).argmin(-1)
 
 
 def _kernels(
-    centre_km: np.ndarray, of_event: np.ndarray, places: np.ndarray, known: np.ndarray, broad: tuple
+    centre_km: Float[np.ndarray, "cluster 2"],
+    of_event: Int[np.ndarray, " event"],
+    places: Float[np.ndarray, "event 4"],
+    known: Bool[np.ndarray, "event 4"],
+    broad: tuple,
 ) -> Clusters:
     mean, sd = np.where(known, places, broad[0]), np.broadcast_to(broad[1], places.shape).copy()
     for cluster in range(len(centre_km)):

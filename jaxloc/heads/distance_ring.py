@@ -91,7 +91,9 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: Hypocentre
     return Head(2, distribution, log_likelihood)
 
 
-def _polar(mean: Array, sd: Array, depth_km: tuple[float, float], origin_s: tuple[float, float]) -> Polar:
+def _polar(
+    mean: Float[Array, ""], sd: Float[Array, ""], depth_km: tuple[float, float], origin_s: tuple[float, float]
+) -> Polar:
     """Distances in equal steps of the logarithm, azimuths all around."""
     step = 2 * REACH * sd / NODES[0]
     away = (jnp.arange(NODES[0]) + 0.5 - NODES[0] / 2) * step

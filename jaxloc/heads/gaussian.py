@@ -129,11 +129,13 @@ def marginal_log_prob(parts: Components, label: Label) -> Float[Array, ""]:
     return jnp.where(mask.any(), density + 0.5 * math.log(2 * math.pi) * (~mask).sum(), 0.0)
 
 
-def _bounded(raw: Array, limit: float) -> Array:
+def _bounded(raw: Float[Array, "..."], limit: float) -> Float[Array, "..."]:
     return limit * jnp.tanh(raw / limit)
 
 
-def _cholesky(raw: Float[Array, "component 10"], scale: np.ndarray, floor: np.ndarray) -> Float[Array, "component 4 4"]:
+def _cholesky(
+    raw: Float[Array, "component 10"], scale: Float[np.ndarray, " 4"], floor: Float[np.ndarray, " 4"]
+) -> Float[Array, "component 4 4"]:
     """Lower triangles of diagonal `scale` + `floor` and no off-diagonals where raw is zero."""
     unit = math.log(math.e - 1)  # softplus of it is one
     diagonal = scale * jax.nn.softplus(_bounded(raw[:, :SIZE], DIAGONAL_LIMIT) + unit) + floor

@@ -224,7 +224,9 @@ def _catalogue(
     return jnp.log((1 - ELSEWHERE) * share + ELSEWHERE / share.size)
 
 
-def _shares(normals: Normals, apart: Float[Array, "class event"], width: Array) -> Float[Array, "class event"]:
+def _shares(
+    normals: Normals, apart: Float[Array, "class event"], width: Float[Array, " event"]
+) -> Float[Array, "class event"]:
     """The share of each event's kernel in each class, with the widths of both."""
     variance = normals.sd[:, None] ** 2 + width**2
     return jax.nn.softmax(jnp.log(normals.sd)[:, None] - 0.5 * apart**2 / variance - 0.5 * jnp.log(variance), 0)
@@ -274,12 +276,16 @@ def _of_place(kernels: Kernels, station_km: Float[Array, " 3"], read: Read, labe
     return jnp.where(mask[:2].all(), across, 0.0) + jnp.where(mask[2], down, 0.0)
 
 
-def _log_normal(normals: Normals, value: Array) -> Float[Array, " class"]:
+def _log_normal(normals: Normals, value: Float[Array, ""]) -> Float[Array, " class"]:
     return -0.5 * ((value - normals.mean) / normals.sd) ** 2 - np.log(normals.sd) - HALF_LOG_2_PI
 
 
 def _of_class(
-    kernels: Kernels, log_weight: Float[Array, " class"], normals: Normals, which: Array, value: Array
+    kernels: Kernels,
+    log_weight: Float[Array, " class"],
+    normals: Normals,
+    which: Int[Array, ""],
+    value: Float[Array, ""],
 ) -> Float[Array, ""]:
     """The probability of the class of a label (published), or the density of the label itself."""
     if kernels.classes.smoothing is None:

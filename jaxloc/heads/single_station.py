@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import i0e, log_ndtr, logsumexp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
@@ -136,7 +136,7 @@ def _bounded(pairs: Float[Array, "direction 2"]) -> Float[Array, "direction 2"]:
 
 
 def _log_density(
-    said: Said, value: Float[Array, " 4"], mask: Array, station_km: Float[Array, " 3"]
+    said: Said, value: Float[Array, " 4"], mask: Bool[Array, " 4"], station_km: Float[Array, " 3"]
 ) -> Float[Array, ""]:
     """Log-density of the known ones of distance, direction, depth and travel time; unknown distances at their mean."""
     placed = mask[:2].all()
@@ -155,12 +155,12 @@ def _log_density(
     return jnp.where(placed, plane, 0.0) + jnp.where(mask[2], depth, 0.0) + jnp.where(timed, travel, 0.0)
 
 
-def _given(value: Array, normal: Float[Array, " 3"], away: Array) -> Float[Array, ""]:
+def _given(value: Float[Array, ""], normal: Float[Array, " 3"], away: Float[Array, ""]) -> Float[Array, ""]:
     middle, sd, slope = normal
     return _log_normal((value - middle - slope * away) / sd, sd)
 
 
-def _log_normal(white: Array, sd: Array) -> Float[Array, ""]:
+def _log_normal(white: Float[Array, ""], sd: Float[Array, ""]) -> Float[Array, ""]:
     return -0.5 * white**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi)
 
 

@@ -71,7 +71,7 @@ def volume(
         raise ValueError(f"max_voxels must be 1 or more, got {max_voxels}")
     outside = None if elsewhere is None else (_three("mean", elsewhere[0]), _three("sd", elsewhere[1]))
 
-    def log_weights(raw: Array) -> tuple[Array, Array]:
+    def log_weights(raw: Float[Array, "east north depth"]) -> tuple[Float[Array, "east north depth"], Float[Array, ""]]:
         """Log-weights of the voxels and of the null class, normalised together."""
         null = jnp.full((), -jnp.inf if outside is None else 0.0, raw.dtype)
         total = logsumexp(raw)
@@ -154,7 +154,11 @@ def _origin(mean_s: float, sd_s: float) -> None:
         raise ValueError(f"origin_mean_s must be finite and origin_sd_s positive, got {mean_s} and {sd_s}")
 
 
-def _grid(east_km: np.ndarray, north_km: np.ndarray, depth_km: np.ndarray) -> Grid:
+def _grid(
+    east_km: Float[np.ndarray, " east_edge"],
+    north_km: Float[np.ndarray, " north_edge"],
+    depth_km: Float[np.ndarray, " depth_edge"],
+) -> Grid:
     edges = [np.asarray(axis, np.float32) for axis in (east_km, north_km, depth_km)]
     for name, axis in zip(("east", "north", "depth"), edges, strict=True):
         if axis.ndim != 1 or len(axis) < 2 or not np.isfinite(axis).all() or not (np.diff(axis) > 0).all():
@@ -162,7 +166,7 @@ def _grid(east_km: np.ndarray, north_km: np.ndarray, depth_km: np.ndarray) -> Gr
     return Grid(tuple((a[1:] + a[:-1]) / 2 for a in edges), tuple(np.diff(a) for a in edges))
 
 
-def _outer_sum(axes: list[Array]) -> Float[Array, "east north depth"]:
+def _outer_sum(axes: list[Float[Array, " _"]]) -> Float[Array, "east north depth"]:
     return axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :]
 
 
@@ -172,7 +176,9 @@ def _known_normal(value: Array, mean: ArrayLike, sd: ArrayLike, mask: Bool[Array
     return jnp.where(mask, -0.5 * white**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi), 0.0)
 
 
-def _voxel_density(weight: Array, grid: Grid, value: Array, mask: Array) -> Float[Array, ""]:
+def _voxel_density(
+    weight: Float[Array, "east north depth"], grid: Grid, value: Float[Array, " 3"], mask: Bool[Array, " 3"]
+) -> Float[Array, ""]:
     axes = [
         _known_normal(value[i], centre, SMOOTHING * width, mask[i])
         for i, (centre, width) in enumerate(zip(*grid, strict=True))
@@ -181,7 +187,11 @@ def _voxel_density(weight: Array, grid: Grid, value: Array, mask: Array) -> Floa
 
 
 def _cross_entropy(
-    weight: Array, grid: Grid, value: Array, mask: Array, sigma_km: tuple[float, float, float]
+    weight: Float[Array, "east north depth"],
+    grid: Grid,
+    value: Float[Array, " 3"],
+    mask: Bool[Array, " 3"],
+    sigma_km: tuple[float, float, float],
 ) -> Float[Array, ""]:
     """Expected log-density of the known coordinates under the smoothed label, voxels as uniform cells.
 
@@ -206,7 +216,9 @@ def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: 
     return heaviest(Components(log_weight.ravel(), jnp.asarray(centres), kernels), number)
 
 
-def _append(parts: Components, log_weight: Array, mean: Array, scale_tril: Array) -> Components:
+def _append(
+    parts: Components, log_weight: Float[Array, ""], mean: Float[Array, " 3"], scale_tril: Float[Array, "3 3"]
+) -> Components:
     one = Components(log_weight, mean, scale_tril)
     return Components(*(jnp.concatenate([many, new[None]]) for many, new in zip(parts, one, strict=True)))
 

@@ -16,7 +16,7 @@ import numpyro
 import numpyro.distributions as dist
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
@@ -64,10 +64,10 @@ def variational(
     scale, _ = ravel_pytree(target.prior_scale)
     array_of, learnt = _arrays(target)
 
-    def weights_of(z: Array) -> Weights:
+    def weights_of(z: Float[Array, " weight"]) -> Weights:
         return Weights(unravel(centre + scale * z))
 
-    def varied(z: Array) -> Weights:
+    def varied(z: Float[Array, " weight"]) -> Weights:
         if estimator == "plain":
             return weights_of(z)
         fitted, key = parameters(), cast(Key[Array, ""], numpyro.prng_key())
@@ -77,11 +77,11 @@ def variational(
     def parameters() -> Any:
         return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
 
-    def width(log_width: Array | None) -> Array | float:
+    def width(log_width: Float[Array, " group"] | None) -> Float[Array, " weight"] | float:
         """The scale of the prior of displacements: one, or the fitted one."""
         return 1.0 if log_width is None else jnp.exp(learnt * log_width)[array_of]
 
-    def model(batch: Batch | None, weight: Array | float = temperature) -> None:
+    def model(batch: Batch | None, weight: Float[Array, ""] | float = temperature) -> None:
         log_width: Any = numpyro.param(LOG_WIDTH, jnp.zeros(learnt.size)) if learn_prior else None
         with handlers.scale(scale=weight):
             z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
@@ -91,7 +91,7 @@ def variational(
         with handlers.scale(scale=target.num_data / size_of(batch)):
             numpyro.factor("log_likelihood", total_log_likelihood(target, varied(z), batch))
 
-    def guide(batch: Batch | None, weight: Array | float = temperature) -> None:
+    def guide(batch: Batch | None, weight: Float[Array, ""] | float = temperature) -> None:
         with handlers.scale(scale=weight):
             numpyro.sample(SITE, family.distribution(parameters()))
 

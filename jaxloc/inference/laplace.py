@@ -74,10 +74,10 @@ def laplace(
             "select weights by posterior.subspace"
         )
 
-    def negative(z: Array, batch: Batch) -> Array:
+    def negative(z: Float[Array, " weight"], batch: Batch) -> Float[Array, ""]:
         return -target.log_likelihood(Weights(unravel(centre + scale * z)), batch).mean() * target.num_data
 
-    def curvature(key: Key[Array, ""], z: Array, batch: Batch) -> Array:
+    def curvature(key: Key[Array, ""], z: Float[Array, " weight"], batch: Batch) -> Float[Array, "weight ..."]:
         if not diagonal:
             return jax.hessian(negative)(z, batch)
         along = jax.random.rademacher(key, z.shape, z.dtype)
@@ -136,7 +136,7 @@ class Nearby(NamedTuple):
         """The log-evidence of a prior of this width, relative to that of width one."""
         pull = self.mode * (1 + self.curvature)
 
-        def evidence(width: Array | float) -> Array:
+        def evidence(width: Float[Array, ""] | float) -> Float[Array, " direction"]:
             return 0.5 * (pull**2 / (1 / width**2 + self.curvature) - jnp.log1p(width**2 * self.curvature))
 
         return jnp.where(self.curvature > FLAT, evidence(width) - evidence(1.0), 0.0).sum()

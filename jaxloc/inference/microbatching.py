@@ -11,7 +11,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxloc.types import Batch, Target, Weights
 
@@ -43,7 +43,9 @@ def _total(log_likelihood: LogLikelihood, weights: Weights, parts: Batch) -> Flo
 def _forward(log_likelihood: LogLikelihood, weights: Weights, parts: Batch) -> tuple[Float[Array, ""], Weights]:
     numbers = _without_keys(weights)
 
-    def add(sums: tuple[Array, Weights], each: tuple[Array, Batch]) -> tuple[tuple[Array, Weights], None]:
+    def add(
+        sums: tuple[Float[Array, ""], Weights], each: tuple[Int[Array, ""], Batch]
+    ) -> tuple[tuple[Float[Array, ""], Weights], None]:
         of_part = lambda free: log_likelihood(_of_part(free, weights, each[0]), each[1]).sum()
         return jax.tree.map(jnp.add, sums, jax.value_and_grad(of_part)(numbers)), None
 
@@ -68,7 +70,7 @@ def _without_keys(weights: Weights) -> Weights:
     return Weights(weights.params, None, varied and varied._replace(key=None))  # pyright: ignore[reportArgumentType]
 
 
-def _of_part(free: Weights, weights: Weights, number: Array) -> Weights:
+def _of_part(free: Weights, weights: Weights, number: Int[Array, ""]) -> Weights:
     """Weights with their keys restored; variation by event has its own key in each part."""
     if free.variation is None or weights.variation is None:
         return free._replace(key=weights.key)

@@ -138,7 +138,14 @@ def sgld(
     """
     diffuse = _diffusions().overdamped_langevin()
 
-    def move(key: Key[Array, ""], at: Array, momentum: None, slope: Array, step: Array, heat: Array) -> tuple:
+    def move(
+        key: Key[Array, ""],
+        at: Float[Array, " weight"],
+        momentum: None,
+        slope: Float[Array, " weight"],
+        step: Float[Array, ""],
+        heat: Float[Array, ""],
+    ) -> tuple:
         return diffuse(key, at, slope, step, heat), None
 
     adapt = _adaptation(steps, adaptation)

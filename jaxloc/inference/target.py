@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxloc.types import NETWORK, Batch, Head, Network, Params, Target, Weights
 
@@ -27,7 +27,7 @@ def prior_scale(params: Params, scale: float = 1.0, parts: PyTree[str] | None = 
     their prior.
     """
 
-    def of_leaf(path: tuple, leaf: Array, part: str) -> Array:
+    def of_leaf(path: tuple, leaf: Float[Array, "..."], part: str) -> Array:
         if part != NETWORK:
             return jnp.ones_like(leaf)
         names = [str(getattr(p, "key", p)) for p in path]
@@ -44,7 +44,7 @@ def prior_mean(params: Params, learnt: Params | None = None, parts: PyTree[str] 
     Parameters outside of the network (`parts`, see `Target`) have a mean of zero in either case.
     """
 
-    def of_leaf(path: tuple, leaf: Array, before: Array, part: str) -> Array:
+    def of_leaf(path: tuple, leaf: Float[Array, "..."], before: Float[Array, "..."], part: str) -> Array:
         if part != NETWORK:
             return jnp.zeros_like(leaf)
         if learnt is not None:
@@ -78,7 +78,7 @@ def by_event(
     """A log-likelihood of one event to that of a batch; variation by event has its own key in each."""
 
     def of_batch(weights: Weights, batch: Any) -> Float[Array, " event"]:
-        def one(number: Array, event: Any) -> Float[Array, ""]:
+        def one(number: Int[Array, ""], event: Any) -> Float[Array, ""]:
             return of_event(_of_event(weights, number), event)
 
         return jax.vmap(one)(jnp.arange(len(jax.tree.leaves(batch)[0])), batch)
@@ -86,7 +86,7 @@ def by_event(
     return of_batch
 
 
-def _of_event(weights: Weights, number: Array) -> Weights:
+def _of_event(weights: Weights, number: Int[Array, ""]) -> Weights:
     if weights.variation is None:
         return weights
     key = jax.random.fold_in(weights.variation.key, number)
@@ -103,7 +103,7 @@ def with_normal_prior(
     """The target of any likelihood, one number an event, with a normal prior on every parameter."""
 
     def log_prior(params: Params) -> Float[Array, ""]:
-        def of_leaf(x: Array, m: Array, s: Array) -> Array:
+        def of_leaf(x: Float[Array, "..."], m: Float[Array, "..."], s: Float[Array, "..."]) -> Array:
             return (-0.5 * ((x - m) / s) ** 2 - jnp.log(s) - 0.5 * math.log(2 * math.pi)).sum()
 
         return sum(jax.tree.leaves(jax.tree.map(of_leaf, params, mean, scale)), start=jnp.zeros(()))

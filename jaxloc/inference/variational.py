@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 import optax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 
 from jaxloc.inference.elbo import ESTIMATORS, MIDDLE, SITE, SPREAD, Family, variational
@@ -111,7 +111,7 @@ def low_rank(
         FACTOR: (jnp.zeros((size, rank)), constraints.real),
     }
 
-    def distribution(fitted: dict[str, Array]) -> dist.Distribution:
+    def distribution(fitted: dict[str, Float[Array, "..."]]) -> dist.Distribution:
         spread = fitted[SPREAD]
         return dist.LowRankMultivariateNormal(fitted[MIDDLE], fitted[FACTOR] * spread[:, None], spread**2)
 
@@ -145,7 +145,7 @@ def full_covariance(
         FACTOR: (initial_scale * jnp.eye(size), constraints.scaled_unit_lower_cholesky),
     }
 
-    def distribution(fitted: dict[str, Array]) -> dist.Distribution:
+    def distribution(fitted: dict[str, Float[Array, "..."]]) -> dist.Distribution:
         return dist.MultivariateNormal(fitted[MIDDLE], scale_tril=fitted[FACTOR])
 
     return variational(target, optimizer, Family(first, distribution), temperature, warm_up, learn_prior)

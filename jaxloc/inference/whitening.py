@@ -40,17 +40,17 @@ def displacement(target: Target, temperature: float = 1.0) -> Displacement:
     scale, _ = ravel_pytree(target.prior_scale)
     to_nats = target.num_data / temperature
 
-    def to_params(z: Array) -> Params:
+    def to_params(z: Float[Array, " weight"]) -> Params:
         return unravel(centre + scale * z)
 
-    def loss(z: Array, batch: Batch | None) -> tuple[Array, Info]:
+    def loss(z: Float[Array, " weight"], batch: Batch | None) -> tuple[Float[Array, ""], Info]:
         """Nats an event, as in `Info`; without a batch, the prior's part."""
         params = to_params(z)
         prior = -target.log_prior(params) * temperature / target.num_data
         negative = 0.0 * prior if batch is None else -target.log_likelihood(Weights(params), batch).mean()
         return negative + prior, Info(negative + prior, negative, prior)
 
-    def slope(z: Array, batch: Batch) -> tuple[Array, Info]:
+    def slope(z: Float[Array, " weight"], batch: Batch) -> tuple[Float[Array, " weight"], Info]:
         gradient, info = jax.grad(loss, has_aux=True)(z, batch)
         return -to_nats * gradient, info
 

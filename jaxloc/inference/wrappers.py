@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
 
@@ -79,11 +79,11 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
     def part(params: Params, of: bool) -> list[Array]:
         return [leaf for leaf, yes in zip(tree.flatten_up_to(params), chosen, strict=True) if yes == of]
 
-    def whole(free: list[Array], fixed: list[Array]) -> Params:
+    def whole(free: list[Float[Array, "..."]], fixed: list[Float[Array, "..."]]) -> Params:
         parts = {True: iter(free), False: iter(fixed)}
         return tree.unflatten([next(parts[yes]) for yes in chosen])
 
-    def of_all(weights: Weights, fixed: list[Array]) -> Weights:
+    def of_all(weights: Weights, fixed: list[Float[Array, "..."]]) -> Weights:
         """All weights of a draw; fixed ones vary in no event."""
         still: list[Any] = [None] * len(fixed)
         variation = weights.variation
@@ -92,7 +92,7 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
             variation = variation._replace(change=whole(variation.change, still), sd=sd)
         return Weights(whole(weights.params, fixed), weights.key, variation)
 
-    def inside(fixed: list[Array]) -> Method:
+    def inside(fixed: list[Float[Array, "..."]]) -> Method:
         own = Target(
             lambda weights, batch: target.log_likelihood(of_all(weights, fixed), batch),
             lambda free: target.log_prior(whole(free, fixed)),

@@ -140,7 +140,9 @@ def grid_search(
         picks, travel_s = _picks(observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
-        def log_density(points: Array, origin_s: Array, spacing_km: Array) -> Float[Array, "point time"]:
+        def log_density(
+            points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
+        ) -> Float[Array, "point time"]:
             blur_s = BLUR * spacing_km / SMOOTHING_SPEED_KM_S * more
             seen = _residuals(errors, picks, travel_s, points, blur_s)
             return joint(errors, seen, origin_s) + log_prior(points, origin_s, spacing_km)
@@ -208,7 +210,7 @@ class Question(NamedTuple):
     errors: PickErrors
 
 
-def _grid(axes: list[Array]) -> Float[Array, "point 3"]:
+def _grid(axes: list[Float[Array, " _"]]) -> Float[Array, "point 3"]:
     return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
 
@@ -246,7 +248,7 @@ def _over_cells(
         origin = jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
         return origin.mean_s, origin
 
-    def at(cell: tuple[Array, Array]) -> tuple[OriginTime, Array]:
+    def at(cell: tuple[Float[Array, " 3"], Float[Array, ""]]) -> tuple[OriginTime, Float[Array, " 3"]]:
         slope, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
         return origin, jnp.nan_to_num(slope)
 
@@ -266,7 +268,13 @@ def _picks(observations: Observations) -> Picks:
     return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
 
 
-def _residuals(errors: PickErrors, picks: Picks, travel_s: Callable, points: Array, blur_s: Array | float) -> Residuals:
+def _residuals(
+    errors: PickErrors,
+    picks: Picks,
+    travel_s: Callable,
+    points: Float[Array, "point 3"],
+    blur_s: Float[Array, ""] | float,
+) -> Residuals:
     return residuals(errors, *picks, travel_s(points).reshape(len(points), -1), blur_s)
 
 

@@ -153,12 +153,14 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
     kept = jax.vmap(lambda own: heaviest(own, question.most))(parts)
     density = log_product(kept, alive, question.prior, question.correlation)
 
-    def found(centre: Array, scale_tril: Array) -> Components:
+    def found(centre: Float[Array, " 4"], scale_tril: Float[Array, "4 4"]) -> Components:
         return adaptive_grid.components(
             adaptive_grid.evaluate(density, centre, scale_tril, question.sizes.last), jnp.zeros(2)
         )
 
-    def again(_: int, at: tuple[Array, Array]) -> tuple[Array, Array]:
+    def again(
+        _: int, at: tuple[Float[Array, " 4"], Float[Array, "4 4"]]
+    ) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]:
         own = HypocentreMixture(found(*at))
         return own.mean, jnp.linalg.cholesky(covariance(own))
 

@@ -170,7 +170,7 @@ def rule_of(vector: Float[Array, " 6"], fitted: bool) -> Rule:
     return Rule(vector[:2], vector[2], vector[3], vector[4:] * fitted)
 
 
-def _lowest(loss: Callable[[Array], Array]) -> np.ndarray:
+def _lowest(loss: Callable[[Float[Array, " 6"]], Float[Array, ""]]) -> Float[np.ndarray, " 6"]:
     slope = jax.jit(jax.value_and_grad(loss))
     start = np.array([*START, 0.0, 0.0])
     both = lambda x: tuple(np.asarray(part, float) for part in slope(jnp.asarray(x, jnp.float32)))

@@ -44,7 +44,9 @@ class TraceModel(nn.Module):
     norm: str = "layer"
     dropout: float = 0.0
 
-    def _block(self, x: Array, features: int, stride: int = 1) -> Array:
+    def _block(
+        self, x: Float[Array, "station sample feature"], features: int, stride: int = 1
+    ) -> Float[Array, "station sample feature"]:
         x = Conv1D(features, self.kernel_size, strides=stride)(x)
         return nn.gelu(Norm(self.norm)(x))
 

@@ -60,12 +60,12 @@ class Map(NamedTuple):
 
 def layer(
     style: Style,
-    image: Array,
+    image: Float[Array, "row column feature"],
     factor: float,
     window: tuple[int, int] = (3, 3),
     stride: tuple[int, int] = (1, 1),
     normalise: bool = True,
-) -> Array:
+) -> Float[Array, "row column feature"]:
     """A convolution to `factor` times the first block's features, normalisation and ReLU."""
     image = Conv2D(max(1, round(style.width * factor)), window, stride, by_slices=style.by_slices)(image)
     return nn.relu(Norm(style.norm)(image) if normalise else image)

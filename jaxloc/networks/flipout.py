@@ -108,7 +108,7 @@ def _scope(module: nn.Module) -> Any:
     return module.scope
 
 
-def _known(tree: dict[Path, Array | None], path: Path, arrays: Arrays) -> Arrays:
+def _known(tree: dict[Path, Float[Array, "..."] | None], path: Path, arrays: Arrays) -> Arrays:
     """The arrays of one layer, zero where there are none."""
     found = {name: tree[(*path, name)] for name in arrays}
     return {name: jnp.zeros_like(arrays[name]) if array is None else array for name, array in found.items()}
@@ -124,7 +124,7 @@ def _is_that_of(layer: Layer, module: nn.Module, args: tuple) -> bool:
     )
 
 
-def _flipped(module: nn.Module, layer: Layer, inputs: Array) -> Array:
+def _flipped(module: nn.Module, layer: Layer, inputs: Float[Array, "*place feature"]) -> Array:
     middle = jax.tree.map(jnp.subtract, layer.drawn, layer.change)
     if math.prod(inputs.shape[:-1]) < MANY_PLACES or not _multiplies(module):
         change = _run(module, layer.change, inputs * layer.input_signs)
@@ -134,7 +134,7 @@ def _flipped(module: nn.Module, layer: Layer, inputs: Array) -> Array:
     return _run(module, jax.tree.map(jnp.add, middle, flipped), inputs)
 
 
-def _local(module: nn.Module, layer: Layer, inputs: Array) -> Array:
+def _local(module: nn.Module, layer: Layer, inputs: Float[Array, "*place feature"]) -> Array:
     mean = _run(module, jax.tree.map(jnp.subtract, layer.drawn, layer.change), inputs)
     variance = _run(module, layer.variance or {}, inputs**2)
     some = variance > 0  # none where all inputs are zero: the root has no gradient there
@@ -146,7 +146,7 @@ def _multiplies(module: nn.Module) -> bool:
     return goes_by_slices(module) if isinstance(module, Conv1D | Conv2D) else isinstance(module, nn.Dense)
 
 
-def _run(module: nn.Module, arrays: Arrays, inputs: Array) -> Array:
+def _run(module: nn.Module, arrays: Arrays, inputs: Float[Array, "*place feature"]) -> Array:
     """The layer alone, with other arrays."""
     outputs: Any = module.clone(parent=None).apply({"params": arrays}, inputs)
     return outputs

@@ -70,7 +70,9 @@ class Located(NamedTuple):
     influence: Float[Array, "pick 3"]
 
 
-def step(picks: Picks, rays: Rays, from_km: Array, middle_km: Array, spread_km: Array) -> Located:
+def step(
+    picks: Picks, rays: Rays, from_km: Float[Array, " 3"], middle_km: Float[Array, " 3"], spread_km: Float[Array, " 3"]
+) -> Located:
     """One damped least-squares step from a location, with a normal prior for directions that picks do not constrain.
 
     `late` are residuals before the step in units of the picks' errors, `influence` the centred gradients of travel

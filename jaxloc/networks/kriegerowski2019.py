@@ -111,7 +111,7 @@ class Model(nn.Module):
         return steps
 
     def _times(
-        self, steps: Float[Array, "station step feature"], mask: Bool[Array, " station"], rate_hz: Array
+        self, steps: Float[Array, "station step feature"], mask: Bool[Array, " station"], rate_hz: Float[Array, ""]
     ) -> tuple[Float[Array, "station feature"], Float[Array, " times"]]:
         """Arrival times of each station relative to the event's mean times, with spread and height; and the means."""
         step_s = self.strides[0] * self.strides[1] * self.strides[2] / rate_hz

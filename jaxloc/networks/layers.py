@@ -95,7 +95,11 @@ def goes_by_slices(module: "Conv1D | Conv2D") -> bool:
 
 
 def _convolution(
-    module: "Conv1D | Conv2D", inputs: Array, window: tuple[int, ...], strides: tuple, dilation: tuple
+    module: "Conv1D | Conv2D",
+    inputs: Float[Array, "*place feature"],
+    window: tuple[int, ...],
+    strides: tuple,
+    dilation: tuple,
 ) -> Array:
     shape = (*window, inputs.shape[-1], module.features)
     kernel = module.param("kernel", _he_normal, shape)

@@ -200,7 +200,7 @@ class Model(nn.Module):
     def _layer(self, features: int) -> Stepwise:
         return Stepwise(features, STEPS if self.published else 1)
 
-    def _late(self, seen: Readings, observations: Observations, step: Array) -> Float[Array, " number"]:
+    def _late(self, seen: Readings, observations: Observations, step: Int[Array, ""]) -> Float[Array, " number"]:
         """Delays of all stations as inputs."""
         encoding = "bound" if self.published else self.encoding
         if encoding not in ENCODINGS:
@@ -214,7 +214,7 @@ class Model(nn.Module):
         return (jax.nn.softmax(score, 0) * self._layer(self.hidden)(hidden, step)).sum(0)
 
     def _link(
-        self, inputs: Float[Array, " input"], geometry: Geometry | None, given: int, size: int, step: Array
+        self, inputs: Float[Array, " input"], geometry: Geometry | None, given: int, size: int, step: Int[Array, ""]
     ) -> Partial:
         """A network of one hidden layer, partially applied to the inputs known so far."""
         told = given if geometry is None else given + 2 * len(geometry.there)

@@ -81,7 +81,12 @@ class Model(nn.Module):
         volume = decode(style, image, Map(self.grid, STEPS, 2, True, self.finer))
         return jnp.concatenate([volume.ravel(), self._others(image, volume, observations)])
 
-    def _others(self, image: Array, volume: Array, observations: Observations) -> Float[Array, " other"]:
+    def _others(
+        self,
+        image: Float[Array, "row column feature"],
+        volume: Float[Array, "east north depth"],
+        observations: Observations,
+    ) -> Float[Array, " other"]:
         """Raw outputs of the magnitude from all stations' amplitudes, the position and the encoder's features."""
         traces = station_traces(observations, *self.log_amplitude)
         pooled = nn.leaky_relu(nn.Dense(self.width)(jnp.concatenate([image.mean(1), largest(image, 1)], -1)), 0.2)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.gaussian_mixture import Components
 
@@ -73,12 +73,14 @@ def search(log_density: LogDensity, region: Region, sizes: Search) -> tuple[Floa
     centre, scale = (low + high) / 2, jnp.diag((high - low) / 2)
     centre, scale = _refine(log_density, centre, scale, sizes.first, 1.0)
 
-    def narrower(at: tuple[Array, ...]) -> tuple[Array, ...]:
+    def narrower(
+        at: tuple[Int[Array, ""], Float[Array, " 4"], Float[Array, "4 4"], Bool[Array, ""]],
+    ) -> tuple[Int[Array, ""], Float[Array, " 4"], Float[Array, "4 4"], Bool[Array, ""]]:
         level, centre, scale, _ = at
         new = _refine(log_density, centre, scale, sizes.middle, SPREAD)
         return level + 1, *new, _log_volume(new[1]) < _log_volume(scale) - STILL
 
-    def wanted(at: tuple[Array, ...]) -> Array:
+    def wanted(at: tuple[Int[Array, ""], Float[Array, " 4"], Float[Array, "4 4"], Bool[Array, ""]]) -> Bool[Array, ""]:
         return (at[0] < sizes.num_middle) & at[-1]
 
     start = (jnp.zeros((), jnp.int32), centre, scale, jnp.ones((), bool))
@@ -114,8 +116,12 @@ def evaluate(
 
 
 def _refine(
-    log_density: LogDensity, centre: Array, scale_tril: Array, sizes: tuple[int, ...], half_width: float
-) -> tuple[Array, Array]:
+    log_density: LogDensity,
+    centre: Float[Array, " 4"],
+    scale_tril: Float[Array, "4 4"],
+    sizes: tuple[int, ...],
+    half_width: float,
+) -> tuple[Float[Array, " 4"], Float[Array, "4 4"]]:
     lattice = evaluate(log_density, centre, scale_tril, sizes, half_width, smoothing=1.0)
     mean, variance = _moments(lattice)
     # What lies within a cell is not known: its own spread comes on top.

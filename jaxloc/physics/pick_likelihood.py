@@ -189,7 +189,9 @@ def _integrate(log_density: OverTime, seen: Residuals) -> OriginTime:
     )
 
 
-def _trapezoid(log_density: OverTime, seen: Residuals, centre_s: Array, reach_s: Array) -> OriginTime:
+def _trapezoid(
+    log_density: OverTime, seen: Residuals, centre_s: Float[Array, " point"], reach_s: Float[Array, " point"]
+) -> OriginTime:
     unit = jnp.linspace(-1.0, 1.0, NODES)
     value = log_density(seen, centre_s[:, None] + reach_s[:, None] * unit)
     mass = jax.nn.softmax(value, -1)

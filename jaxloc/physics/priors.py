@@ -72,7 +72,12 @@ def log_prior_of(
     return value
 
 
-def _inside(value: Array, low: Array, high: Array, soft: Array) -> Array:
+def _inside(
+    value: Float[Array, "point coordinate"],
+    low: Float[Array, "..."],
+    high: Float[Array, "..."],
+    soft: Float[Array, "..."],
+) -> Float[Array, "point coordinate"]:
     return jax.nn.log_sigmoid((value - low) / soft) + jax.nn.log_sigmoid((high - value) / soft)
 
 

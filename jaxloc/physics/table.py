@@ -51,7 +51,9 @@ def tabulate(model: VelocityModel, grid: TableGrid) -> TravelTimeTable:
         )
     )
 
-    def slowness(speed_km_s: Float[Array, " layer"], x_km: Array, z_km: Array, r_km: Array) -> Float[Array, ""]:
+    def slowness(
+        speed_km_s: Float[Array, " layer"], x_km: Float[Array, ""], z_km: Float[Array, ""], r_km: Float[Array, ""]
+    ) -> Float[Array, ""]:
         # Half a kilometre aside from the receiver: the limit of time over distance there, without 0 / 0.
         z_km = jnp.where(jnp.abs(z_km - r_km) + x_km < 0.5, r_km + 0.5, z_km)
         time_s = travel_time_s(model.top_km, speed_km_s, x_km, z_km, r_km)

@@ -65,7 +65,12 @@ def probability_maps(
 
 
 def _map(
-    axes: Axes, values: np.ndarray, extent: Sequence[float], norm: LogNorm, name: str, axes_names: tuple[str, str]
+    axes: Axes,
+    values: Float[np.ndarray, "row column"],
+    extent: Sequence[float],
+    norm: LogNorm,
+    name: str,
+    axes_names: tuple[str, str],
 ) -> Any:
     west, east, south, north = extent
     frame(dress(axes, axes_names[0], axes_names[1], name, grid=False))

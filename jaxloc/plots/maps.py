@@ -100,7 +100,9 @@ def surface_km(station_km: Float[np.ndarray, "station 3"]) -> float:
     return float(min(0.0, station_km[:, 2].min(initial=0.0)))
 
 
-def _window(draws: np.ndarray, truth: np.ndarray, top_km: float) -> tuple[tuple[float, float], ...]:
+def _window(
+    draws: Float[np.ndarray, "draw 4"], truth: Float[np.ndarray, " 4"], top_km: float
+) -> tuple[tuple[float, float], ...]:
     """Limits in km around nearly all samples and the truth, in depth from the ground.
 
     East, north and depth are to one scale, unless depth would need more than twice the room.
@@ -131,7 +133,7 @@ def _log_density(mixture: HypocentreMixture, points: Float[Array, "point 2"]) ->
 def _regions(
     axes: Axes,
     part: HypocentreMixture,
-    draws: np.ndarray,
+    draws: Float[np.ndarray, "draw 2"],
     spans: tuple[tuple[float, float], ...],
     size: int = 160,
 ) -> None:
@@ -148,7 +150,7 @@ def _regions(
     axes.contour(x, y, density, steps, colors=PAPER, linewidths=0.6, linestyles="solid", zorder=3)
 
 
-def _points(axes: Axes, middle: np.ndarray, truth: np.ndarray) -> None:
+def _points(axes: Axes, middle: Float[np.ndarray, " 2"], truth: Float[np.ndarray, " 2"]) -> None:
     axes.plot(*middle, "+", color=PAPER, markersize=11, markeredgewidth=3.0, zorder=5)
     axes.plot(*middle, "+", color=INK, markersize=10, markeredgewidth=1.5, zorder=5)
     if np.isfinite(truth).all():
@@ -157,9 +159,9 @@ def _points(axes: Axes, middle: np.ndarray, truth: np.ndarray) -> None:
 
 def _network_panel(
     axes: Axes,
-    stations: np.ndarray,
-    draws: np.ndarray,
-    truth: np.ndarray,
+    stations: Float[np.ndarray, "station 3"],
+    draws: Float[np.ndarray, "draw 4"],
+    truth: Float[np.ndarray, " 4"],
     spans: tuple[tuple[float, float], ...],
 ) -> None:
     dress(axes, "east (km)", "north (km)", f"Network, {len(stations)} station" + "s" * (len(stations) != 1))
@@ -188,7 +190,7 @@ def _key(axes: Axes, with_truth: bool) -> None:
     axes.legend(handles=handles, loc="upper left", fontsize=7.5, frameon=False, labelcolor=INK, borderaxespad=0)
 
 
-def _summary(one: HypocentreMixture, truth: np.ndarray, above_ground: float) -> str:
+def _summary(one: HypocentreMixture, truth: Float[np.ndarray, " 4"], above_ground: float) -> str:
     middle, sd = np.asarray(mean(one)), np.sqrt(np.asarray(one.variance))
     text = f"predicted sd {np.hypot(sd[0], sd[1]):.2f} km of the epicentre, {sd[2]:.2f} km in depth"
     if np.isfinite(truth[:2]).all():

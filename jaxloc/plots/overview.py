@@ -76,13 +76,17 @@ def overview_map(
     save(path, new)
 
 
-def _overlap(lengths: np.ndarray, places: np.ndarray) -> float:
+def _overlap(lengths: Float[np.ndarray, "event 2"], places: Float[np.ndarray, "place 2"]) -> float:
     """How many ellipses overlap where events are, in threes, at least one: by it they become paler."""
     areas, events_km2 = np.pi * lengths[:, 0] * lengths[:, 1], np.ptp(places, axis=0).prod()
     return max(1.0, np.minimum(areas / max(events_km2, 1e-9), 1.0).sum() / 3)
 
 
-def _summary(apart: np.ndarray, lengths: np.ndarray, directions: np.ndarray) -> str:
+def _summary(
+    apart: Float[np.ndarray, "event 2"],
+    lengths: Float[np.ndarray, "event 2"],
+    directions: Float[np.ndarray, "event 2 2"],
+) -> str:
     if not len(apart):
         return "truth unknown"
     turned = np.einsum("ni,nij->nj", apart, directions) / np.maximum(lengths, 1e-9)
@@ -91,7 +95,7 @@ def _summary(apart: np.ndarray, lengths: np.ndarray, directions: np.ndarray) -> 
     return f"{len(apart)} events, median error {middle:.2f} km\n{share} (the score card has highest-density regions)"
 
 
-def _frame_all(axes: Axes, fixed: np.ndarray, estimates: np.ndarray) -> None:
+def _frame_all(axes: Axes, fixed: Float[np.ndarray, "place 2"], estimates: Float[np.ndarray, "event 2"]) -> None:
     """Limits with truths and stations inside, and estimates up to half as far again."""
     low, high = fixed.min(0), fixed.max(0)
     room = 0.5 * (high - low).max()
@@ -102,7 +106,12 @@ def _frame_all(axes: Axes, fixed: np.ndarray, estimates: np.ndarray) -> None:
 
 
 def _depth_panel(
-    axes: Axes, estimate: np.ndarray, sd: np.ndarray, truth: np.ndarray, known: np.ndarray, top_km: float
+    axes: Axes,
+    estimate: Float[np.ndarray, " event"],
+    sd: Float[np.ndarray, " event"],
+    truth: Float[np.ndarray, " event"],
+    known: Bool[np.ndarray, " event"],
+    top_km: float,
 ) -> None:
     dress(axes, "true depth (km)", "estimated depth (km)", f"Depth, {known.sum()} events, bars of 90 %")
     if not known.any():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
@@ -48,7 +49,7 @@ def error_against_stated(path: str | Path, scores: Scores, title: str = "Error a
     save(path, new)
 
 
-def _error_panel(axes: Axes, error: np.ndarray, predicted: np.ndarray) -> None:
+def _error_panel(axes: Axes, error: Float[np.ndarray, " event"], predicted: Float[np.ndarray, " event"]) -> None:
     floor = np.quantile(predicted, 0.02) / 30
     axes.scatter(predicted, np.maximum(error, floor), s=9, color=BLUE, alpha=0.35, linewidth=0, label="event")
     low, high = predicted.min() * 0.7, predicted.max() * 1.4
@@ -169,7 +170,7 @@ def training_curve(path: str | Path, log: Sequence[Mapping[str, float]], title: 
     save(path, new)
 
 
-def _curve(axes: Axes, points: np.ndarray, name: str, colour: str) -> None:
+def _curve(axes: Axes, points: Float[np.ndarray, "point 2"], name: str, colour: str) -> None:
     """A line; a long one faint, with its running mean over a fortieth of it."""
     if len(points) < 80:
         axes.plot(*points.T, color=colour, linewidth=1.6, marker="o", markersize=3, label=name)
@@ -224,7 +225,7 @@ def _estimate(card: Mapping, region: str, names: tuple[str, ...]) -> list[float]
     return [np.nan if number is None else float(number) for number in numbers]
 
 
-def _span(axes: Axes, values: np.ndarray, target: float | None, names: tuple[str, ...]) -> None:
+def _span(axes: Axes, values: Float[np.ndarray, " bar"], target: float | None, names: tuple[str, ...]) -> None:
     """From zero for errors and shares, by logarithm where they differ by more than ten times."""
     if target is not None:
         axes.axvline(target, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -198,7 +199,9 @@ class Sight(NamedTuple):
     truth: np.ndarray
 
 
-def amortised(path: Path, sights: Sequence[Sight], ranks: Mapping[str, np.ndarray], title: str) -> None:
+def amortised(
+    path: Path, sights: Sequence[Sight], ranks: Mapping[str, Float[np.ndarray, "event 4"]], title: str
+) -> None:
     """A posterior that a network draws over the exact density, and ranks of truths, [event, coordinate] by locator."""
     new = figure(9.6, 6.6, title)
     above, below = np.asarray(new.subfigures(2, 1, height_ratios=(1.5, 1)))
@@ -226,7 +229,7 @@ def _sight(axes: Axes, sight: Sight) -> None:
         axes.invert_yaxis()
 
 
-def _ranks(axes: Axes, ranks: Mapping[str, np.ndarray], bins: int = 20) -> None:
+def _ranks(axes: Axes, ranks: Mapping[str, Float[np.ndarray, " event"]], bins: int = 20) -> None:
     """Histograms; the band holds 95 per cent of a uniform one's bars."""
     number = len(next(iter(ranks.values())))
     expected, sd = number / bins, np.sqrt(number * (1 / bins) * (1 - 1 / bins))

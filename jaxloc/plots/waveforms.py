@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
@@ -75,14 +75,14 @@ def waveform_section(
     save(path, new)
 
 
-def _names(axes: Axes, names: Sequence[str], row: np.ndarray) -> None:
+def _names(axes: Axes, names: Sequence[str], row: Int[np.ndarray, " station"]) -> None:
     """Codes of stations at the right end of their traces."""
     for name, y in zip(names, row, strict=True):
         across = axes.get_yaxis_transform()
         axes.text(1.005, y, name, transform=across, fontsize=6.5, va="center", ha="left", color=INK)
 
 
-def _time_span(second: np.ndarray, *times_s: np.ndarray | None) -> tuple[float, float]:
+def _time_span(second: Float[np.ndarray, " sample"], *times_s: Float[np.ndarray, "..."] | None) -> tuple[float, float]:
     """The part of the record about all known times, or all of it."""
     known = np.concatenate([np.ravel(t) for t in times_s if t is not None] or [np.zeros(0)])
     known = known[np.isfinite(known)]

@@ -287,7 +287,7 @@ def _trained(
 
 
 def _best(
-    step: Callable, validation_loss: Callable[[State], Array], first: State, keys: Key[Array, " step"]
+    step: Callable, validation_loss: Callable[[State], Float[Array, ""]], first: State, keys: Key[Array, " step"]
 ) -> tuple[State, Info]:
     every = max(1, len(keys) // NUM_VALIDATIONS)
 

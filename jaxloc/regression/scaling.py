@@ -28,7 +28,7 @@ class Units(NamedTuple):
     scale: PyTree[Array]
 
 
-def read(units: Units, output: PyTree[Array]) -> PyTree[Array]:
+def read(units: Units, output: PyTree[Float[Array, "..."]]) -> PyTree[Float[Array, "..."]]:
     """The output in the likelihood's units."""
     return jax.tree.map(lambda c, s, x: c + s * x, units.centre, units.scale, output)
 
@@ -59,10 +59,14 @@ def of_targets(
     return Units(unravel(centre), unravel(_sound(jnp.where(pull > 0, scale, 1.0), 1.0)))
 
 
-def _lowest(loss: Callable[[Array], Array], start: Float[Array, " output"]) -> Float[Array, " output"]:
+def _lowest(
+    loss: Callable[[Float[Array, " output"]], Float[Array, ""]], start: Float[Array, " output"]
+) -> Float[Array, " output"]:
     """Damped Newton descent, also in regions of negative curvature: units may be wrong by powers of ten at first."""
 
-    def step(state: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], None]:
+    def step(
+        state: tuple[Float[Array, " output"], Float[Array, ""]], _: None
+    ) -> tuple[tuple[Float[Array, " output"], Float[Array, ""]], None]:
         at, damping = state
         values, directions = jnp.linalg.eigh(jax.hessian(loss)(at))
         new = at - directions @ (directions.T @ jax.grad(loss)(at) / (jnp.abs(values) + damping))

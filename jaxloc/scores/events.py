@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.distributions.any_distribution import smoothed
 from jaxloc.distributions.credible_regions import LEVELS, level_of, volume_of
@@ -129,7 +129,7 @@ def _error_scores(
     return {}
 
 
-def _stated(posterior: Posterior, spread: Float[Array, "4 4"], index: Array) -> Scores:
+def _stated(posterior: Posterior, spread: Float[Array, "4 4"], index: Int[Array, " coordinate"]) -> Scores:
     """What the posterior says of itself, whatever the truth; not for space_time, whose units differ."""
     if index.shape[0] == 4:
         return {}

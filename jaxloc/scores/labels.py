@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.labels import Classes, LabelPosterior, Number
@@ -57,7 +57,7 @@ def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> di
     return cards
 
 
-def _number(stated: Number, truth: np.ndarray) -> dict[str, Any]:
+def _number(stated: Number, truth: Float[np.ndarray, " event"]) -> dict[str, Any]:
     """Bias, mean absolute error, CRPS, negative log-likelihood, coverage of central intervals, epistemic share."""
     variance, error = np.asarray(stated.variance), np.asarray(stated.mean) - truth
     log_density, below, own = _against(stated, truth)
@@ -95,7 +95,7 @@ def crps_of(number: Number, truth: Float[Array, ""]) -> Float[Array, ""]:
     return integral(below, number.cdf) + integral(above, lambda x: 1 - number.cdf(x))
 
 
-def _classes(stated: Classes, truth: np.ndarray) -> dict[str, Any]:
+def _classes(stated: Classes, truth: Int[np.ndarray, " event"]) -> dict[str, Any]:
     """Accuracy, Brier score, negative log-likelihood, calibration error; for two classes also the AUROC."""
     probability = np.asarray(stated.probability)
     one_hot = np.eye(probability.shape[-1])[truth]
@@ -115,7 +115,9 @@ def _classes(stated: Classes, truth: np.ndarray) -> dict[str, Any]:
     return card
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, num_bins: int = 10) -> float:
+def calibration_error(
+    confidence: Float[np.ndarray, " event"], right: Bool[np.ndarray, " event"], num_bins: int = 10
+) -> float:
     """Mean difference of confidence and accuracy over bins of equal numbers of events (Naeini and others 2015)."""
     order = np.array_split(np.argsort(confidence), min(num_bins, len(confidence)))
     return float(sum(abs(confidence[i].sum() - right[i].sum()) for i in order) / len(confidence))

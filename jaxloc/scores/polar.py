@@ -62,7 +62,7 @@ def _scores(
     }
 
 
-def _apart(first: Array, second: Array) -> Array:
+def _apart(first: Float[Array, "..."], second: Float[Array, "..."]) -> Float[Array, "..."]:
     """The angle between two directions, within 0 - pi."""
     return jnp.abs(jnp.mod(first - second + jnp.pi, 2 * jnp.pi) - jnp.pi)
 

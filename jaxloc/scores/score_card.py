@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 from rich.table import Table
 
 from jaxloc.distributions.credible_regions import LEVELS
@@ -24,7 +24,9 @@ WIDTH_UNITS = {"origin": "s", "epicentre": "km2", "hypocentre": "km3", "space_ti
 Card: TypeAlias = dict[str, Any]
 
 
-def score_card(key: Key[Array, ""], scores: Mapping[str, Array | np.ndarray], num_resamples: int = 1000) -> Card:
+def score_card(
+    key: Key[Array, ""], scores: Mapping[str, Float[Array | np.ndarray, " event"]], num_resamples: int = 1000
+) -> Card:
     """Scores of many events summarised by region; every estimate is {"value", "low", "high"} (95 %).
 
     Each region has its `unit`, the `number` of events that count, how many have an `unknown` truth and for
@@ -51,7 +53,7 @@ def score_card(key: Key[Array, ""], scores: Mapping[str, Array | np.ndarray], nu
     return card
 
 
-def _region_card(region: str, scores: dict[str, np.ndarray], seed: int, num_resamples: int) -> Card:
+def _region_card(region: str, scores: dict[str, Float[np.ndarray, " event"]], seed: int, num_resamples: int) -> Card:
     known = scores.pop("known") > 0
     finite = np.all([np.isfinite(scores[name]) for name in scores if name != "epistemic_share"], axis=0)
     use = known & finite
@@ -85,7 +87,7 @@ def _region_card(region: str, scores: dict[str, np.ndarray], seed: int, num_resa
     return card
 
 
-def _statistics(region: str, name: str, values: np.ndarray) -> list[tuple[str, bootstrap.Statistic]]:
+def _statistics(region: str, name: str, values: Float[np.ndarray, " event"]) -> list[tuple[str, bootstrap.Statistic]]:
     """Statistics of a score, by name."""
     if name in ("pit", "level"):
         return []
@@ -103,14 +105,14 @@ def _plain(value: np.ndarray | float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _coverage(level: np.ndarray, nominal: float) -> Card:
+def _coverage(level: Float[np.ndarray, " event"], nominal: float) -> Card:
     """The share of truths inside their region, with the interval of Clopper and Pearson (1934)."""
     inside = int((level <= nominal).sum())
     interval = scipy.stats.binomtest(inside, len(level)).proportion_ci(0.95, method="exact")
     return {"value": inside / len(level), "low": float(interval.low), "high": float(interval.high)}
 
 
-def _uniformity(values: np.ndarray) -> Card:
+def _uniformity(values: Float[np.ndarray, " event"]) -> Card:
     if len(values) < 2:
         return {"statistic": None, "p_value": None}
     test = scipy.stats.cramervonmises(values, "uniform")

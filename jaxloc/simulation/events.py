@@ -245,7 +245,7 @@ def _numbered(
     return simulate_event(random.fold_in(key, number), simulation, station_km, earth)
 
 
-def taken(chunk: Callable[[Array], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
+def taken(chunk: Callable[[Int[Array, " event"]], Batch], num_events: int, index: Int[np.ndarray, " event"]) -> Batch:
     """Events by number, simulated `CHUNK` at a time; a ValueError names numbers out of range."""
     index = np.atleast_1d(np.asarray(index, np.int32))
     bad = (index < 0) | (index >= num_events)
@@ -259,7 +259,7 @@ def _parts(index: Int[np.ndarray, " event"]) -> Iterator[Int[np.ndarray, " part"
     return (index[at : at + CHUNK] for at in range(0, len(index), CHUNK))
 
 
-def _padded(chunk: Callable[[Array], Batch], part: Int[np.ndarray, " part"]) -> Batch:
+def _padded(chunk: Callable[[Int[Array, " event"]], Batch], part: Int[np.ndarray, " part"]) -> Batch:
     """Constant shape: the same program, and bit-identical events whatever is taken together."""
     whole = chunk(jnp.asarray(np.pad(part, (0, CHUNK - len(part)), mode="edge")))
     return jax.tree.map(lambda array: np.asarray(array)[: len(part)], whole)

@@ -126,7 +126,12 @@ def travel_s(place: Place, source_km: Float[Array, "*source 3"]) -> Float[Array,
 
 
 def _recorded(
-    key: Key[Array, ""], noise_key: Key[Array, ""], scenarios: Scenarios, place: Place, rupture: Rupture, onset_s: Array
+    key: Key[Array, ""],
+    noise_key: Key[Array, ""],
+    scenarios: Scenarios,
+    place: Place,
+    rupture: Rupture,
+    onset_s: Float[Array, "subfault station phase"],
 ) -> Float[Array, "station component sample"]:
     recording, earth = scenarios.recording, place.earth
     padded = PADDING * recording.num_samples // 2  # late waves ring on past the end

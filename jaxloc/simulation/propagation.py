@@ -162,7 +162,11 @@ def spreading(hypocentral_km: Float[Array, " station"], path: Path) -> Float[Arr
 
 
 def attenuation(
-    frequency_hz: Float[Array, " frequency"], time_s: Array, kappa_s: Array, q_one_hz: Array, q_power: float
+    frequency_hz: Float[Array, " frequency"],
+    time_s: Float[Array, ""],
+    kappa_s: Float[Array, ""],
+    q_one_hz: Float[Array, ""],
+    q_power: float,
 ) -> Complex[Array, " frequency"]:
     """Absorption along a path and below the station, nearly causal.
 
@@ -175,7 +179,7 @@ def attenuation(
     return jnp.exp(-jnp.pi * frequency_hz * star_s + lag)
 
 
-def unscattered(time_s: Array, path: Path) -> Array:
+def unscattered(time_s: Float[Array, "..."], path: Path) -> Float[Array, "..."]:
     """Share of the energy in the direct wave."""
     return jnp.exp(-time_s / path.free_time_s)
 
