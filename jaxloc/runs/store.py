@@ -4,7 +4,9 @@
 `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`. The group `simulation` is here alone.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -40,9 +42,11 @@ FORECASTS: dict[str, type] = {"kail2021": schema_forecasts.Kail2021, "panakkat20
 
 def register() -> None:
     """Store the structured configurations of all there is; those stored before are replaced."""
-    store = ConfigStore.instance()
+    store = ConfigStore.instance().store
+    if "replace" in inspect.signature(store).parameters:  # Hydra 1.4 and later warn without it
+        store = partial(store, replace=True)
     for name, whole in ROOTS.items():
-        store.store(name=name, node=whole)
+        store(name=name, node=whole)
     groups: dict[str, Mapping[str, Any]] = {
         "data": DATA,
         "simulation": SIMULATIONS,
@@ -51,7 +55,7 @@ def register() -> None:
     }
     for group, members in groups.items():
         for name, node in members.items():
-            store.store(group=group, name=name if group == "simulation" else f"base_{name}", node=node)
+            store(group=group, name=name if group == "simulation" else f"base_{name}", node=node)
 
 
 def _model(name: str, build: Callable[..., Any]) -> Any:

@@ -183,3 +183,9 @@ def test_annotations_become_types_that_are_checked(annotation, expected):
 )
 def test_tuples_of_fixed_length_are_checked(annotation, value, number):
     assert wrong_length(annotation, value) == number
+
+
+def test_a_second_configuration_warns_of_nothing(recwarn):
+    for _ in range(2):
+        configuration.load("quickstart", [])
+    assert not [str(each.message) for each in recwarn if issubclass(each.category, UserWarning)]
