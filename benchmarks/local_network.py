@@ -11,20 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import PyTree
 
 from jaxloc import inference
 from jaxloc.heads import gaussian, volume
 from jaxloc.heads.arrivals import arrivals as arrivals_head
+from jaxloc.inference.target import all_network
 from jaxloc.locators import neural
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
-from jaxloc.models.network_and_physics import with_physics
+from jaxloc.models.network_and_physics import parts, with_physics
 from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid
-from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Weights
+from jaxloc.types import Batch, Head, Label, Method, Network, Observations, Params, Weights
 
 STATIONS, SAMPLES, RATE_HZ, EVENTS = 12, 2000, 50.0, 4
 DRAWS = 100
@@ -40,6 +42,7 @@ class Case(NamedTuple):
     network: Network
     head: Head
     locate: Callable[[int], neural.LocateByDraws]
+    parts: Callable[[Params], PyTree[str]] = all_network
 
 
 def _arrivals() -> Case:
@@ -47,7 +50,9 @@ def _arrivals() -> Case:
     velocity = velocity_of({"top_km": [0.0, 10.0], "vp_km_s": [5.5, 6.2], "vp_vs": 1.73})
     network = with_physics(arrivals.network(), PhysicsSetting(velocity, (0.0,) * STATIONS, grid))
     log_prior = log_prior_of(REGION, same_everywhere(8.0, 4.0))
-    return Case(network, arrivals_head(REGION, log_prior), lambda chunk: arrivals_locator(network, REGION, log_prior))
+    return Case(
+        network, arrivals_head(REGION, log_prior), lambda chunk: arrivals_locator(network, REGION, log_prior), parts
+    )
 
 
 def _kriegerowski2019() -> Case:
@@ -101,8 +106,9 @@ def event() -> Observations:
 def fitted(case: Case, name: str) -> tuple[Method, object]:
     """A weight posterior of a case by name, and its initial state."""
     params = case.network.init(jax.random.key(1), event())
-    centre, scale = inference.prior_mean(params), inference.prior_scale(params)
-    goal = inference.target(case.network, case.head, centre, scale, NUM_DATA)
+    labels = case.parts(params)
+    centre, scale = inference.prior_mean(params, parts=labels), inference.prior_scale(params, parts=labels)
+    goal = inference.target(case.network, case.head, centre, scale, NUM_DATA, parts=labels)
     method = METHODS[name](goal, optax.adam(1e-3))
     return method, jax.jit(method.init)(jax.random.key(2), params)
 
