@@ -52,13 +52,18 @@ def test_there_and_back(frame):
     np.testing.assert_allclose(to_km(frame, frame.latitude_deg, frame.longitude_deg), 0, atol=1e-9)
 
 
-def test_swapped_and_broken_coordinates_are_refused_by_value():
+def test_swapped_coordinates_are_named():
     check_degrees(np.array([-90.0, 35.7, 90.0]), np.array([-180.0, -117.5, 360.0]), "stations")
     with pytest.raises(ValueError, match=r"stations: latitude -117.5 and longitude 35.7 .* swapped\?"):
         check_degrees(np.array([35.7, -117.5]), np.array([-117.5, 35.7]), "stations")
-    for latitude, longitude in [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, -181.0), (0.0, 360.1), (90.1, 0.0)]:
-        with pytest.raises(ValueError, match="must be finite"):
-            check_degrees(np.array(latitude), np.array(longitude), "event")
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude"), [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, -181.0), (0.0, 360.1), (90.1, 0.0)]
+)
+def test_coordinates_out_of_range_are_refused(latitude, longitude):
+    with pytest.raises(ValueError, match="must be finite"):
+        check_degrees(np.array(latitude), np.array(longitude), "event")
 
 
 def test_a_frame_lies_amid_its_points_also_across_the_date_line():

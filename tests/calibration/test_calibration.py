@@ -112,9 +112,17 @@ def test_the_best_map_is_that_of_highest_cross_fitted_likelihood():
     assert best(*stated(np.ones(4), bias=(0.0, 0.0, 6.0, 0.0))) == "quantiles"
 
 
-def test_wrong_wishes_are_refused():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda found, posterior: calibrated(by="magnitude"), 'by "gap" or by "distance", got \'magnitude\''),
+        (
+            lambda found, posterior: calibration.stated_levels(found, posterior, seen(posterior), 0.8),
+            r"level 0\.8 was not calibrated",
+        ),
+    ],
+)
+def test_groups_and_levels_that_were_not_calibrated_are_refused(action, message):
     posterior, _, found = calibrated()
-    with pytest.raises(ValueError, match='by "gap" or by "distance", got \'magnitude\''):
-        calibrated(by="magnitude")
-    with pytest.raises(ValueError, match=r"level 0\.8 was not calibrated"):
-        calibration.stated_levels(found, posterior, seen(posterior), 0.8)
+    with pytest.raises(ValueError, match=message):
+        action(found, posterior)

@@ -46,12 +46,15 @@ def test_altered_events_are_tried_against_the_levels_of_the_others():
     assert not cross_fitted(levels, altered=np.ones(500)).any()
 
 
-def test_what_cannot_be_calibrated_is_refused():
-    with pytest.raises(ValueError, match="no event to calibrate with"):
-        conformal_level(np.array([]), np.array([0.9]))
-    with pytest.raises(ValueError, match=r"a level must be within 0-1, got 1\.2"):
-        conformal_level(np.array([0.1, 1.2]), np.array([0.9]))
-    with pytest.raises(ValueError, match=r"a wanted level must be within 0-1, got 90\.0"):
-        conformal_level(np.array([0.1]), np.array([90.0]))
-    with pytest.raises(ValueError, match="3 events cannot be divided into 5 folds"):
-        cross_fitted(np.array([0.1, 0.2, 0.3]))
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: conformal_level(np.array([]), np.array([0.9])), "no event to calibrate with"),
+        (lambda: conformal_level(np.array([0.1, 1.2]), np.array([0.9])), r"a level must be within 0-1, got 1\.2"),
+        (lambda: conformal_level(np.array([0.1]), np.array([90.0])), r"a wanted level must be within 0-1, got 90\.0"),
+        (lambda: cross_fitted(np.array([0.1, 0.2, 0.3])), "3 events cannot be divided into 5 folds"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(action, message):
+    with pytest.raises(ValueError, match=message):
+        action()

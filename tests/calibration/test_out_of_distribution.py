@@ -54,9 +54,17 @@ def test_too_few_events_flag_none():
         assert bool(out_of_distribution.reasons(out_of_distribution.p_values(ordinary, strange))[0]) == flagged
 
 
-def test_features_of_another_network_are_refused():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda ordinary: out_of_distribution.scores(ordinary, np.zeros((2, 3)), np.zeros(2)),
+            r"\(3,\) features cannot be compared with calibration events of \(8,\)",
+        ),
+        (lambda ordinary: out_of_distribution.watch(*events(3)), "3 events are too few"),
+    ],
+)
+def test_wrong_features_and_too_few_events_are_refused(action, message):
     ordinary = out_of_distribution.watch(*events(40))
-    with pytest.raises(ValueError, match=r"\(3,\) features cannot be compared with calibration events of \(8,\)"):
-        out_of_distribution.scores(ordinary, np.zeros((2, 3)), np.zeros(2))
-    with pytest.raises(ValueError, match="3 events are too few"):
-        out_of_distribution.watch(*events(3))
+    with pytest.raises(ValueError, match=message):
+        action(ordinary)

@@ -125,12 +125,25 @@ def test_altered_posteriors_go_through_the_maps_of_the_others():
     np.testing.assert_allclose(covariance(other), covariance(own), rtol=1e-4, atol=1e-4)
 
 
-def test_what_cannot_be_calibrated_is_refused():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda posterior, truth: fit("platt", posterior, truth),
+            "no such recalibration: 'platt'; use one of none, temperature",
+        ),
+        (
+            lambda posterior, truth: fit("temperature", posterior, truth._replace(mask=np.zeros((EVENTS, 4), bool))),
+            "no event with a known epicentre",
+        ),
+        (
+            lambda posterior, truth: cross_fitted(KEY, "temperature", posterior, truth, folds=401),
+            "400 events cannot be divided into 401 folds",
+        ),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(action, message):
     posterior, truth = stated(np.ones(4))
-    with pytest.raises(ValueError, match="no such recalibration: 'platt'; use one of none, temperature"):
-        fit("platt", posterior, truth)
-    with pytest.raises(ValueError, match="no event with a known epicentre"):
-        fit("temperature", posterior, truth._replace(mask=np.zeros((EVENTS, 4), bool)))
-    with pytest.raises(ValueError, match="400 events cannot be divided into 401 folds"):
-        cross_fitted(KEY, "temperature", posterior, truth, folds=401)
     assert set(recalibration.MAPS) == {"none", "temperature", "temperatures", "quantiles"}
+    with pytest.raises(ValueError, match=message):
+        action(posterior, truth)

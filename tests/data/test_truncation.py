@@ -40,10 +40,10 @@ def event(labelled=True, wrong=0):
     return Batch(seen, {"hypocentre": hypocentre, "arrivals": arrivals}), p_s
 
 
-def test_time_counts_from_the_first_arrival_or_by_picks_of_which_some_are_wrong():
-    for labelled, wrong in ((True, 7), (False, 0), (False, 3)):
-        one, p_s = event(labelled, wrong)
-        assert float(first_p_s(one)) == pytest.approx(p_s.min(), abs=1e-3), (labelled, wrong)
+@pytest.mark.parametrize(("labelled", "wrong"), [(True, 7), (False, 0), (False, 3)])
+def test_time_counts_from_the_first_arrival_or_from_picks(labelled, wrong):
+    one, p_s = event(labelled, wrong)
+    assert float(first_p_s(one)) == pytest.approx(p_s.min(), abs=1e-3), (labelled, wrong)
     bare = one._replace(observations=one.observations._replace(picks_s=None, pick_mask=None))
     assert float(first_p_s(bare)) == 0.0
 

@@ -25,11 +25,16 @@ def test_events_at_chosen_stations_are_their_rows(events):
     np.testing.assert_array_equal(few.observations.station_index, np.tile([0, 1], (5, 1)))
 
 
-def test_a_station_that_is_not_there_is_named(events):
-    with pytest.raises(ValueError, match=r"no station 'XX.S99'; use some of XX.S00"):
-        at_stations(events, ["XX.S99"])
-    with pytest.raises(ValueError, match="each_stations"):
-        taken_by({"each_stations": True}, events)
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda events: at_stations(events, ["XX.S99"]), r"no station 'XX.S99'; use some of XX.S00"),
+        (lambda events: taken_by({"each_stations": True}, events), "each_stations"),
+    ],
+)
+def test_unknown_stations_and_options_are_named(events, action, message):
+    with pytest.raises(ValueError, match=message):
+        action(events)
 
 
 def test_each_record_is_an_event_of_its_own(events):

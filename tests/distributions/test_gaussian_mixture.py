@@ -204,11 +204,16 @@ def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], ...])
         gaussian_mixture(*(jnp.ones(shape) for shape in shapes))
 
 
-def test_other_refusals_name_the_value() -> None:
-    with pytest.raises(ValueError, match="Gamma"):
-        components(dist.Gamma(1.0))
-    with pytest.raises(ValueError, match="90"):
-        credible_ellipsoid(jnp.eye(2), 90)
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda: components(dist.Gamma(1.0)), "Gamma"),
+        (lambda: credible_ellipsoid(jnp.eye(2), 90), "90"),
+    ],
+)
+def test_other_wrong_arguments_are_named(action, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        action()
 
 
 def test_contaminated_keeps_the_mean_and_widens_as_its_share_says():

@@ -86,12 +86,17 @@ def test_bad_catalogues_are_named(tmp_path, text, says):
         read_event_list("japan", path)
 
 
-def test_wrong_kinds_and_dates_are_named(tmp_path):
-    with pytest.raises(ValueError, match="the kinds are japan, southern_california"):
-        read_event_list("china", tmp_path)
-    with pytest.raises(ValueError, match="'yesterday' is no date"):
-        day_of("yesterday")
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda tmp_path: read_event_list("china", tmp_path), "the kinds are japan, southern_california"),
+        (lambda tmp_path: day_of("yesterday"), "'yesterday' is no date"),
+    ],
+)
+def test_wrong_kinds_and_dates_are_named(tmp_path, action, message):
     assert date_of(day_of("1995-12-31")) == "1995-12-31"
+    with pytest.raises(ValueError, match=message):
+        action(tmp_path)
 
 
 # Indicators
@@ -319,19 +324,17 @@ def test_an_open_interval_makes_waiting_times_longer():
         next_event.log_waiting("gamma", found, jnp.ones(()), jnp.ones((), bool))
 
 
-def test_places_are_a_density():
+@pytest.mark.parametrize(
+    "raw", [np.zeros(next_event.SIZE), np.array([0, 0, 2.0, 1, -1, -1, 0.5]), np.zeros(next_event.PUBLISHED_SIZE)]
+)
+def test_places_are_a_density(raw):
     """The mixture integrates to one, at zeros and other times; zeros are near the rate map."""
     places = next_event.places_of(np.array([[0.0, 0], [100, 50], [60, 200], [-50, 20]]))
     axis = np.linspace(-1500, 1500, 601)
     mesh = jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
-    for raw in (
-        jnp.zeros(next_event.SIZE),
-        jnp.array([0, 0, 2.0, 1, -1, -1, 0.5]),
-        jnp.zeros(next_event.PUBLISHED_SIZE),
-    ):
-        own = next_event.own_place(raw, places)
-        mass = jnp.exp(jax.vmap(lambda at, own=own: next_event.log_place(own, places, at))(mesh)).sum() * 25
-        assert float(mass) == pytest.approx(1, abs=1e-3)
+    own = next_event.own_place(jnp.asarray(raw), places)
+    mass = jnp.exp(jax.vmap(lambda at: next_event.log_place(own, places, at))(mesh)).sum() * 25
+    assert float(mass) == pytest.approx(1, abs=1e-3)
     usual = next_event.own_place(jnp.zeros(next_event.SIZE), places)
     assert float(jax.nn.sigmoid(usual.log_odds)) < 0.2
 

@@ -95,22 +95,42 @@ def test_a_run_leaves_scores_forecasts_and_pictures(name, kind, tmp_path):
     assert (folder / "table.md").read_text() == table
 
 
-def test_wrong_runs_are_named(tmp_path):
-    with pytest.raises(ValueError, match="no finished run of a forecasting network"):
-        rows_of([tmp_path])
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda tmp_path, config, events: rows_of([tmp_path]), "no finished run of a forecasting network"),
+        (
+            lambda tmp_path, config, events: run({**config, "model": {"name": "oracle"}}, tmp_path / "run", print),
+            "use one of kail2021, panakkat2009",
+        ),
+        (
+            lambda tmp_path, config, events: kail.material(
+                configured("kail2021", tmp_path, "data.box_km=[9000,9100,0,100]"), events
+            ),
+            "in box_km",
+        ),
+        (
+            lambda tmp_path, config, events: kail.problem(
+                config, kail.material(configured("kail2021", tmp_path), events)._replace(train=np.arange(3))
+            ),
+            "have no sequence",
+        ),
+        (
+            lambda tmp_path, config, events: panakkat_periods.material(
+                configured("panakkat2009", tmp_path, "data.periods.magnitude=9"), events
+            ),
+            "large training events",
+        ),
+    ],
+)
+def test_wrong_runs_are_named(tmp_path, action, message):
     config = configured("kail2021", tmp_path)
-    with pytest.raises(ValueError, match="use one of kail2021, panakkat2009"):
-        run({**config, "model": {"name": "oracle"}}, tmp_path / "run", print)
     events = clustered()
     for name, made in (("kail2021", kail.material), ("panakkat2009", panakkat_cells.material)):
         with pytest.raises(ValueError, match="must follow one another"):
             made(configured(name, tmp_path, "data.test_from=1993-01-01"), events)
-    with pytest.raises(ValueError, match="in box_km"):
-        kail.material(configured("kail2021", tmp_path, "data.box_km=[9000,9100,0,100]"), events)
-    with pytest.raises(ValueError, match="have no sequence"):
-        kail.problem(config, kail.material(configured("kail2021", tmp_path), events)._replace(train=np.arange(3)))
-    with pytest.raises(ValueError, match="large training events"):
-        panakkat_periods.material(configured("panakkat2009", tmp_path, "data.periods.magnitude=9"), events)
+    with pytest.raises(ValueError, match=message):
+        action(tmp_path, config, events)
 
 
 def test_maps_know_nothing_of_what_comes_later(tmp_path):

@@ -162,18 +162,21 @@ def test_dropout_draws_differ_by_what_is_dropped():
     np.testing.assert_array_equal(still[0], still[1])
 
 
-def test_what_cannot_be_fitted_is_refused():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda aim: inference.full_covariance(aim, optax.sgd(0.1)), r"6,000 weights .* use low_rank"),
+        (lambda aim: inference.laplace(aim, optax.sgd(0.1), start=1), r"6,000 weights.*use diagonal"),
+        (lambda aim: inference.low_rank(aim, optax.sgd(0.1), rank=0), "rank must be at least 1, got 0"),
+        (lambda aim: inference.swag(aim, optax.sgd(0.1), start=1, rank=1), "got 1 and 1"),
+        (
+            lambda aim: inference.subspace(aim, lambda name: False, lambda part: inference.point(part, optax.sgd(0.1))),
+            r"no array of weights is selected; posterior\.subspace must match one of kernel",
+        ),
+    ],
+)
+def test_too_many_weights_and_wrong_ranks_are_refused(action, message):
     wide = {"kernel": jnp.zeros(6000)}
     aim = Target(lambda w, b: jnp.zeros(1), lambda p: jnp.zeros(()), wide, wide, 1, wide)
-    with pytest.raises(ValueError, match=r"6,000 weights .* use low_rank"):
-        inference.full_covariance(aim, optax.sgd(0.1))
-    with pytest.raises(ValueError, match=r"6,000 weights.*use diagonal"):
-        inference.laplace(aim, optax.sgd(0.1), start=1)
-    with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
-        inference.low_rank(aim, optax.sgd(0.1), rank=0)
-    with pytest.raises(ValueError, match="got 1 and 1"):
-        inference.swag(aim, optax.sgd(0.1), start=1, rank=1)
-    with pytest.raises(
-        ValueError, match=r"no array of weights is selected; posterior\.subspace must match one of kernel"
-    ):
-        inference.subspace(aim, lambda name: False, lambda part: inference.point(part, optax.sgd(0.1)))
+    with pytest.raises(ValueError, match=message):
+        action(aim)

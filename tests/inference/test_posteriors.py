@@ -170,9 +170,17 @@ def test_log_prior_and_likelihood_are_those_of_normals():
     np.testing.assert_allclose(aim.log_likelihood(Weights(params), batch()), each, rtol=1e-4)
 
 
-def test_empty_ensembles_and_data_are_refused():
-    with pytest.raises(ValueError, match="at least 1 member, got 0"):
-        ensemble(point(linear(), optax.sgd(0.1)), 0)
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda aim: ensemble(point(linear(), optax.sgd(0.1)), 0), "at least 1 member, got 0"),
+        (
+            lambda aim: target(Network(None, None), Head(1, None, None), aim.prior_mean, aim.prior_scale, 0),
+            "at least 1, got 0",
+        ),
+    ],
+)
+def test_empty_ensembles_and_data_are_refused(action, message):
     aim = linear()
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        target(Network(None, None), Head(1, None, None), aim.prior_mean, aim.prior_scale, 0)
+    with pytest.raises(ValueError, match=message):
+        action(aim)

@@ -61,11 +61,11 @@ def test_a_subspace_is_named_by_patterns():
         configured(settings("mean_field", subspace=["head*"]), linear(), 4, STAGE)
 
 
-def test_the_best_on_held_out_events_is_not_chosen_before_there_is_a_posterior():
+@pytest.mark.parametrize("name", names())
+def test_the_best_on_held_out_events_is_not_chosen_before_the_posterior_exists(name):
     assert set(AT_THE_END) < set(names())
-    for name in names():
-        assert keeps_best(settings("point", method=name), STAGE) == (name not in AT_THE_END)
-        assert keeps_best(settings("point", method=name), STAGE | {"method": "point"})
+    assert keeps_best(settings("point", method=name), STAGE) == (name not in AT_THE_END)
+    assert keeps_best(settings("point", method=name), STAGE | {"method": "point"})
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_a_batch_trains_as_all_events_do():
     np.testing.assert_array_equal(state.params["kernel"][0], start()["kernel"])
 
 
-def test_every_option_of_a_configuration_is_one_that_the_posterior_takes():
+@pytest.mark.parametrize("path", sorted(POSTERIORS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_option_of_a_configuration_is_an_argument_of_the_posterior(path):
     """And those that are left out have a default."""
-    for path in POSTERIORS.glob("*.yaml"):
-        posterior = settings(path.stem)
-        assert set(posterior["options"]) <= set(options_of(posterior["method"])), path.name
+    posterior = settings(path.stem)
+    assert set(posterior["options"]) <= set(options_of(posterior["method"])), path.name
 
 
 @pytest.mark.parametrize(

@@ -277,12 +277,20 @@ def test_settings_out_of_range_are_refused(build, message):
         build(linear()).init(jax.random.key(0), start())
 
 
-def test_nuts_refuses_batches_and_large_networks():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda few, method, aim: method.update(jax.random.key(0), method.init(jax.random.key(0), start()), few),
+            r"all 40 training events in every batch, got 7; set batch_size=40",
+        ),
+        (lambda few, method, aim: inference.nuts(aim, start=1), r"30,000 weights, at most 20,000.*subspace"),
+    ],
+)
+def test_nuts_refuses_batches_and_large_networks(action, message):
     method = inference.nuts(linear(), start=1)
     few = jax.tree.map(lambda x: x[:7], batch())
-    with pytest.raises(ValueError, match=r"all 40 training events in every batch, got 7; set batch_size=40"):
-        method.update(jax.random.key(0), method.init(jax.random.key(0), start()), few)
     wide = {"kernel": jnp.zeros(30_000)}
     aim = Target(lambda w, b: jnp.zeros(1), lambda p: jnp.zeros(()), wide, wide, 1, wide)
-    with pytest.raises(ValueError, match=r"30,000 weights, at most 20,000.*subspace"):
-        inference.nuts(aim, start=1)
+    with pytest.raises(ValueError, match=message):
+        action(few, method, aim)

@@ -113,13 +113,13 @@ def test_split_keeps_all_stations(toy: Path) -> None:
         read_seisbench(toy, split="test")
 
 
-def test_streaming_is_the_same_as_memory(toy: Path) -> None:
+@pytest.mark.parametrize("index", [np.array([2, 0]), np.arange(3), np.array([1])])
+def test_streaming_gives_the_same_events_as_memory(toy: Path, index) -> None:
     options = dict(rate_hz=25.0, bandpass_hz=(1.0, 10.0), num_samples=180)
     memory, disk = (read_seisbench(toy, memory_mb=mb, **options) for mb in (100, 0))
-    for index in (np.array([2, 0]), np.arange(3), np.array([1])):
-        a, b = memory.take(index), disk.take(index)
-        np.testing.assert_allclose(a.observations.waveforms, b.observations.waveforms, atol=1e-6)
-        assert a.observations.waveforms.shape == (len(index), 3, 3, 180)
+    a, b = memory.take(index), disk.take(index)
+    np.testing.assert_allclose(a.observations.waveforms, b.observations.waveforms, atol=1e-6)
+    assert a.observations.waveforms.shape == (len(index), 3, 3, 180)
 
 
 def test_trained_stations_come_first(toy: Path) -> None:
@@ -264,18 +264,21 @@ def test_refuses(toy: Path, change, message: str) -> None:
         read_seisbench(toy)
 
 
-def test_refuses_arguments(toy: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such folder"):
-        read_seisbench(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="bandpass_hz"):
-        read_seisbench(toy, bandpass_hz=(1.0, 30.0))
-    with pytest.raises(ValueError, match="my_column"):
-        read_seisbench(toy, pick_columns={"P": "my_column"})
-    with pytest.raises(ValueError, match=r"0..2"):
-        read_seisbench(toy).take(np.array([3]))
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda tmp_path, toy: read_seisbench(tmp_path / "nowhere"), "no such folder"),
+        (lambda tmp_path, toy: read_seisbench(toy, bandpass_hz=(1.0, 30.0)), "bandpass_hz"),
+        (lambda tmp_path, toy: read_seisbench(toy, pick_columns={"P": "my_column"}), "my_column"),
+        (lambda tmp_path, toy: read_seisbench(toy).take(np.array([3])), r"0..2"),
+    ],
+)
+def test_refuses_arguments(toy: Path, tmp_path: Path, action, message) -> None:
     for name in ("rate_hz", "num_samples"):
         with pytest.raises(ValueError, match=name):
             read_seisbench(toy, **{name: 0})
+    with pytest.raises(ValueError, match=message):
+        action(tmp_path, toy)
 
 
 def test_truncated_file(toy: Path) -> None:

@@ -323,14 +323,25 @@ def line_of_stations(number: int = 6) -> tuple[Station, ...]:
     return tuple(Station(f"XX.S{i}", 40.0 + i / 10, 15.0, 100.0) for i in range(number))
 
 
-def test_a_distant_station_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda far, swapped: check_isolated(far, "the list"),
+            r"XX.FAR in the list, at 60.0000 N 15.0000 E, is 2191 km .* 7 stations",
+        ),
+        (
+            lambda far, swapped: check_isolated(swapped, "the list"),
+            r"XX.SWAP .* are latitude and longitude exchanged\? it",
+        ),
+    ],
+)
+def test_a_distant_station_is_refused(action, message) -> None:
     check_isolated(line_of_stations(), "the list")
     far = (*line_of_stations(), Station("XX.FAR", 60.0, 15.0, 0.0))
-    with pytest.raises(ValueError, match=r"XX.FAR in the list, at 60.0000 N 15.0000 E, is 2191 km .* 7 stations"):
-        check_isolated(far, "the list")
     swapped = (*line_of_stations(), Station("XX.SWAP", 15.0, 40.2, 0.0))
-    with pytest.raises(ValueError, match=r"XX.SWAP .* are latitude and longitude exchanged\? it"):
-        check_isolated(swapped, "the list")
+    with pytest.raises(ValueError, match=message):
+        action(far, swapped)
 
 
 @pytest.mark.parametrize(

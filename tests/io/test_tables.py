@@ -65,14 +65,24 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes, message: st
         read_table(written(tmp_path, content), "station table")
 
 
-def test_a_missing_file_and_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no such window table: .*none\.csv"):
-        read_table(tmp_path / "none.csv", "window table")
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda tmp_path, table: read_table(tmp_path / "none.csv", "window table"),
+            r"no such window table: .*none\.csv",
+        ),
+        (
+            lambda tmp_path, table: table.require("id", "longitude", "depth"),
+            r"lacks the columns longitude, depth; it has ID, Lat",
+        ),
+        (lambda tmp_path, table: table.find("lat"), "column lat twice"),
+    ],
+)
+def test_a_missing_file_and_columns_are_named(tmp_path: Path, action, message) -> None:
     table = read_table(written(tmp_path, b"ID,Lat,lat\nA,1,2\n"), "table")
-    with pytest.raises(ValueError, match=r"lacks the columns longitude, depth; it has ID, Lat"):
-        table.require("id", "longitude", "depth")
-    with pytest.raises(ValueError, match="column lat twice"):
-        table.find("lat")
+    with pytest.raises(ValueError, match=message):
+        action(tmp_path, table)
 
 
 @pytest.mark.parametrize("text", ["north", "1.2.3", "inf", "1e999", "1,5"])

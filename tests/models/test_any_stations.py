@@ -101,12 +101,12 @@ def test_edges_are_those_of_the_nearest_living_stations():
     assert edges_between(place_km, mask, None).near.sum() == 4 * 3
 
 
-def test_labelled_arrivals_weigh_as_told_and_not_at_masked_stations():
+@pytest.mark.parametrize("weight", [0.0, 1.0, 0.3])
+def test_labelled_arrivals_have_their_weight_except_at_masked_stations(weight):
     """A network that knows nothing gives each labelled arrival the density of one sample among all and none."""
     flat = Readings(jnp.full((3, 2, 121), -jnp.log(121.0)), jnp.array(20.0), jnp.array([1.0, 1.0, 0.0]))
     out = WithReadings(jnp.zeros(HEADS["beside"]().size), flat)
     known = jnp.array([[True, False], [False, True], [True, True]])
     labels = {"arrivals": Label(jnp.full((3, 2), 2.5), known)}
-    for weight in (0.0, 1.0, 0.3):
-        head = beside(HEADS["moved"](), arrival_weight=weight)
-        assert float(head.log_likelihood(out, labels)) == pytest.approx(2 * weight * np.log(20 / 121), rel=1e-5)
+    head = beside(HEADS["moved"](), arrival_weight=weight)
+    assert float(head.log_likelihood(out, labels)) == pytest.approx(2 * weight * np.log(20 / 121), rel=1e-5)

@@ -77,18 +77,30 @@ def test_the_file_knows_no_station_no_region_and_no_velocity_model(tmp_path):
     assert set(about["settings"]) == {*SMALL, "lattice_sizes"}
 
 
-def test_weights_of_other_shapes_and_models_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda found, like, wider, fixed, tmp_path: parameters_of(found, build(wider), like),
+            r"the weights are of another model than arrivals .* has shape .* expected",
+        ),
+        (
+            lambda found, like, wider, fixed, tmp_path: pretrained(fixed, build(fixed), {}),
+            "'kriegerowski2019' knows the stations of its training alone",
+        ),
+        (lambda found, like, wider, fixed, tmp_path: read_pretrained(tmp_path / "none.npz"), "no such file of weights"),
+        (
+            lambda found, like, wider, fixed, tmp_path: read_pretrained(tmp_path / "bad.npz"),
+            r"bad.npz is no file of weights",
+        ),
+    ],
+)
+def test_weights_of_other_shapes_and_models_are_refused(tmp_path, action, message):
     home = spec_at(35.0, 3, TWO_LAYERS)
     found = pretrained(home, build(home), draws_of(home))
     wider = spec_at(35.0, 3, TWO_LAYERS, SMALL | {"channels": [4, 8]})
     like = jax.tree.map(lambda x: x[0], initial(jax.random.key(0), build(wider), example(wider), 1))
-    with pytest.raises(ValueError, match=r"the weights are of another model than arrivals .* has shape .* expected"):
-        parameters_of(found, build(wider), like)
     fixed = spec_at(35.0, 3, TWO_LAYERS, {"name": "kriegerowski2019", "width": 4})
-    with pytest.raises(ValueError, match="'kriegerowski2019' knows the stations of its training alone"):
-        pretrained(fixed, build(fixed), {})
-    with pytest.raises(ValueError, match="no such file of weights"):
-        read_pretrained(tmp_path / "none.npz")
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(ValueError, match=r"bad.npz is no file of weights"):
-        read_pretrained(tmp_path / "bad.npz")
+    with pytest.raises(ValueError, match=message):
+        action(found, like, wider, fixed, tmp_path)

@@ -53,15 +53,20 @@ def test_events_follow_from_their_number_alone():
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[4:], b), first, later)
 
 
-def test_wrong_picking_is_named():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda build: build(Picking(REGION, lost=1.5)), "share within 0-1"),
+        (lambda build: build(Picking(REGION), 0), "at least one, got 0"),
+    ],
+)
+def test_wrong_picking_settings_are_named(action, message):
     stations = random_network(jax.random.key(0), 3, 60.0)
     build = lambda picking, number=1: simulated_picks(
         jax.random.key(1), picking, uniform(6.0), stations, DEFAULT_FRAME, number
     )
-    with pytest.raises(ValueError, match="share within 0-1"):
-        build(Picking(REGION, lost=1.5))
-    with pytest.raises(ValueError, match="at least one, got 0"):
-        build(Picking(REGION), 0)
+    with pytest.raises(ValueError, match=message):
+        action(build)
 
 
 def test_repicked_events_keep_their_arrivals():

@@ -85,17 +85,17 @@ def test_blocks_at_every_other_place_are_dilated_convolutions_at_every_place(sam
     np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-4)
 
 
-def test_an_earthquake_from_elsewhere_is_answered_by_a_turned_direction_and_nothing_else():
+@pytest.mark.parametrize("angle", [0.7, 3.0])
+def test_turned_horizontals_turn_the_direction_alone(angle):
     """Horizontals turned by an angle: distance, time and depth stay, the pairs of direction turn by it."""
-    for angle in (0.7, 3.0):
-        north, east = seen().waveforms[0, 1], seen().waveforms[0, 2]
-        cosine, sine = np.cos(angle), np.sin(angle)
-        moved = jnp.stack([seen().waveforms[0, 0], cosine * north - sine * east, sine * north + cosine * east])
-        raws = [said("mousavi2020")(one) for one in (seen(), seen()._replace(waveforms=moved[None]))]
-        pairs = [raw[8:12].reshape(2, 2) for raw in raws]
-        turn = np.array([[cosine, sine], [-sine, cosine]])
-        np.testing.assert_allclose(pairs[1], pairs[0] @ turn, atol=1e-4)
-        np.testing.assert_allclose(*(np.concatenate([raw[:8], raw[12:]]) for raw in raws), atol=1e-4)
+    north, east = seen().waveforms[0, 1], seen().waveforms[0, 2]
+    cosine, sine = np.cos(angle), np.sin(angle)
+    moved = jnp.stack([seen().waveforms[0, 0], cosine * north - sine * east, sine * north + cosine * east])
+    raws = [said("mousavi2020")(one) for one in (seen(), seen()._replace(waveforms=moved[None]))]
+    pairs = [raw[8:12].reshape(2, 2) for raw in raws]
+    turn = np.array([[cosine, sine], [-sine, cosine]])
+    np.testing.assert_allclose(pairs[1], pairs[0] @ turn, atol=1e-4)
+    np.testing.assert_allclose(*(np.concatenate([raw[:8], raw[12:]]) for raw in raws), atol=1e-4)
 
 
 @lru_cache
@@ -117,25 +117,27 @@ def test_no_direction_without_horizontals_or_a_pick():
         assert np.isfinite(raw).all()
 
 
-def test_polarisation_of_a_wave_that_goes_up_and_away_is_where_it_comes_from():
+@pytest.mark.parametrize("sign", [1, -1])
+def test_polarisation_points_to_the_source_for_either_sign_of_the_pulse(sign):
     """P from back-azimuth 120 degrees: ground that goes up goes towards 300 degrees; either sign of the pulse."""
     back = np.deg2rad(120.0)
     ray = np.array([np.cos(0.5), -np.sin(0.5) * np.cos(back), -np.sin(0.5) * np.sin(back)])
     pulse = np.exp(-(np.linspace(-2, 2, 30) ** 2))[:, None] * ray
-    for sign in (1, -1):
-        found = polarisation(jnp.asarray(sign * pulse))
-        np.testing.assert_allclose(np.mod(found.back_azimuth_rad, 2 * np.pi), back, atol=1e-4)
-        np.testing.assert_allclose(found.steepness_rad, 0.5, atol=1e-3)
-        np.testing.assert_allclose(found.linearity, 1.0, atol=1e-3)
+    found = polarisation(jnp.asarray(sign * pulse))
+    np.testing.assert_allclose(np.mod(found.back_azimuth_rad, 2 * np.pi), back, atol=1e-4)
+    np.testing.assert_allclose(found.steepness_rad, 0.5, atol=1e-3)
+    np.testing.assert_allclose(found.linearity, 1.0, atol=1e-3)
     along = turned(jnp.asarray(pulse), back)
     np.testing.assert_allclose(along[:, 2], 0.0, atol=1e-6)
     assert (along[:, 1] <= 0).all()
 
 
-def test_a_window_may_hang_over_both_ends():
+@pytest.mark.parametrize(
+    ("first", "want"), [(-2, [0, 0, 1, 2]), (1, [2, 3, 4, 5]), (3, [4, 5, 0, 0]), (99, [0] * 4), (-99, [0] * 4)]
+)
+def test_a_window_may_extend_beyond_both_ends(first, want):
     traces = jnp.arange(1.0, 6.0)[:, None]
-    for first, want in [(-2, [0, 0, 1, 2]), (1, [2, 3, 4, 5]), (3, [4, 5, 0, 0]), (99, [0] * 4), (-99, [0] * 4)]:
-        np.testing.assert_array_equal(cut(traces, jnp.asarray(first), 4)[:, 0], want)
+    np.testing.assert_array_equal(cut(traces, jnp.asarray(first), 4)[:, 0], want)
 
 
 def test_an_upside_down_record_has_the_opposite_first_motion():

@@ -180,10 +180,15 @@ def test_wrong_settings_are_refused(settings, says):
         regression.fit(jax.random.key(0), nn.Dense(1), lambda raw: dist.Normal(raw[0], NOISE), x, y, **settings)
 
 
-def test_wrong_rows_are_named():
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda fit, x, y: fit(x, y[:9]), r"\(10, 2\) and targets \(9,\) must have as many rows"),
+        (lambda fit, x, y: fit(x, np.where(np.arange(10) == 3, np.nan, y)), "targets must be finite in every row"),
+    ],
+)
+def test_wrong_rows_are_named(action, message):
     x, y = linear_data(10)
     fit = partial(regression.fit, jax.random.key(0), nn.Dense(1), lambda raw: dist.Normal(raw[0], NOISE))
-    with pytest.raises(ValueError, match=r"\(10, 2\) and targets \(9,\) must have as many rows"):
-        fit(x, y[:9])
-    with pytest.raises(ValueError, match="targets must be finite in every row"):
-        fit(x, np.where(np.arange(10) == 3, np.nan, y))
+    with pytest.raises(ValueError, match=message):
+        action(fit, x, y)

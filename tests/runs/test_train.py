@@ -66,9 +66,12 @@ def labelled(tmp_path_factory, finished):
     return folder
 
 
-def test_a_run_leaves_what_people_use(finished):
-    for name in ("config.json", "log.jsonl", "scores.json", "events.csv", "events.xml", "model.json"):
-        assert (finished / name).stat().st_size > 0, name
+@pytest.mark.parametrize("name", ["config.json", "log.jsonl", "scores.json", "events.csv", "events.xml", "model.json"])
+def test_a_run_writes_its_files(finished, name):
+    assert (finished / name).stat().st_size > 0, name
+
+
+def test_a_run_writes_pictures_and_a_catalogue(finished):
     assert {p.name for p in (finished / "pictures").iterdir()} >= {"map.png", "training.png", "coverage.png", "pit.png"}
     catalogue = read_events(str(finished / "events.xml"))
     assert len(catalogue) == 6
@@ -239,20 +242,37 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     assert "No space left on device" in capsys.readouterr().err
 
 
-def test_only_weights_of_the_same_network_can_be_started_from(finished):
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda start, fitted, blank, finished: start(fitted.spec._replace(settings={"name": "picks"})),
+            r"holds arrivals at 10 Hz, this experiment has picks at 10 Hz",
+        ),
+        (
+            lambda start, fitted, blank, finished: start(fitted.spec._replace(rate_hz=20.0)),
+            r"this experiment has arrivals at 20 Hz",
+        ),
+        (
+            lambda start, fitted, blank, finished: start(
+                fitted.spec, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank)
+            ),
+            r"weights of other shapes .* first\); give both runs",
+        ),
+        (
+            lambda start, fitted, blank, finished: train.started_from(finished / "nothing", blank, fitted.spec, 1),
+            "is no trained run",
+        ),
+    ],
+)
+def test_only_weights_of_the_same_network_can_be_started_from(finished, action, message):
     _, fitted = train.load(finished)
     own = predict.draw_of(fitted)
     blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
     start = lambda spec, like=blank: train.started_from(finished, like, spec, 1)
     assert jax.tree.structure(start(fitted.spec)) == jax.tree.structure(own)
-    with pytest.raises(ValueError, match=r"holds arrivals at 10 Hz, this experiment has picks at 10 Hz"):
-        start(fitted.spec._replace(settings={"name": "picks"}))
-    with pytest.raises(ValueError, match=r"this experiment has arrivals at 20 Hz"):
-        start(fitted.spec._replace(rate_hz=20.0))
-    with pytest.raises(ValueError, match=r"weights of other shapes .* first\); give both runs"):
-        start(fitted.spec, jax.tree.map(lambda x: np.zeros((*x.shape, 2)) if x.ndim > 2 else x, blank))
-    with pytest.raises(ValueError, match="is no trained run"):
-        train.started_from(finished / "nothing", blank, fitted.spec, 1)
+    with pytest.raises(ValueError, match=message):
+        action(start, fitted, blank, finished)
 
 
 @pytest.mark.slow

@@ -131,13 +131,13 @@ def test_amplitude_falls_with_distance_as_spreading():
     assert energy[0] / energy[1] == pytest.approx(2.0, rel=0.02)
 
 
-def test_radiation_has_nodal_planes_and_unit_maximum():
+@pytest.mark.parametrize(("degrees", "p", "sh"), [(0, 0.0, 1.0), (45, 1.0, 0.0), (90, 0.0, -1.0)])
+def test_radiation_has_nodal_planes_and_unit_maximum(degrees, p, sh):
     moment = jnp.zeros((3, 3)).at[0, 1].set(1.0).at[1, 0].set(1.0)  # vertical strike slip
-    for degrees, p, sh in ((0, 0.0, 1.0), (45, 1.0, 0.0), (90, 0.0, -1.0)):
-        ray = jnp.asarray([np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees)), 0.0])
-        got = radiation(moment, ray, *shear_axes(ray))
-        np.testing.assert_allclose(got[0], p, atol=1e-6)
-        np.testing.assert_allclose(abs(got[2]), abs(sh), atol=1e-6)
+    ray = jnp.asarray([np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees)), 0.0])
+    got = radiation(moment, ray, *shear_axes(ray))
+    np.testing.assert_allclose(got[0], p, atol=1e-6)
+    np.testing.assert_allclose(abs(got[2]), abs(sh), atol=1e-6)
 
 
 def test_radiation_averages_over_the_sphere():

@@ -72,11 +72,22 @@ def test_shorter_divides_the_training_steps(tmp_path):
         planned(tmp_path, "shorter=0")
 
 
-def test_unknown_parts_of_a_study_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"only\.methods names 'magic'; the study has point, mean_field"):
-        planned(tmp_path, "only.methods=[magic]")
-    with pytest.raises(ValueError, match="no such study: 'everything'; the studies are networks, uncertainty"):
-        configuration.load_study("everything", [])
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda tmp_path: planned(tmp_path, "only.methods=[magic]"),
+            r"only\.methods names 'magic'; the study has point, mean_field",
+        ),
+        (
+            lambda tmp_path: configuration.load_study("everything", []),
+            "no such study: 'everything'; the studies are networks, uncertainty",
+        ),
+    ],
+)
+def test_unknown_parts_of_a_study_are_named(tmp_path, action, message):
+    with pytest.raises(ValueError, match=message):
+        action(tmp_path)
 
 
 @pytest.mark.parametrize(
