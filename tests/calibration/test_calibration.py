@@ -1,5 +1,7 @@
 """Calibrations: regions that hold what they say, in groups, and the file beside the run."""
 
+from functools import cache
+
 import jax
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ def seen(posterior):
     return Observations(None, station, there, there.astype(int), np.ones(EVENTS))
 
 
+@cache
 def calibrated(kind="none", by="", factor=3.0):
     posterior, truth = stated(np.full(4, factor))
     args = (KEY, posterior, seen(posterior), truth, FEATURES)
@@ -35,13 +38,13 @@ def calibrated(kind="none", by="", factor=3.0):
 
 
 @pytest.mark.slow
-def test_ellipses_drawn_at_calibrated_levels_hold_what_they_say():
+@pytest.mark.parametrize(("region", "dims"), [("ellipse", 2), ("interval", 1), ("ellipsoid", 3)])
+def test_regions_drawn_at_calibrated_levels_have_their_coverage(region, dims):
     """Errors are sqrt(3) times what is stated: the level of a normal that holds 90 % is known."""
     _, _, found = calibrated()
-    for region, dims in (("ellipse", 2), ("interval", 1), ("ellipsoid", 3)):
-        wanted = chi2.cdf(3 * chi2.ppf(LEVELS, dims), dims)
-        # Of 400 levels the 90th percentile errs, in probability, by sqrt(0.09 / 400); the density of levels here < 1.
-        np.testing.assert_allclose(found.levels[region][0], wanted, atol=4 * np.sqrt(0.25 / EVENTS))
+    wanted = chi2.cdf(3 * chi2.ppf(LEVELS, dims), dims)
+    # Of 400 levels the 90th percentile errs, in probability, by sqrt(0.09 / 400); the density of levels here < 1.
+    np.testing.assert_allclose(found.levels[region][0], wanted, atol=4 * np.sqrt(0.25 / EVENTS))
     np.testing.assert_allclose(found.levels["ellipsoid"][0], found.levels["hypocentre"][0], atol=0.02)
 
 

@@ -45,13 +45,12 @@ def test_auroc_of_the_same_events_is_a_half_and_of_normals_known():
     assert auroc.auroc(first, second) == pytest.approx(0.760, abs=4 * 0.0108)
 
 
-def test_too_few_events_flag_none():
+@pytest.mark.parametrize(("missing", "flagged"), [(1, False), (0, True)])
+def test_too_few_events_flag_none(missing, flagged):
     """Of n events the smallest p-value is 1 / (n + 1)."""
-    few, enough = out_of_distribution.smallest_number() - 1, out_of_distribution.smallest_number()
-    for number, flagged in ((few, False), (enough, True)):
-        ordinary = out_of_distribution.watch(*events(number))
-        strange = out_of_distribution.scores(ordinary, *events(1, 100.0))
-        assert bool(out_of_distribution.reasons(out_of_distribution.p_values(ordinary, strange))[0]) == flagged
+    ordinary = out_of_distribution.watch(*events(out_of_distribution.smallest_number() - missing))
+    strange = out_of_distribution.scores(ordinary, *events(1, 100.0))
+    assert bool(out_of_distribution.reasons(out_of_distribution.p_values(ordinary, strange))[0]) == flagged
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,11 @@ def event(labelled=True, wrong=0):
 @pytest.mark.parametrize(("labelled", "wrong"), [(True, 7), (False, 0), (False, 3)])
 def test_time_counts_from_the_first_arrival_or_from_picks(labelled, wrong):
     one, p_s = event(labelled, wrong)
-    assert float(first_p_s(one)) == pytest.approx(p_s.min(), abs=1e-3), (labelled, wrong)
+    assert float(first_p_s(one)) == pytest.approx(p_s.min(), abs=1e-3)
+
+
+def test_without_arrivals_and_picks_time_counts_from_the_beginning():
+    one, _ = event(labelled=False)
     bare = one._replace(observations=one.observations._replace(picks_s=None, pick_mask=None))
     assert float(first_p_s(bare)) == 0.0
 

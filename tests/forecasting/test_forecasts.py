@@ -53,17 +53,26 @@ def test_catalogues_are_read_in_order_of_time(tmp_path, kind):
     assert found.magnitude[0] == {"japan": 4.8, "southern_california": 3.0}[kind]
 
 
-def test_the_axes_of_the_japanese_file_and_the_middle_of_california(tmp_path):
-    """Its x grows to the north and its y to the east; 34.5 N 118 W is the origin in California."""
-    found = {}
-    for kind, head in HEADS.items():
-        (tmp_path / kind).write_text(f"{head}\n{LINES[kind]}\n")
-        found[kind] = read_event_list(kind, tmp_path / kind)
-    assert (found["japan"].east_km, found["japan"].north_km) == (90, 204)
-    np.testing.assert_allclose(
-        [found["southern_california"].east_km, found["southern_california"].north_km], 0, atol=1e-6
-    )
-    np.testing.assert_allclose(found["southern_california"].day, 1.25 + 0.5 / 86400)
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("japan", {"east_km": 90, "north_km": 204}),
+        (
+            "southern_california",
+            {
+                "east_km": pytest.approx(0, abs=1e-6),
+                "north_km": pytest.approx(0, abs=1e-6),
+                "day": pytest.approx(1.25 + 0.5 / 86400, rel=1e-7),
+            },
+        ),
+    ],
+)
+def test_axes_and_origins_of_catalogues(tmp_path, kind, expected):
+    """The x of Japan grows to the north and its y to the east; 34.5 N 118 W is the origin in California."""
+    (tmp_path / kind).write_text(f"{HEADS[kind]}\n{LINES[kind]}\n")
+    found = read_event_list(kind, tmp_path / kind)
+    for name, value in expected.items():
+        assert getattr(found, name).item() == value, name
 
 
 @pytest.mark.parametrize(
@@ -91,10 +100,15 @@ def test_bad_catalogues_are_named(tmp_path, text, says):
     [
         (lambda tmp_path: read_event_list("china", tmp_path), "the kinds are japan, southern_california"),
         (lambda tmp_path: day_of("yesterday"), "'yesterday' is no date"),
+        (
+            lambda tmp_path: indicators(np.arange(4.0), np.array([3.0, 3.1, 3.0, 3.4]), Settings(b_value="guess")),
+            "aki_utsu",
+        ),
+        (lambda tmp_path: grid_over((0, -1, 0, 1), 1), "west < east"),
+        (lambda tmp_path: scores.score(series(), 61), "1 to 60 forecasts"),
     ],
 )
-def test_wrong_kinds_and_dates_are_named(tmp_path, action, message):
-    assert date_of(day_of("1995-12-31")) == "1995-12-31"
+def test_wrong_arguments_are_named(tmp_path, action, message):
     with pytest.raises(ValueError, match=message):
         action(tmp_path)
 
@@ -120,11 +134,13 @@ def test_indicators_by_hand():
     np.testing.assert_allclose(by_logarithm[[0, 2, 6]], np.log10([10, root_energy, 5]))
 
 
+def test_dates_go_there_and_back():
+    assert date_of(day_of("1995-12-31")) == "1995-12-31"
+
+
 def test_the_b_value_of_aki_and_utsu():
     found = indicators(np.arange(4.0), np.array([3.0, 3.0, 3.0, 3.4]), Settings(b_value="aki_utsu"))
     np.testing.assert_allclose(found.value[NAMES.index("b_value")], np.log10(np.e) / (3.1 - 2.95))
-    with pytest.raises(ValueError, match="aki_utsu"):
-        indicators(np.arange(4.0), np.array([3.0, 3.1, 3.0, 3.4]), Settings(b_value="guess"))
 
 
 @pytest.mark.parametrize(
@@ -171,8 +187,6 @@ GRID = grid_over((0, 300, 0, 200), 100)
 def test_places_have_cells():
     row, column, inside = cells_of(GRID, np.array([5.0, 299, 301]), np.array([5.0, 199, 50]))
     np.testing.assert_array_equal(np.stack([row, column, inside]), [[0, 1, 0], [0, 2, 0], [True, True, False]])
-    with pytest.raises(ValueError, match="west < east"):
-        grid_over((0, -1, 0, 1), 1)
 
 
 def test_maps_of_steps():
@@ -445,11 +459,6 @@ def test_blocks_widen_intervals_of_what_hangs_together():
 def test_forecasts_that_cannot_be_scored(change, says):
     with pytest.raises(ValueError, match=says):
         scores.score(change(series()), 6)
-
-
-def test_blocks_must_fit():
-    with pytest.raises(ValueError, match="1 to 60 forecasts"):
-        scores.score(series(), 61)
 
 
 def test_alarms_by_hand():

@@ -64,13 +64,18 @@ def test_numbers_come_back_within_half_a_class(name):
     assert encode(scale, jnp.array(2 * scale.largest)) == scale.number - 1
 
 
-def test_published_centres_are_those_of_the_paper():
-    degrees = centres(PUBLISHED_DISTANCE) / (PUBLISHED_DISTANCE.largest / 180)
-    np.testing.assert_allclose(
-        degrees[[0, 1, 2, 3, 4, 5, 49]], [0, 0.072, 0.288, 0.648, 1.152, 1.8, 172.872], rtol=1e-3
-    )
-    np.testing.assert_allclose(centres(PUBLISHED_DEPTH)[[1, 2, 3, 19]], [1.75, 7.0, 15.75, 631.75])
-    np.testing.assert_allclose(centres(PUBLISHED_MAGNITUDE)[[1, 19]], [0.5, 9.5])
+@pytest.mark.parametrize(
+    ("scale", "index", "expected", "tolerance"),
+    [
+        # Degrees: the largest distance is 180.
+        (PUBLISHED_DISTANCE, [0, 1, 2, 3, 4, 5, 49], [0, 0.072, 0.288, 0.648, 1.152, 1.8, 172.872], 1e-3),
+        (PUBLISHED_DEPTH, [1, 2, 3, 19], [1.75, 7.0, 15.75, 631.75], 1e-7),
+        (PUBLISHED_MAGNITUDE, [1, 19], [0.5, 9.5], 1e-7),
+    ],
+)
+def test_published_centres_are_those_of_the_paper(scale, index, expected, tolerance):
+    unit = scale.largest / 180 if scale is PUBLISHED_DISTANCE else 1.0
+    np.testing.assert_allclose(centres(scale)[index] / unit, expected, rtol=tolerance)
 
 
 def test_azimuths_wrap():

@@ -69,12 +69,6 @@ def test_physics_keeps_its_prior():
     assert (found["kernel"] < 0.9 * PRIOR).all()
 
 
-def test_a_prior_that_was_not_learnt_is_not_told():
-    method = inference.mean_field(linear(), optax.adam(0.01))
-    with pytest.raises(ValueError, match="set learn_prior=true"):
-        learnt_prior_scale(linear(), method.init(jax.random.key(0), start()))
-
-
 def test_the_divergence_counts_for_less_at_first():
     """With as good as no weight, the first steps fit the data alone; the end is the same."""
     annealed, plain = (
@@ -99,6 +93,18 @@ def test_losses_of_the_warm_up_tell_the_whole_divergence():
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-def test_a_negative_warm_up_is_refused():
-    with pytest.raises(ValueError, match="at least 0, got -1"):
-        inference.mean_field(linear(), optax.adam(0.01), warm_up=-1)
+def prior_that_was_not_learnt():
+    method = inference.mean_field(linear(), optax.adam(0.01))
+    return learnt_prior_scale(linear(), method.init(jax.random.key(0), start()))
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (prior_that_was_not_learnt, "set learn_prior=true"),
+        (lambda: inference.mean_field(linear(), optax.adam(0.01), warm_up=-1), "at least 0, got -1"),
+    ],
+)
+def test_unlearnt_priors_and_negative_warm_ups_are_refused(action, message):
+    with pytest.raises(ValueError, match=message):
+        action()

@@ -45,20 +45,18 @@ def test_stages_that_ask_for_a_point_estimate_get_it(name):
     np.testing.assert_array_equal(draws[0], draws[1])
 
 
-def test_point_estimates_are_drawn_once_a_member():
-    assert draws_of(settings("point", draws=10)) == 1
-    assert draws_of(settings("ensemble", members=5, draws=50)) == 5
-    assert draws_of(settings("mean_field", draws=10)) == 10
+@pytest.mark.parametrize(
+    ("method", "options", "number"),
+    [("point", {"draws": 10}, 1), ("ensemble", {"members": 5, "draws": 50}, 5), ("mean_field", {"draws": 10}, 10)],
+)
+def test_point_estimates_are_drawn_once_a_member(method, options, number):
+    assert draws_of(settings(method, **options)) == number
 
 
 def test_a_subspace_is_named_by_patterns():
     posterior = settings("mean_field", subspace=["ker*"])
     state, _ = fit(configured(posterior, linear(), 4, STAGE), members(start(), 1), 4)
     assert state.fixed == []
-    with pytest.raises(
-        ValueError, match=r"no array of weights is selected; posterior\.subspace must match one of kernel"
-    ):
-        configured(settings("mean_field", subspace=["head*"]), linear(), 4, STAGE)
 
 
 @pytest.mark.parametrize("name", names())
@@ -156,6 +154,21 @@ def test_each_part_of_a_model_has_its_learning_rate(name):
     np.testing.assert_array_equal(moved[0.0]["rest"], moved[1.0]["rest"])
 
 
-def test_a_rate_of_a_part_that_the_model_lacks_is_refused():
-    with pytest.raises(ValueError, match="names 'physics'; the parts of this model are: network"):
-        configured(settings("point"), linear(), 4, STAGE | {"rates": {"physics": 2.0}})
+@pytest.mark.parametrize(
+    ("posterior", "stage", "message"),
+    [
+        (
+            settings("mean_field", subspace=["head*"]),
+            STAGE,
+            r"no array of weights is selected; posterior\.subspace must match one of kernel",
+        ),
+        (
+            settings("point"),
+            STAGE | {"rates": {"physics": 2.0}},
+            "names 'physics'; the parts of this model are: network",
+        ),
+    ],
+)
+def test_arrays_and_parts_that_the_model_lacks_are_refused(posterior, stage, message):
+    with pytest.raises(ValueError, match=message):
+        configured(posterior, linear(), 4, stage)

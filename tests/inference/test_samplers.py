@@ -109,11 +109,6 @@ def test_chains_find_their_own_widths(name, settings):
     np.testing.assert_allclose(np.cov(together.T), np.eye(DIM), atol=3 * np.sqrt(2 / CHAINS) + 0.05)
 
 
-def test_adaptation_is_a_share_of_the_steps():
-    with pytest.raises(ValueError, match=r"adaptation must be a share of the steps within 0-1, got 1.5"):
-        inference.sghmc(linear(), steps=10, adaptation=1.5)
-
-
 def standard_errors(draws, truth):
     """How far the mean of correlated draws is from the truth, in standard errors by effective sample size."""
     return (draws.mean(0) - truth) / (draws.std(0) / np.sqrt(effective_sample_size(draws[None])))
@@ -265,6 +260,10 @@ def test_cycles_explore_then_sample_and_keep_evenly():
         (partial(inference.sgld, steps=0), "at least 1, got 0, 4 and 100"),
         (partial(inference.sgld, steps=9, exploration=1.0), "within 0-1, got 1.0"),
         (partial(inference.sgld, steps=9, step_size=0.0), "step_size must be above zero, got 0.0"),
+        (
+            partial(inference.sghmc, steps=10, adaptation=1.5),
+            "adaptation must be a share of the steps within 0-1, got 1.5",
+        ),
         (partial(inference.sghmc, steps=9, friction=600.0), r"within 0-1, got 600.0 \* 0.05"),
         (partial(inference.sgld, steps=9, temperature=0.0), "temperature must be above zero, got 0.0"),
         (partial(inference.nuts, start=0, keep=0), "keep must be at least 1 draw, got 0"),

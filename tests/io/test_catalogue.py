@@ -25,11 +25,18 @@ def random_covariance(seed: int) -> np.ndarray:
     return root @ root.T + 0.1 * np.eye(4)
 
 
-def test_chi_factors() -> None:
+@pytest.mark.parametrize(
+    ("level", "dims", "expected", "tolerance"),
+    [
+        (0.682689492, 1, 1, 1e-8),
+        (0.954499736, 1, 2, 1e-8),
+        (0.9, 2, np.sqrt(-2 * np.log(0.1)), 1e-12),
+        (0.9, 3, np.sqrt(6.251389), 5e-7),
+    ],
+)
+def test_chi_factors(level, dims, expected, tolerance) -> None:
     """68.27 and 95.45 % in 1-D are 1 and 2 sigma; 2-D has a closed form; 3-D 90 % is 6.251 (tables)."""
-    np.testing.assert_allclose([chi(0.682689492, 1), chi(0.954499736, 1)], [1, 2], rtol=1e-8)
-    np.testing.assert_allclose(chi(0.9, 2), np.sqrt(-2 * np.log(0.1)), rtol=1e-12)
-    np.testing.assert_allclose(chi(0.9, 3) ** 2, 6.251389, rtol=1e-6)
+    np.testing.assert_allclose(chi(level, dims), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize(("level", "seed"), [(0.68, 0), (0.9, 1), (0.99, 2)])
@@ -174,16 +181,24 @@ def test_csv_round_trip(tmp_path) -> None:
     assert second.startswith("b,,")
 
 
-def test_csv_refuses(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "id,depth\n1,2\n", "latitude_deg"),
+        (lambda text: text.replace("5.1", "deep", 1), r"depth_km of event ok 249:a. is 'deep'"),
+    ],
+)
+def test_csv_names_wrong_columns_and_values(tmp_path, change, message) -> None:
+    path = tmp_path / "events.csv"
+    write_csv(path, located())
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        read_csv(path)
+
+
+def test_csv_without_events_or_file(tmp_path) -> None:
     path = tmp_path / "events.csv"
     with pytest.raises(ValueError, match="no such file"):
-        read_csv(path)
-    path.write_text("id,depth\n1,2\n")
-    with pytest.raises(ValueError, match="latitude_deg"):
-        read_csv(path)
-    write_csv(path, located())
-    path.write_text(path.read_text().replace("5.1", "deep", 1))
-    with pytest.raises(ValueError, match=r"depth_km of event ok 249:a. is 'deep'"):
         read_csv(path)
     write_csv(path, [])
     assert read_csv(path) == []
@@ -230,32 +245,43 @@ def test_quakeml(tmp_path) -> None:
     assert catalog[0].origins[0].quality.azimuthal_gap == 81.5
 
 
-def test_writers_refuse(tmp_path) -> None:
-    first = located()[0]
-    for write in (write_quakeml, write_csv):
-        with pytest.raises(ValueError, match="more than once"):
-            write(tmp_path / "x", [first, first])
-        with pytest.raises(ValueError, match="swapped"):
-            write(tmp_path / "x", [first._replace(latitude_deg=-96.8)])
-        with pytest.raises(ValueError, match="finite"):
-            write(tmp_path / "x", [first._replace(depth_km=np.nan)])
-        with pytest.raises(ValueError, match=r"\[4, 4\]"):
-            write(tmp_path / "x", [first._replace(covariance=np.eye(3))])
-        with pytest.raises(ValueError, match="no such folder"):
-            write(tmp_path / "nowhere" / "x", [first])
+@pytest.mark.parametrize("write", [write_quakeml, write_csv])
+@pytest.mark.parametrize(
+    ("path", "events", "message"),
+    [
+        ("x", lambda first: [first, first], "more than once"),
+        ("x", lambda first: [first._replace(latitude_deg=-96.8)], "swapped"),
+        ("x", lambda first: [first._replace(depth_km=np.nan)], "finite"),
+        ("x", lambda first: [first._replace(covariance=np.eye(3))], r"\[4, 4\]"),
+        ("nowhere/x", lambda first: [first], "no such folder"),
+    ],
+)
+def test_writers_refuse(tmp_path, write, path, events, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / path, events(located()[0]))
     assert not list(tmp_path.iterdir())
 
 
-def test_errors_and_gap() -> None:
+def test_errors_are_differences_from_the_truth() -> None:
     epicentre_km, depth_km, origin_s = errors_km(located()[0])
     assert epicentre_km == pytest.approx(0.01 * km_per_degree(35.955)[0], rel=1e-3)
     assert (depth_km, origin_s) == (pytest.approx(-0.9), pytest.approx(0.25))
-    stations = np.array([[0.0, 5.0, 0.0], [5.0, 0.0, 0.0], [0.0, -5.0, 0.0]])
-    assert azimuthal_gap_deg(np.zeros(2), stations) == pytest.approx(180)
-    assert azimuthal_gap_deg(np.array([-9.0, 0.0]), stations[:1]) == pytest.approx(360)
-    # A degree at the equator and at a pole (Torge & Mueller, Geodesy): 110.574 and 111.694 km.
-    np.testing.assert_allclose(
-        [km_per_degree(0)[0], km_per_degree(90)[0], km_per_degree(0)[1]],
-        [110.574, 111.694, 111.320],
-        atol=1e-3,
-    )
+
+
+@pytest.mark.parametrize(
+    ("epicentre_km", "station_km", "gap_deg"),
+    [
+        ([0.0, 0.0], [[0.0, 5.0, 0.0], [5.0, 0.0, 0.0], [0.0, -5.0, 0.0]], 180),
+        ([-9.0, 0.0], [[0.0, 5.0, 0.0]], 360),
+    ],
+)
+def test_azimuthal_gap(epicentre_km, station_km, gap_deg) -> None:
+    assert azimuthal_gap_deg(np.array(epicentre_km), np.array(station_km)) == pytest.approx(gap_deg)
+
+
+@pytest.mark.parametrize(
+    ("latitude_deg", "direction", "expected_km"), [(0, 0, 110.574), (90, 0, 111.694), (0, 1, 111.320)]
+)
+def test_a_degree_at_the_equator_and_at_a_pole(latitude_deg, direction, expected_km) -> None:
+    """Torge & Mueller, Geodesy; north (0) and east (1)."""
+    np.testing.assert_allclose(km_per_degree(latitude_deg)[direction], expected_km, atol=1e-3)

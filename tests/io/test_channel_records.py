@@ -82,17 +82,22 @@ def test_split_records_are_as_whole_ones(tmp_path: Path, split, band) -> None:
     assert found.sample_mask[0, 0].all()
 
 
-def test_split_records_with_a_jump_in_sampling(tmp_path: Path) -> None:
+def at_half_the_rate(one: Trace) -> Trace:
+    slow = part(one, 2000, None)
+    slow.data, slow.stats.sampling_rate = slow.data[::2], RATE_HZ / 2
+    return slow
+
+
+@pytest.mark.parametrize(
+    "rest", [lambda one: part(one, 2000, None, late_s=0.004), at_half_the_rate], ids=["late", "slow"]
+)
+def test_split_records_with_a_jump_in_sampling(tmp_path: Path, rest) -> None:
     """Files that meet between samples, or of another rate, join without a step that rings (the drift is 3,000)."""
-    late = [part(one, 2000, None, late_s=0.004) for one in whole()]
-    slow = [part(one, 2000, None) for one in whole()]
-    for one in slow:
-        one.data, one.stats.sampling_rate = one.data[::2], RATE_HZ / 2
     expected = take_one(write(tmp_path / "whole", whole()))
-    for name, rest in (("late", late), ("slow", slow)):
-        found = take_one(write(tmp_path / name, [part(one, 0, 2000) for one in whole()] + rest))
-        # A signal of 2 Hz and an amplitude of 2,000 that is 4 ms late differs by 100.
-        assert np.abs(found.waveforms - expected.waveforms)[0, 0].max() < 150
+    parts = [part(one, 0, 2000) for one in whole()] + [rest(one) for one in whole()]
+    found = take_one(write(tmp_path / "parts", parts))
+    # A signal of 2 Hz and an amplitude of 2,000 that is 4 ms late differs by 100.
+    assert np.abs(found.waveforms - expected.waveforms)[0, 0].max() < 150
 
 
 def test_drift_does_not_ring(tmp_path: Path) -> None:

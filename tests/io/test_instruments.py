@@ -92,15 +92,35 @@ def test_rule(channels: dict[str, Quality], chosen: str) -> None:
     assert choose_instrument(instruments_of(qualities), qualities, 50.0)[0].name == chosen
 
 
-def test_sensors() -> None:
-    assert [sensor_rank(code) for code in ("HHZ", "EHZ", "SPZ", "Z", "HNZ", "BGZ", "LDO")] == [0, 0, 0, 0, 1, 1, 2]
+@pytest.mark.parametrize(
+    ("code", "rank"), [("HHZ", 0), ("EHZ", 0), ("SPZ", 0), ("Z", 0), ("HNZ", 1), ("BGZ", 1), ("LDO", 2)]
+)
+def test_sensors(code: str, rank: int) -> None:
+    assert sensor_rank(code) == rank
 
 
-def test_seismometer_before_accelerometer_of_a_higher_rate(toy: Toy) -> None:
+def add_accelerometer_of_a_higher_rate(toy: Toy) -> None:
     toy.add_station("AA", "HH", 100.0)
     toy.add_station("AA", "HN", 200.0, scale=0.1)
+
+
+def add_components_in_two_locations(toy: Toy) -> None:
+    toy.add("XX.AA.00.HHZ", motion("Z", 50.0))
+    toy.add("XX.AA.10.HHN", motion("N", 50.0))
+    toy.add("XX.AA.10.HHE", motion("E", 50.0))
+
+
+@pytest.mark.parametrize(
+    ("add", "message"),
+    [
+        (add_accelerometer_of_a_higher_rate, r"chosen among several instruments: XX.AA HH \(not HN\)"),
+        (add_components_in_two_locations, r"combined of several instruments: XX.AA 10\+00.HH"),
+    ],
+)
+def test_several_instruments_of_a_station_are_reported(toy: Toy, add, message: str) -> None:
+    add(toy)
     data = toy.read()
-    with pytest.warns(UserWarning, match=r"chosen among several instruments: XX.AA HH \(not HN\)"):
+    with pytest.warns(UserWarning, match=message):
         waveforms = data.take(np.array([0])).observations.waveforms
     np.testing.assert_allclose(waveforms[0, 0], expected(20), atol=15)
 
@@ -133,16 +153,6 @@ def test_the_living_instrument_of_each_window_is_used(toy: Toy) -> None:
     assert seen.sample_mask.all()
     for event, start in enumerate((10, 45)):
         np.testing.assert_allclose(seen.waveforms[event, 0], expected(start), atol=15)
-
-
-def test_components_in_two_locations_are_combined(toy: Toy) -> None:
-    toy.add("XX.AA.00.HHZ", motion("Z", 50.0))
-    toy.add("XX.AA.10.HHN", motion("N", 50.0))
-    toy.add("XX.AA.10.HHE", motion("E", 50.0))
-    data = toy.read()
-    with pytest.warns(UserWarning, match=r"combined of several instruments: XX.AA 10\+00.HH"):
-        waveforms = data.take(np.array([0])).observations.waveforms
-    np.testing.assert_allclose(waveforms[0, 0], expected(20), atol=15)
 
 
 def oriented(letters: str, azimuths_deg, dips_deg) -> Inventory:

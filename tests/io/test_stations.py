@@ -206,24 +206,42 @@ def test_the_epoch_of_the_time_is_used(form: str, time: UTCDateTime, latitude: f
     assert found == Station("XX.AA", latitude, -21.0, 100.0)
 
 
-def test_without_a_time_epochs_must_agree(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"XX.AA has positions 3.34 km apart .* and the time of the record is unknown"):
-        read_stations(epochs_of((64.0, 64.03)))
+def test_without_a_time_epochs_may_differ_by_metres() -> None:
     assert read_stations(epochs_of((64.0, 64.0001)))[0].latitude_deg == 64.0001
 
 
-def test_a_time_outside_of_all_epochs() -> None:
-    before = EARLY - 10 * 365 * 86400
-    with pytest.raises(ValueError, match=r"XX.AA has no epoch at 199.*3.34 km apart; correct the start and end dates"):
-        read_stations(epochs_of((64.0, 64.03)), before)
+BEFORE = EARLY - 10 * 365 * 86400
+
+
+def test_a_time_outside_of_all_epochs_is_reported() -> None:
     with pytest.warns(UserWarning, match=r"no epoch covers the time of the record, .*: station XX.AA"):
-        assert len(read_stations(epochs_of((64.0, 64.0)), before)) == 1
+        assert len(read_stations(epochs_of((64.0, 64.0)), BEFORE)) == 1
 
 
-def test_overlapping_epochs_of_different_positions_are_refused() -> None:
-    epochs = [Epoch(Station("AA", 64.0 + i / 10, -21.0, 0.0), start=EARLY) for i in range(2)]
-    with pytest.raises(ValueError, match=r"AA has several positions, 11.12 km apart, at 2002"):
-        positions_at(epochs)(LATE)
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda: read_stations(epochs_of((64.0, 64.03))),
+            r"XX.AA has positions 3.34 km apart .* and the time of the record is unknown",
+        ),
+        (
+            lambda: read_stations(epochs_of((64.0, 64.03)), BEFORE),
+            r"XX.AA has no epoch at 199.*3.34 km apart; correct the start and end dates",
+        ),
+        (
+            lambda: positions_at([Epoch(Station("AA", 64.0 + i / 10, -21.0, 0.0), start=EARLY) for i in range(2)])(
+                LATE
+            ),
+            r"AA has several positions, 11.12 km apart, at 2002",
+        ),
+        (lambda: checked([], "the list"), "the list lists no station"),
+    ],
+    ids=["no time", "no epoch", "overlapping epochs", "empty list"],
+)
+def test_unclear_positions_and_empty_lists_are_refused(action, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        action()
 
 
 DEEP = {"00": ("HHZ", 600.0, 0.0), "10": ("EHZ", 350.0, 250.0)}  # location: channel, elevation, depth
@@ -400,10 +418,10 @@ def test_given_positions_win_over_those_of_training(north_km: float) -> None:
             join_stations(own, trained, "refuse")
 
 
-def test_depth_counts_as_a_move() -> None:
+@pytest.mark.parametrize(("elevation_m", "same"), [(400.0, True), (-1500.0, False)])
+def test_depth_counts_as_a_move(elevation_m: float, same: bool) -> None:
     station = Station("XX.AA", 40.0, 15.0, 500.0)
-    assert is_same_station(station, station._replace(elevation_m=400.0))
-    assert not is_same_station(station, station._replace(elevation_m=-1500.0))
+    assert is_same_station(station, station._replace(elevation_m=elevation_m)) == same
 
 
 def test_unknown_stations_come_last() -> None:
@@ -411,8 +429,3 @@ def test_unknown_stations_come_last() -> None:
     everyone, index = join_stations((line_of_stations()[3], stranger), line_of_stations(), "keep")
     assert (everyone[-1], index.tolist()) == (stranger, [0, 1, 2, 3, 4, 5, -1])
     assert join_stations((stranger,), None, "refuse")[1].tolist() == [0]
-
-
-def test_checked_names_what_it_refuses() -> None:
-    with pytest.raises(ValueError, match="the list lists no station"):
-        checked([], "the list")

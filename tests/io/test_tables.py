@@ -137,9 +137,9 @@ def test_codes_for_missing_values(value: float | None, quantity, missing: bool) 
     assert is_missing_code(value, quantity) is missing
 
 
-def test_null_island() -> None:
-    assert is_null_island(0.0, -0.0)
-    assert not is_null_island(0.0, 15.0)
+@pytest.mark.parametrize(("longitude_deg", "expected"), [(-0.0, True), (15.0, False)])
+def test_null_island(longitude_deg: float, expected: bool) -> None:
+    assert is_null_island(0.0, longitude_deg) == expected
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,8 @@ def test_trained_stations(toy: Path) -> None:
         read_waveforms(toy / "mseed", toy / "stations.csv", stations=given, unknown_stations="refuse")
 
 
-def test_sensitivity_of_stationxml(toy: Path) -> None:
+@pytest.mark.parametrize("given", [Path, lambda path: read_inventory(str(path))], ids=["file", "inventory"])
+def test_sensitivity_of_stationxml(toy: Path, given) -> None:
     def channel(code: str, units: str) -> Channel:
         total = InstrumentSensitivity(4e8, 1.0, units, "COUNTS")
         return Channel(code, "", 64, -21, 0, 0, response=Response(instrument_sensitivity=total))
@@ -129,36 +130,37 @@ def test_sensitivity_of_stationxml(toy: Path) -> None:
     inventory = Inventory([Network("XX", [station("AA"), station("BB")])], source="test")
     inventory.write(str(toy / "stations.xml"), format="STATIONXML")
     counts = read_waveforms(toy / "mseed", toy / "stations.csv", [START + 5], num_samples=100)
-    for source in (toy / "stations.xml", read_inventory(str(toy / "stations.xml"))):
-        with pytest.warns(UserWarning, match=r"left in counts.*XX.AA..HHN"):
-            metres = read_waveforms(toy / "mseed", source, [START + 5], num_samples=100)
-        ours, theirs = (data.take(np.array([0])).observations.waveforms[0, 0] for data in (metres, counts))
-        np.testing.assert_allclose(ours[0] * 4e8, theirs[0], rtol=1e-5)
-        np.testing.assert_array_equal(ours[1], theirs[1])
+    source = given(toy / "stations.xml")
+    with pytest.warns(UserWarning, match=r"left in counts.*XX.AA..HHN"):
+        metres = read_waveforms(toy / "mseed", source, [START + 5], num_samples=100)
+    ours, theirs = (data.take(np.array([0])).observations.waveforms[0, 0] for data in (metres, counts))
+    np.testing.assert_allclose(ours[0] * 4e8, theirs[0], rtol=1e-5)
+    np.testing.assert_array_equal(ours[1], theirs[1])
 
 
-def test_refuses(toy: Path) -> None:
-    def read(**change: object) -> None:
-        options = dict(files=toy / "mseed", inventory=toy / "stations.csv", windows=[START], num_samples=100)
-        read_waveforms(**(options | change))
-
-    (toy / "one.csv").write_text("\n".join(TABLE.splitlines()[:2]))
-    (toy / "broken.mseed").write_bytes(b"no waveforms here" * 40)
-    for change, message in (
-        (dict(inventory=toy / "one.csv"), "inventory lacks: XX.BB"),
-        (dict(files=toy / "nowhere"), "no waveform files"),
-        (dict(files=[toy / "broken.mseed"]), "cannot be read"),
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(inventory="one.csv"), "inventory lacks: XX.BB"),
+        (dict(files="nowhere"), "no waveform files"),
+        (dict(files="broken.mseed"), "cannot be read"),
         (dict(windows=[START + 1e6]), "outside the data"),
         (dict(windows=["tomorrow"]), "'tomorrow' is no time"),
         (dict(windows=[]), "windows is empty"),
-        (dict(windows=toy / "none.csv"), "no such file of windows"),
-        (dict(windows=toy / "one.csv"), "neither a column start nor origin_time"),
+        (dict(windows="none.csv"), "no such file of windows"),
+        (dict(windows="one.csv"), "neither a column start nor origin_time"),
         (dict(num_samples=None), "num_samples is needed"),
         (dict(bandpass_hz=(1.0, 40.0)), "bandpass_hz"),
         (dict(rate_hz=-1.0), "positive"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            read(**change)
+    ],
+)
+def test_refuses(toy: Path, change: dict, message: str) -> None:
+    (toy / "one.csv").write_text("\n".join(TABLE.splitlines()[:2]))
+    (toy / "broken.mseed").write_bytes(b"no waveforms here" * 40)
+    options = dict(files="mseed", inventory="stations.csv", windows=[START], num_samples=100) | change
+    options = {name: toy / value if isinstance(value, str) else value for name, value in options.items()}
+    with pytest.raises(ValueError, match=message):
+        read_waveforms(**options)
 
 
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).parents[3] / "shared" / "data"))

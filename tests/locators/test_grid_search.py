@@ -225,22 +225,21 @@ def test_a_layered_model_of_one_speed_locates_as_that_speed():
     assert (np.abs(mean(found[0].hypocentre) - mean(found[1].hypocentre)) < 0.1 * spread).all()
 
 
-def test_wrong_settings_are_named():
-    build = partial(grid_search, uniform_times(6.0), REGION, FLAT)
-    for errors, message in (
-        (PickErrors("l3"), "must be one of l2, l1, edt, got 'l3'"),
-        (PickErrors(model_sd_s=-0.1), "must not be negative, got -0.1"),
-        (PickErrors(outlier=1.0), "share within 0-1"),
-        (PickErrors("edt", outlier=0.1), "leave outlier at 0"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            build(errors)
-    with pytest.raises(ValueError, match="two cells"):
-        dense_grid(uniform_times(6.0), REGION, FLAT, cells=(1, 4, 4))
-    with pytest.raises(ValueError, match="must be positive"):
-        uniform_times(-6.0)
-    with pytest.raises(ValueError, match="hold no picks"):
-        build()(KEY, cases.observations()._replace(picks_s=None))
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (lambda build: build(PickErrors("l3")), "must be one of l2, l1, edt, got 'l3'"),
+        (lambda build: build(PickErrors(model_sd_s=-0.1)), "must not be negative, got -0.1"),
+        (lambda build: build(PickErrors(outlier=1.0)), "share within 0-1"),
+        (lambda build: build(PickErrors("edt", outlier=0.1)), "leave outlier at 0"),
+        (lambda build: dense_grid(uniform_times(6.0), REGION, FLAT, cells=(1, 4, 4)), "two cells"),
+        (lambda build: uniform_times(-6.0), "must be positive"),
+        (lambda build: build()(KEY, cases.observations()._replace(picks_s=None)), "hold no picks"),
+    ],
+)
+def test_wrong_settings_are_named(action, message):
+    with pytest.raises(ValueError, match=message):
+        action(partial(grid_search, uniform_times(6.0), REGION, FLAT))
 
 
 def test_a_dense_grid_has_a_component_a_cell():

@@ -1,7 +1,7 @@
 """Layers against Flax's own, and all waveform networks by table."""
 
 import importlib
-from functools import partial
+from functools import cache, partial
 
 import flax.linen as nn
 import jax
@@ -36,16 +36,17 @@ def observations(key=0, stations=STATIONS, samples=SAMPLES, masked=()):
     return Observations(waveforms, jnp.zeros((stations, 3)), mask, jnp.arange(stations), jnp.asarray(20.0, jnp.float32))
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=str)
-def case(request):
-    """Name, jitted network, shape of the output, parameters."""
-    network, shape = NETWORKS[request.param]
+@cache
+def case(name):
+    """A jitted network, the shape of its output, and its parameters."""
+    network, shape = NETWORKS[name]
     network = Network(quick_jit(network.init), quick_jit(network.apply))
-    return request.param, network, shape, network.init(jax.random.key(0), observations())
+    return network, shape, network.init(jax.random.key(0), observations())
 
 
-def test_output_is_finite_and_of_the_size_asked(case):
-    _, network, shape, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_output_is_finite_and_of_the_size_asked(name):
+    network, shape, params = case(name)
     out = network.apply(Weights(params), observations())
     assert out.shape == shape
     assert out.dtype == jnp.float32
@@ -53,8 +54,9 @@ def test_output_is_finite_and_of_the_size_asked(case):
     assert np.abs(out - network.apply(Weights(params), observations(1))).max() > 1e-4
 
 
-def test_gradients_reach_every_parameter_and_are_finite(case):
-    name, _, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_reach_every_parameter_and_are_finite(name):
+    _, _, params = case(name)
     network = NETWORKS[name][0]
     events = jax.tree.map(lambda *a: jnp.stack(a), *(observations(k) for k in range(2)))
     dead = events._replace(waveforms=jnp.zeros_like(events.waveforms))
@@ -68,17 +70,19 @@ def test_gradients_reach_every_parameter_and_are_finite(case):
     assert not still
 
 
-@pytest.mark.parametrize("loud", [1e3, jnp.nan, jnp.inf])
-def test_masked_stations_have_no_influence(case, loud):
-    _, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("loud", [1e3, np.nan, np.inf])
+def test_masked_stations_have_no_influence(name, loud):
+    network, _, params = case(name)
     one = observations(masked=(1, 3))
     other = one._replace(waveforms=one.waveforms.at[jnp.array([1, 3])].set(loud))
     np.testing.assert_array_equal(*(network.apply(Weights(params), o) for o in (one, other)))
     assert np.abs(network.apply(Weights(params), observations()) - network.apply(Weights(params), one)).max() > 0
 
 
-def test_silent_broken_or_empty_events_are_finite(case):
-    _, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_silent_broken_or_empty_events_are_finite(name):
+    network, _, params = case(name)
     good = observations()
     events = [
         good._replace(waveforms=jnp.zeros_like(good.waveforms)),
@@ -91,8 +95,9 @@ def test_silent_broken_or_empty_events_are_finite(case):
         assert np.isfinite(network.apply(Weights(params), one)).all()
 
 
-def test_order_of_rows_does_not_matter_where_stations_have_fixed_rows(case):
-    name, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_order_of_rows_does_not_matter_where_stations_have_fixed_rows(name):
+    network, _, params = case(name)
     one, order = observations(masked=(2,)), jnp.array([3, 0, 4, 2, 1])
     mixed = one._replace(**{k: getattr(one, k)[order] for k in ("waveforms", "station_km")})
     mixed = mixed._replace(station_mask=one.station_mask[order], station_index=one.station_index[order])
@@ -100,8 +105,9 @@ def test_order_of_rows_does_not_matter_where_stations_have_fixed_rows(case):
     assert same == (name in ("zhang2020", "kriegerowski2019"))
 
 
-def test_repaired_networks_see_moderate_gain_only_in_the_amplitude(case):
-    name, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_repaired_networks_see_moderate_gain_only_in_the_amplitude(name):
+    network, _, params = case(name)
     one, silent = observations(), station_traces(observations())
     louder = station_traces(one._replace(waveforms=one.waveforms * 10))
     np.testing.assert_allclose(louder.waveforms, silent.waveforms, atol=1e-4)
@@ -110,16 +116,18 @@ def test_repaired_networks_see_moderate_gain_only_in_the_amplitude(case):
     assert np.allclose(*out, atol=1e-4) == ("published" in name)
 
 
-def test_dropout_needs_a_key_and_repeats_with_it(case):
-    name, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_dropout_needs_a_key_and_repeats_with_it(name):
+    network, _, params = case(name)
     first, again, other = (network.apply(Weights(params, jax.random.key(k)), observations()) for k in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     if name != "zhang2020, plain":
         assert np.abs(first - other).max() > 0
 
 
-def test_weight_draws_and_events_can_be_mapped(case):
-    name, _, shape, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weight_draws_and_events_can_be_mapped(name):
+    _, shape, params = case(name)
     network = NETWORKS[name][0]
     events = jax.tree.map(lambda *a: jnp.stack(a), *(observations(k) for k in range(2)))
     draws = jax.tree.map(lambda a: jnp.stack([a, a * 1.1]), params)
@@ -127,8 +135,9 @@ def test_weight_draws_and_events_can_be_mapped(case):
     assert quick_jit(lambda d: jax.lax.map(each, d))(draws).shape == (2, 2, *shape)
 
 
-def test_no_waveforms_is_a_clear_error(case):
-    _, network, _, params = case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_waveforms_is_a_clear_error(name):
+    network, _, params = case(name)
     with pytest.raises(ValueError, match="but observations"):
         network.apply(Weights(params), observations()._replace(waveforms=None))
 
@@ -169,11 +178,11 @@ def test_fully_convolutional_network_fits_any_input_and_grid(stations, samples, 
         assert jax.eval_shape(lambda p: network.apply(Weights(p), one), shapes).shape == grid  # noqa: B023
 
 
-def test_registry_names_modules_with_a_builder_each():
-    for name in networks.__all__:
-        module = importlib.import_module(f"jaxloc.networks.{name}")
-        assert issubclass(module.Model, nn.Module)
-        assert callable(module.network)
+@pytest.mark.parametrize("name", networks.__all__)
+def test_registry_names_modules_with_a_builder_each(name):
+    module = importlib.import_module(f"jaxloc.networks.{name}")
+    assert issubclass(module.Model, nn.Module)
+    assert callable(module.network)
 
 
 CONVOLUTIONS = [

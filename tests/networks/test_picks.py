@@ -106,15 +106,18 @@ def test_what_is_no_pick_has_no_influence():
     assert np.isfinite(none).all()
 
 
-def test_order_and_padding_of_stations_do_not_matter():
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x[jnp.array([3, 0, 4, 2, 1])], lambda x: jnp.concatenate([x, jnp.zeros_like(x)])],
+    ids=["order", "padding"],
+)
+def test_order_and_padding_of_stations_do_not_matter(change):
     """To float32 rounding, of places in tens of kilometres."""
     _, _, read = case()
-    one, order = observations(), jnp.array([3, 0, 4, 2, 1])
+    one = observations()
     names = ("station_km", "station_mask", "station_index", "picks_s", "pick_sigma_s", "pick_mask")
-    mixed = one._replace(**{name: getattr(one, name)[order] for name in names})
-    padded = one._replace(**{name: jnp.concatenate([x := getattr(one, name), jnp.zeros_like(x)]) for name in names})
-    for other in (mixed, padded):
-        np.testing.assert_allclose(read(one), read(other), atol=2e-3, rtol=1e-3)
+    other = one._replace(**{name: change(getattr(one, name)) for name in names})
+    np.testing.assert_allclose(read(one), read(other), atol=2e-3, rtol=1e-3)
 
 
 def test_later_picks_make_a_later_origin_and_nothing_else():

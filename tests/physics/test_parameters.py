@@ -77,9 +77,10 @@ def test_physics_needs_no_station_with_data():
     np.testing.assert_allclose(physics.delay_covariance_s2[0, 0, 0], 0.15**2, rtol=1e-6)
 
 
-def test_a_velocity_model_is_written_to_settings_and_read_again():
-    again = velocity_of(velocity_settings(velocity_of(BY_LAYER)))
-    for got, want in zip(again, velocity_of(BY_LAYER), strict=True):
+@pytest.mark.parametrize("velocity", [ONE_RATIO, BY_LAYER])
+def test_a_velocity_model_is_written_to_settings_and_read_again(velocity):
+    again = velocity_of(velocity_settings(velocity_of(velocity)))
+    for got, want in zip(again, velocity_of(velocity), strict=True):
         np.testing.assert_array_equal(got, want)
 
 

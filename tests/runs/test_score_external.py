@@ -153,18 +153,27 @@ def test_origin_errors_do_not_depend_on_where_seconds_count_from(tmp_path, start
     assert card["bias"]["value"] == pytest.approx(-0.175, abs=1e-5)
 
 
-def test_wrong_files_are_named(tmp_path):
-    with pytest.raises(ValueError, match="no such file of predictions"):
-        read_predictions(tmp_path / "none.csv")
-    with pytest.raises(ValueError, match="holds event 'a' twice"):
-        read_predictions(written(tmp_path, ROW, ROW))
-    path = written(tmp_path, ROW)
-    path.write_text(path.read_text().split("\n")[0] + "\n")
-    with pytest.raises(ValueError, match="holds no event"):
-        read_predictions(path)
-    path.write_text("id,latitude_deg\n")
-    with pytest.raises(ValueError, match=r"lacks the columns longitude_deg, .*epicentre_sd_km"):
-        read_predictions(path)
+def with_text(folder, change):
+    path = written(folder, ROW)
+    path.write_text(change(path.read_text()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda folder: folder / "none.csv", "no such file of predictions"),
+        (lambda folder: written(folder, ROW, ROW), "holds event 'a' twice"),
+        (lambda folder: with_text(folder, lambda text: text.split("\n")[0] + "\n"), "holds no event"),
+        (
+            lambda folder: with_text(folder, lambda text: "id,latitude_deg\n"),
+            r"lacks the columns longitude_deg, .*epicentre_sd_km",
+        ),
+    ],
+)
+def test_wrong_files_are_named(tmp_path, build, message):
+    with pytest.raises(ValueError, match=message):
+        read_predictions(build(tmp_path))
 
 
 def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
@@ -202,15 +211,18 @@ def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
     assert {p.name for p in (folder / "pictures").iterdir()} == {"stated.png", "pit.png", "coverage.png"}
 
 
-def test_wrong_commands_are_answered(tmp_path, capsys):
-    path = str(written(tmp_path, ROW))
-    for command, message in (
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
         (["evaluate"], "needs RUN and DATASET, or --predictions"),
-        (["evaluate", "run", "--predictions", path], "leave out RUN"),
-        (["evaluate", "--predictions", str(tmp_path / "none.csv")], "no such file of predictions"),
-    ):
-        assert cli.main(command) == 1
-        assert message in " ".join(capsys.readouterr().err.split())
+        (["evaluate", "run", "--predictions", "PATH"], "leave out RUN"),
+        (["evaluate", "--predictions", "none.csv"], "no such file of predictions"),
+    ],
+)
+def test_wrong_commands_are_answered(tmp_path, capsys, command, message):
+    path = str(written(tmp_path, ROW))
+    assert cli.main([path if part == "PATH" else part for part in command]) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.skipif(not PUBLISHED.is_file(), reason=f"no published predictions at {PUBLISHED}; set JAXLOC_DATA")

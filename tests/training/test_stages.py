@@ -46,9 +46,22 @@ def test_each_stage_starts_where_the_one_before_ended(steps, prior_from, seen):
     assert state == 10.0 * len(seen)
 
 
-def test_no_stage_with_steps_is_refused():
-    with pytest.raises(ValueError, match=r"set stages\.NAME\.steps to a positive number"):
-        stages.through(configured((0, 0), None), {}, None)
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda: stages.through(configured((0, 0), None), {}, None),
+            r"set stages\.NAME\.steps to a positive number",
+        ),
+        (
+            lambda: prng.stream("luck", 0),
+            "no such stream of random numbers: 'luck'; use one of initial parameters",
+        ),
+    ],
+)
+def test_stages_without_steps_and_unknown_streams_are_refused(action, message):
+    with pytest.raises(ValueError, match=message):
+        action()
 
 
 class Anything(NamedTuple):
@@ -82,5 +95,3 @@ def test_streams_of_random_numbers_are_named():
     np.testing.assert_array_equal(
         jax.random.key_data(prng.stream("scores", 0)), jax.random.key_data(jax.random.key(20))
     )
-    with pytest.raises(ValueError, match="no such stream of random numbers: 'luck'; use one of initial parameters"):
-        prng.stream("luck", 0)
