@@ -1,5 +1,7 @@
 """A linear-Gaussian regression with a known mode, posterior and evidence, as a target of weight posteriors."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -7,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import optax
-import yaml
 
 from jaxloc.inference import target
+from jaxloc.runs import config as configuration
 from jaxloc.types import Batch, Head, Label, Network, Observations, Target, Variation, Weights
 
 DIM, EVENTS, NOISE, PRIOR = 3, 40, 0.5, 0.8
@@ -95,6 +97,11 @@ def varied(params, key, sd=0.3):
 POSTERIORS = Path(__file__).parents[1] / "experiments" / "posterior"
 
 
+@cache
+def _configured(name):
+    return configuration.load("quickstart", [f"posterior={name}"])["posterior"]
+
+
 def settings(name, **changed):
-    """A posterior's configuration; the regression is too small for a warm start."""
-    return yaml.safe_load((POSTERIORS / f"{name}.yaml").read_text()) | changed
+    """A posterior's configuration in the experiment `quickstart`, with some values changed."""
+    return deepcopy(_configured(name)) | changed

@@ -101,7 +101,7 @@ def prior_that_was_not_learnt():
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (prior_that_was_not_learnt, "set learn_prior=true"),
+        (prior_that_was_not_learnt, "use learn_prior=true to fit its scale"),
         (lambda: inference.mean_field(linear(), optax.adam(0.01), warm_up=-1), "at least 0, got -1"),
     ],
 )

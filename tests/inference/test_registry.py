@@ -158,12 +158,12 @@ def test_each_part_of_a_model_has_its_learning_rate(name):
     ("posterior", "stage", "message"),
     [
         (
-            settings("mean_field", subspace=["head*"]),
+            {"name": "mean_field", "subspace": ["head*"]},
             STAGE,
             r"no array of weights is selected; posterior\.subspace must match one of kernel",
         ),
         (
-            settings("point"),
+            {"name": "point"},
             STAGE | {"rates": {"physics": 2.0}},
             "names 'physics'; the parts of this model are: network",
         ),
@@ -171,4 +171,4 @@ def test_each_part_of_a_model_has_its_learning_rate(name):
 )
 def test_arrays_and_parts_that_the_model_lacks_are_refused(posterior, stage, message):
     with pytest.raises(ValueError, match=message):
-        configured(posterior, linear(), 4, stage)
+        configured(settings(**posterior), linear(), 4, stage)
