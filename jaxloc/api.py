@@ -142,6 +142,10 @@ def train(experiment: str | Mapping[str, Any], *overrides: str, say: Say = Silen
         ValueError: for a wrong configuration or wrong data; names the value.
     """
     config = configure(experiment, *overrides) if isinstance(experiment, str) else dict(experiment)
+    if "locator" in config:
+        raise ValueError(
+            f"{config['name']} has a locator without a network; there is nothing to train: `jaxloc run` it"
+        )
     return load(training.run(config, Path(config["run_dir"]), say))
 
 

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
 from jaxloc.models.settings import settings_of
 from jaxloc.physics.layered import VP_VS
+from jaxloc.physics.pick_likelihood import KINDS
 from jaxloc.runs.derived import wrong_length
 
 Config = dict[str, Any]
@@ -79,6 +81,10 @@ RULES = (
         _pair,
         "two numbers, the lower one first",
     ),
+    Rule(("locator.width", "locator.shake_s", "locator.spacing_km"), lambda x: 0 < x < math.inf, "greater than 0"),
+    Rule(("locator.model_sd_s", "locator.model_share"), lambda x: 0 <= x < math.inf, "0 or more, and finite"),
+    Rule(("locator.outlier",), lambda x: 0 <= x < 1, "a share within 0-1"),
+    Rule(("locator.kind",), lambda x: x in KINDS, f"one of {', '.join(KINDS)}"),
     Rule(("data.velocity.vp_vs",), lambda x: VP_VS[0] <= x <= VP_VS[1], f"within {VP_VS[0]}-{VP_VS[1]}"),
     Rule(("data.velocity.vp_km_s",), _velocities, "velocities within 0.1-15 km/s"),
     Rule(("data.velocity.top_km",), _increasing, "depths that increase"),
@@ -102,8 +108,12 @@ def checked(config: Config, overrides: Sequence[str]) -> Config:
                 raise ValueError(f"{key}={value} is refused: it must be {rule.must_be}")
     given = {override.lstrip("+~").partition("=")[0] for override in overrides}
     if "task" not in config:
-        _check_model(config["model"])
         _check_velocity(config["data"]["velocity"])
+    if "locator" in config:
+        _check_locator(config["locator"])
+        return config
+    if "task" not in config:
+        _check_model(config["model"])
         _check_stages(config)
     return _in_effect(_with_options(config, given), given)
 
@@ -155,6 +165,11 @@ def _check_model(model: Config) -> None:
     for name, setting in (settings_of(known[model["name"]]) or {}).items():
         if (number := wrong_length(setting.annotation, model.get(name))) is not None:
             raise ValueError(f"model.{name}={model[name]} is refused: it must be {number} values")
+
+
+def _check_locator(locator: Config) -> None:
+    if locator["name"] not in locators.__all__:
+        raise ValueError(f"no such locator: {locator['name']!r}; use one of {', '.join(locators.__all__)}")
 
 
 def _check_velocity(velocity: Config) -> None:

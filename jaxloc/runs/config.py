@@ -45,7 +45,7 @@ def load(experiment: str, overrides: list[str]) -> dict[str, Any]:
     store.register()
     config = composed(experiment, overrides)
     if OmegaConf.is_missing(config, "name"):
-        config.name = f"{experiment}_{config.posterior.name}"
+        config.name = f"{experiment}_{config.posterior.name}" if "posterior" in config else experiment
     return checks.checked(checks.without_unknown(config, resolved(config)), overrides)
 
 

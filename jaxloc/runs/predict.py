@@ -170,23 +170,49 @@ def evaluate(
     located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
     seconds = time.monotonic() - began
     stated = as_calibrated(calibration, located)
+    others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
+    if calibration is not None:
+        others["calibrated"] = stated.posterior
+    others |= {
+        name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
+    }
+    return write_results(folder, name, dataset, located, stated, others, seconds, say)
+
+
+def write_results(
+    folder: Path,
+    name: str,
+    dataset: Dataset,
+    located: Located,
+    stated: Stated,
+    others: Mapping[str, Posterior],
+    locating_s: float,
+    say: Say = print,
+) -> dict[str, Any]:
+    """Write scores, events and pictures of located labelled events into a folder; the score cards.
+
+    Args:
+        folder: exists.
+        name: of the run.
+        dataset: the events.
+        located: their posteriors by the run's locator.
+        stated: the posteriors that events are written with.
+        others: posteriors of the same events by other locators, whose score cards are added.
+        locating_s: how long locating took.
+        say: takes one line for the user.
+    """
     found, lost = report.hypocentres_of(dataset, located.batch, stated)
     for event, reason in lost.items():
         say(f"event {event} was not located: {reason}")
     report.write_events(folder, found)
     truth = located.batch.labels["hypocentre"]
-    locators = {"locator": located.posterior, "catalogue": report.baseline_of(fitted.spec, len(dataset))}
-    if calibration is not None:
-        locators["calibrated"] = stated.posterior
-    locators |= {
-        name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
-    }
+    locators = {"locator": located.posterior, **others}
     cards, scores = report.score(locators, truth)
     about = {
         "name": name,
         "dataset": dataset.name,
         "events": len(dataset),
-        "locating_s": round(seconds, 2),
+        "locating_s": round(locating_s, 2),
         "lost": lost,
         "conformal": report.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),

@@ -15,7 +15,7 @@ from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistem
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.credible_regions import LEVELS
-from jaxloc.distributions.gaussian_mixture import covariance, mean
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, mean
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
@@ -95,15 +95,19 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     return lines
 
 
-def baseline_of(spec: ModelSpec, number: int) -> Posterior:
-    """Climatology: the training catalogue, without windows of noise, as the posterior of every event."""
+def climatology_of(spec: ModelSpec) -> HypocentreMixture:
+    """The density of the training catalogue's hypocentres, without windows of noise."""
     duration_s = spec.num_samples / spec.rate_hz
-    density = kernel_density(
+    return kernel_density(
         *spec.catalogue,
         broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
         broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
     )
-    return repeated(density, number)
+
+
+def baseline_of(spec: ModelSpec, number: int) -> Posterior:
+    """Climatology: the training catalogue as the posterior of every event."""
+    return repeated(climatology_of(spec), number)
 
 
 def hypocentres_of(
@@ -298,6 +302,7 @@ def picture_of_event(
 __all__ = [
     "baseline_of",
     "calibration_lines",
+    "climatology_of",
     "conformal",
     "conformal_line",
     "geography_of",

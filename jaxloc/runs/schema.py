@@ -268,6 +268,17 @@ class Experiment:
 
 
 @dataclass
+class WeightFree:
+    """An experiment with a locator that has no network (`jaxloc.locators`)."""
+
+    name: str = MISSING
+    seed: int = 0
+    run_dir: str = "runs/${name}"
+    data: Any = MISSING
+    locator: Any = MISSING
+
+
+@dataclass
 class Forecast:
     """An experiment of a forecasting network (`jaxloc.forecasting`)."""
 

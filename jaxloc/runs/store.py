@@ -1,7 +1,8 @@
 """Puts the structured configurations into Hydra's ConfigStore, under the names that `experiments/` builds on.
 
-`experiment`, `forecast` and `forecast_in_parts` are whole experiments; in the groups, `base_NAME` holds the defaults:
-`data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`. The group `simulation` is here alone.
+`experiment`, `weight_free`, `forecast` and `forecast_in_parts` are whole experiments; in the groups, `base_NAME` holds
+the defaults: `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`, `locator/base_LOCATOR`. The group
+`simulation` is here alone.
 """
 
 import inspect
@@ -11,14 +12,16 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
-from jaxloc.models.settings import Setting, settings_of
+from jaxloc.models.settings import Setting, keywords_of, settings_of
 from jaxloc.runs import schema, schema_forecasts
 from jaxloc.runs.derived import dataclass_of
 
 ROOTS: dict[str, type] = {
     "experiment": schema.Experiment,
+    "weight_free": schema.WeightFree,
     "forecast": schema.Forecast,
     "forecast_in_parts": schema.ForecastInParts,
 }
@@ -52,6 +55,7 @@ def register() -> None:
         "simulation": SIMULATIONS,
         "model": {name: _model(name, build) for name, build in builders().items()} | FORECASTS,
         "posterior": {name: _posterior(name) for name in registry.names()},
+        "locator": {name: _locator(name) for name in locators.__all__},
     }
     for group, members in groups.items():
         for name, node in members.items():
@@ -64,6 +68,12 @@ def _model(name: str, build: Callable[..., Any]) -> Any:
     if settings is None:
         return {"name": name}
     return dataclass_of(f"Model_{name}", {"name": Setting(str, name), **settings})
+
+
+def _locator(name: str) -> type:
+    """A locator's settings, those that its `build` takes by name."""
+    settings = keywords_of(getattr(locators, name).build)
+    return dataclass_of(f"Locator_{name}", {"name": Setting(str, name), **settings})
 
 
 def _posterior(method: str) -> type:

@@ -98,6 +98,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{folder} is no trained run: it has no {CONFIG}; train one with `jaxloc run`")
     config = _json(path)
+    if "locator" in config:
+        raise ValueError(
+            f"{folder} is a run of the locator {config['locator']['name']}, which has no network; locate other events "
+            f"by `jaxloc locate PICKS --locator {config['locator']['name']}`"
+        )
     if missing := [key for key in REQUIRED if key not in config]:
         raise ValueError(f"{path} {other_version(config)}: it has no {', '.join(missing)}; train the run again")
     return config
