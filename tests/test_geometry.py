@@ -66,11 +66,15 @@ def test_coordinates_out_of_range_are_refused(latitude, longitude):
         check_degrees(np.array(latitude), np.array(longitude), "event")
 
 
-def test_a_frame_lies_amid_its_points_also_across_the_date_line():
-    assert frame_of(np.array([10.0, 11.0]), np.array([20.0, 22.0])) == Frame(10.5, 21.0)
-    across = frame_of(np.array([-18.0, -18.2]), np.array([179.0, -178.0]))
-    assert across == Frame(-18.1, -179.5)
-    east_km, _ = to_km(across, np.array([-18.0, -18.2]), np.array([179.0, -178.0]))
+@pytest.mark.parametrize(
+    ("latitudes_deg", "longitudes_deg", "expected"),
+    [([10.0, 11.0], [20.0, 22.0], Frame(10.5, 21.0)), ([-18.0, -18.2], [179.0, -178.0], Frame(-18.1, -179.5))],
+    ids=["usual", "date line"],
+)
+def test_a_frame_lies_amid_its_points_also_across_the_date_line(latitudes_deg, longitudes_deg, expected):
+    frame = frame_of(np.array(latitudes_deg), np.array(longitudes_deg))
+    assert frame == expected
+    east_km, _ = to_km(frame, np.array(latitudes_deg), np.array(longitudes_deg))
     assert np.abs(east_km).max() < REACH_KM
 
 

@@ -216,12 +216,18 @@ def test_recent_rates_are_rates_from_the_first_step_on():
     assert (found[21:, 0] < found[21:, 1]).all()
 
 
-def test_targets_within_a_radius():
-    """With cells of 100 km, 100 km reaches the four neighbours; probabilities join as those of independent events."""
+@pytest.mark.parametrize(
+    ("radius_km", "expected"),
+    [(100, [[True, True, False], [True, False, False]]), (99, [[True, False, False], [False, False, False]])],
+)
+def test_targets_within_a_radius(radius_km, expected):
+    """With cells of 100 km, 100 km reaches the four neighbours."""
     outcome = np.zeros((1, 2, 3), bool)
     outcome[0, 0, 0] = True
-    np.testing.assert_array_equal(any_within(outcome, GRID, 100)[0], [[True, True, False], [True, False, False]])
-    np.testing.assert_array_equal(any_within(outcome, GRID, 99), outcome)
+    np.testing.assert_array_equal(any_within(outcome, GRID, radius_km), [expected])
+
+
+def test_probabilities_within_a_radius_join_as_those_of_independent_events():
     p = np.full((2, 3), 0.1)
     np.testing.assert_allclose(probability_within(p, GRID, 100)[0, 1], 1 - 0.9**4)
     assert sum_within(p, GRID, 150)[0, 1] == pytest.approx(0.6)
@@ -256,11 +262,11 @@ def test_recent_rates_count_where_they_are_informative_only():
 # Declustering
 
 
-def test_aftershocks_are_left_out_by_what_came_before_alone():
+@pytest.mark.parametrize(("number", "expected"), [(5, [True, True, False, True, True]), (3, [True, True, False])])
+def test_aftershocks_are_left_out_by_what_came_before_alone(number, expected):
     """An aftershock, one too far, one too late, and a foreshock, which stays."""
     rows = [(0, 0, 0, 5.0), (1, 10, 0, 6.5), (2, 20, 0, 5.5), (3, 200, 0, 5.5), (2000, 20, 0, 5.5)]
-    np.testing.assert_array_equal(is_main(events_of(rows)), [True, True, False, True, True])
-    np.testing.assert_array_equal(is_main(events_of(rows[:3])), [True, True, False])
+    np.testing.assert_array_equal(is_main(events_of(rows[:number])), expected)
 
 
 # Distributions

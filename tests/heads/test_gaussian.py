@@ -108,14 +108,16 @@ def test_gaussian_density_is_numpyros():
     np.testing.assert_allclose(head.log_likelihood(raw, hypocentre()), want, rtol=1e-5)
 
 
-def test_gaussian_starts_from_the_catalogue_and_keeps_its_floor():
+@pytest.mark.parametrize(
+    ("raw_width", "expected", "tolerance"),
+    [(0.0, SCALE + np.array(gaussian.FLOOR), 1e-5), (-1e6, np.array(gaussian.FLOOR), 1e-4)],
+    ids=["start", "floor"],
+)
+def test_gaussian_starts_from_the_catalogue_and_keeps_its_floor(raw_width, expected, tolerance):
     head = HEADS["gaussian"]
-    mixture = head.distribution(jnp.zeros(head.size))["hypocentre"]
+    mixture = head.distribution(jnp.zeros(head.size).at[4:8].set(raw_width))["hypocentre"]
     np.testing.assert_allclose(mixture.mean, CENTRE, rtol=1e-6)
-    np.testing.assert_allclose(np.sqrt(mixture.variance), SCALE + np.array(gaussian.FLOOR), rtol=1e-5)
-    raw = jnp.zeros(head.size).at[4:8].set(-1e6)
-    sharp = np.sqrt(head.distribution(raw)["hypocentre"].variance)
-    np.testing.assert_allclose(sharp, gaussian.FLOOR, rtol=1e-4)
+    np.testing.assert_allclose(np.sqrt(mixture.variance), expected, rtol=tolerance)
 
 
 def test_mixture_components_differ_where_raw_is_zero():

@@ -78,11 +78,11 @@ def test_classes_are_weighted_and_priors_corrected():
     np.testing.assert_allclose(head.distribution(raw)["is_event"].probs[1], want, rtol=1e-5)
 
 
-def test_numbers_start_where_they_are_told():
-    start = LABEL_HEADS["number"]().distribution(jnp.zeros(2))["magnitude"]
-    np.testing.assert_allclose([start.mean, start.scale], [2.0, 1.5], rtol=1e-6)
-    sharp = LABEL_HEADS["number"]().distribution(jnp.array([0.0, -1e6]))["magnitude"]
-    np.testing.assert_allclose(sharp.scale, 0.05, rtol=1e-5)
+@pytest.mark.parametrize(("raw", "scale", "tolerance"), [([0.0, 0.0], 1.5, 1e-6), ([0.0, -1e6], 0.05, 1e-5)])
+def test_numbers_start_at_the_given_mean_and_scale_and_keep_the_floor(raw, scale, tolerance):
+    start = LABEL_HEADS["number"]().distribution(jnp.array(raw))["magnitude"]
+    np.testing.assert_allclose(start.mean, 2.0, rtol=1e-6)
+    np.testing.assert_allclose(start.scale, scale, rtol=tolerance)
 
 
 @pytest.mark.parametrize(

@@ -150,38 +150,61 @@ def test_a_broken_covariance_in_a_comment_is_named(tmp_path, text, message):
         read_quakeml(tmp_path / "broken.xml", truths_of(found, tmp_path))
 
 
-def test_wrong_quakeml_is_named(tmp_path):
-    found = events(2)
-    path, truth = tmp_path / "events.xml", truths_of(found, tmp_path)
-    write_quakeml(path, found)
-    with pytest.raises(ValueError, match="give them by --truth"):
-        read(path)
-    with pytest.raises(ValueError, match="no such file of truths"):
-        read(path, tmp_path / "none.csv")
-    with pytest.raises(ValueError, match=r"no event of .* has a truth"):
-        read(path, truths_csv(tmp_path / "others.csv", [["x", 1, 2, 3, ""]]))
-    write_csv(tmp_path / "events.csv", found)
-    with pytest.raises(ValueError, match="leave out --truth"):
-        read(tmp_path / "events.csv", truth)
-    catalogue = read_events(str(path))
+def with_catalogue(folder, change):
+    """The file of two events, changed."""
+    catalogue = read_events(str(folder / "events.xml"))
+    change(catalogue)
+    catalogue.write(str(folder / "changed.xml"), format="QUAKEML")
+    return folder / "changed.xml"
+
+
+def leave_out_errors(catalogue):
     origin = catalogue[1].origins[0]
     origin.comments, origin.origin_uncertainty, origin.latitude_errors.uncertainty = [], None, None
-    catalogue.write(str(tmp_path / "bare.xml"), format="QUAKEML")
-    with pytest.raises(ValueError, match="event 1 states no error of its epicentre"):
-        read(tmp_path / "bare.xml", truth)
+
+
+def swap_coordinates(catalogue):
     origin = catalogue[0].origins[0]
     origin.latitude, origin.longitude = origin.longitude, origin.latitude
-    catalogue.write(str(tmp_path / "swapped.xml"), format="QUAKEML")
-    with pytest.raises(ValueError, match=r"event 0: latitude -9.*swapped"):
-        read(tmp_path / "swapped.xml", truth)
-    twice = read_events(str(path))
-    twice.extend(read_events(str(path)).events)
-    twice.write(str(tmp_path / "twice.xml"), format="QUAKEML")
-    with pytest.raises(ValueError, match="event 0' was located twice"):
-        read(tmp_path / "twice.xml", truth)
-    (tmp_path / "empty.xml").write_text("")
-    with pytest.raises(ValueError, match="cannot be read as QuakeML"):
-        read(tmp_path / "empty.xml", truth)
+
+
+def add_all_again(catalogue):
+    catalogue.extend(catalogue.copy().events)
+
+
+def with_text(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (lambda folder, truth: (folder / "events.xml",), "give them by --truth"),
+        (lambda folder, truth: (folder / "events.xml", folder / "none.csv"), "no such file of truths"),
+        (
+            lambda folder, truth: (folder / "events.xml", truths_csv(folder / "others.csv", [["x", 1, 2, 3, ""]])),
+            r"no event of .* has a truth",
+        ),
+        (lambda folder, truth: (folder / "events.csv", truth), "leave out --truth"),
+        (
+            lambda folder, truth: (with_catalogue(folder, leave_out_errors), truth),
+            "event 1 states no error of its epicentre",
+        ),
+        (lambda folder, truth: (with_catalogue(folder, swap_coordinates), truth), r"event 0: latitude -9.*swapped"),
+        (
+            lambda folder, truth: (with_catalogue(folder, add_all_again), truth),
+            "event 0' was located twice",
+        ),
+        (lambda folder, truth: (with_text(folder / "empty.xml", ""), truth), "cannot be read as QuakeML"),
+    ],
+)
+def test_wrong_quakeml_is_named(tmp_path, arguments, message):
+    found = events(2)
+    write_quakeml(tmp_path / "events.xml", found)
+    write_csv(tmp_path / "events.csv", found)
+    with pytest.raises(ValueError, match=message):
+        read(*arguments(tmp_path, truths_of(found, tmp_path)))
 
 
 @pytest.mark.parametrize(

@@ -137,11 +137,6 @@ def test_unknown_elevations_are_those_of_the_others_with_a_warning(tmp_path: Pat
     assert found == {"S0": 100, "S1": 300, "S2": 400, "BAD": 300}
 
 
-def test_missing_elevations_are_reported(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="has no column of elevations: stations are put at 0 m"):
-        assert read_stations(written(tmp_path, "station,lat,lon\nAA,64,-21\n"))[0].elevation_m == 0
-
-
 @pytest.mark.parametrize("cells", ["0.6146,0.3959,1.1", "0.67,0.4,0.3", "0.5,-1.25,2.0", "1.5,nan,-9999"])
 def test_elevations_that_may_be_in_km_need_a_unit(cells: str, tmp_path: Path) -> None:
     rows = [f"S{i},53.{i},6.7,{cell}" for i, cell in enumerate(cells.split(","))]
@@ -264,11 +259,26 @@ def test_the_sensor_that_recorded_counts(recorded: list[str], elevation_m: float
     assert found["XX.AA"].elevation_m == elevation_m
 
 
-def test_of_unknown_sensors_the_station_counts() -> None:
+def station_of_unknown_sensors() -> Inventory:
     channels = [channel(code, up, down, location=place) for place, (code, up, down) in DEEP.items()]
-    with pytest.warns(UserWarning, match=r"sensors are at several positions .*: station XX.AA"):
-        found = read_stations(inventory(ObspyStation("AA", 64.0, -21.0, 600.0, channels=channels)))
-    assert found[0].elevation_m == 600
+    return inventory(ObspyStation("AA", 64.0, -21.0, 600.0, channels=channels))
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "elevation_m"),
+    [
+        (
+            lambda folder: written(folder, "station,lat,lon\nAA,64,-21\n"),
+            "has no column of elevations: stations are put at 0 m",
+            0,
+        ),
+        (lambda folder: station_of_unknown_sensors(), r"sensors are at several positions .*: station XX.AA", 600),
+    ],
+    ids=["no elevation", "unknown sensors"],
+)
+def test_unknown_elevations_are_reported(tmp_path: Path, source, message: str, elevation_m: float) -> None:
+    with pytest.warns(UserWarning, match=message):
+        assert read_stations(source(tmp_path))[0].elevation_m == elevation_m
 
 
 @pytest.mark.parametrize(

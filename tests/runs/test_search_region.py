@@ -10,14 +10,14 @@ from jaxloc.runs.search_region import around_stations, parse_depths, parse_regio
 START = Region((-1.0, 1.0), (-1.0, 1.0), (0.0, 40.0), (-5.0, 5.0))
 
 
-def test_a_region_in_degrees_replaces_the_sides_alone():
+@pytest.mark.parametrize(("longitude_deg", "latitude_deg"), [(-117.5, 35.5), (-116.5, 36.5)])
+def test_a_region_in_degrees_replaces_the_sides_alone(longitude_deg, latitude_deg):
     frame = Frame(36.0, -117.0)
     region = with_options(START, frame, parse_region("-117.5/-116.5/35.5/36.5"), None)
     assert region[2:] == START[2:]
-    for corner in ((-117.5, 35.5), (-116.5, 36.5)):
-        latitude, longitude = to_degrees(frame, np.array(region.east_km), np.array(region.north_km))
-        assert latitude.min() - 1e-4 <= corner[1] <= latitude.max() + 1e-4
-        assert longitude.min() - 1e-4 <= corner[0] <= longitude.max() + 1e-4
+    latitude, longitude = to_degrees(frame, np.array(region.east_km), np.array(region.north_km))
+    assert latitude.min() - 1e-4 <= latitude_deg <= latitude.max() + 1e-4
+    assert longitude.min() - 1e-4 <= longitude_deg <= longitude.max() + 1e-4
     assert region.north_km[1] == pytest.approx(55.5, abs=0.3)
 
 

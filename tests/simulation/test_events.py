@@ -115,9 +115,10 @@ def test_s_minus_p_is_travel_time(clean):
     np.testing.assert_allclose(arrivals[:, 0], hypocentre[3] + times[0], atol=1e-4)
 
 
-def test_spreading_is_inverse_distance_then_slower():
-    gain = spreading(jnp.asarray([10.0, 20.0, 70.0, 280.0]), Path(spreading=(1.0, 0.5), spreading_change_km=70.0))
-    np.testing.assert_allclose(gain, [0.1, 0.05, 1 / 70, 0.5 / 70], rtol=1e-5)
+@pytest.mark.parametrize(("distance_km", "gain"), [(10.0, 0.1), (20.0, 0.05), (70.0, 1 / 70), (280.0, 0.5 / 70)])
+def test_spreading_is_inverse_distance_then_slower(distance_km, gain):
+    path = Path(spreading=(1.0, 0.5), spreading_change_km=70.0)
+    np.testing.assert_allclose(spreading(jnp.asarray([distance_km]), path), [gain], rtol=1e-5)
 
 
 def test_amplitude_falls_with_distance_as_spreading():

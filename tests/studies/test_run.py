@@ -50,12 +50,18 @@ def test_a_study_is_every_combination(tmp_path):
     assert {each.config["run_dir"] for each in planned(tmp_path)} < folders
 
 
-def test_runs_share_identical_stages(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda point, mean_field: mean_field, ["learn"]),
+        (lambda point, mean_field: mean_field | {"seed": 1}, []),
+        (lambda point, mean_field: {**point, "posterior": {**point["posterior"], "members": 2}}, []),
+    ],
+    ids=["other posterior", "other seed", "ensemble"],
+)
+def test_runs_share_identical_stages(tmp_path, change, expected):
     point, mean_field = (each.config for each in planned(tmp_path))
-    assert stages_in_common(point, mean_field) == ["learn"]
-    assert stages_in_common(point, mean_field | {"seed": 1}) == []
-    ensemble = {**point, "posterior": {**point["posterior"], "members": 2}}
-    assert stages_in_common(point, ensemble) == []
+    assert stages_in_common(point, change(point, mean_field)) == expected
 
 
 def test_the_study_of_networks_has_every_network():
@@ -301,13 +307,21 @@ def test_networks_are_compared_with_papers_and_baselines(tmp_path):
     assert (tmp_path / "networks.png").stat().st_size > 10_000
 
 
-def test_improvement_is_paired_event_by_event():
-    theirs = np.random.default_rng(0).gamma(2.0, 5.0, 200)
-    found = evaluate.improvement(theirs - 0.5, theirs)
-    assert found == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5})
-    unknown = np.where(np.arange(200) < 100, np.nan, theirs)
-    assert evaluate.improvement(unknown, theirs) == pytest.approx({"value": 0.0, "low": 0.0, "high": 0.0})
-    assert evaluate.improvement(np.full(3, np.nan), np.ones(3)) is None
+THEIRS = np.random.default_rng(0).gamma(2.0, 5.0, 200)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        (THEIRS - 0.5, THEIRS, {"value": 0.5, "low": 0.5, "high": 0.5}),
+        (np.where(np.arange(200) < 100, np.nan, THEIRS), THEIRS, {"value": 0.0, "low": 0.0, "high": 0.0}),
+        (np.full(3, np.nan), np.ones(3), None),
+    ],
+    ids=["better", "half unknown", "unknown"],
+)
+def test_improvement_is_paired_event_by_event(ours, theirs, expected):
+    found = evaluate.improvement(ours, theirs)
+    assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_two_processes_do_not_run_one_study(tmp_path):
