@@ -223,7 +223,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     from jaxloc import prng
-    from jaxloc.calibration.calibration import Stated
+    from jaxloc.calibration.calibration import Predictions
     from jaxloc.runs import locate_picks, report
     from jaxloc.runs.arrival_picks import observed_picks
     from jaxloc.runs.new_events import Outcome
@@ -241,7 +241,7 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     with _counting(console, "located", len(dataset)) as on_event:
         located = locate_picks.locate(prng.stream("location"), request, picks, on_event)
     parsed.output.mkdir(parents=True, exist_ok=True)
-    stated = Stated(located.posterior)
+    stated = Predictions(located.posterior)
     found, lost = report.hypocentres_of(dataset, located.batch, stated)
     used = {event.id: observed_picks(dataset, located.batch.observations, i) for i, event in enumerate(dataset.events)}
     found = [report.moved(event._replace(picks=used[event.id]), picks.zero_s.get(event.id, 0.0)) for event in found]

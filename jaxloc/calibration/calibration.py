@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.calibration import out_of_distribution, recalibration
 from jaxloc.calibration.conformal import conformal_level
-from jaxloc.calibration.out_of_distribution import Watch, watch
+from jaxloc.calibration.out_of_distribution import Detector, fit_detector
 from jaxloc.calibration.recalibration import MAPS, Recalibration
 from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, mean
@@ -23,9 +23,11 @@ from jaxloc.scores.events import REGIONS, score_events
 from jaxloc.scores.score_card import score_card
 from jaxloc.types import Label, Observations, Posterior
 
-FEWEST = 40  # smallest group of events: a 95 % conformal level needs 19, and twice as many reduce its variance
-MOST_GROUPS = 4
-DENSEST = ("epicentre", "depth", "hypocentre")
+MIN_GROUP_EVENTS = (
+    40  # smallest group of events: a 95 % conformal level needs 19, and twice as many reduce its variance
+)
+MAX_GROUPS = 4
+DENSITY_REGIONS = ("epicentre", "depth", "hypocentre")
 GAUSSIAN = {"ellipse": (0, 1), "interval": (2,), "ellipsoid": (0, 1, 2)}
 """Regions of the files, by the posterior's mean and covariance, and their coordinates."""
 
@@ -45,7 +47,7 @@ class Calibration(NamedTuple):
     map: Recalibration
     groups: Groups
     levels: dict[str, Float[np.ndarray, "group level"]]
-    ordinary: Watch | None
+    detector: Detector | None
 
 
 def candidates(
@@ -54,8 +56,8 @@ def candidates(
     """Score cards of each of `MAPS`, cross-fitted: each event is scored under a recalibration fitted without it."""
     cards = {}
     for kind in MAPS:
-        seen = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
-        cards[kind] = score_card(key, score_events(key, seen, truth, num_draws))
+        corrected = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+        cards[kind] = score_card(key, score_events(key, corrected, truth, num_draws))
     return cards
 
 
@@ -93,7 +95,7 @@ def calibrate(
         kind: one of `jaxloc.calibration.recalibration.MAPS`.
         dataset: name of the calibration set.
         by: "gap" or "distance" for group-conditional conformal levels, by azimuthal gap or by distance of the nearest
-            station; groups have at least `FEWEST` events.
+            station; groups have at least `MIN_GROUP_EVENTS` events.
         num_draws: of each posterior, for the levels of truths.
 
     Raises:
@@ -103,10 +105,10 @@ def calibrate(
     apart = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
     groups = _groups(by, posterior, observations)
     member = group_of(groups, posterior, observations)
-    ordinary = None if features is None else watch(features, epistemic_share(posterior))
+    detector = None if features is None else fit_detector(features, epistemic_share(posterior))
     levels = _truth_levels(key, apart, truth, num_draws)
     needed = _needed(levels, truth, member, len(groups.edges) + 1)
-    return Calibration(dataset, len(truth.mask), fitted, groups, needed, ordinary)
+    return Calibration(dataset, len(truth.mask), fitted, groups, needed, detector)
 
 
 def recalibrated(key: Key[Array, ""], calibration: Calibration, posterior: Posterior) -> Posterior:
@@ -114,7 +116,7 @@ def recalibrated(key: Key[Array, ""], calibration: Calibration, posterior: Poste
     return recalibration.recalibrated(key, calibration.map, posterior)
 
 
-def stated_levels(
+def conformal_levels(
     calibration: Calibration, posterior: Posterior, observations: Observations, level: float = 0.9
 ) -> dict[str, Float[np.ndarray, " event"]]:
     """By region: the conformal level of each event's region for a coverage of `level`.
@@ -130,37 +132,37 @@ def stated_levels(
     return {region: table[member, LEVELS.index(level)] for region, table in calibration.levels.items()}
 
 
-class Stated(NamedTuple):
+class Predictions(NamedTuple):
     """Predictions for a batch of events: posteriors, conformal levels of ellipse and ellipsoid, and OOD flags.
 
     The last two are None without a calibration; a flag of "" is an in-distribution event.
     """
 
     posterior: Posterior
-    drawn_at: Float[np.ndarray, "event 2"] | None = None
-    alarms: list[str] | None = None
+    ellipse_levels: Float[np.ndarray, "event 2"] | None = None
+    ood_reasons: list[str] | None = None
 
 
-def stated_by(
+def calibrated_predictions(
     key: Key[Array, ""],
     calibration: Calibration,
     posterior: Posterior,
     observations: Observations,
     features: Float[np.ndarray, "event feature"] | None,
-) -> Stated:
+) -> Predictions:
     """The predictions for a batch of events after calibration."""
     corrected = recalibrated(key, calibration, posterior)
-    level = stated_levels(calibration, corrected, observations)
-    drawn_at = None
+    level = conformal_levels(calibration, corrected, observations)
+    ellipse_levels = None
     if {"ellipse", "ellipsoid"} <= set(level):
         pair = np.stack([level["ellipse"], level["ellipsoid"]], -1)
         # With too few calibration events there is no conformal level: the nominal one is kept.
-        drawn_at = np.where(pair < 1, pair, np.nan)
-    alarms = None
-    if calibration.ordinary is not None and features is not None:
-        strange = out_of_distribution.scores(calibration.ordinary, features, epistemic_share(posterior))
-        alarms = out_of_distribution.reasons(out_of_distribution.p_values(calibration.ordinary, strange))
-    return Stated(corrected, drawn_at, alarms)
+        ellipse_levels = np.where(pair < 1, pair, np.nan)
+    ood_reasons = None
+    if calibration.detector is not None and features is not None:
+        statistics = out_of_distribution.scores(calibration.detector, features, epistemic_share(posterior))
+        ood_reasons = out_of_distribution.reasons(out_of_distribution.p_values(calibration.detector, statistics))
+    return Predictions(corrected, ellipse_levels, ood_reasons)
 
 
 def epistemic_share(posterior: Posterior) -> Float[np.ndarray, " event"]:
@@ -198,8 +200,8 @@ def _measure(by: str, posterior: Posterior, observations: Observations) -> Float
     if by not in ("gap", "distance"):
         raise ValueError(f'groups are by "gap" or by "distance", got {by!r}')
     middle = np.asarray(mean(posterior.hypocentre))[:, :2]
-    places, alive = np.asarray(observations.station_km), np.asarray(observations.station_mask)
-    events = zip(middle, places, alive, strict=True)
+    places, active = np.asarray(observations.station_km), np.asarray(observations.station_mask)
+    events = zip(middle, places, active, strict=True)
     if by == "gap":
         return np.array([azimuthal_gap_deg(m, p[a]) for m, p, a in events])
     return np.array([np.hypot(*(p[a, :2] - m).T).min(initial=np.inf) for m, p, a in events])
@@ -209,7 +211,7 @@ def _groups(by: str, posterior: Posterior, observations: Observations) -> Groups
     if not by:
         return Groups("", ())
     measure = _measure(by, posterior, observations)
-    number = int(np.clip(len(measure) // FEWEST, 1, MOST_GROUPS))
+    number = int(np.clip(len(measure) // MIN_GROUP_EVENTS, 1, MAX_GROUPS))
     edges = np.quantile(measure, np.arange(1, number) / number)
     return Groups(by, tuple(float(edge) for edge in np.unique(edges)))
 
@@ -219,7 +221,7 @@ def _truth_levels(
 ) -> dict[str, Float[np.ndarray, " event"]]:
     """By region: the level of the smallest region that contains the truth."""
     scores = score_events(key, posterior, truth, num_draws)
-    level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSEST}
+    level = {region: np.asarray(scores[f"{region}/level"]) for region in DENSITY_REGIONS}
     return level | gaussian_levels(posterior, np.asarray(truth.value))
 
 

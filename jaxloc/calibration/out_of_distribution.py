@@ -19,14 +19,16 @@ REASONS = {
 }
 
 
-class Watch(NamedTuple):
+class Detector(NamedTuple):
     """Features of the in-distribution events and their statistics (higher is further out of distribution)."""
 
     features: Float[np.ndarray, "event feature"]
     scores: dict[str, Float[np.ndarray, " event"]]
 
 
-def watch(features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]) -> Watch:
+def fit_detector(
+    features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]
+) -> Detector:
     """Fit to in-distribution events; none counts as its own neighbour.
 
     Raises:
@@ -38,11 +40,11 @@ def watch(features: Float[np.ndarray, "event feature"], epistemic_share: Float[n
             f"{len(features)} events are too few to fit out-of-distribution detection; use {NEIGHBOURS + 1} or more"
         )
     far = _distance(features, features, own=True)
-    return Watch(features, {"features": far, "epistemic": np.asarray(epistemic_share, float)})
+    return Detector(features, {"features": far, "epistemic": np.asarray(epistemic_share, float)})
 
 
 def scores(
-    ordinary: Watch, features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]
+    detector: Detector, features: Float[np.ndarray, "event feature"], epistemic_share: Float[np.ndarray, " event"]
 ) -> dict[str, Float[np.ndarray, " event"]]:
     """The OOD statistics of events.
 
@@ -50,22 +52,22 @@ def scores(
         ValueError: where events have another number of features than the in-distribution ones.
     """
     features = np.asarray(features, np.float32)
-    if features.shape[1:] != ordinary.features.shape[1:]:
+    if features.shape[1:] != detector.features.shape[1:]:
         raise ValueError(
             f"events of {features.shape[1:]} features cannot be compared with calibration events of "
-            f"{ordinary.features.shape[1:]}; this run must be calibrated again"
+            f"{detector.features.shape[1:]}; this run must be calibrated again"
         )
-    far = _distance(ordinary.features, features, own=False)
+    far = _distance(detector.features, features, own=False)
     return {"features": far, "epistemic": np.asarray(epistemic_share, float)}
 
 
 def p_values(
-    ordinary: Watch, strange: dict[str, Float[np.ndarray, " event"]]
+    detector: Detector, statistics: dict[str, Float[np.ndarray, " event"]]
 ) -> dict[str, Float[np.ndarray, " event"]]:
     """Conformal p-values: the share of in-distribution events, with the event itself, of at least its statistic."""
     found = {}
-    for name, values in strange.items():
-        known = np.sort(ordinary.scores[name])
+    for name, values in statistics.items():
+        known = np.sort(detector.scores[name])
         at_least = len(known) - np.searchsorted(known, values, side="left")
         found[name] = (at_least + 1) / (len(known) + 1)
     return found

@@ -35,7 +35,7 @@ KNOTS = 19  # quantiles at which quantile recalibration is fitted: each twentiet
 FURTHEST = 4.0  # standard deviations within which quantiles are mapped; further out the shift is constant
 LOG_TEMPERATURES = np.linspace(np.log(0.02), np.log(50.0), 241)
 NODES, SPAN = 1025, 8.0  # of tabulated marginals, and standard deviations on either side of the mean
-LEAST = 1e-5  # probabilities closer to zero or one are lost in single precision
+MIN_PROBABILITY = 1e-5  # probabilities closer to zero or one are lost in single precision
 PIECES = 1000  # components of a posterior after quantile recalibration
 GRAIN = 0.5  # width of such a piece, in widths of its component: narrower ones leave holes in four dimensions
 
@@ -60,7 +60,7 @@ def fit(kind: str, posterior: Posterior, truth: Label, use: Bool[np.ndarray, " e
         ValueError: for an unknown kind, or where no event has a known epicentre; lists the kinds.
     """
     of = _named(kind)
-    return Recalibration(kind, of.fit(of.look(posterior, truth), _known(truth, use)))
+    return Recalibration(kind, of.fit(of.statistics_of(posterior, truth), _known(truth, use)))
 
 
 def _named(kind: str) -> "Map":
@@ -101,19 +101,20 @@ def cross_fitted(
         ValueError: where there are fewer events than folds, or fewer than two folds.
     """
     of, fold = _named(kind), fold_of(len(truth.mask), folds, seed)
-    seen = of.look(posterior, truth)
-    values = np.stack([of.fit(seen, _known(truth, fold != own)) for own in range(folds)])
+    statistics = of.statistics_of(posterior, truth)
+    values = np.stack([of.fit(statistics, _known(truth, fold != own)) for own in range(folds)])
     return of.apply(key, jnp.asarray(values[fold]), posterior if altered is None else altered)
 
 
 class Map(NamedTuple):
     """A kind of recalibration.
 
-    `look(posterior, truth)` computes the statistics of all events once, `fit(seen, known)` the parameters from the
-    statistics of the masked events, and `apply(key, numbers, posterior)` recalibrates each event by its own parameters.
+    `statistics_of(posterior, truth)` computes the statistics of all events once, `fit(statistics, known)` the
+    parameters from those of the masked events, and `apply(key, numbers, posterior)` recalibrates each event by its own
+    parameters.
     """
 
-    look: Callable[[Posterior, Label], Any]
+    statistics_of: Callable[[Posterior, Label], Any]
     fit: Callable[[Any, np.ndarray], np.ndarray]
     apply: Callable[[Key[Array, ""], Array, Posterior], Posterior]
 
@@ -122,7 +123,7 @@ class Map(NamedTuple):
 # distribution it is exactly the density to the power of 1 / temperature).
 
 
-def _warmer(key: Key[Array, ""], temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
+def _scaled(key: Key[Array, ""], temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
     """Every mixture scaled about its mean, in each coordinate by the root of its temperature."""
     scale = jnp.sqrt(temperature)
     parts, middle = components(posterior.hypocentre), mean(posterior.hypocentre)[..., None, :]
@@ -158,11 +159,11 @@ def _tabulated(posterior: Posterior, truth: Label, which: list[tuple[int, ...]])
     return {dims: np.asarray(_log_likelihoods(mixture, value, dims), float) for dims in which}
 
 
-def _best(table: Float[np.ndarray, "temperature event"], seen: Bool[np.ndarray, " event"]) -> float:
+def _best(table: Float[np.ndarray, "temperature event"], use: Bool[np.ndarray, " event"]) -> float:
     """The temperature of highest likelihood of the masked events' truths; 1 where there is none."""
-    if not seen.any():
+    if not use.any():
         return 1.0
-    total = table[:, seen].sum(1)
+    total = table[:, use].sum(1)
     best = int(np.clip(total.argmax(), 1, len(total) - 2))
     # The vertex of the parabola through the best three: a hundredth of the table's step.
     below, at, above = total[best - 1 : best + 2]
@@ -172,25 +173,25 @@ def _best(table: Float[np.ndarray, "temperature event"], seen: Bool[np.ndarray, 
     return float(np.exp(LOG_TEMPERATURES[best] + shift * step))
 
 
-def _look_at_all(posterior: Posterior, truth: Label) -> Tables:
-    """Of as many coordinates together as some truth knows."""
+def _joint_statistics(posterior: Posterior, truth: Label) -> Tables:
+    """Of the largest set of coordinates that are all known for some event."""
     known = np.asarray(truth.mask)
     together = ((0, 1), (0, 1, 2), (0, 1, 2, 3))
     dims = max(together, key=lambda d: (known[:, list(d)].all(-1).any(), len(d)))
     return _tabulated(posterior, truth, [dims])
 
 
-def _joint(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
+def _one_temperature(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
     """One temperature for space and time."""
     (dims,) = tables
     return np.full(len(COORDINATES), _best(tables[dims], np.asarray(known[:, list(dims)].all(-1))))
 
 
-def _look_at_each(posterior: Posterior, truth: Label) -> Tables:
+def _marginal_statistics(posterior: Posterior, truth: Label) -> Tables:
     return _tabulated(posterior, truth, [(i,) for i in range(len(COORDINATES))])
 
 
-def _each(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
+def _temperature_each(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, " 4"]:
     """A temperature for each coordinate, by its marginal alone."""
     return np.array([_best(table, known[:, i]) for (i,), table in tables.items()])
 
@@ -200,7 +201,7 @@ def _each(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarra
 # values).
 
 
-def _look_at_levels(posterior: Posterior, truth: Label) -> Float[np.ndarray, "event 4"]:
+def _level_statistics(posterior: Posterior, truth: Label) -> Float[np.ndarray, "event 4"]:
     return np.asarray(_levels(gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)))
 
 
@@ -234,7 +235,7 @@ def _tables(mixture: HypocentreMixture) -> tuple[Float[Array, "event 4 node"], F
         return jax.vmap(of_one, (0, 1, 1))(each[1], middle, width)
 
     below = jax.lax.map(of_event, (mixture, nodes))
-    scores = ndtri(jnp.clip(below, LEAST, 1 - LEAST))
+    scores = ndtri(jnp.clip(below, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
     # Beyond single precision, the tails of a normal; a table that is inverted has to increase strictly.
     under, over = (jnp.where(side, nodes - edge, 0.0) / sd for side, edge in _tails(below, nodes))
     return nodes, scores + under + over + 1e-4 * jnp.linspace(-SPAN, SPAN, NODES)
@@ -242,16 +243,16 @@ def _tables(mixture: HypocentreMixture) -> tuple[Float[Array, "event 4 node"], F
 
 def _tails(below: Float[Array, "*axes node"], nodes: Float[Array, "*axes node"]) -> list[tuple[Array, Array]]:
     """Masks of the nodes at which the distribution function is too close to zero and one, and where they begin."""
-    under, over = below <= LEAST, below >= 1 - LEAST
+    under, over = below <= MIN_PROBABILITY, below >= 1 - MIN_PROBABILITY
     first = jnp.where(under, nodes, -jnp.inf).max(-1, keepdims=True)
     last = jnp.where(over, nodes, jnp.inf).min(-1, keepdims=True)
     return [(under, first), (over, last)]
 
 
 def _through(value: Float[Array, ""], x: Float[Array, " node"], y: Float[Array, " node"]) -> Float[Array, ""]:
-    """Linear interpolation in an increasing table, extrapolated with its mean slope."""
-    slope = (y[-1] - y[0]) / (x[-1] - x[0])
-    beyond = slope * (jnp.minimum(value - x[0], 0) + jnp.maximum(value - x[-1], 0))
+    """Linear interpolation in an increasing table, extrapolated with its mean gradient."""
+    gradient = (y[-1] - y[0]) / (x[-1] - x[0])
+    beyond = gradient * (jnp.minimum(value - x[0], 0) + jnp.maximum(value - x[-1], 0))
     return jnp.interp(value, x, y) + beyond
 
 
@@ -276,11 +277,11 @@ def _carried(
         value: Float[Array, ""],
         nodes: Float[Array, " node"],
         scores: Float[Array, " node"],
-        stated: Float[Array, " knot"],
+        empirical: Float[Array, " knot"],
     ) -> Float[Array, ""]:
         """The value whose predicted level is the empirical one of this value's level."""
         score = _through(value, nodes, scores)
-        shift = jnp.interp(score, wanted, stated - wanted)
+        shift = jnp.interp(score, wanted, empirical - wanted)
         return _through(score + shift, scores, nodes)
 
     def of_event(
@@ -293,8 +294,8 @@ def _carried(
         points, tril = _pieces(key, one)
         along = jax.vmap(carry)
         moved = jax.vmap(lambda point: along(point, nodes, scores, knots))(points)
-        slope = jax.vmap(lambda point: jax.vmap(jax.grad(carry))(point, nodes, scores, knots))(points)
-        return moved, slope[..., None] * tril
+        gradient = jax.vmap(lambda point: jax.vmap(jax.grad(carry))(point, nodes, scores, knots))(points)
+        return moved, gradient[..., None] * tril
 
     moved, tril = jax.lax.map(lambda each: of_event(*each), (keys, knots, mixture, nodes, scores))
     equal = jnp.full(moved.shape[:-1], -math.log(PIECES))
@@ -319,10 +320,10 @@ def _pieces(
 MAPS = {
     "none": Map(
         lambda posterior, truth: None,
-        lambda seen, known: np.ones(len(COORDINATES)),
+        lambda statistics, known: np.ones(len(COORDINATES)),
         lambda key, values, posterior: posterior,
     ),
-    "temperature": Map(_look_at_all, _joint, jax.jit(_warmer)),
-    "temperatures": Map(_look_at_each, _each, jax.jit(_warmer)),
-    "quantiles": Map(_look_at_levels, _quantiles, _by_quantiles),
+    "temperature": Map(_joint_statistics, _one_temperature, jax.jit(_scaled)),
+    "temperatures": Map(_marginal_statistics, _temperature_each, jax.jit(_scaled)),
+    "quantiles": Map(_level_statistics, _quantiles, _by_quantiles),
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.calibration.calibration import Calibration, Groups
-from jaxloc.calibration.out_of_distribution import Watch
+from jaxloc.calibration.out_of_distribution import Detector
 from jaxloc.calibration.recalibration import Recalibration
 
 FILE = "calibration.json"
@@ -16,10 +16,13 @@ FILE = "calibration.json"
 
 def write_calibration(folder: Path, calibration: Calibration) -> Path:
     """Write a calibration into its run folder, atomically."""
-    record = calibration._asdict() | {
+    record = {
+        "dataset": calibration.dataset,
+        "number": calibration.number,
         "map": calibration.map._asdict(),
         "groups": calibration.groups._asdict(),
-        "ordinary": calibration.ordinary and calibration.ordinary._asdict(),
+        "levels": calibration.levels,
+        "ordinary": calibration.detector and calibration.detector._asdict(),
     }
     plain = lambda x: np.round(np.asarray(x, float), 7).tolist() if isinstance(x, np.ndarray | jax.Array) else x
     path = folder / FILE
@@ -46,7 +49,7 @@ def read_calibration(folder: Path) -> Calibration | None:
             Groups(found["groups"]["by"], tuple(found["groups"]["edges"])),
             {region: np.array(table) for region, table in found["levels"].items()},
             kept
-            and Watch(
+            and Detector(
                 np.array(kept["features"], np.float32), {name: np.array(x) for name, x in kept["scores"].items()}
             ),
         )

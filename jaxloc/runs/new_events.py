@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxloc.calibration.calibration import Calibration, Stated
+from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.seisbench import is_seisbench
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     lost: dict[str, str]
     again: dict[str, str]
     located: Located
-    stated: Stated
+    stated: Predictions
     interrupted: bool
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from jaxloc import prng
-from jaxloc.calibration.calibration import Calibration, Stated, stated_by
+from jaxloc.calibration.calibration import Calibration, Predictions, calibrated_predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
 from jaxloc.locators.neural import with_weights
@@ -184,7 +184,7 @@ def write_results(
     name: str,
     dataset: Dataset,
     located: Located,
-    stated: Stated,
+    stated: Predictions,
     others: Mapping[str, Posterior],
     locating_s: float,
     say: Say = print,
@@ -240,9 +240,9 @@ def locate_by(
     return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
-def as_calibrated(calibration: Calibration | None, located: Located) -> Stated:
+def as_calibrated(calibration: Calibration | None, located: Located) -> Predictions:
     """What is said of located events: as the run states it, or as its calibration corrects it."""
     if calibration is None:
-        return Stated(located.posterior)
+        return Predictions(located.posterior)
     key, seen = prng.stream("recalibration"), located.batch.observations
-    return stated_by(key, calibration, located.posterior, seen, located.features)
+    return calibrated_predictions(key, calibration, located.posterior, seen, located.features)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.calibration import out_of_distribution
-from jaxloc.calibration.calibration import DENSEST, Calibration, Stated, epistemic_share
+from jaxloc.calibration.calibration import DENSITY_REGIONS, Calibration, Predictions, epistemic_share
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.credible_regions import LEVELS
@@ -46,7 +46,7 @@ def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
     Empty where fewer than `FOLDS` truths are known.
     """
     found: dict[str, Any] = {}
-    for region in DENSEST:
+    for region in DENSITY_REGIONS:
         level = np.asarray(scores[f"{region}/level"])[np.asarray(scores[f"{region}/known"]) > 0]
         level = level[np.isfinite(level)]
         if len(level) < FOLDS:
@@ -89,7 +89,7 @@ def calibration_lines(calibration: Calibration) -> list[str]:
         span = f"{by} {f'from {low} ' if low else ''}{f'to {high}' if high else ''}".strip() + ": " if by else ""
         levels = {region: float(table[group, LEVELS.index(0.9)]) for region, table in calibration.levels.items()}
         lines.append(f"{span}conformal levels for 90 % coverage: {_levels(levels)}")
-    if calibration.ordinary is not None and calibration.number < out_of_distribution.smallest_number():
+    if calibration.detector is not None and calibration.number < out_of_distribution.smallest_number():
         few = f"{calibration.number} events are too few for out-of-distribution detection"
         lines.append(f"{few}: {out_of_distribution.smallest_number()} are needed")
     return lines
@@ -113,7 +113,7 @@ def baseline_of(spec: ModelSpec, number: int) -> Posterior:
 def hypocentres_of(
     dataset: Dataset,
     batch: Batch,
-    stated: Stated,
+    stated: Predictions,
     level: float = 0.9,
     refused: Sequence[str] = (),
     flags: Sequence[str] = (),
@@ -158,7 +158,7 @@ def hypocentres_of(
                 others.pop("magnitude_sd", None),
                 truth=_truth(dataset, batch, i),
                 drawn_at=_drawn_at(stated, i, level),
-                alarm=None if stated.alarms is None else stated.alarms[i],
+                alarm=None if stated.ood_reasons is None else stated.ood_reasons[i],
                 others=others,
                 flag=flags[i] if flags else "",
             )
@@ -166,10 +166,10 @@ def hypocentres_of(
     return found, lost
 
 
-def _drawn_at(stated: Stated, i: int, level: float) -> tuple[float, float] | None:
-    if stated.drawn_at is None:
+def _drawn_at(stated: Predictions, i: int, level: float) -> tuple[float, float] | None:
+    if stated.ellipse_levels is None:
         return None
-    ellipse, ellipsoid = np.where(np.isfinite(stated.drawn_at[i]), stated.drawn_at[i], level)
+    ellipse, ellipsoid = np.where(np.isfinite(stated.ellipse_levels[i]), stated.ellipse_levels[i], level)
     return float(ellipse), float(ellipsoid)
 
 

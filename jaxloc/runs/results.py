@@ -8,7 +8,7 @@ from typing import overload
 import jax
 import numpy as np
 
-from jaxloc.calibration.calibration import Calibration, Stated
+from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.catalogue_csv import DataFrame, to_dataframe
@@ -59,7 +59,7 @@ class Located(Sequence[LocatedEvent]):
 
     dataset: Dataset
     batch: Batch
-    predictions: Stated
+    predictions: Predictions
     hypocentres: tuple[Hypocentre, ...]
     lost: dict[str, str]
     spec: ModelSpec | None = None

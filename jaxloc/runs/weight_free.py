@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxloc import locators, prng
-from jaxloc.calibration.calibration import Stated
+from jaxloc.calibration.calibration import Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.locators.setup import Setup
 from jaxloc.models.spec import ModelSpec
@@ -49,7 +49,7 @@ def _run(config: Config, folder: Path, say: Say) -> None:
     on_chunk = counted(say, "located", len(sources.dev))
     located = locate_by(prng.stream("location", seed), locator, sources.dev, on_chunk)
     seconds, others = time.monotonic() - began, {"catalogue": baseline_of(spec, len(sources.dev))}
-    stated = Stated(located.posterior)
+    stated = Predictions(located.posterior)
     write_results(folder, str(config["name"]), sources.dev, located, stated, others, seconds, say)
 
 

@@ -17,7 +17,7 @@ from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores import bootstrap
 from jaxloc.scores.events import COORDINATE_REGIONS, REGIONS
 
-FEWEST = 5  # events of an interval by the bootstrap, or of a rank correlation
+MIN_EVENTS = 5  # events of an interval by the bootstrap, or of a rank correlation
 UNITS = {"origin": "s", "epicentre": "km", "hypocentre": "km", "space_time": None}
 WIDTH_UNITS = {"origin": "s", "epicentre": "km2", "hypocentre": "km3", "space_time": "km3 s"}
 
@@ -37,7 +37,7 @@ def score_card(
     - `crps`, `energy`, `nll`, `stated`, `width50` ...: mean and median; `epistemic_share`: mean;
     - `coverage`: by level in per cent, with Clopper-Pearson intervals;
     - `pit_uniformity`, `level_uniformity`: Cramer-von Mises statistic and p-value;
-    - `rank_correlation`: Spearman's, of predicted standard deviation and absolute error, of `FEWEST` events or more.
+    - `rank_correlation`: Spearman's, of predicted standard deviation and absolute error, of at least `MIN_EVENTS`.
 
     Intervals are percentiles over `num_resamples` bootstrap resamples of events, the same events in all
     scores. Plain numbers, so `json.dumps` takes the card as it is; what cannot be computed is None.
@@ -72,7 +72,7 @@ def _region_card(region: str, scores: dict[str, Float[np.ndarray, " event"]], se
         for name, value in kept.items()
         for label, statistic in _statistics(region, name, value)
     }
-    if "error" in kept and card["number"] >= FEWEST:
+    if "error" in kept and card["number"] >= MIN_EVENTS:
         statistics["rank_correlation", ""] = bootstrap.rank_correlation(kept["stated"], np.abs(kept["error"]))
     found = bootstrap.intervals(statistics, card["number"], seed=seed, num_resamples=num_resamples)
     for (name, label), estimate in found.items():
@@ -154,7 +154,7 @@ SHOWN = {"catalogue": "climatology", "sp_rule": "S-P rule", "sp_rule_fitted": "S
 def table(cards: dict[str, Card], title: str = "Score card") -> Table:
     """Cards side by side for a terminal of 100 columns: a column a locator, with intervals up to three.
 
-    A card of fewer than `FEWEST` events has no intervals by the bootstrap, and no rank correlation.
+    A card of fewer than `MIN_EVENTS` events has no intervals by the bootstrap, and no rank correlation.
     """
     layout = Table(title=title, caption=_caption(cards), caption_justify="left")
     layout.add_column("score", no_wrap=True)
@@ -176,7 +176,7 @@ def lookup(card: Card, path: str) -> Card | None:
 
 
 def _cell(card: Card, path: str, with_interval: bool) -> str:
-    estimate, few = lookup(card, path), card[path.split("/")[0]]["number"] < FEWEST if lookup(card, path) else False
+    estimate, few = lookup(card, path), card[path.split("/")[0]]["number"] < MIN_EVENTS if lookup(card, path) else False
     if few and path.endswith("rank_correlation"):
         return "too few events"
     if estimate is None or estimate["value"] is None:
@@ -194,7 +194,7 @@ def _caption(cards: dict[str, Card]) -> str:
         regions = [card[region] for region in ("epicentre", "depth", "origin") if region in card]
         failed = max((region["failed"] for region in regions), default=0)
         unknown = "/".join(str(region["unknown"]) for region in regions)
-        few = f"; fewer than {FEWEST} are too few for intervals" if card["number"] < FEWEST else ""
+        few = f"; fewer than {MIN_EVENTS} are too few for intervals" if card["number"] < MIN_EVENTS else ""
         name = SHOWN.get(name, name)
         counts.append(
             f"{name}: {card['number']} events, {failed} failed, {unknown} unknown epicentre/depth/origin{few}"

@@ -68,14 +68,16 @@ def evaluate_run(config: Mapping[str, Any], evaluation: Settings) -> Record:
 def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluation: Settings) -> Record:
     draws, test = int(evaluation["draws"]), fresh_test_events(data, seed, evaluation)
     _, calibrated = calibrate_run(fitted, calibration_events(data, seed, evaluation), num_draws=draws)
-    ordinary, seconds = _located(fitted, test, with_features=True)
-    in_distribution = _ood_scores(calibrated, predict.of_known(ordinary))
+    nominal, seconds = _located(fitted, test, with_features=True)
+    in_distribution = _ood_scores(calibrated, predict.of_known(nominal))
 
     def record(located: Located, seconds: float) -> Record:
         located, labels = _events_and_labels(located)
         ood = _ood_scores(calibrated, located)
         posterior, seen = predict.as_calibrated(calibrated, located).posterior, located.batch.observations
-        limit = np.stack([calibration.stated_levels(calibrated, posterior, seen, p)["hypocentre"] for p in LEVELS], -1)
+        limit = np.stack(
+            [calibration.conformal_levels(calibrated, posterior, seen, p)["hypocentre"] for p in LEVELS], -1
+        )
         return {
             "locating_s": seconds,
             "auroc": {score: auroc_.auroc(in_distribution[score], values) for score, values in ood.items()},
@@ -83,7 +85,7 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
             **_cards(located, posterior, lambda level: level[:, None] <= limit, draws),
         }
 
-    found = {ORDINARY: record(ordinary, seconds) | _baselines(data, seed, fitted, test, ordinary, draws)}
+    found = {ORDINARY: record(nominal, seconds) | _baselines(data, seed, fitted, test, nominal, draws)}
     others = dict(conditions(test, evaluation))
     if evaluation["transfer"] and fitted.model.any_station:
         others |= dict([other_networks(data, seed, evaluation)])
@@ -95,8 +97,8 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
 def _on_validation_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluation: Settings) -> Record:
     key, draws = prng.stream("scores"), int(evaluation["draws"])
     validation = open_sources(data, seed).dev
-    ordinary, seconds = _located(fitted, validation)
-    known = predict.of_known(ordinary)
+    nominal, seconds = _located(fitted, validation)
+    known = predict.of_known(nominal)
     own, truth = known.posterior, known.batch.labels["hypocentre"]
     kind = calibration.best(calibration.candidates(key, own, truth))
     levels = score_events(key, recalibration.cross_fitted(key, kind, own, truth), truth, draws)["hypocentre/level"]
@@ -108,7 +110,7 @@ def _on_validation_events(data: Mapping[str, Any], seed: int, fitted: Fitted, ev
         cards = _cards(located, calibrated, inside, draws)
         return {"locating_s": seconds, "auroc": {}, "labels": labels, **cards}
 
-    found = {ORDINARY: record(ordinary, seconds) | _baselines(data, seed, fitted, validation, ordinary, draws)}
+    found = {ORDINARY: record(nominal, seconds) | _baselines(data, seed, fitted, validation, nominal, draws)}
     # A changed event is calibrated by the folds that it is not in: so all are taken, in their order.
     for name, dataset in conditions(validation, {**evaluation, "shifted": len(validation)}):
         found[name] = record(*_located(fitted, dataset))
@@ -134,10 +136,10 @@ def _events_and_labels(located: Located) -> tuple[Located, Record]:
 
 
 def _ood_scores(calibrated: Calibration, located: Located) -> dict[str, np.ndarray]:
-    if calibrated.ordinary is None or located.features is None:
+    if calibrated.detector is None or located.features is None:
         return {}
     share = calibration.epistemic_share(located.posterior)
-    return out_of_distribution.scores(calibrated.ordinary, located.features, share)
+    return out_of_distribution.scores(calibrated.detector, located.features, share)
 
 
 def _cards(located: Located, calibrated: Posterior, inside: Callable, num_draws: int) -> Record:
@@ -188,5 +190,7 @@ def improvement(own: Float[np.ndarray, " event"], baseline: Float[np.ndarray, " 
 def _card(posterior: Posterior, truth: Label, num_draws: int) -> Record:
     key = prng.stream("scores")
     scores = score_events(key, posterior, truth, num_draws)
-    levels = {f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSEST}
+    levels = {
+        f"{region}/level": np.round(scores[f"{region}/level"], 4).tolist() for region in calibration.DENSITY_REGIONS
+    }
     return {"card": score_card(key, scores, RESAMPLES), "levels": levels}

@@ -18,7 +18,7 @@ FEATURES = np.random.default_rng(0).normal(size=(EVENTS, 5))
 
 
 def predicted(*arguments):
-    return calibration.stated_by(jax.random.key(0), *arguments)
+    return calibration.calibrated_predictions(jax.random.key(0), *arguments)
 
 
 def seen(posterior):
@@ -63,7 +63,7 @@ def test_groups_have_levels_of_their_own():
     found = calibration.calibrate(
         KEY, posterior, seen(posterior), truth._replace(value=value), None, kind="none", dataset="", by="distance"
     )
-    levels = calibration.stated_levels(found, posterior, seen(posterior))["ellipse"]
+    levels = calibration.conformal_levels(found, posterior, seen(posterior))["ellipse"]
     assert len(found.groups.edges) >= 1
     assert levels[~far].mean() == pytest.approx(0.9, abs=0.05)
     assert levels[far].mean() == pytest.approx(1 - 0.1**4, abs=0.01)  # chi-square of two degrees: 1 - 0.1^(2^2)
@@ -72,12 +72,12 @@ def test_groups_have_levels_of_their_own():
 def test_what_is_stated_after_calibration():
     posterior, _, found = calibrated("temperature")
     features = np.concatenate([FEATURES[:-1], FEATURES[:1] + 100])
-    said = predicted(found, posterior, seen(posterior), features)
-    ratio = np.asarray(said.posterior.hypocentre.variance / posterior.hypocentre.variance)
+    predictions = predicted(found, posterior, seen(posterior), features)
+    ratio = np.asarray(predictions.posterior.hypocentre.variance / posterior.hypocentre.variance)
     np.testing.assert_allclose(ratio, 3, rtol=0.15)
-    np.testing.assert_allclose(said.drawn_at, 0.9, atol=0.06)
-    assert "look to the network unlike" in said.alarms[-1]
-    assert np.mean([bool(reason) for reason in said.alarms]) < 0.1
+    np.testing.assert_allclose(predictions.ellipse_levels, 0.9, atol=0.06)
+    assert "look to the network unlike" in predictions.ood_reasons[-1]
+    assert np.mean([bool(reason) for reason in predictions.ood_reasons]) < 0.1
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_too_few_events_draw_nothing_larger():
         KEY, few(posterior), few(seen(posterior)), few(truth), None, kind="none", dataset="few"
     )
     assert (found.levels["ellipse"][0][2:] == 1).all()
-    assert np.isnan(predicted(found, few(posterior), few(seen(posterior)), None).drawn_at).all()
+    assert np.isnan(predicted(found, few(posterior), few(seen(posterior)), None).ellipse_levels).all()
 
 
 def test_a_file_holds_all_of_it(tmp_path):
@@ -99,8 +99,8 @@ def test_a_file_holds_all_of_it(tmp_path):
     np.testing.assert_allclose(again.map.values, found.map.values, atol=1e-6)
     first, second = (predicted(c, posterior, seen(posterior), FEATURES) for c in (found, again))
     np.testing.assert_allclose(first.posterior.hypocentre.mean, second.posterior.hypocentre.mean, atol=1e-3)
-    np.testing.assert_allclose(first.drawn_at, second.drawn_at, atol=1e-6)
-    assert first.alarms == second.alarms
+    np.testing.assert_allclose(first.ellipse_levels, second.ellipse_levels, atol=1e-6)
+    assert first.ood_reasons == second.ood_reasons
     assert read_calibration(tmp_path / "nowhere") is None
     (tmp_path / FILE).write_text("{")
     with pytest.raises(ValueError, match="is damaged"):
@@ -120,7 +120,7 @@ def test_the_best_map_is_that_of_highest_cross_fitted_likelihood():
     [
         (lambda found, posterior: calibrated(by="magnitude"), 'by "gap" or by "distance", got \'magnitude\''),
         (
-            lambda found, posterior: calibration.stated_levels(found, posterior, seen(posterior), 0.8),
+            lambda found, posterior: calibration.conformal_levels(found, posterior, seen(posterior), 0.8),
             r"level 0\.8 was not calibrated",
         ),
     ],

@@ -15,9 +15,9 @@ def events(number, shift=0.0, seed=0):
 
 def test_ordinary_events_are_flagged_no_more_often_than_allowed():
     """2,000 new events against 400: at most the limit and four standard errors, those of 400 counted in."""
-    ordinary = out_of_distribution.watch(*events(400))
+    detector = out_of_distribution.fit_detector(*events(400))
     flagged = out_of_distribution.reasons(
-        out_of_distribution.p_values(ordinary, out_of_distribution.scores(ordinary, *events(2000, seed=1)))
+        out_of_distribution.p_values(detector, out_of_distribution.scores(detector, *events(2000, seed=1)))
     )
     assert np.mean([bool(reason) for reason in flagged]) < out_of_distribution.LIMIT + 4 * np.sqrt(
         0.05 * 0.95 * (1 / 400 + 1 / 2000)
@@ -26,15 +26,15 @@ def test_ordinary_events_are_flagged_no_more_often_than_allowed():
 
 @pytest.mark.parametrize(("shift", "of_epistemic"), [(6.0, 0.0), (0.0, 0.5)])
 def test_strange_events_are_flagged_with_the_reason(shift, of_epistemic):
-    ordinary = out_of_distribution.watch(*events(400))
+    detector = out_of_distribution.fit_detector(*events(400))
     features, share = events(50, shift, seed=2)
-    strange = out_of_distribution.scores(ordinary, features, share + of_epistemic)
+    statistics = out_of_distribution.scores(detector, features, share + of_epistemic)
     name = "features" if shift else "epistemic"
     assert all(
         out_of_distribution.REASONS[name] in reason
-        for reason in out_of_distribution.reasons(out_of_distribution.p_values(ordinary, strange))
+        for reason in out_of_distribution.reasons(out_of_distribution.p_values(detector, statistics))
     )
-    assert auroc.auroc(ordinary.scores[name], strange[name]) == pytest.approx(1.0, abs=0.01)
+    assert auroc.auroc(detector.scores[name], statistics[name]) == pytest.approx(1.0, abs=0.01)
 
 
 def test_auroc_of_the_same_events_is_a_half_and_of_normals_known():
@@ -48,22 +48,22 @@ def test_auroc_of_the_same_events_is_a_half_and_of_normals_known():
 @pytest.mark.parametrize(("missing", "flagged"), [(1, False), (0, True)])
 def test_too_few_events_flag_none(missing, flagged):
     """Of n events the smallest p-value is 1 / (n + 1)."""
-    ordinary = out_of_distribution.watch(*events(out_of_distribution.smallest_number() - missing))
-    strange = out_of_distribution.scores(ordinary, *events(1, 100.0))
-    assert bool(out_of_distribution.reasons(out_of_distribution.p_values(ordinary, strange))[0]) == flagged
+    detector = out_of_distribution.fit_detector(*events(out_of_distribution.smallest_number() - missing))
+    statistics = out_of_distribution.scores(detector, *events(1, 100.0))
+    assert bool(out_of_distribution.reasons(out_of_distribution.p_values(detector, statistics))[0]) == flagged
 
 
 @pytest.mark.parametrize(
     ("action", "message"),
     [
         (
-            lambda ordinary: out_of_distribution.scores(ordinary, np.zeros((2, 3)), np.zeros(2)),
+            lambda detector: out_of_distribution.scores(detector, np.zeros((2, 3)), np.zeros(2)),
             r"\(3,\) features cannot be compared with calibration events of \(8,\)",
         ),
-        (lambda ordinary: out_of_distribution.watch(*events(3)), "3 events are too few"),
+        (lambda detector: out_of_distribution.fit_detector(*events(3)), "3 events are too few"),
     ],
 )
 def test_wrong_features_and_too_few_events_are_refused(action, message):
-    ordinary = out_of_distribution.watch(*events(40))
+    detector = out_of_distribution.fit_detector(*events(40))
     with pytest.raises(ValueError, match=message):
-        action(ordinary)
+        action(detector)

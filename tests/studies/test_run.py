@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxloc import cli, models
-from jaxloc.calibration.calibration import DENSEST
+from jaxloc.calibration.calibration import DENSITY_REGIONS
 from jaxloc.plots import benchmark
 from jaxloc.plots import study as study_plots
 from jaxloc.runs import config as configuration
@@ -202,7 +202,7 @@ def finished_record(cell, evaluation, energy_km):
     """The record of a cell as `evaluate_run` leaves it, with a few scores."""
     number = {"value": energy_km, "low": energy_km - 0.1, "high": energy_km + 0.1}
     card = {"number": 8, "hypocentre": {"number": 8, "energy": {"mean": number}}}
-    posterior = {"card": card, "levels": {f"{region}/level": [0.2, 0.6, 0.9] for region in DENSEST}}
+    posterior = {"card": card, "levels": {f"{region}/level": [0.2, 0.6, 0.9] for region in DENSITY_REGIONS}}
     found = {"locating_s": 0.01, "auroc": {}, "raw": posterior, "calibrated": posterior}
     conditions = {"as trained": found}
     return {
