@@ -14,7 +14,7 @@ from jaxloc.io.catalogue import Hypocentre, Truth
 from jaxloc.io.catalogue_csv import write_csv
 from jaxloc.io.catalogue_quakeml import EPOCH, write_quakeml
 from jaxloc.io.locations import read_predictions
-from jaxloc.io.locations_nonlinloc import read_nonlinloc, read_scatter
+from jaxloc.io.locations_nonlinloc import read_nonlinloc
 from jaxloc.io.locations_quakeml import COVARIANCE, read_quakeml
 from jaxloc.io.reference_catalogue import by_time, read_truths
 from jaxloc.runs.score_external import as_posterior, read
@@ -277,27 +277,42 @@ def test_a_summary_without_scatter_is_scored_by_its_covariances(tmp_path):
 
 
 @needs_alaska
-def test_wrong_nonlinloc_files_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "has no END_NLLOC"),
+        (
+            lambda text: text.replace("STATISTICS", "STATS"),
+            "no whole NonLinLoc hypocentre file: 'STATISTICS'",
+        ),
+        (lambda text: text.replace('"LOCATED"', '"REJECTED"'), "NonLinLoc says REJECTED"),
+    ],
+)
+def test_broken_nonlinloc_hypocentres_are_named(tmp_path, change, message):
+    broken = with_text(tmp_path / "broken.hyp", change((ALASKA / f"{ONE}.hyp").read_text()))
+    with pytest.raises(ValueError, match=message):
+        read_nonlinloc(broken, alaska_truths(tmp_path))
+
+
+@needs_alaska
+@pytest.mark.parametrize(
+    ("keep_bytes", "message"),
+    [(-8, "states 4983 samples and has 79736 bytes"), (0, "states 0 samples")],
+)
+def test_broken_nonlinloc_scatter_is_named(tmp_path, keep_bytes, message):
+    shutil.copyfile(ALASKA / f"{ONE}.hyp", tmp_path / f"{ONE}.hyp")
+    (tmp_path / f"{ONE}.scat").write_bytes((ALASKA / f"{ONE}.scat").read_bytes()[:keep_bytes])
+    with pytest.raises(ValueError, match=message):
+        read_nonlinloc(tmp_path / f"{ONE}.hyp", alaska_truths(tmp_path))
+
+
+@needs_alaska
+def test_missing_nonlinloc_files_and_times_are_named(tmp_path):
     truth = alaska_truths(tmp_path)
     for name in (f"{ONE}.hyp", f"{ONE}.scat", "alaska.20181130.173543.grid0.loc.hyp"):
         shutil.copyfile(ALASKA / name, tmp_path / name)
     with pytest.raises(ValueError, match=r"173543.* lack the scatter that others have"):
         read_nonlinloc(tmp_path, truth)
-    (tmp_path / f"{ONE}.scat").write_bytes((ALASKA / f"{ONE}.scat").read_bytes()[:-8])
-    with pytest.raises(ValueError, match="states 4983 samples and has 79736 bytes"):
-        read_scatter(tmp_path / f"{ONE}.scat")
-    (tmp_path / f"{ONE}.scat").write_bytes(b"")
-    with pytest.raises(ValueError, match="states 0 samples"):
-        read_nonlinloc(tmp_path / f"{ONE}.hyp", truth)
-    text = (ALASKA / f"{ONE}.hyp").read_text()
-    for changed, message in (
-        ("", "has no END_NLLOC"),
-        (text.replace("STATISTICS", "STATS"), "no whole NonLinLoc hypocentre file: 'STATISTICS'"),
-        (text.replace('"LOCATED"', '"REJECTED"'), "NonLinLoc says REJECTED"),
-    ):
-        (tmp_path / "broken.hyp").write_text(changed)
-        with pytest.raises(ValueError, match=message):
-            read_nonlinloc(tmp_path / "broken.hyp", truth)
     with pytest.raises(ValueError, match="no NonLinLoc hypocentre file"):
         read_nonlinloc(tmp_path / "none", truth)
     with pytest.raises(ValueError, match="without origin_time"):

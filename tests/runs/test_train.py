@@ -92,12 +92,11 @@ def test_few_training_events_are_the_last_ones_before_those_held_out(labelled, f
         of("data.num_train=5")
 
 
-def test_the_score_card_counts_every_event_and_states_the_baseline(finished):
+@pytest.mark.parametrize("name", ["locator", "catalogue"])
+def test_the_score_card_counts_every_event_and_has_the_baseline(finished, name):
     scores = json.loads((finished / "scores.json").read_text())
-    assert scores["about"]["events"] == 6
-    for card in (scores["locator"], scores["catalogue"]):
-        assert card["epicentre"]["number"] == 6
-        assert np.isfinite(card["hypocentre"]["nll"]["mean"]["value"])
+    assert scores["about"]["events"] == scores[name]["epicentre"]["number"] == 6
+    assert np.isfinite(scores[name]["hypocentre"]["nll"]["mean"]["value"])
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(finished, tmp_path):
