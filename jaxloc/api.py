@@ -93,7 +93,7 @@ class TrainedModel:
             on_event=on_event,
         )
         found, lost = tuple(outcome.found), outcome.lost | new_events.duplicates(outcome)
-        return Located(dataset, outcome.located.batch, outcome.stated, found, lost, self.fitted.spec)
+        return Located(dataset, outcome.located.batch, outcome.predictions, found, lost, self.fitted.spec)
 
     def open(
         self,

@@ -34,7 +34,7 @@ A run that was interrupted continues from its last checkpoint when the same comm
 shows its score card. With -m (--multirun), values separated by commas are combined, and each combination is run in
 runs/EXPERIMENT_multirun/KEY-VALUE_...; hydra.launcher.KEY=VALUE configures the launcher (extra [cluster]).
 
-The run folder holds config.json (resolved configuration), log.jsonl and log.txt, checkpoints, scores.json,
+The run folder has config.json (resolved configuration), log.jsonl and log.txt, checkpoints, scores.json,
 events.csv, events.xml (QuakeML) and pictures. `jaxloc list experiments` lists the experiments.
 """
 

@@ -1,4 +1,4 @@
-"""The `jaxloc` program: one function for each command. Errors are one line that says what to do."""
+"""The `jaxloc` program: one function for each command. Errors are one line with the remedy."""
 
 import argparse
 import contextlib
@@ -144,7 +144,7 @@ def _run_many(parsed: argparse.Namespace, console: "Console") -> None:
     if len(done) < len(folders):
         console.print(f"not finished: {', '.join(str(f) for f in folders if f not in done)}", markup=False)
     if not done:
-        raise ValueError("no run came to its end; the reasons are above, or in the launcher's log files")
+        raise ValueError("no run finished; the reasons are above, or in the launcher's log files")
     cards, differ = compare.side_by_side(done)
     console.print(report.table(cards, "Score cards"))
     for line in differ:
@@ -189,10 +189,12 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.locator is not None:
         return _locate_picks(parsed, console)
     if not parsed.input:
-        raise ValueError("locate needs RUN and INPUT, or PICKS and --locator NAME")
+        raise ValueError("locate must have RUN and INPUT, or PICKS and --locator NAME")
     for option in ("catalogue", "set"):
         if getattr(parsed, option):
-            raise ValueError(f"--{option.replace('_', '-')} goes with --locator; leave it out for a trained run")
+            raise ValueError(
+                f"--{option.replace('_', '-')} must be used with --locator; leave it out for a trained run"
+            )
     from jaxloc.runs import arrival_picks, new_events, train
     from jaxloc.runs.transfer import open_input, trained_for
 
@@ -241,11 +243,11 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     with _counting(console, "located", len(dataset)) as on_event:
         located = locate_picks.locate(prng.stream("location"), request, picks, on_event)
     parsed.output.mkdir(parents=True, exist_ok=True)
-    stated = Predictions(located.posterior)
-    found, lost = report.hypocentres_of(dataset, located.batch, stated)
+    predictions = Predictions(located.posterior)
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
     used = {event.id: observed_picks(dataset, located.batch.observations, i) for i, event in enumerate(dataset.events)}
     found = [report.moved(event._replace(picks=used[event.id]), picks.zero_s.get(event.id, 0.0)) for event in found]
-    _write_outcome(parsed, console, dataset, Outcome(found, {**picks.lost, **lost}, {}, located, stated, False))
+    _write_outcome(parsed, console, dataset, Outcome(found, {**picks.lost, **lost}, {}, located, predictions, False))
 
 
 def _write_outcome(parsed: argparse.Namespace, console: "Console", dataset: "Dataset", outcome: "Outcome") -> None:
@@ -295,9 +297,9 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.predictions is not None:
         return _evaluate_predictions(parsed, console)
     if parsed.run is None or parsed.dataset is None:
-        raise ValueError("evaluate needs RUN and DATASET, or --predictions FILE")
+        raise ValueError("evaluate must have RUN and DATASET, or --predictions FILE")
     if parsed.truth is not None:
-        raise ValueError("--truth goes with --predictions; a DATASET has its own labels")
+        raise ValueError("use --truth with --predictions only; a DATASET has its own labels")
     from jaxloc.runs import predict, report, train
     from jaxloc.runs.transfer import open_input, trained_for
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.data.truncation import truncate
 from jaxloc.types import AT_STATIONS, Batch, Label, Observations
@@ -34,7 +34,7 @@ class Augmentation(NamedTuple):
     cut_s: float = 0.0  # if positive, records end at a uniform time up to it after the first P (`truncation`)
 
 
-def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
+def augment(key: Key[Array, ""], settings: Augmentation, event: Batch) -> Batch:
     """One event after all augmentations that are switched on."""
     keys = dict(
         zip(
@@ -64,7 +64,9 @@ def augment(key: PRNGKeyArray, settings: Augmentation, event: Batch) -> Batch:
     return event
 
 
-def noise_like(key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples: int) -> Float[Array, "*trace sample"]:
+def noise_like(
+    key: Key[Array, ""], segment: Float[Array, "*trace short"], samples: int
+) -> Float[Array, "*trace sample"]:
     """Noise with the amplitude spectrum of a short segment, and random phases."""
     short = segment.shape[-1]
     window = jnp.hanning(short)
@@ -77,7 +79,7 @@ def noise_like(key: PRNGKeyArray, segment: Float[Array, "*trace short"], samples
     return jnp.fft.irfft(white * amplitude, samples)
 
 
-def shift(key: PRNGKeyArray, event: Batch, earlier_s: float, later_s: float) -> Batch:
+def shift(key: Key[Array, ""], event: Batch, earlier_s: float, later_s: float) -> Batch:
     """Move the record in time by a uniform number of whole samples; noise fills the gap."""
     key_amount, key_noise = jax.random.split(key)
     seen, waveforms = event.observations, _waveforms_of(event)
@@ -118,7 +120,7 @@ def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
     return event.observations.waveforms
 
 
-def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station component sample"]:
+def own_noise(key: Key[Array, ""], event: Batch) -> Float[Array, "station component sample"]:
     """Noise as at the beginning of each trace; none on a silent channel."""
     waveforms = _waveforms_of(event)
     short = min(BEGINNING, waveforms.shape[-1])
@@ -126,7 +128,7 @@ def own_noise(key: PRNGKeyArray, event: Batch) -> Float[Array, "station componen
     return noise_like(key, waveforms[..., :short], waveforms.shape[-1])
 
 
-def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -> Batch:
+def add_noise(key: Key[Array, ""], event: Batch, largest: float, quieter: float) -> Batch:
     """Added noise of the trace's own spectrum, and an event reduced by up to `quieter` decades."""
     key_level, key_noise, key_size = jax.random.split(key, 3)
     waveforms = _waveforms_of(event)
@@ -138,27 +140,31 @@ def add_noise(key: PRNGKeyArray, event: Batch, largest: float, quieter: float) -
     return noisier(key_noise, event, jnp.sqrt(level**2 + (1 - factor**2)), factor)
 
 
-def noisier(key: PRNGKeyArray, event: Batch, level: Float[Array, " station"], factor: Array | float = 1.0) -> Batch:
+def noisier(
+    key: Key[Array, ""], event: Batch, level: Float[Array, " station"], factor: Float[Array, ""] | float = 1.0
+) -> Batch:
     """An event `factor` times as large under `level` times as much noise of each trace's own kind again."""
     noise = recorded(event, own_noise(key, event))
     waveforms = factor * _waveforms_of(event) + level[:, None, None] * noise
     return event._replace(observations=event.observations._replace(waveforms=waveforms))
 
 
-def recorded(event: Batch, waveforms: Float[Array, "station component sample"]) -> Array:
+def recorded(
+    event: Batch, waveforms: Float[Array, "station component sample"]
+) -> Float[Array, "station component sample"]:
     """Waveforms that are zero wherever the event has no record."""
     mask = event.observations.sample_mask
     return waveforms if mask is None else waveforms * mask[:, None, :]
 
 
-def change_gain(key: PRNGKeyArray, event: Batch, log10_sd: float) -> Batch:
+def change_gain(key: Key[Array, ""], event: Batch, log10_sd: float) -> Batch:
     """Each station's gain off by a log-normal factor."""
     waveforms = _waveforms_of(event)
     factor = 10 ** (log10_sd * jax.random.normal(key, waveforms.shape[:1]))[:, None, None]
     return event._replace(observations=event.observations._replace(waveforms=waveforms * factor))
 
 
-def drop_horizontals(key: PRNGKeyArray, event: Batch, probability: float) -> Batch:
+def drop_horizontals(key: Key[Array, ""], event: Batch, probability: float) -> Batch:
     """Stations that keep the vertical component alone."""
     waveforms = _waveforms_of(event)
     lost = jax.random.bernoulli(key, probability, waveforms.shape[:1])
@@ -166,21 +172,21 @@ def drop_horizontals(key: PRNGKeyArray, event: Batch, probability: float) -> Bat
     return event._replace(observations=event.observations._replace(waveforms=waveforms * keep))
 
 
-def drop_stations(key: PRNGKeyArray, event: Batch, largest_share: float) -> Batch:
+def drop_stations(key: Key[Array, ""], event: Batch, largest_share: float) -> Batch:
     """Stations masked and zeroed at random; their share is uniform up to `largest_share`."""
     key_share, key_which = jax.random.split(key)
     share = jax.random.uniform(key_share, (), maxval=largest_share)
     return _keep(event, ~jax.random.bernoulli(key_which, share, event.observations.station_mask.shape))
 
 
-def silence_stations(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
+def silence_stations(key: Key[Array, ""], event: Batch, number: int) -> Batch:
     """That many active stations, sampled at random, masked and zeroed."""
     seen = event.observations
     rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask))
     return _keep(event, rank >= number)
 
 
-def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
+def keep_few(key: Key[Array, ""], event: Batch, number: int) -> Batch:
     """That many active stations, sampled at random, as an event of so many rows."""
     seen = event.observations
     rank = jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask
@@ -188,7 +194,7 @@ def keep_few(key: PRNGKeyArray, event: Batch, number: int) -> Batch:
     return by_station(event, lambda x: x[rows])
 
 
-def turned(key: PRNGKeyArray, event: Batch) -> Batch:
+def turned(key: Key[Array, ""], event: Batch) -> Batch:
     """The event rotated: positions and horizontal components together.
 
     A layered velocity model is symmetric under rotation. Where one horizontal component is missing, the other is
@@ -221,7 +227,7 @@ def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
     return Batch(seen._replace(**chosen), labels)
 
 
-def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:
+def picked_again(key: Key[Array, ""], event: Batch) -> Batch:
     """The same event with other errors of its picks, normal with the picks' standard deviations.
 
     Raises:
@@ -229,13 +235,13 @@ def picked_again(key: PRNGKeyArray, event: Batch) -> Batch:
     """
     seen, (arrival_s, known) = event.observations, event.labels["arrivals"]
     if seen.picks_s is None or seen.pick_sigma_s is None or seen.pick_mask is None:
-        raise ValueError("picks cannot be drawn again where observations hold none: use simulated picks")
+        raise ValueError("picks cannot be sampled again where observations have none: use simulated picks")
     mask = seen.pick_mask & known
     again_s = arrival_s + seen.pick_sigma_s * jax.random.normal(key, arrival_s.shape)
     return event._replace(observations=seen._replace(picks_s=jnp.where(mask, again_s, 0.0), pick_mask=mask))
 
 
-def _keep(event: Batch, keep: Array) -> Batch:
+def _keep(event: Batch, keep: Bool[Array, " station"]) -> Batch:
     seen = event.observations
     waveforms = _waveforms_of(event) * keep[:, None, None]
     both = lambda mask: None if mask is None else mask & keep[:, None]

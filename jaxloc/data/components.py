@@ -8,7 +8,7 @@ from jaxtyping import Float
 LETTERS_OF = ("Z3", "N1Y", "E2X")
 """Letters of the vertical, north and east components, the most certain first.
 
-Horizontals called 1 and 2, and X and Y beside a vertical, have no known orientation: 1 and Y are taken for north, 2 and
+Horizontals called 1 and 2, and X and Y with a vertical, have no known orientation: 1 and Y are taken for north, 2 and
 X for east, and 3 is the vertical.
 """
 VERTICAL_OF_TRIAXIAL = "UVW"
@@ -20,7 +20,7 @@ SMALLEST_DETERMINANT = 0.3
 def component_places(letters: Iterable[str]) -> dict[str, int]:
     """Which of Z, N, E (0, 1, 2) each letter stands for; letters that stand for none, or are second choice, are absent.
 
-    X and Y count beside a vertical component alone, since programs also use them for coordinates.
+    X and Y count together with a vertical component alone, since programs also use them for coordinates.
     """
     letters = {letter.upper() for letter in letters}
     if not letters & set(LETTERS_OF[0]):
@@ -44,7 +44,7 @@ def order_components(
     places = component_places(order)
     triaxial = not places and set(VERTICAL_OF_TRIAXIAL) <= set(order)
     if not places and not triaxial:
-        raise ValueError(f"component order {order!r} names none of Z, N, E, 1, 2, 3; give it as e.g. 'ZNE'")
+        raise ValueError(f"component order must name some of Z, N, E, 1, 2, 3, as 'ZNE' does, got {order!r}")
     if waveforms.shape[-2] < len(order):
         raise ValueError(
             f"component order {order!r} needs {len(order)} components, got {waveforms.shape[-2]}; correct it"

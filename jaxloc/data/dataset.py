@@ -42,7 +42,7 @@ class Dataset(NamedTuple):
     """Events at a set of stations, taken by index.
 
     `take(index)` returns a batch of NumPy arrays with a leading event axis, the station axis in the
-    order of `stations`; it reads from disk or from memory. Labels of every batch hold "hypocentre" and
+    order of `stations`; it reads from disk or from memory. Labels of every batch contain "hypocentre" and
     "arrivals", masked where unknown.
     """
 

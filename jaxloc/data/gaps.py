@@ -69,7 +69,7 @@ def _missing_runs(
 
 
 def _is_gap(x: Float[np.ndarray, " sample"], begin: int, end: int, limits: tuple[int, int], quiet: float) -> bool:
-    """Whether the samples beside a run are of a signal that does not pass into it quietly or smoothly.
+    """Whether the samples next to a run are of a signal that does not pass into it quietly or smoothly.
 
     On either side they must differ from the run by more than `quiet`, and not leave or reach its value in steps much
     smaller than their later ones, as a signal without noise does.
@@ -95,15 +95,15 @@ def _is_clipped(x: Float[np.ndarray, " sample"], begin: int, end: int, whole: Fl
     """Whether a run is at the largest or smallest value, and the signal reaches and leaves it without a jump."""
     if x[begin] not in (whole.max(), whole.min()):
         return False
-    beside = [x[max(begin - NEIGHBOURS, 0) : begin], x[end : end + NEIGHBOURS]]
-    typical = np.nanmedian(np.concatenate([np.abs(np.diff(side)) for side in beside]))
+    adjacent = [x[max(begin - NEIGHBOURS, 0) : begin], x[end : end + NEIGHBOURS]]
+    typical = np.nanmedian(np.concatenate([np.abs(np.diff(side)) for side in adjacent]))
     return bool(max(abs(x[begin - 1] - x[begin]), abs(x[end] - x[begin])) <= 5 * typical)
 
 
 def silent_reasons(
     waveforms: Float[np.ndarray, "trace component sample"], recorded: Bool[np.ndarray, "trace component sample"]
 ) -> np.ndarray:
-    """Why a channel holds no signal, [trace, component]: a word, or "" where it holds one.
+    """Why a channel has no signal, [trace, component]: a word, or "" where it has one.
 
     "empty": nothing recorded. "zero", "constant": one value throughout. "clipped": more than a quarter of the samples
     at the largest and smallest value, some at either. "too small", "too large": a peak amplitude that no seismometer
@@ -149,7 +149,7 @@ def demean(
 def bridged(
     waveforms: Float[np.ndarray, "*batch sample"], recorded: Bool[np.ndarray, "*batch sample"]
 ) -> Float[np.ndarray, "*batch sample"]:
-    """Missing samples on a straight line between the recorded ones beside them; held constant beyond the ends."""
+    """Missing samples on a straight line between the adjacent recorded ones; constant beyond the ends."""
     incomplete = np.argwhere(recorded.any(-1) & ~recorded.all(-1))
     if not len(incomplete):
         return waveforms

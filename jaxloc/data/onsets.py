@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 SHORT_S = 1.0
 LONG_S = 4.0
@@ -69,12 +69,12 @@ def _strongest(
     return ratio.max(-1), at[ratio.argmax(-1)] / rate_hz
 
 
-def _running_sum(value: np.ndarray) -> np.ndarray:
+def _running_sum(value: Shaped[np.ndarray, "*batch sample"]) -> Float[np.ndarray, "*batch sample+1"]:
     return np.concatenate([np.zeros((*value.shape[:-1], 1)), np.cumsum(value, -1)], -1)
 
 
 def no_event(onsets: Onsets) -> str:
-    """Why the records of one event hold none; empty where they may hold one."""
+    """Why records contain no event; empty where they may contain one."""
     number = int(onsets.active.sum())
     if number == 0:
         return "no station has a record"

@@ -1,6 +1,6 @@
 """What every reader does to waveforms: onto a common time grid, resampled, filtered from the first recorded sample.
 
-NumPy and SciPy; the last axis is the sample, any axes before it are batch. Masks say which samples were recorded
+NumPy and SciPy; the last axis is the sample, any axes before it are batch. Masks mark which samples were recorded
 (`jaxloc.data.gaps`); the others are bridged before these functions see them.
 """
 
@@ -80,7 +80,7 @@ def _ratio(from_hz: float, to_hz: float) -> Fraction:
     return ratio
 
 
-def resampled_length(num_samples: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+def resampled_length(num_samples: Int[np.ndarray, "*batch"], from_hz: float, to_hz: float) -> Int[np.ndarray, "*batch"]:
     """How many samples `resample` gives for traces of `num_samples`."""
     ratio = _ratio(from_hz, to_hz)
     return -(-np.asarray(num_samples) * ratio.numerator // ratio.denominator)
@@ -179,8 +179,8 @@ def detrend(
     """Subtract the straight line that fits the recorded samples of each trace best (least squares)."""
     time = np.arange(waveforms.shape[-1], dtype=np.float64)
     number = np.maximum(recorded.sum(-1, keepdims=True), 1)
-    middle = (time * recorded).sum(-1, keepdims=True) / number
+    mean_time = (time * recorded).sum(-1, keepdims=True) / number
     mean = np.sum(waveforms, axis=-1, keepdims=True, where=recorded, dtype=np.float64) / number
-    around = (time - middle) * recorded
+    around = (time - mean_time) * recorded
     slope = (around * (waveforms - mean)).sum(-1, keepdims=True) / np.maximum((around**2).sum(-1, keepdims=True), 1e-9)
-    return (waveforms - mean - slope * (time - middle)).astype(waveforms.dtype)
+    return (waveforms - mean - slope * (time - mean_time)).astype(waveforms.dtype)

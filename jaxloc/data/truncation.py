@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.types import Batch, Observations
@@ -18,7 +18,7 @@ from jaxloc.types import Batch, Observations
 P_SPEED_KM_S = 6.1  # of the upper crust, for origin times from picks
 
 
-def truncate(key: PRNGKeyArray, event: Batch, longest_s: float) -> Batch:
+def truncate(key: Key[Array, ""], event: Batch, longest_s: float) -> Batch:
     """An event whose records end at a uniform time up to `longest_s` after its first P."""
     return cut(event, first_p_s(event) + jax.random.uniform(key, (), maxval=longest_s))
 

@@ -149,7 +149,7 @@ def components(mixture: dist.Distribution) -> Components:
         gaussian: Any = mixture.component_distribution
         weight = jnp.asarray(mixture.mixing_distribution.probs)
         return Components(jnp.log(weight), jnp.asarray(gaussian.loc), jnp.asarray(gaussian.scale_tril))
-    raise ValueError(f"{type(mixture).__name__} is no Gaussian mixture; build one by gaussian_mixture(...)")
+    raise ValueError(f"{type(mixture).__name__} is no Gaussian mixture; use gaussian_mixture(...) to build one")
 
 
 def marginal(mixture: dist.Distribution, dims: tuple[int, ...]) -> HypocentreMixture:

@@ -50,7 +50,9 @@ def rows_of(folders: Iterable[Path]) -> list[Row]:
         path = folder / "scores.json"
         scores = json.loads(path.read_text()) if path.is_file() else {}
         if scores.get("about", {}).get("task") != "forecast":
-            raise ValueError(f"{folder} is no finished run of a forecasting network; try `jaxloc run kail2021`")
+            raise ValueError(
+                f"{folder} must be a finished run of a forecasting network; `jaxloc run kail2021` trains one"
+            )
         rows += [{"about": scores["about"], "target": each} for each in scores.get("targets", [])]
         rows += [{"about": scores["about"], "next_event": scores["next_event"]}] if "next_event" in scores else []
     return rows

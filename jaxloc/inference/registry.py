@@ -78,7 +78,7 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings,
     if unknown := sorted(set(options) - set(options_of(name))):
         known = ", ".join(options_of(name)) or "none"
         raise ValueError(
-            f"posterior {name!r} has no option {unknown[0]!r}; its options are: {known} (see experiments/posterior)"
+            f"posterior {name!r} has no option {unknown[0]!r}; use one of: {known} (see experiments/posterior)"
         )
 
     def build(part: Target) -> Method:
@@ -128,7 +128,8 @@ def _rates(stage: Settings, target: Target) -> dict[str, float]:
     parts = {NETWORK} if target.parts is None else set(jax.tree.leaves(target.parts))
     if unknown := sorted(set(rates) - parts):
         raise ValueError(
-            f"rates of the stage names {unknown[0]!r}; the parts of this model are: {', '.join(sorted(parts))}"
+            f"rates of the stage must name parts of this model, got {unknown[0]!r}; "
+            f"its parts are: {', '.join(sorted(parts))}"
         )
     return rates
 

@@ -1,4 +1,4 @@
-"""Located events with their uncertainties, as files hold them (`catalogues_quakeml`, `catalogues_csv`)."""
+"""Located events with their uncertainties, as written in files (`catalogues_quakeml`, `catalogues_csv`)."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ WGS84 = Geod(ellps="WGS84")
 
 
 class Truth(NamedTuple):
-    """What a catalogue says of the same event; an origin time that is unknown is None."""
+    """Values of a catalogue for the same event; an origin time that is unknown is None."""
 
     latitude_deg: float
     longitude_deg: float
@@ -38,7 +38,7 @@ class Hypocentre(NamedTuple):
     `start` is the UTC time of sample zero (ISO 8601, None where unknown), `origin_s` counts from it.
     `covariance` is over (east_km, north_km, depth_km, origin_s), `level` the confidence level of ellipse and
     ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
-    `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they hold a
+    `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they cover a
     share `level` of truths, where that was calibrated. `alarm` is why an event is out of distribution ("": it is not),
     `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
@@ -73,7 +73,7 @@ def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np
 
 
 def check_events(hypocentres: list[Hypocentre]) -> None:
-    """Refuse what no file could hold.
+    """Refuse what no file can represent.
 
     Raises:
         ValueError: where an id occurs twice, or a value is not finite or outside its range; names the event.

@@ -117,12 +117,12 @@ def read_csv(path: str | Path) -> list[Hypocentre]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no such file of events: {path}")
+        raise ValueError(f"no such file of events: {path}; the path must name a CSV or QuakeML file")
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         missing = set(_columns()) - set(rows.fieldnames or ()) - LATER_COLUMNS
         if missing:
-            raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
+            raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}; every event must have them")
         return [_from_row(path, row) for row in rows]
 
 
@@ -131,12 +131,12 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         try:
             return float(row[name]) if row[name] else None
         except ValueError as error:
-            raise ValueError(f"{path}: {name} of event {row['id']} is {row[name]!r}, which is no number") from error
+            raise ValueError(f"{path}: {name} of event {row['id']} must be a number, got {row[name]!r}") from error
 
     def needed(name: str) -> float:
         value = number(name)
         if value is None:
-            raise ValueError(f"{path}: event {row['id']} has no {name}")
+            raise ValueError(f"{path}: event {row['id']} has no {name}; every event must have one")
         return value
 
     covariance = np.zeros((4, 4))

@@ -40,9 +40,9 @@ def to_catalog(hypocentres: list[Hypocentre]) -> Catalog:
 
     All lengths are in m, errors of latitude and longitude in degrees. Single errors are standard deviations
     (confidence level 68.27 %); ellipse and ellipsoid are at the level of the event
-    (`jaxloc.distributions.ellipsoids`). Comments hold the covariance, the epistemic share and, where known, the
+    (`jaxloc.distributions.ellipsoids`). Comments give the covariance, the epistemic share and, where known, the
     distance from the catalogue's location. Where the start is unknown, the origin time counts from
-    1970-01-01T00:00:00 and a comment says so.
+    1970-01-01T00:00:00 and a comment notes it.
 
     Raises:
         ValueError: where an id occurs twice, or a value is not finite or outside its range.
@@ -70,7 +70,7 @@ def _author() -> CreationInfo:
 
 
 def _event(number: int, h: Hypocentre) -> Event:
-    # The number keeps ids apart that differ only in characters which resource ids cannot hold.
+    # The number keeps ids apart that differ only in characters which resource ids cannot contain.
     name = f"{number}-{re.sub(r'[^A-Za-z0-9.-]', '_', h.id)}"
     origin = _origin(name, h)
     event = Event(

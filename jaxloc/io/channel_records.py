@@ -40,7 +40,7 @@ class Span(NamedTuple):
 def join(
     traces: Sequence[Trace], scale_of: Callable[[UTCDateTime], float], span_s: float
 ) -> tuple[list[Stretch], Quality]:
-    """The stretches of one channel, joined as far as their samples fit, and what they hold of a span of `span_s`.
+    """The stretches of one channel, joined as far as their samples fit, and their content within a span of `span_s`.
 
     Where traces overlap, samples of the earlier one are kept. Stretches without a signal are left out.
 
@@ -88,7 +88,7 @@ def _joined(traces: Sequence[Trace], scale_of: Callable[[UTCDateTime], float]) -
 def on_span(
     stretches: Sequence[Stretch], span: Span, bandpass_hz: tuple[float, float] | None
 ) -> tuple[Float[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]:
-    """A channel on a time grid without its mean, band-passed; zero where its mask says that nothing was recorded."""
+    """A channel on a time grid without its mean, band-passed; zero where its mask marks that nothing was recorded."""
     out, there = np.zeros(span.num_samples), np.zeros(span.num_samples, bool)
     if not stretches:
         return out, there

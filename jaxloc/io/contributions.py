@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.types import COMPONENTS
@@ -48,7 +49,7 @@ def contributions(dataset: Dataset, event: int) -> tuple[Contribution, ...]:
 
 
 def contribution(
-    station: str, alive: np.ndarray, recorded: float, channels: str = "", reason: str = ""
+    station: str, alive: Bool[np.ndarray, " component"], recorded: float, channels: str = "", reason: str = ""
 ) -> Contribution:
     """One station's, with a reason where something is missing and none is given."""
     letters = "".join(letter for letter, there in zip(COMPONENTS, alive, strict=True) if there)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from jaxloc.geometry import Frame, check_degrees, to_degrees, to_km
 from jaxloc.io.tables import column_key, decode, read_bytes, separator_of
@@ -43,7 +43,7 @@ def read_event_list(kind: str, path: str | Path) -> EventList:
             missing, or a value that is none; names it.
     """
     if kind not in _READERS:
-        raise ValueError(f"no such kind of catalogue: {kind!r}; the kinds are {', '.join(_READERS)}")
+        raise ValueError(f"no such kind of catalogue: {kind!r}; use one of {', '.join(_READERS)}")
     return in_order(_READERS[kind](_table(Path(path), COLUMNS[kind]), str(path)))
 
 
@@ -52,7 +52,7 @@ def in_order(events: EventList) -> EventList:
     return chosen(events, np.argsort(events.day, kind="stable"))
 
 
-def chosen(events: EventList, which: np.ndarray) -> EventList:
+def chosen(events: EventList, which: Bool[np.ndarray, " event"] | Int[np.ndarray, " chosen"]) -> EventList:
     """Some of the events, by a mask or by their numbers."""
     return EventList(*(values[which] for values in events))
 
@@ -82,13 +82,13 @@ def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(io.StringIO(text), sep=separator_of(text.partition("\n")[0]) or ",", low_memory=False)
         table.columns = [column_key(str(name)) for name in table.columns]
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} is no table of comma-separated values: {error}") from error
+        raise ValueError(f"{path} must be a table of comma-separated values: {error}") from error
     if missing := [name for name in columns if name not in table]:
         raise ValueError(
             f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(map(str, table))}, and must have all"
         )
     if table.empty:
-        raise ValueError(f"{path} holds no event; a catalogue must have one a line")
+        raise ValueError(f"{path} has no event; a catalogue must have one per line")
     return table
 
 
@@ -123,7 +123,7 @@ def _japan(table: pd.DataFrame, path: str) -> EventList:
 
 
 def _southern_california(table: pd.DataFrame, path: str) -> EventList:
-    """In km about the middle of the region."""
+    """In km relative to the centre of the region."""
     latitude, longitude = _numbers(table, "lat", path), _numbers(table, "lon", path)
     check_degrees(latitude, longitude, path)
     east_km, north_km = to_km(SOUTHERN_CALIFORNIA, latitude, longitude)
@@ -132,7 +132,9 @@ def _southern_california(table: pd.DataFrame, path: str) -> EventList:
     )
 
 
-def californian_degrees(east_km: np.ndarray, north_km: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def californian_degrees(
+    east_km: Float[np.ndarray, " event"], north_km: Float[np.ndarray, " event"]
+) -> tuple[Float[np.ndarray, " event"], Float[np.ndarray, " event"]]:
     """Latitude and longitude of places in southern California."""
     return to_degrees(SOUTHERN_CALIFORNIA, east_km, north_km)
 

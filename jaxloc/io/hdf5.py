@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from jaxloc.data.components import order_components
 
@@ -57,7 +57,7 @@ def parse_name(name: str) -> tuple[str, tuple[Part, ...]]:
         return block, _parts(location)
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"trace_name {name!r}: {location!r} is no index such as 12,:3,:6000; correct it in metadata.csv"
+            f"trace_name {name!r}: {location!r} must be an index such as 12,:3,:6000; correct it in metadata.csv"
         ) from error
 
 
@@ -68,11 +68,11 @@ def open_hdf5(path: Path) -> h5py.File:
         ValueError: where it does not exist, or is truncated or no HDF5 file.
     """
     if not path.is_file():
-        raise ValueError(f"no waveform file {path}; a SeisBench folder holds one beside each metadata file")
+        raise ValueError(f"no waveform file {path}; a SeisBench folder must have one for each metadata file")
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise ValueError(f"{path} is truncated or no HDF5 file ({error}); copy it again") from error
+        raise ValueError(f"{path} must be a whole HDF5 file ({error}); copy it again") from error
 
 
 def read_format(file: h5py.File) -> TraceFormat:
@@ -151,7 +151,7 @@ def _read_block(
     members: list[tuple[int, tuple[Part, ...]]],
     orders: Sequence[str],
     dimension_order: str,
-    out: np.ndarray,
+    out: Float[np.ndarray, "row component sample"],
 ) -> None:
     in_rows = [(parts[0], parts[1:], i) for i, parts in members if parts and isinstance(parts[0], int)]
     for i, parts in members:
@@ -173,7 +173,7 @@ def _runs(rows: list[Member], length: int) -> list[tuple[int, int, list[Member]]
     for member in rows:
         row = member[0]
         if not 0 <= row < length:
-            raise IndexError(f"row {row} of {length}")
+            raise IndexError(f"row must be within 0-{length - 1}, got {row}")
         near = runs and row - runs[-1][-1][0] <= LARGEST_GAP and row - runs[-1][0][0] < LONGEST_RUN
         if near:
             runs[-1].append(member)
@@ -182,7 +182,13 @@ def _runs(rows: list[Member], length: int) -> list[tuple[int, int, list[Member]]
     return [(run[0][0], run[-1][0] + 1, run) for run in runs]
 
 
-def _place(traces: np.ndarray, at: list[int], order: str, dimension_order: str, out: np.ndarray) -> None:
+def _place(
+    traces: Shaped[np.ndarray, "trace *each"],
+    at: list[int],
+    order: str,
+    dimension_order: str,
+    out: Float[np.ndarray, "row component sample"],
+) -> None:
     if traces.ndim == 2:  # a trace of one component without its axis
         traces = traces[:, None, :]
     elif dimension_order == "WC":

@@ -44,7 +44,7 @@ class Instrument(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """What a channel holds of a window: why it is silent ("" where it is not), the part recorded, its rate in Hz."""
+    """A channel in a window: why it is silent ("" where it is not), the part recorded, its rate in Hz."""
 
     silent: str
     recorded: float

@@ -80,9 +80,9 @@ def read_predictions(path: str | Path) -> Predictions:
     if not ({"east_sd_km", "north_sd_km"} <= set(table.columns) or "epicentre_sd_km" in table.columns):
         missing.append("east_sd_km and north_sd_km (or epicentre_sd_km)")
     if missing:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; locations must have them")
     if not table.rows:
-        raise ValueError(f"{path} holds no event, only a header")
+        raise ValueError(f"{path} has only a header; it must have at least one event")
     check_once(path, [row.cells["id"] for row in table.rows])
     events = [_event(path, row) for row in table.rows]
     return _predictions(path, [located for located, _ in events], [true for _, true in events])
@@ -97,14 +97,14 @@ def check_once(path: Path, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for number, name in enumerate(names, 1):
         if not name:
-            raise ValueError(f"{path}: event {number} has no id; give each event one of its own")
+            raise ValueError(f"{path}: event {number} has no id; each event must have one of its own")
         if name in seen:
-            raise ValueError(f"{path} holds event {name!r} twice; an event is scored once")
+            raise ValueError(f"{path} has event {name!r} twice; each event must occur once")
         seen.add(name)
 
 
 def cell_number(path: Path, row: Row, name: str, quantity: Quantity = "time_s") -> float:
-    """A number of an event; NaN where the cell is empty, not there, or holds a code for an unknown value.
+    """A number of an event; NaN where the cell is empty, not there, or has a code for an unknown value.
 
     Raises:
         ValueError: where the cell is no number; names file, event and value.
@@ -112,7 +112,7 @@ def cell_number(path: Path, row: Row, name: str, quantity: Quantity = "time_s") 
     text = row.text(name)
     value = as_number(text, row.decimal_comma) if text else math.nan
     if value is None or math.isinf(value):
-        raise ValueError(f"{path}: {name} of event {row.cells['id']} is {text!r}, which is no number")
+        raise ValueError(f"{path}: {name} of event {row.cells['id']} must be a number, got {text!r}")
     return math.nan if is_missing_code(value, quantity) else value
 
 
@@ -122,7 +122,7 @@ def _event(path: Path, row: Row) -> tuple[Located, Truth]:
         cell_number(path, row, name, "latitude_deg" if "latitude" in name else "longitude_deg") for name in NEEDED[1:]
     ]
     if not np.isfinite(places).all():
-        raise ValueError(f"{path}: event {row.cells['id']} lacks one of {', '.join(NEEDED[1:])}")
+        raise ValueError(f"{path}: event {row.cells['id']} must have {', '.join(NEEDED[1:])}")
     depth_km, truth_depth_km = (cell_number(path, row, name, "depth_km") for name in ("depth_km", "truth_depth_km"))
     origin_s, truth_origin_s = (cell_number(path, row, name) for name in ("origin_s", "truth_origin_s"))
     located = Located((row.cells["id"],), places[0], places[1], depth_km, origin_s, _covariance(path, row))
@@ -138,7 +138,9 @@ def _covariance(path: Path, row: Row) -> Float[np.ndarray, "4 4"]:
         return reported
     sd = np.array([cell_number(path, row, name, "sd") for name in (*SD, "epicentre_sd_km")])
     if (sd < 0).any():
-        raise ValueError(f"{path}: event {row.cells['id']} states a negative standard error, {np.nanmin(sd)}")
+        raise ValueError(
+            f"{path}: event {row.cells['id']} has a negative standard error, {np.nanmin(sd)}; it must be positive"
+        )
     sd[:2] = np.where(np.isfinite(sd[:2]), sd[:2], sd[4] / math.sqrt(2))
     return np.diag(sd[:4] ** 2)
 
@@ -160,7 +162,7 @@ def _about(path: Path, given: Located, true: Truth) -> tuple[np.ndarray, np.ndar
         )
     known = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(np.diag(given.covariance))
     if not known[:2].all():
-        raise ValueError(f"{path}: event {name} states no error of its epicentre")
+        raise ValueError(f"{path}: event {name} has no standard error of its epicentre; it must have one to be scored")
     covariance = np.where(np.outer(known, known), given.covariance, 0.0)
     covariance[~known, ~known] = 1.0
     return np.where(known, estimate, 0.0), covariance, np.where(known, truth, 0.0), known
@@ -185,12 +187,15 @@ def against(path: Path, located: list[Located], truths: list[Truth | None]) -> P
     without = tuple(one.names[0] for one, true in zip(located, truths, strict=True) if true is None)
     if not pairs:
         raise ValueError(
-            f"no event of {path} has a truth: {', '.join(without[:5])} ... match none by id or origin time"
+            f"no event of {path} has a truth: {', '.join(without[:5])} ... match none; "
+            "they must have the same id or origin time"
         )
     found, true = [one for one, _ in pairs], [real for _, real in pairs]
     bare = [one.names[0] for one in found if one.scatter_km is None]
     if 0 < len(bare) < len(pairs):
-        raise ValueError(f"{path}: events {', '.join(bare[:5])} lack the scatter that others have; give all or none")
+        raise ValueError(
+            f"{path}: events {', '.join(bare[:5])} lack the scatter that others have; all events must have one, or none"
+        )
     refuse(path, [finding for one in found for finding in one.findings])
     _check_depth_unit(path, found, true)
     moved = [
@@ -218,10 +223,10 @@ def _check_depth_unit(path: Path, located: Sequence[Located], true: Sequence[Tru
     depths = np.array([(one.depth_km, real.depth_km) for one, real in zip(located, true, strict=True)])
     depths = depths[np.isfinite(depths).all(1)]
     if len(depths) and np.abs(depths[:, 0]).max() < POSSIBLE["depth_km"][1] / 1000:
-        middle, true_middle = np.median(depths, axis=0)
-        if true_middle > 1 and 300 < true_middle / max(middle, 1e-9) < 3000:
+        median, true_median = np.median(depths, axis=0)
+        if true_median > 1 and 300 < true_median / max(median, 1e-9) < 3000:
             raise ValueError(
-                f"{path}: depths of {1000 * middle:.3g} m, the true ones are {true_middle:.3g} km; QuakeML has m, "
+                f"{path}: depths of {1000 * median:.3g} m, the true ones are {true_median:.3g} km; QuakeML has m, "
                 "multiply by 1000 where the file has km"
             )
 

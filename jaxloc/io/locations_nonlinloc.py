@@ -47,16 +47,16 @@ def hypocentre_files(path: Path) -> list[Path]:
     found = path.glob("*.hyp") if path.is_dir() else path.parent.glob(path.name)
     files = sorted(file for file in found if file.suffix == ".hyp" and ".sum." not in file.name)
     if not files:
-        raise ValueError(f"no NonLinLoc hypocentre file (*.hyp) at {path}")
+        raise ValueError(f"no NonLinLoc hypocentre file at {path}; it must be a *.hyp file or a folder of these")
     return files
 
 
 def _events(file: Path) -> list[Located]:
-    """Every event of a file; the scatter beside a file is that of its only event."""
+    """Every event of a file; the scatter file of the same name is that of its only event."""
     text = file.read_text(encoding="utf-8", errors="replace")
     blocks = [part for part in text.split("\nEND_NLLOC")[:-1]]
     if not blocks:
-        raise ValueError(f"{file} is no whole NonLinLoc hypocentre file: it has no END_NLLOC")
+        raise ValueError(f"{file} is no whole NonLinLoc hypocentre file: it must end in END_NLLOC")
     scatter = file.with_suffix(".scat") if len(blocks) == 1 else None
     return [_event(file, block, scatter) for block in blocks]
 
@@ -73,7 +73,7 @@ def _event(file: Path, block: str, scatter: Path | None) -> Located:
         origin_s = seconds(UTCDateTime(*date)) + float(geographic[6])
         turned_deg = _rotation_deg(lines.get("TRANSFORM", ""))
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"{file} is no whole NonLinLoc hypocentre file: {error}") from error
+        raise ValueError(f"{file} must be a whole NonLinLoc hypocentre file: {error}") from error
     name = Path(status[1]).name
     if status[3] != "LOCATED":
         raise ValueError(f"{file}: NonLinLoc says {status[3]} of event {name}; leave it out")
@@ -107,13 +107,16 @@ def read_scatter(path: Path, number: int = SAMPLES) -> Float[np.ndarray, "sample
     """Samples of a `.scat` file in NonLinLoc's x, y, z in km, `number` of them evenly spaced along it.
 
     Raises:
-        ValueError: where the file is empty, cut off, or holds values that are not finite.
+        ValueError: where the file is empty, cut off, or has values that are not finite.
     """
     raw = path.read_bytes()
-    stated = int.from_bytes(raw[:4], "little", signed=True) if len(raw) >= 16 else 0
-    if stated < 2 or len(raw) != 16 * (stated + 1):
-        raise ValueError(f"{path} states {stated} samples and has {len(raw)} bytes, not 16 for each and 16 before them")
+    count = int.from_bytes(raw[:4], "little", signed=True) if len(raw) >= 16 else 0
+    if count < 2 or len(raw) != 16 * (count + 1):
+        raise ValueError(
+            f"{path} has a header of {count} samples and {len(raw)} bytes; "
+            "it must have 16 bytes for each and 16 before them"
+        )
     samples = np.frombuffer(raw, "<f4", offset=16).reshape(-1, 4)[:, :3].astype(float)
     if not np.isfinite(samples).all():
-        raise ValueError(f"{path} holds samples that are not finite")
-    return samples[np.linspace(0, stated - 1, number).round().astype(int)]
+        raise ValueError(f"{path} has samples that are not finite; all must be finite")
+    return samples[np.linspace(0, count - 1, number).round().astype(int)]

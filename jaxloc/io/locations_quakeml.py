@@ -29,10 +29,10 @@ def read_quakeml(path: str | Path, truth: str | Path) -> Predictions:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no such file of predictions: {path}")
+        raise ValueError(f"no such file of predictions: {path}; the path must name a CSV, QuakeML or NonLinLoc file")
     catalogue = read_catalogue(path)
     if not len(catalogue):
-        raise ValueError(f"{path} holds no event")
+        raise ValueError(f"{path} has no event; it must have at least one")
     located = [_located(path, names_of(event), origin_of(path, event)) for event in catalogue]
     return against(path, located, by_name([one.names for one in located], read_truths(truth)))
 
@@ -59,6 +59,6 @@ def _from_comment(path: Path, name: str, origin: Origin) -> np.ndarray | None:
         raise ValueError(f"{path}: the covariance in a comment on event {name} cannot be read: {error}") from error
     if covariance.shape != (4, 4):
         raise ValueError(
-            f"{path}: the covariance in a comment on event {name} has shape {covariance.shape}, not (4, 4)"
+            f"{path}: the covariance in a comment on event {name} must have shape (4, 4), got {covariance.shape}"
         )
     return covariance

@@ -29,7 +29,7 @@ _NINES = re.compile(r"9{3,}(\.9*)?|9{1,2}\.9+|12345|3276[78]")
 
 
 def is_empty_cell(text: str) -> bool:
-    """Whether the text of a cell states no value: empty, NaN, null, a dash."""
+    """Whether the text of a cell gives no value: empty, NaN, null, a dash."""
     return text.strip().lower() in EMPTY_CELLS
 
 

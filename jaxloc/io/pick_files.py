@@ -75,7 +75,7 @@ class PickFile(NamedTuple):
 
 
 def read_pick_csv(path: Path) -> PickFile:
-    """Read a table of picks, one a row, under usual names of columns: event, station, phase, time, uncertainty in s.
+    """Read a table of picks, one a row, under common names of columns: event, station, phase, time, uncertainty in s.
 
     Times are UTC, or seconds since 1970, or (a smaller number) seconds since a zero of the event's own. Without a
     column of events all picks are of one event; a pick without an event, or of event -1, is left out.
@@ -99,7 +99,7 @@ def read_pick_csv(path: Path) -> PickFile:
         absolute.append(is_absolute)
         picks.append(Pick(_code(row, station), name, time_ns, _sigma(row)))
     if len({kind for _, _, kinds in found.values() for kind in kinds}) > 1:
-        raise ValueError(f"{path}: some times are UTC and others relative seconds; give all of them in one way")
+        raise ValueError(f"{path}: some times are UTC and others relative seconds; all must be of one kind")
     none = [found.pop(id_) for id_ in UNASSOCIATED if id_ in found]
     events = (PickedEvent(id_, tuple(p), tuple(o), not a or a[0]) for id_, (p, o, a) in found.items())
     return PickFile(tuple(events), sum(len(picks) + len(left_out) for picks, left_out, _ in none))
@@ -109,7 +109,7 @@ def _needed(table: Table, names: tuple[str, ...], what: str) -> str:
     found = table.find(*names)
     if found is None:
         raise ValueError(
-            f"{table.path} has no column of {what} ({', '.join(names[:4])}, ...); it has {', '.join(table.header)}"
+            f"{table.path} must have a column of {what} ({', '.join(names[:4])}, ...); it has {', '.join(table.header)}"
         )
     return found
 
@@ -126,7 +126,7 @@ def _time_ns(row: Row, column: str) -> tuple[int, bool]:
         return round(row.number(column) * 1e9), False
     time = row.time(column)
     if time is None:
-        raise ValueError(f"{row.place}: the pick has no time in column {column}; give it, or remove the row")
+        raise ValueError(f"{row.place}: the pick must have a time in column {column}; add it, or remove the row")
     return time.ns, True
 
 
@@ -134,7 +134,7 @@ def _code(row: Row, column: str) -> str:
     """NET.STA of NET.STA.LOC.CHA, or of two columns; STA alone where no network is given."""
     parts = row.code(column).split(".")
     if not parts[0] and len(parts) < 2:
-        raise ValueError(f"{row.place}: the pick has no station in column {column}; give it, or remove the row")
+        raise ValueError(f"{row.place}: the pick must have a station in column {column}; add it, or remove the row")
     network = row.code(*NETWORK)
     return f"{network}.{parts[0]}" if network and len(parts) == 1 else ".".join(parts[:2])
 
@@ -156,13 +156,13 @@ def read_pick_quakeml(path: Path) -> PickFile:
     Rejected picks, and those of time weight 0, are left out.
 
     Raises:
-        ValueError: where the file is missing, cannot be read or holds no event; names it.
+        ValueError: where the file is missing, cannot be read or has no event; names it.
     """
     if not path.is_file():
-        raise ValueError(f"no such pick file: {path}")
+        raise ValueError(f"no such pick file: {path}; the path must name a CSV or QuakeML file")
     catalogue = read_catalogue(path)
     if not len(catalogue):
-        raise ValueError(f"{path} holds no event; give a QuakeML file with events that have picks")
+        raise ValueError(f"{path} has no event; it must be a QuakeML file with events that have picks")
     return PickFile(tuple(_event(event) for event in catalogue))
 
 

@@ -5,7 +5,7 @@ or S picks at a station the earliest is used. What cannot be used is left out, a
 """
 
 # pyright: reportArgumentType=false
-# A batch holds NumPy arrays until it reaches the device.
+# A batch has NumPy arrays until it reaches the device.
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Dataset, Event, Station
@@ -199,7 +199,7 @@ def _dataset(
     time_s, sd_s, mask = picks
     there = np.asarray(mask.any(-1))
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         index = np.atleast_1d(np.asarray(index, int))
         number = len(index)
         full = lambda value: np.broadcast_to(value, (number, *np.shape(value)))

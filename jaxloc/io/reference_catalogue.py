@@ -40,15 +40,15 @@ def read_truths(path: str | Path) -> list[Known]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no such file of truths: {path}")
+        raise ValueError(f"no such file of truths: {path}; the path must name a CSV or QuakeML file")
     found = _from_quakeml(path) if path.suffix.lower() in QUAKEML else _from_csv(path)
     if not found:
-        raise ValueError(f"{path} holds no event; truths need one a line, with {', '.join(NEEDED)}")
+        raise ValueError(f"{path} has no event; truths must have one event per line, with {', '.join(NEEDED)}")
     seen: set[str] = set()
     for names, truth in found:
         check_degrees(np.array(truth.latitude_deg), np.array(truth.longitude_deg), f"{path}: event {names[0]}")
         if again := seen.intersection(names):
-            raise ValueError(f"{path} holds event {min(again)!r} twice; keep one truth an event")
+            raise ValueError(f"{path} has event {min(again)!r} twice; each event must have one truth")
         seen.update(names)
     return found
 
@@ -57,12 +57,12 @@ def read_catalogue(path: Path) -> Catalog:
     """QuakeML as ObsPy reads it.
 
     Raises:
-        ValueError: where it cannot; says why.
+        ValueError: where it cannot; gives the reason.
     """
     try:
         return read_events(str(path), format="QUAKEML")
     except Exception as error:  # ObsPy raises whatever its parser does
-        raise ValueError(f"{path} cannot be read as QuakeML: {error}") from error
+        raise ValueError(f"{path} must be QuakeML, but reading it fails: {error}") from error
 
 
 def origin_of(path: object, event: Event) -> Origin:
@@ -73,7 +73,7 @@ def origin_of(path: object, event: Event) -> Origin:
     """
     origin = event.preferred_origin() or next(iter(event.origins), None)
     if origin is None or origin.latitude is None or origin.longitude is None:
-        raise ValueError(f"{path}: event {names_of(event)[0]} has no origin with latitude and longitude")
+        raise ValueError(f"{path}: event {names_of(event)[0]} must have an origin with latitude and longitude")
     return origin
 
 
@@ -101,7 +101,7 @@ def _from_quakeml(path: Path) -> list[Known]:
 def _from_csv(path: Path) -> list[Known]:
     table = read_table(path, "file of truths")
     if missing := [name for name in NEEDED if table.find(name) is None]:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
+        raise ValueError(f"{path} lacks the columns {', '.join(missing)}; truths must have them")
     return [_row(path, row) for row in table.rows]
 
 
@@ -110,7 +110,7 @@ def _row(path: Path, row: Row) -> Known:
         text = row.text(name)
         value = as_number(text, row.decimal_comma) if text else math.nan
         if value is None or math.isinf(value):
-            raise ValueError(f"{path}: {name} of event {row.cells['id']} is {text!r}, which is no number")
+            raise ValueError(f"{path}: {name} of event {row.cells['id']} must be a number, got {text!r}")
         return math.nan if is_missing_code(value, name) else value
 
     text = row.text("origin_time")
@@ -118,7 +118,7 @@ def _row(path: Path, row: Row) -> Known:
         origin_s = seconds(parse_time(text)) if text else math.nan
     except ValueError as error:
         raise ValueError(
-            f"{path}: origin_time of event {row.cells['id']} is {text!r}, which is no ISO 8601 time"
+            f"{path}: origin_time of event {row.cells['id']} must be an ISO 8601 time, got {text!r}"
         ) from error
     place = (number("latitude_deg"), number("longitude_deg"), number("depth_km"))
     return Known((row.cells["id"],), Truth(*place, origin_s))
@@ -134,7 +134,7 @@ def by_name(names: Sequence[tuple[str, ...]], truths: list[Known]) -> list[Truth
     found = [next((index[name] for name in each if name in index), None) for each in names]
     taken = [known.names[0] for known in found if known is not None]
     if again := [name for name, count in Counter(taken).items() if count > 1]:
-        raise ValueError(f"event {again[0]!r} was located twice; an event is scored once")
+        raise ValueError(f"event {again[0]!r} was located twice; each event must be located once")
     return [None if known is None else known.truth for known in found]
 
 
@@ -146,7 +146,7 @@ def by_time(origin_s: Sequence[float], truths: list[Known], within_s: float = MA
     """
     known_s = np.array([known.truth.origin_s for known in truths], float)
     if not np.isfinite(known_s).any():
-        raise ValueError("truths without origin_time cannot be matched to events without ids; give their origin times")
+        raise ValueError("truths must have origin_time where events have no ids; add origin_time or the ids")
     order = np.argsort(known_s)  # unknown times last
     sorted_s, event_s = known_s[order], np.asarray(origin_s, float)
     first = np.searchsorted(sorted_s, event_s - within_s, "left")

@@ -6,7 +6,7 @@ in an event is padded and masked.
 """
 
 # pyright: reportArgumentType=false
-# A batch holds NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
+# A batch has NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
 
 import warnings
 from collections import Counter
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.data.gaps import is_silent
@@ -107,7 +107,7 @@ def read_seisbench(
         unknown_stations: what to do with stations that are not in `stations`: "keep" appends them with
             station index -1, "refuse" raises.
         remove_mean: subtract the mean of each channel.
-        prefixes: of the metadata and waveform files, where the folder holds several and has no list of its chunks.
+        prefixes: of the metadata and waveform files, where the folder has several and has no list of its chunks.
         gain_m_s: ground velocity in m/s of a count, where the metadata have no trace_gain_z, _n and _e.
 
     Returns:
@@ -160,11 +160,13 @@ def read_seisbench(
 def _check_pick_columns(columns: Collection[str], pick_columns: Mapping[str, str]) -> None:
     wrong = [phase for phase in pick_columns if phase not in PHASES]
     if wrong:
-        raise ValueError(f"pick_columns has phase {wrong[0]!r}; the phases are {', '.join(PHASES)}")
+        raise ValueError(f"pick_columns has phase {wrong[0]!r}; use {' or '.join(PHASES)}")
     # The default columns may be absent: a folder without picks is a good folder.
     missing = [c for c in pick_columns.values() if c not in columns and c not in ARRIVAL_COLUMNS.values()]
     if missing:
-        raise ValueError(f"the metadata lack the pick columns {', '.join(missing)}; name columns that are there")
+        raise ValueError(
+            f"the metadata lack the pick columns {', '.join(missing)}; pick_columns must name columns of the metadata"
+        )
 
 
 def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], frame: Frame) -> tuple[Label, Label]:
@@ -191,7 +193,10 @@ def _source_labels(rows: Rows, names: list[str], stations: tuple[Station, ...], 
 
 
 def _scatter(
-    values: Float[np.ndarray, "row *each"], at: np.ndarray, place: tuple, mask: Bool[np.ndarray, "event station"]
+    values: Float[np.ndarray, "row *each"],
+    at: Int[np.ndarray, " record"],
+    place: tuple,
+    mask: Bool[np.ndarray, "event station"],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values of rows into [event, station, ...], zero and masked where there is none or the station is silent."""
     out = np.full((*mask.shape, *values.shape[1:]), np.nan, np.float32)
@@ -243,13 +248,13 @@ class _Take:
             warnings.warn(self._silent_line(at, records.silent), stacklevel=3)
         return records
 
-    def _silent_line(self, at: Int[np.ndarray, " row"], silent: np.ndarray) -> str:
+    def _silent_line(self, at: Int[np.ndarray, " row"], silent: Shaped[np.ndarray, "row component"]) -> str:
         """One line that counts rows without a signal by reason, and names them."""
         gone = np.flatnonzero((silent != "").all(-1))
         reasons = Counter(_why_silent(silent[i]) for i in gone)
         counts = ", ".join(f"{number} {why}" for why, number in reasons.most_common())
         names = [f"{self.catalogue.events[self.rows.event[at[i]]].id} {self._code(at[i])}" for i in gone]
-        return f"{len(gone)} of {len(at)} rows hold no signal ({counts}): {some(names)}"
+        return f"{len(gone)} of {len(at)} rows have no signal ({counts}): {some(names)}"
 
     def _code(self, row: int) -> str:
         return self.catalogue.stations[self.rows.station[row]].code
@@ -314,8 +319,8 @@ class _Take:
         return tuple(found)
 
 
-def _why_silent(reasons: np.ndarray) -> str:
-    """Why a row holds no signal, "" where a component does."""
+def _why_silent(reasons: Shaped[np.ndarray, " component"]) -> str:
+    """Why a row has no signal, "" where a component does."""
     return "" if (reasons == "").any() else f"silent ({', '.join(sorted(set(reasons)))})"
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from jaxloc.data.dataset import Event, Station
 from jaxloc.geometry import check_degrees, frame_of, to_km
@@ -23,7 +23,7 @@ from jaxloc.io.missing_values import Quantity, is_missing_code, is_null_island
 from jaxloc.io.tables import parse_time
 
 REQUIRED = ("trace_name", "station_code", "station_latitude_deg", "station_longitude_deg")
-# Read as text: "NA" is a network, "00" a location, and an event's number may be longer than a float can hold.
+# Read as text: "NA" is a network, "00" a location, and an event's number may have more digits than a float.
 AS_TEXT = (
     "trace_name",
     "source_id",
@@ -68,16 +68,16 @@ def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFr
             not there.
     """
     if not folder.is_dir():
-        raise ValueError(f"no such folder: {folder}; give one with metadata.csv and waveforms.hdf5")
+        raise ValueError(f"no such folder: {folder}; it must be a folder with metadata.csv and waveforms.hdf5")
     chunks = (folder / "chunks").read_text().split() if (folder / "chunks").is_file() else [""]
     parts = [(prefix, "") for prefix in prefixes] or [("", chunk) for chunk in chunks]
     tables = [_read_table(folder / f"{pre}metadata{post}.csv").assign(file=i) for i, (pre, post) in enumerate(parts)]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if table.empty:
-        raise ValueError(f"{folder}: metadata without a single row; there is nothing to read")
+        raise ValueError(f"{folder}: the metadata must have at least one row, got none")
     missing = [column for column in REQUIRED if column not in table]
     if missing:
-        raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}; add them")
+        raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}; a SeisBench folder must have them")
     return table, [folder / f"{pre}waveforms{post}.hdf5" for pre, post in parts]
 
 
@@ -90,7 +90,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         as_text: dict[Hashable, type] = {name: str for name in AS_TEXT}
         return pd.read_csv(path, low_memory=False, dtype=as_text, keep_default_na=False, na_values=missing)
     except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no readable table ({error}); an empty data set has no rows at all") from error
+        raise ValueError(f"{path} must be a readable table with rows ({error})") from error
 
 
 def column(table: pd.DataFrame, name: str, default: float = np.nan) -> Float[np.ndarray, " row"]:
@@ -105,7 +105,8 @@ def column(table: pd.DataFrame, name: str, default: float = np.nan) -> Float[np.
     wrong = numbers.isna() & table[name].notna() & (table[name].astype(str).str.strip() != "")
     if wrong.any():
         raise ValueError(
-            f"column {name} holds {table[name][wrong].iloc[0]!r}, which is no number; correct it or leave it empty"
+            f"column {name} must have numbers or be empty, got {table[name][wrong].iloc[0]!r}; "
+            "correct it or leave it empty"
         )
     return numbers.fillna(default).to_numpy(float)
 
@@ -133,7 +134,7 @@ def _parse_ns(name: str, text: str) -> int:
     try:
         return parse_time(text).ns
     except ValueError as error:
-        raise ValueError(f"column {name} holds {text!r}, which is no time; write it as ISO 8601") from error
+        raise ValueError(f"column {name} must have times in ISO 8601, got {text!r}") from error
 
 
 NO_TIME = np.iinfo(np.int64).min
@@ -145,7 +146,7 @@ def known_numbers(table: pd.DataFrame, name: str, quantity: Quantity) -> Float[n
     codes = np.array([np.isfinite(value) and is_missing_code(value, quantity) for value in numbers], bool)
     if codes.any():
         values = ", ".join(f"{value:g}" for value in np.unique(numbers[codes]))
-        warnings.warn(f"{name} holds {values} in {int(codes.sum())} rows, taken as unknown", stacklevel=3)
+        warnings.warn(f"{name} is {values} in {int(codes.sum())} rows, taken as unknown", stacklevel=3)
     return np.where(codes, np.nan, numbers)
 
 
@@ -194,12 +195,15 @@ def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
         return table
     there = sorted(set(table["split"])) if "split" in table else []
     if split not in there:
-        raise ValueError(f"no split {split!r}; the data set has {', '.join(map(repr, there)) or 'no splits'}; name one")
+        raise ValueError(f"no split {split!r}; use one that the data set has: {', '.join(map(repr, there)) or 'none'}")
     chosen = (table["split"] == split).to_numpy()
     keys = event_keys(table)
     shared = set(keys[chosen]) & set(keys[~chosen])
     if shared:
-        raise ValueError(f"event {min(shared)} has traces in {split!r} and in another split; split by event")
+        raise ValueError(
+            f"event {min(shared)} has traces in {split!r} and in another split; "
+            "all traces of an event must be in one split"
+        )
     return table[chosen].reset_index(drop=True)
 
 
@@ -236,7 +240,7 @@ def sort_rows(
     return rows, _events(rows, np.asarray(keys), earliest)
 
 
-def _check_one_origin(table: pd.DataFrame, event: Int[np.ndarray, " row"], keys: np.ndarray) -> None:
+def _check_one_origin(table: pd.DataFrame, event: Int[np.ndarray, " row"], keys: Shaped[np.ndarray, " event"]) -> None:
     """Refuse rows of one event whose origin times or epicentres are those of two earthquakes."""
     origin_ns, number = times_ns(table, "source_origin_time"), len(keys)
     origin_s = np.where(origin_ns == NO_TIME, np.nan, (origin_ns - origin_ns.max()) * 1e-9)
@@ -269,7 +273,7 @@ def first_rows(event: Int[np.ndarray, " row"], num_events: int) -> Int[np.ndarra
     return np.searchsorted(event, np.arange(num_events))
 
 
-def _events(rows: Rows, keys: np.ndarray, earliest: np.ndarray) -> tuple[Event, ...]:
+def _events(rows: Rows, keys: Shaped[np.ndarray, " event"], earliest: Int[np.ndarray, " event"]) -> tuple[Event, ...]:
     table = rows.table.iloc[first_rows(rows.event, len(keys))]
     split = table["split"].fillna("").astype(str) if "split" in table else [""] * len(keys)
     origin_ns, magnitude = times_ns(table, "source_origin_time"), column(table, "source_magnitude")
@@ -281,7 +285,10 @@ def _events(rows: Rows, keys: np.ndarray, earliest: np.ndarray) -> tuple[Event, 
 
 
 def check_events(
-    names: list[str], latitude_deg: np.ndarray, longitude_deg: np.ndarray, stations: tuple[Station, ...]
+    names: list[str],
+    latitude_deg: Float[np.ndarray, " event"],
+    longitude_deg: Float[np.ndarray, " event"],
+    stations: tuple[Station, ...],
 ) -> None:
     """Refuse events that are no points on the earth, or more than 2,000 km from a network narrower than 500 km.
 

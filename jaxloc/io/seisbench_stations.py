@@ -51,11 +51,11 @@ def list_stations(table: pd.DataFrame) -> tuple[Station, ...]:
             "position; it must be corrected, or its rows left out"
         )
     groups = numbers.groupby("code", sort=True)
-    middle = groups.median()
-    _check_spread(groups, middle)
+    median = groups.median()
+    _check_spread(groups, median)
     stations = [
         Station(str(code), float(row[0]), float(row[1]), float(row[2]), float(np.nan_to_num(row[3])))
-        for code, row in zip(middle.index, middle.to_numpy(), strict=True)
+        for code, row in zip(median.index, median.to_numpy(), strict=True)
     ]
     return checked(stations, "the metadata")
 
@@ -67,12 +67,12 @@ def sensor_elevations(table: pd.DataFrame) -> Float[np.ndarray, " row"]:
     return elevation_m if depth is None else elevation_m - np.nan_to_num(known_numbers(table, depth, "depth_m"))
 
 
-def _check_spread(groups: DataFrameGroupBy, middle: pd.DataFrame) -> None:
+def _check_spread(groups: DataFrameGroupBy, median: pd.DataFrame) -> None:
     north, east = (groups.max() - groups.min()).iloc[:, :2].to_numpy().T
-    east = np.minimum(east, 360 - east) * np.cos(np.deg2rad(middle.iloc[:, 0].to_numpy()))
+    east = np.minimum(east, 360 - east) * np.cos(np.deg2rad(median.iloc[:, 0].to_numpy()))
     moved = np.hypot(north, east) > FARTHEST_DEG
     if moved.any():
-        code = middle.index[int(np.argmax(moved))]
+        code = median.index[int(np.argmax(moved))]
         raise ValueError(f"station {code} has positions more than 5 km apart; each place must have its own code")
 
 

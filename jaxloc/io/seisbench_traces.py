@@ -70,7 +70,8 @@ def native_rates(rows: Rows, formats: list[TraceFormat]) -> Float[np.ndarray, " 
     if bad.any():
         name = rows.name[int(np.argmax(bad))]
         raise ValueError(
-            f"trace {name} has no sampling rate; give trace_sampling_rate_hz, trace_dt_s or data_format/sampling_rate"
+            f"trace {name} must have a sampling rate; "
+            "add trace_sampling_rate_hz, trace_dt_s or data_format/sampling_rate"
         )
     return rates
 

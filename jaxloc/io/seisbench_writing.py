@@ -49,7 +49,7 @@ def write_seisbench(
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists already; give a new folder or empty it first")
+        raise ValueError(f"{folder} exists already; use a new folder, or empty it first")
     if not len(dataset):
         raise ValueError(f"data set {dataset.name!r} has no events to write; it must have at least one")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def _write_traces(file: h5py.File, dataset: Dataset, splits: list[str]) -> pd.Da
             batch = dataset.take(index)
             waveforms = batch.observations.waveforms
             if waveforms is None:
-                raise ValueError(f"data set {dataset.name!r} has no waveforms; a SeisBench folder needs them")
+                raise ValueError(f"data set {dataset.name!r} has no waveforms; a SeisBench folder must have them")
             alive = np.asarray(batch.observations.station_mask, bool)
             silent &= ~alive.any(0)
             for row, station in np.argwhere(alive):

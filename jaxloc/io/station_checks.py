@@ -14,7 +14,7 @@ from jaxloc.io.station_epochs import named
 ELEVATIONS_M = (-11_000.0, 9_000.0)
 ISOLATED_KM = 1000.0
 ISOLATION = 10.0
-"""A station is isolated where it is 1,000 km, and ten times as far as most, from the middle of the stations."""
+"""A station is isolated where it is 1,000 km, and ten times as far as most, from the centre of the stations."""
 
 
 def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
@@ -32,14 +32,14 @@ def checked(stations: Iterable[Station], what: str) -> tuple[Station, ...]:
     if not unknown:
         return tuple(stations)
     known = [s.elevation_m for s in stations if s.code not in unknown]
-    middle_m = float(np.median(known)) if known else 0.0
+    median_m = float(np.median(known)) if known else 0.0
     source = "the median of the others" if known else "sea level"
     warnings.warn(
-        f"elevation unknown (empty or a code such as -9999) in {what}, {middle_m:.0f} m, {source}, is taken: "
+        f"elevation unknown (empty or a code such as -9999) in {what}, {median_m:.0f} m, {source}, is taken: "
         f"{named(unknown)}",
         stacklevel=3,
     )
-    return tuple(s._replace(elevation_m=middle_m) if s.code in unknown else s for s in stations)
+    return tuple(s._replace(elevation_m=median_m) if s.code in unknown else s for s in stations)
 
 
 def _check_position(station: Station, what: str) -> None:
@@ -70,16 +70,16 @@ def check_isolated(stations: tuple[Station, ...], what: str) -> None:
     if len(stations) < 4:
         return
     latitude, longitude = np.array([s[1:3] for s in stations]).T
-    middle = float(np.median(latitude)), float(np.median(longitude))
-    apart_km = great_circle_km(latitude, longitude, *np.array(middle))
+    centre = float(np.median(latitude)), float(np.median(longitude))
+    apart_km = great_circle_km(latitude, longitude, *np.array(centre))
     worst = int(np.argmax(apart_km))
     if apart_km[worst] <= max(ISOLATED_KM, ISOLATION * float(np.median(apart_km))):
         return
     station = stations[worst]
-    advice = _mistake(station[1:3], middle) or "its position must be corrected, or its records left out"
+    advice = _mistake(station[1:3], centre) or "its position must be corrected, or its records left out"
     raise ValueError(
         f"station {station.code} in {what}, at {format_degrees(*station[1:3])}, is {apart_km[worst]:.0f} km from the "
-        f"middle of the {len(stations)} stations, which it must not be; {advice}"
+        f"centre of the {len(stations)} stations, which it must not be; {advice}"
     )
 
 
@@ -115,7 +115,7 @@ def refuse_mistaken(
         what: what these are, for the message.
 
     Raises:
-        ValueError: says how far stations are, and which mistake would explain it.
+        ValueError: gives how far stations are, and which mistake would explain it.
     """
     known = np.isfinite(latitude_deg) & np.isfinite(longitude_deg)
     if not known.any():

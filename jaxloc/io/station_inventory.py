@@ -37,7 +37,7 @@ def load_inventory(path: str | Path) -> Inventory:
 
 @lru_cache(maxsize=4)
 def _load(path: Path, _digest: str) -> Inventory:
-    """Read once what several callers need; the digest tells versions of a file apart."""
+    """Read once what several callers need; the digest distinguishes versions of a file."""
     data = read_bytes(path, "station file")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -165,7 +165,7 @@ def _number(row: Row, name: str, what: str) -> float:
     value = as_number(text, row.decimal_comma) if text else math.nan
     if value is None or math.isinf(value):
         raise ValueError(
-            f"{row.place}: {what} is {text!r}, which is not a finite number; column {name} must hold numbers"
+            f"{row.place}: {what} is {text!r}, which is not a finite number; column {name} must have numbers"
         )
     return value
 

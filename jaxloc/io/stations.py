@@ -65,7 +65,7 @@ def read_epochs(source: StationSource) -> tuple[Epoch, ...]:
 
 
 def as_inventory(source: StationSource | None) -> Inventory | None:
-    """The inventory of a source that is or holds one, None for a table."""
+    """The inventory of a source that is or contains one, None for a table."""
     if source is None or isinstance(source, Inventory):
         return source
     return load_inventory(source) if _is_inventory(read_bytes(source, "file of stations")) else None
@@ -111,21 +111,22 @@ def join_stations(
         return own, np.arange(len(own), dtype=np.int32)
     given = {station.code: station for station in own}
     moved_km = moves_km(own, trained)
-    strangers = tuple(s for s in own if s.code not in moved_km)
+    new_stations = tuple(s for s in own if s.code not in moved_km)
     others = [code for code, km in moved_km.items() if km > SAME_STATION_KM]
-    if unknown == "refuse" and (strangers or others):
-        raise ValueError(_refusal([s.code for s in strangers], {code: moved_km[code] for code in others}))
+    if unknown == "refuse" and (new_stations or others):
+        raise ValueError(_refusal([s.code for s in new_stations], {code: moved_km[code] for code in others}))
     report_moves(own, trained)
-    everyone = tuple(given.get(s.code, s) for s in trained) + strangers
+    everyone = tuple(given.get(s.code, s) for s in trained) + new_stations
     known = [-1 if s.code in others else row for row, s in enumerate(trained)]
-    return everyone, np.array(known + [-1] * len(strangers), np.int32)
+    return everyone, np.array(known + [-1] * len(new_stations), np.int32)
 
 
-def _refusal(strangers: list[str], moved_km: dict[str, float]) -> str:
+def _refusal(new_stations: list[str], moved_km: dict[str, float]) -> str:
     reasons = []
-    if strangers:
+    if new_stations:
         reasons.append(
-            f"stations that the given list (of a trained network: its training's) does not have: {', '.join(strangers)}"
+            "stations that the given list (of a trained network: its training's) does not have: "
+            + ", ".join(new_stations)
         )
     if moved_km:
         far = ", ".join(f"{code} by {km:.1f} km" for code, km in moved_km.items())

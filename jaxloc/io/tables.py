@@ -43,7 +43,7 @@ class Row(NamedTuple):
         return f"{self.path}, line {self.line}"
 
     def text(self, *names: str) -> str:
-        """The first cell under one of the names that states a value; empty where none does."""
+        """The first cell under one of the names that has a value; empty where none does."""
         return next((self.cells[n] for n in names if not is_empty_cell(self.cells.get(n, ""))), "")
 
     def code(self, *names: str) -> str:
@@ -51,7 +51,7 @@ class Row(NamedTuple):
         return next((self.cells[n] for n in names if self.cells.get(n, "")), "")
 
     def number(self, *names: str) -> float:
-        """The first cell under one of the names that states a value, as a finite number; NaN where none does.
+        """The first cell under one of the names that has a value, as a finite number; NaN where none does.
 
         Raises:
             ValueError: where the cell is no finite number; names file, line and column.
@@ -68,7 +68,7 @@ class Row(NamedTuple):
         return value
 
     def time(self, *names: str) -> UTCDateTime | None:
-        """The first cell under one of the names that states a value, as a time; None where none does.
+        """The first cell under one of the names that has a value, as a time; None where none does.
 
         Raises:
             ValueError: where the cell is no time; names file, line and column.
@@ -83,7 +83,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: the normalised names of its columns, as they stand in the file beside them, and its rows."""
+    """A table: the normalised names of its columns, as written in the file, and its rows."""
 
     path: Path
     columns: tuple[str, ...]
@@ -171,7 +171,7 @@ def read_bytes(path: str | Path, what: str) -> bytes:
     """The content of a file, unpacked where it is gzipped.
 
     Raises:
-        ValueError: where there is no such file, or it is damaged; `what` says what it should be.
+        ValueError: where there is no such file, or it is damaged; `what` names what it should be.
     """
     path = Path(path)
     if not path.is_file():

@@ -91,7 +91,7 @@ def _is_plausible(reading: Reading) -> bool:
 
 
 def _cost(pair: tuple[Reading, float]) -> float:
-    """Disagreement; an unusual convention beside an unusual unit counts as five per cent of it."""
+    """Disagreement; an uncommon convention together with an uncommon unit counts as five per cent of it."""
     reading, ratio = pair
     return ratio * 1.05 ** (len(reading.changes) + sum(change.count(" and it ") for change in reading.changes))
 

@@ -1,4 +1,4 @@
-"""What waveform files hold: stretches of channels, from their headers. Files that are damaged are named in one line."""
+"""Stretches of channels in waveform files, from their headers. Files that are damaged are named in one line."""
 
 import glob
 import warnings
@@ -42,13 +42,13 @@ def _paths(files: str | Path | Sequence[str | Path]) -> list[str]:
     if isinstance(files, str | Path):
         found = sorted(map(str, Path(files).iterdir())) if Path(files).is_dir() else sorted(glob.glob(str(files)))
         if not found:
-            raise ValueError(f"no waveform files at {files}; give a folder, a file or a pattern such as data/*.mseed")
+            raise ValueError(f"no waveform files at {files}; use a folder, a file or a pattern such as data/*.mseed")
         return found
     if not files:
-        raise ValueError("the list of waveform files is empty; give at least one path")
+        raise ValueError("the list of waveform files is empty; it must have at least one path")
     absent = [str(path) for path in files if not Path(path).is_file()]
     if absent:
-        raise ValueError(f"no such waveform file: {absent[0]}; correct the path")
+        raise ValueError(f"no such waveform file: {absent[0]}; every path must name a file")
     return [str(path) for path in files]
 
 
@@ -60,13 +60,13 @@ class Index(NamedTuple):
 
 
 def index_files(files: WaveformSource) -> Index:
-    """The stretches of channels that waveform files, or a stream, hold, from their headers.
+    """The stretches of channels of waveform files, or a stream, from their headers.
 
     In a folder or pattern, files that are no waveforms are passed over. A waveform file that cannot be read, or only
     in part, is named in a warning, and the rest is used.
 
     Raises:
-        ValueError: where there is no file, or none holds waveforms that can be read; names the first.
+        ValueError: where there is no file, or none has waveforms that can be read; names the first.
     """
     if isinstance(files, Stream):
         return _index_stream(files)
@@ -90,7 +90,7 @@ def index_files(files: WaveformSource) -> Index:
         raise ValueError(f"{unreadable[0]}; remove or replace it")
     if not pieces:
         raise ValueError(
-            f"none of {len(paths)} files holds waveforms that can be read, the first is {paths[0]}; give files that "
+            f"none of {len(paths)} files has waveforms that can be read, the first is {paths[0]}; use files that "
             "ObsPy reads, such as miniSEED or SAC"
         )
     for message in unreadable:

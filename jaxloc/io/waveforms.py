@@ -8,7 +8,7 @@ N and E.
 """
 
 # pyright: reportArgumentType=false
-# A batch holds NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
+# A batch has NumPy arrays until it reaches the device, and its fields are annotated as JAX arrays.
 
 import warnings
 from collections import Counter, defaultdict
@@ -132,7 +132,7 @@ def _by_station(pieces: list[Piece]) -> dict[str, list[Piece]]:
             "of ground motion, with their SEED channel codes"
         )
     if other:
-        warnings.warn(f"channels that hold no ground motion are left out: {some(sorted(other))}", stacklevel=3)
+        warnings.warn(f"channels without ground motion are left out: {some(sorted(other))}", stacklevel=3)
     return found
 
 
@@ -220,7 +220,7 @@ def _notes(preferred: Mapping[str, Instrument], pieces: Mapping[str, list[Piece]
 
 def _length(num_samples: int | None, everything: bool, span_s: float, rate_hz: float) -> int:
     if num_samples is None and not everything:
-        raise ValueError("num_samples is needed where windows are given; give the length of a window in samples")
+        raise ValueError("num_samples must be given with windows: the length of a window in samples")
     length = int(span_s * rate_hz) + 1 if num_samples is None else num_samples
     if length < 1 or not (np.isfinite(rate_hz) and rate_hz > 0):
         raise ValueError(f"num_samples and rate_hz must be positive, got {length} and {rate_hz}")

@@ -27,5 +27,7 @@ def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) ->
     make = globals()[name].build
     known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
     if unknown := sorted(set(settings or {}) - set(known)):
-        raise ValueError(f"the locator {name} has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+        raise ValueError(
+            f"the locator {name} has no setting {', '.join(unknown)}; use one of: {', '.join(known) or 'none'}"
+        )
     return make(setup, **(settings or {}))

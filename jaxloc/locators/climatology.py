@@ -19,8 +19,8 @@ def build(setup: Setup) -> Locator:
     """
     if setup.climatology is None:
         raise ValueError(
-            "the locator climatology needs a catalogue of earlier events; give --catalogue, QuakeML or a CSV with id, "
-            "latitude_deg, longitude_deg and depth_km"
+            "the locator climatology must have a catalogue of earlier events; use --catalogue with QuakeML or a CSV "
+            "with id, latitude_deg, longitude_deg and depth_km"
         )
     return climatology(setup.climatology)
 

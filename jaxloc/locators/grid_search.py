@@ -263,7 +263,7 @@ def _over_cells(
 def _picks(observations: Observations) -> Picks:
     time_s, sd_s, mask = observations.picks_s, observations.pick_sigma_s, observations.pick_mask
     if time_s is None or sd_s is None or mask is None:
-        raise ValueError("observations hold no picks (picks_s, pick_sigma_s, pick_mask); a grid search needs them")
+        raise ValueError("observations have no picks; a grid search must have picks_s, pick_sigma_s and pick_mask")
     mask = mask & observations.station_mask[:, None]
     return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
 

@@ -48,7 +48,7 @@ def in_chunks(
     def run(shared: PyTree, events: PyTree) -> Posterior:
         number = len(jax.tree.leaves(events)[0])
         if number == 0:
-            raise ValueError("there is no event to locate; give observations of at least one")
+            raise ValueError("there is no event to locate; observations must have at least one")
         shared = on_all(shared, chunk)
         index = np.arange(-(-number // chunk) * chunk) % number
         parts = []

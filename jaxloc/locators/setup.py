@@ -28,6 +28,6 @@ def velocity_of(setup: Setup, name: str) -> VelocityModel:
     """
     if setup.velocity is None:
         raise ValueError(
-            f"the locator {name} needs a velocity model; give --velocity, a CSV of depth_km, vp_km_s, vs_km_s"
+            f"the locator {name} must have a velocity model; use --velocity, a CSV of depth_km, vp_km_s, vs_km_s"
         )
     return setup.velocity

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.heads.arrivals import arrivals as arrivals_head
@@ -35,7 +35,7 @@ from jaxloc.types import Batch, Head, Network, Params, Weights
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
-BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where no catalogue says more
+BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where there is no catalogue
 
 
 def model(
@@ -55,14 +55,14 @@ def model(
 ) -> Model:
     """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
     region = spec.region
-    middle, spread = spread_of(spec)
+    centre, spread = spread_of(spec)
     if np.shape(catalogue_sd_km) != (3,):
         raise ValueError(f"model.catalogue_sd_km must be errors of east, north and depth, got {catalogue_sd_km}")
-    depth = same_everywhere(*(depth_prior or (float(middle[2]), float(spread[2]))))
+    depth = same_everywhere(*(depth_prior or (float(centre[2]), float(spread[2]))))
     known = spec.catalogue.known[:, :3].all(-1)
     if depth_prior is None and depth_prior_reach_km is not None and known.any():
         places = spec.catalogue.hypocentres[known, :3]
-        depth = as_nearby(places, depth_prior_reach_km, float(middle[2]), float(spread[2]))
+        depth = as_nearby(places, depth_prior_reach_km, float(centre[2]), float(spread[2]))
     log_prior = log_prior_of(region, depth)
     stations_km = positions_km(spec.frame, spec.stations)
     grid = _table_grid(region, **(table or _reach(stations_km, region)))
@@ -111,7 +111,7 @@ def _search_settings(
     return {"table": _reach(stations_km, region), "lattice_sizes": lattice._asdict()}
 
 
-def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, Any]:
+def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Region) -> dict[str, Any]:
     """What a table must cover: from every station to every corner of the region, and the stations' depths."""
     east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
     north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
@@ -119,7 +119,7 @@ def _reach(stations_km: np.ndarray, region: adaptive_grid.Region) -> dict[str, A
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
-def _settings_at(region: adaptive_grid.Region, stations_km: np.ndarray) -> dict[str, Any]:
+def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, and a table that reaches them."""
     return {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
 
@@ -154,7 +154,7 @@ def _fit_physics(
     physics = jax.jit(physics_of)(fitted)
     labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
 
-    def label(index: np.ndarray, events: Batch) -> Batch:
+    def label(index: Int[np.ndarray, " event"], events: Batch) -> Batch:
         bare = events._replace(observations=events.observations._replace(waveforms=None))
         labels: dict = jax.tree.map(np.asarray, labelled(bare, hypocentres[index]).labels)
         return events._replace(labels=labels)
@@ -166,7 +166,7 @@ def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
     """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
     read = network and jax.jit(lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o)), seen))
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         events = dataset.take(index)
         seen, (value, labelled) = events.observations, events.labels["arrivals"]
         given = (value, labelled) if seen.picks_s is None else (seen.picks_s, seen.pick_mask)

@@ -48,8 +48,8 @@ def model(
         None if published else smoothing,
         most,
     )
-    middle, spread = spread_of(spec)
-    origin_s, odds = (float(middle[3]), float(spread[3])), odds_ratio(spec, event_share)
+    centre, spread = spread_of(spec)
+    origin_s, odds = (float(centre[3]), float(spread[3])), odds_ratio(spec, event_share)
     head = polar_classes(classes, origin_s, odds, _epicentres(spec))
     network = convnetquake_ingv.network(flat(head), published=published, **settings)
     return stations_apart(spec, network, head, correlation)

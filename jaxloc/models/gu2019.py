@@ -22,14 +22,14 @@ def model(spec: ModelSpec, *, published: bool = False, precision: Any = "learnt"
     Raises:
         ValueError: for a precision that is none of these.
     """
-    middle, spread = spread_of(spec)
+    centre, spread = spread_of(spec)
     build = lambda size, **more: gu2019.network(size, num_stations=len(spec.stations), **settings, **more)
     if not published:
-        head = gaussian.gaussian(middle, spread)
+        head = gaussian.gaussian(centre, spread)
         return of_known_stations(build(head.size), head)
     known = _precision(precision, len(spec.catalogue.known))
     network = build(3, published=True, learns_precision=known is None)
-    return of_known_stations(network, isotropic(middle, spread, known))
+    return of_known_stations(network, isotropic(centre, spread, known))
 
 
 def _precision(given: Any, number: int) -> float | None:

@@ -28,10 +28,10 @@ def model(spec: ModelSpec, *, components: int = 1, labels: Sequence[str] = (), *
     Raises:
         ValueError: for a label that has no head; lists those that have one.
     """
-    middle, spread = spread_of(spec)
-    head = gaussian.mixture(middle, spread, components)
+    centre, spread = spread_of(spec)
+    head = gaussian.mixture(centre, spread, components)
     if unknown := sorted(set(labels) - set(LABELS)):
-        raise ValueError(f"model.labels has {unknown}, together with the hypocentre there may be: {', '.join(LABELS)}")
+        raise ValueError(f"model.labels has {unknown}; with the hypocentre, use only labels of: {', '.join(LABELS)}")
     if labels:
         head = joint(head, *(LABELS[name]() for name in labels))
     network = kriegerowski2019.network(flat(head), num_stations=len(spec.stations), **as_tuples(settings))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.target import all_network
@@ -27,7 +27,7 @@ Baselines = Callable[[Dataset], Mapping[str, Locator]]
 """Training events to weight-free locators by name, which the model is compared with."""
 
 
-def as_labelled(index: np.ndarray, batch: Batch) -> Batch:
+def as_labelled(index: Int[np.ndarray, " event"], batch: Batch) -> Batch:
     """Labels of the data set, unchanged."""
     return batch
 
@@ -50,7 +50,7 @@ def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Pa
 
 
 def no_baselines(train: Dataset) -> Mapping[str, Locator]:
-    """No baseline besides climatology, which every model is compared with."""
+    """No baseline other than climatology, which every model is compared with."""
     return {}
 
 
@@ -114,7 +114,7 @@ def of_known_stations(network: Network, head: Head, labels: tuple[str, ...] = ("
     return Model(network, lambda *_: head, neural(network, head), labels)
 
 
-def initial(key: PRNGKeyArray, model: Model, observations: Observations, members: int) -> Params:
+def initial(key: Key[Array, ""], model: Model, observations: Observations, members: int) -> Params:
     """Initial parameters of `members` networks, each from its own key, with a leading member axis."""
     return jax.jit(jax.vmap(lambda k: model.network.init(k, observations)))(jax.random.split(key, members))
 
@@ -129,7 +129,7 @@ def check_labels(model: Model, dataset: Dataset) -> None:
     if missing := [name for name in model.labels if name not in there]:
         raise ValueError(
             f"the model is trained with labels {', '.join(missing)}, which {dataset.name} lacks (it has "
-            f"{', '.join(sorted(there))}); label them, or leave them out of model.labels"
+            f"{', '.join(sorted(there))}); the data must have them, or leave them out of model.labels"
         )
 
 

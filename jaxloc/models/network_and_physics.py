@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.parameters import PhysicsParameters, PhysicsSetting, physics_at, prior_parameters
@@ -27,7 +27,7 @@ class NetworkAndPhysics(NamedTuple):
 def with_physics(network: Network, setting: PhysicsSetting) -> Network:
     """A network of arrival densities (`Readings`) with physics: raw outputs are `Arrivals`."""
 
-    def init(key: PRNGKeyArray, observations: Observations) -> NetworkAndPhysics:
+    def init(key: Key[Array, ""], observations: Observations) -> NetworkAndPhysics:
         return NetworkAndPhysics(prior_parameters(setting), network.init(key, observations))
 
     def apply(weights: Weights, observations: Observations) -> Arrivals:

@@ -51,8 +51,8 @@ def model(
     """
     if tuple(labels) != LABELS[: len(labels)]:
         raise ValueError(f"model.labels must be the first of {', '.join(LABELS)} in this order, got {list(labels)}")
-    middle, spread = spread_of(spec)
-    place = Given("hypocentre", middle[:3], spread[:3])
+    centre, spread = spread_of(spec)
+    place = Given("hypocentre", centre[:3], spread[:3])
     size = Given("magnitude", np.array(magnitude[:1]), np.array(magnitude[1:]))
     extents = [number(*scale, 0.02 * scale[1], name) for name, scale in extent.items()]
     links = [Link(number(*magnitude, 0.05), (place,))]
@@ -62,7 +62,7 @@ def model(
     head = chain(first, links, draws)
     network = preseis.network(
         flat(gaussian.mixture(np.zeros(4), np.ones(4), components)),
-        centre=(*map(float, middle[:3]), travel_s[0]),
+        centre=(*map(float, centre[:3]), travel_s[0]),
         scale=(*map(float, spread[:3]), travel_s[1]),
         links=tuple((sum(len(g.centre) for g in link.given), link.head.size) for link in links),
         num_stations=len(spec.stations),

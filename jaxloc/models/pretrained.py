@@ -90,7 +90,7 @@ def read_pretrained(path: Path) -> Pretrained:
         ValueError: where the file is missing or no such archive; names it.
     """
     if not path.is_file():
-        raise ValueError(f"no such file of weights: {path}")
+        raise ValueError(f"no such file of weights: {path}; correct the path, it must name an existing file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             about = json.loads(str(archive[ABOUT]))

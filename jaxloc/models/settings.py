@@ -70,4 +70,4 @@ def check(name: str, known: Mapping[str, Setting] | None, given: Mapping[str, An
         ValueError: names the setting and those that there are.
     """
     if known is not None and (unknown := sorted(set(given) - set(known))):
-        raise ValueError(f"model {name!r} has no setting {unknown[0]!r}; its settings are {', '.join(sorted(known))}")
+        raise ValueError(f"model {name!r} has no setting {unknown[0]!r}; use one of {', '.join(sorted(known))}")

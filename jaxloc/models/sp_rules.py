@@ -37,7 +37,7 @@ def sp_rules(spec: ModelSpec, train: Dataset) -> Mapping[str, Locator]:
 
 def beforehand(spec: ModelSpec) -> Beforehand:
     """What is known before a record is read; distances are those of events to their nearest stations, and beyond."""
-    middle, spread = spread_of(spec)
+    centre, spread = spread_of(spec)
     velocity = velocity_of(spec.velocity)
     known = spec.catalogue.known[:, :2].all(-1)
     places = spec.catalogue.hypocentres[known, :2]
@@ -46,8 +46,8 @@ def beforehand(spec: ModelSpec) -> Beforehand:
     distance_km = max(float(nearest_km.mean()), 1.0)
     return Beforehand(
         (distance_km, max(float(nearest_km.std()), distance_km)),
-        (float(middle[2]), float(spread[2])),
-        (float(middle[3]), float(spread[3])),
-        mean_speed_km_s(np.asarray(velocity.top_km), np.asarray(velocity.vp_km_s), float(middle[2])),
+        (float(centre[2]), float(spread[2])),
+        (float(centre[3]), float(spread[3])),
+        mean_speed_km_s(np.asarray(velocity.top_km), np.asarray(velocity.vp_km_s), float(centre[2])),
         mean_vp_vs(velocity),
     )

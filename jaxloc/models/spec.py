@@ -68,14 +68,14 @@ def spread_of(spec: ModelSpec) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarra
     catalogue, duration_s = spec.catalogue, spec.num_samples / spec.rate_hz
     if not catalogue.known[:, :2].all(-1).any():
         raise ValueError(
-            "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"
+            "no training event has a labelled epicentre; some must have source_latitude_deg and source_longitude_deg"
         )
-    middle, spread = np.array([0.0, 0.0, 10.0, duration_s / 4]), np.array([50.0, 50.0, 8.0, duration_s / 4])
+    centre, spread = np.array([0.0, 0.0, 10.0, duration_s / 4]), np.array([50.0, 50.0, 8.0, duration_s / 4])
     for i in range(4):
         values = catalogue.hypocentres[catalogue.known[:, i], i]
         if len(values):
-            middle[i], spread[i] = values.mean(), max(values.std(), 0.1)
-    return middle, spread
+            centre[i], spread[i] = values.mean(), max(values.std(), 0.1)
+    return centre, spread
 
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
@@ -107,7 +107,7 @@ def read_spec(path: Path) -> ModelSpec:
         )
     except FileNotFoundError as error:
         raise ValueError(
-            f"{path.parent} is no trained run: it has no {path.name}; train one with `jaxloc run`"
+            f"{path.parent} is no trained run: it must have {path.name}; train one with `jaxloc run`"
         ) from error
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or of another version ({error}); train the run again") from error

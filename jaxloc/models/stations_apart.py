@@ -26,8 +26,8 @@ def stations_apart(
 
 def prior_of(spec: ModelSpec) -> HypocentreMixture:
     """The training catalogue as a density of few kernels, with heavier tails."""
-    middle, spread = (tuple(map(float, each)) for each in spread_of(spec))
-    density = kernel_density(*spec.catalogue, middle, spread, PRIOR_EVENTS)
+    centre, spread = (tuple(map(float, each)) for each in spread_of(spec))
+    density = kernel_density(*spec.catalogue, centre, spread, PRIOR_EVENTS)
     return HypocentreMixture(contaminated(density.parts, *HEAVY_TAILS))
 
 

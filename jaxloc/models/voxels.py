@@ -18,13 +18,15 @@ Cells = tuple[int, int, int]
 
 def cell_edges(spec: ModelSpec, cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
     """Cell edges along each axis in km, and the catalogue's mean and standard deviation of origin times in s."""
-    middle, spread = spread_of(spec)
+    centre, spread = spread_of(spec)
     spans = (spec.region.east_km, spec.region.north_km, spec.region.depth_km)
     east, north, depth = (np.linspace(*span, number + 1) for span, number in zip(spans, cells, strict=True))
-    return east, north, depth, float(middle[3]), float(spread[3])
+    return east, north, depth, float(centre[3]), float(spread[3])
 
 
-def of_volume(build: Callable[..., Network], head: Head, average: Callable[[Array], Array]) -> Model:
+def of_volume(
+    build: Callable[..., Network], head: Head, average: Callable[[Float[Array, "draw output"]], Float[Array, " output"]]
+) -> Model:
     """A model of volumes; steps that are compiled one by one use XLA's own convolutions.
 
     Args:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from jaxloc.heads import volume
 from jaxloc.heads.labels import binned, joint, number
@@ -43,7 +43,7 @@ def model(
     magnitude = binned(*MAGNITUDES, magnitude_bins) if magnitude_bins else number(2.0, 1.5, 0.05)
     voxels, shape = math.prod(cells), (cells[0], cells[1], cells[2])
 
-    def average(raws: Array) -> Array:
+    def average(raws: Float[Array, "draw output"]) -> Float[Array, " output"]:
         """The mean volume; magnitudes are averaged as distributions, outside of here."""
         return jnp.concatenate([mean(raws[:, :voxels]), raws[:, voxels:].mean(0)])
 

@@ -17,13 +17,13 @@ BEST = "best"
 def calibrate_run(
     fitted: Fitted, dataset: Dataset, kind: str = BEST, by: str = "", num_draws: int = 1000
 ) -> tuple[dict[str, Any], Calibration]:
-    """Score cards of every map of posteriors, cross-fitted, and the calibration by one of them.
+    """Score cards of every recalibration of posteriors, cross-fitted, and the calibration by one of them.
 
     Args:
         fitted: a run.
         dataset: labelled events; those of whose hypocentre nothing is known are left out.
         kind: one of `jaxloc.calibration.recalibration.MAPS`; `BEST` takes the one of highest cross-fitted likelihood.
-        by: "gap" or "distance" for regions that hold in groups.
+        by: "gap" or "distance" for group-conditional conformal levels.
         num_draws: of each posterior, to score it by.
 
     Raises:
@@ -31,7 +31,9 @@ def calibrate_run(
     """
     located, key = of_known(locate(fitted, dataset, with_features=True)), prng.stream("scores")
     if not len(located.batch.labels["hypocentre"].mask):
-        raise ValueError(f"{dataset.name} has no event with a known hypocentre to calibrate with; give labelled events")
+        raise ValueError(
+            f"{dataset.name} has no event with a known hypocentre; events for calibration must be labelled"
+        )
     refuse_training_events(fitted, located.batch)
     truth = located.batch.labels["hypocentre"]
     cards = calibration.candidates(key, located.posterior, truth, num_draws)
@@ -50,10 +52,10 @@ def calibrate_run(
 
 
 def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
-    """See that events are not those that the run has learnt from: of them its errors say nothing.
+    """Refuse training events of the run, on which its errors are too small.
 
     Raises:
-        ValueError: where events have the very hypocentres of the training catalogue; says how many.
+        ValueError: where events have the very hypocentres of the training catalogue; gives their number.
     """
     value, mask = (np.asarray(x) for x in batch.labels["hypocentre"])
     learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.spec.catalogue.hypocentres, np.float32)}
@@ -61,5 +63,5 @@ def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
     if again:
         raise ValueError(
             f"{again} of {len(value)} events are training events of this run, on which its errors look smaller than "
-            "they are; calibrate with events that it has not seen (--split chooses them)"
+            "they are; use events that it has not seen (--split selects them)"
         )

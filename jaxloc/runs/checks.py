@@ -1,8 +1,8 @@
-"""What a configuration may hold: refused by key, value and remedy before anything is simulated, read or trained.
+"""Checks of configurations, refused by key, value and remedy before anything is simulated, read or trained.
 
 Types are checked by the structured configurations; here are ranges, values that belong together, and values without
 effect. Those given on the command line are refused; those that come with an experiment for other posteriors are set to
-what is in effect, so that `config.json` states it.
+what is in effect, so that `config.json` records it.
 """
 
 import math
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     """What the values of some keys must be; `*` in a key stands for any text."""
 
     keys: tuple[str, ...]
-    holds: Callable[[Any], bool]
+    accepts: Callable[[Any], bool]
     must_be: str
 
 
@@ -130,7 +130,7 @@ def without_unknown(config: DictConfig, found: Config) -> Config:
             known = [field.name for field in fields(kind)]
             if unknown := [str(key) for key in section if key not in known]:
                 place = f" under {at.rstrip('.')!r}" if at else ""
-                raise ValueError(f"no such key: {at}{unknown[0]}. Keys{place} are: {', '.join(known)}")
+                raise ValueError(f"no such key: {at}{unknown[0]}. Keys{place} must be one of: {', '.join(known)}")
     return found
 
 
@@ -153,7 +153,7 @@ def _values(config: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 def _holds(rule: Rule, value: Any) -> bool:
     try:
-        return rule.holds(value)
+        return rule.accepts(value)
     except (TypeError, AttributeError):
         return False
 
@@ -175,23 +175,27 @@ def _check_locator(locator: Config) -> None:
 def _check_velocity(velocity: Config) -> None:
     tops, vp = velocity["top_km"], velocity["vp_km_s"]
     if len(tops) != len(vp):
-        raise ValueError(f"data.velocity has {len(tops)} tops and {len(vp)} velocities; give one velocity a layer")
+        raise ValueError(
+            f"data.velocity has {len(tops)} tops and {len(vp)} velocities; each layer must have one velocity"
+        )
 
 
 def _check_stages(config: Config) -> None:
     stages, prior_from = config["stages"], config["posterior"]["prior_from"]
     if not any(stage["steps"] for stage in stages.values()):
-        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+        raise ValueError("no stage has any steps; stages.NAME.steps must be positive in one stage at least")
     if prior_from is not None and prior_from not in stages:
         raise ValueError(
-            f"posterior.prior_from={prior_from} is no stage; the stages are {', '.join(stages)}, and null is a prior "
+            f"posterior.prior_from={prior_from} is no stage; use one of {', '.join(stages)}, or null for a prior "
             "centred on zero"
         )
     for name, stage in stages.items():
         if stage["data"] == "simulated" and stage["relabel"]:
-            raise ValueError(f"stages.{name}.relabel is for stages with data=train; simulated events are labelled")
+            raise ValueError(
+                f"stages.{name}.relabel must be false in stages without data=train; simulated events are labelled"
+            )
         if stage["data"] == "simulated" and stage["steps"] and config["simulation"] is None:
-            raise ValueError(f"stages.{name}.data=simulated needs events; add +simulation=general, for example")
+            raise ValueError(f"stages.{name}.data=simulated needs events; use +simulation=general, for example")
 
 
 def _with_options(config: Config, given: set[str]) -> Config:
@@ -202,14 +206,14 @@ def _with_options(config: Config, given: set[str]) -> Config:
         if f"posterior.options.{name}" in given:
             raise ValueError(
                 f"posterior.options.{name} has no effect with posterior.method={posterior['method']}; "
-                f"its options are {', '.join(known) or 'none'}"
+                f"use only its options: {', '.join(known) or 'none'}"
             )
         del options[name]
     return config | {"posterior": posterior | {"options": options}}
 
 
 class Idle(NamedTuple):
-    """A key that has no effect in some configurations, the value that states so, and why."""
+    """A key that has no effect in some configurations, the value that means so, and why."""
 
     key: str
     where: Callable[[Config], bool]

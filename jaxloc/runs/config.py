@@ -28,7 +28,7 @@ def study_names() -> list[str]:
 def load_study(study: str, overrides: list[str]) -> dict[str, Any]:
     """The resolved configuration of a study; raises as `load`."""
     if study not in study_names():
-        raise ValueError(f"no such study: {study!r}; the studies are {', '.join(study_names())}")
+        raise ValueError(f"no such study: {study!r}; use one of {', '.join(study_names())}")
     return resolved(composed(f"studies/{study}", overrides))
 
 
@@ -56,7 +56,7 @@ def check_name(experiment: str) -> None:
         ValueError: lists those that do.
     """
     if experiment not in experiment_names():
-        raise ValueError(f"no such experiment: {experiment!r}; the experiments are {', '.join(experiment_names())}")
+        raise ValueError(f"no such experiment: {experiment!r}; use one of {', '.join(experiment_names())}")
 
 
 def composed(name: str, overrides: list[str]) -> DictConfig:
@@ -100,7 +100,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     try:
         found = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ValueError(f"{_first_line(error)}; give it a value: {getattr(error, 'full_key', None)}=...") from error
+        raise ValueError(
+            f"{_first_line(error)}; it must have a value: {getattr(error, 'full_key', None)}=..."
+        ) from error
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 
@@ -130,7 +132,7 @@ def _explained(error: Exception, name: str, overrides: list[str]) -> str:
         return first
     section, parent = _section(config, key)
     where = f"under {parent!r} " if parent else ""
-    return f"{key}: {first}. Keys {where}are: {', '.join(map(str, section))}"
+    return f"{key}: {first}. Keys {where}must be one of: {', '.join(map(str, section))}"
 
 
 def _key_at_fault(message: str, overrides: list[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.data.views import shuffled, taken_by, with_noise
@@ -147,7 +148,7 @@ def fresh_events(data: Mapping[str, Any], seed: int, number: int, purpose: str =
         ValueError: where the experiment's data are not simulated, or for a number or purpose that there is not.
     """
     if data["kind"] not in SIMULATED:
-        raise ValueError(f"this run's data are {data['kind']}, not simulated; give a data set of labelled events")
+        raise ValueError(f"this run's data are {data['kind']}, not simulated; use a data set of labelled events")
     purposes = list(ROUNDS)[1:]
     if purpose not in purposes:
         raise ValueError(f"purpose of fresh events must be one of {', '.join(purposes)}, got {purpose!r}")
@@ -231,7 +232,7 @@ def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Sim
     raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
 
 
-def select(dataset: Dataset, index: np.ndarray) -> Dataset:
+def select(dataset: Dataset, index: Int[np.ndarray, " event"]) -> Dataset:
     """Some of the events of a data set, in the order given."""
     events = tuple(dataset.events[i] for i in index)
     whole = dataset.take
@@ -242,7 +243,7 @@ def held(dataset: Dataset) -> Dataset:
     """A data set whose events are made once, all at the first use, and then kept in memory."""
     kept: list[Any] = []
 
-    def take(index: np.ndarray) -> Any:
+    def take(index: Int[np.ndarray, " event"]) -> Any:
         if not kept:
             kept.append(dataset.take(np.arange(len(dataset))))
         return jax.tree.map(lambda x: x[index], kept[0])
@@ -275,7 +276,7 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
     known = catalogue.known[:, :2].all(-1)
     if not known.any():
         raise ValueError(
-            "no training event has a labelled epicentre; label source_latitude_deg and source_longitude_deg"
+            "no training event has a labelled epicentre; some must have source_latitude_deg and source_longitude_deg"
         )
     return region_around(
         catalogue.hypocentres[known], settings["margin_km"], tuple(settings["depth_km"]), tuple(settings["origin_s"])
@@ -285,7 +286,7 @@ def _region(settings: Mapping[str, Any], catalogue: Catalogue) -> Region:
 def practice(settings: Mapping[str, Any], spec: ModelSpec, seed: int) -> Dataset:
     """Simulated events at the stations of a run, around its training catalogue, to learn from beforehand.
 
-    With the preset "network" they are at a network of their own, of the size that the settings say: for networks of one
+    With the preset "network" they are at a network of their own, of the size in the settings: for networks of one
     station, which learn from records anywhere.
 
     Raises:
@@ -319,7 +320,7 @@ def velocity_model(velocity: Mapping[str, Any]) -> VelocityModel:
     return layered(*velocity_settings(velocity_of(velocity)).values())
 
 
-def _general(places_km: np.ndarray, spec: ModelSpec, settings: Mapping[str, Any]) -> Simulation:
+def _general(places_km: Float[np.ndarray, "station 3"], spec: ModelSpec, settings: Mapping[str, Any]) -> Simulation:
     """Ordinary crust and noise, in the band of the data or that of the recorder."""
     band = spec.bandpass_hz or (1.0, min(20.0, 0.45 * spec.rate_hz))
     simulation = quick_start()

@@ -59,11 +59,11 @@ class Searched(NamedTuple):
 def verdicts(located: Located, searched: Searched) -> list[Verdict]:
     """A verdict for each located event."""
     posterior = located.posterior.hypocentre
-    middle, spread = np.asarray(mean(posterior), float), np.asarray(covariance(posterior), float)
+    centre, spread = np.asarray(mean(posterior), float), np.asarray(covariance(posterior), float)
     sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 0))
     return [
-        _verdict(_row(located.check, i), _row(located.onsets, i), middle[i], sd[i], searched)
-        for i in range(len(middle))
+        _verdict(_row(located.check, i), _row(located.onsets, i), centre[i], sd[i], searched)
+        for i in range(len(centre))
     ]
 
 
@@ -74,7 +74,7 @@ def _row(tree: Any, i: int) -> Any:
 def _verdict(
     check: ArrivalCheck | None,
     onsets: Onsets | None,
-    middle: Float[np.ndarray, " 4"],
+    centre: Float[np.ndarray, " 4"],
     sd: Float[np.ndarray, " 4"],
     searched: Searched,
 ) -> Verdict:
@@ -85,7 +85,7 @@ def _verdict(
         reason = f"no event found: {reason}"
     elif onsets is not None:
         found = [onset_flag(onsets, searched)]
-    edges = () if searched.region is None else edges_of(middle, sd, searched.region, searched.highest_km)
+    edges = () if searched.region is None else edges_of(centre, sd, searched.region, searched.highest_km)
     if edges and searched.region is not None:
         found.append(edge_flag(edges, searched.region))
     return Verdict(reason, tuple(flag for flag in found if flag), edges)
@@ -125,14 +125,14 @@ def cut_flag(check: ArrivalCheck, duration_s: float) -> str:
 
 
 def edges_of(
-    middle: Float[np.ndarray, " 4"], sd: Float[np.ndarray, " 4"], region: Region, highest_km: float = -np.inf
+    centre: Float[np.ndarray, " 4"], sd: Float[np.ndarray, " 4"], region: Region, highest_km: float = -np.inf
 ) -> tuple[str, ...]:
     """The edges of a region that a posterior reaches or lies beyond; the ground at `highest_km` is none."""
     reached = []
     for side, (axis, last) in SIDES.items():
-        inside = (region[axis][1] - middle[axis]) if last else (middle[axis] - region[axis][0])
+        inside = (region[axis][1] - centre[axis]) if last else (centre[axis] - region[axis][0])
         ground = side == "top" and region[axis][0] <= highest_km
-        if np.isfinite(middle).all() and inside < EDGE_SD * sd[axis] and not ground:
+        if np.isfinite(centre).all() and inside < EDGE_SD * sd[axis] and not ground:
             reached.append(side)
     return tuple(reached)
 

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def experiments_folder() -> Path:
-    """Where the experiments are: beside the package in a checkout, inside it when installed.
+    """Where the experiments are: next to the package in a checkout, inside it when installed.
 
     Raises:
         ValueError: where there is neither.
@@ -15,7 +15,7 @@ def experiments_folder() -> Path:
     for folder in (PACKAGE / "experiments", PACKAGE.parent / "experiments"):
         if folder.is_dir():
             return folder
-    raise ValueError(f"the experiments folder is missing beside {PACKAGE}; install jaxloc again")
+    raise ValueError(f"the experiments folder must lie next to {PACKAGE} and is missing; install jaxloc again")
 
 
 def names(group: str = "") -> list[str]:
@@ -48,7 +48,7 @@ def _of_yaml(folder: Path) -> dict[str, str]:
 
 
 def _comment(path: Path) -> str:
-    """The first line of a file that is a comment of its own, which says in one sentence what the file is."""
+    """The first line of a file that is a comment of its own, a sentence on what the file is."""
     lines = (line for line in path.read_text().splitlines() if not line.startswith("# @package"))
     first = next(lines, "")
     return first.lstrip("# ").rstrip(" .:") if first.startswith("#") else ""

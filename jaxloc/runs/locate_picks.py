@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc import locators
 from jaxloc.data.dataset import Dataset
@@ -56,11 +56,13 @@ def open_picks(request: Request) -> Picks:
             raise ValueError(f"{path} is a SeisBench folder and has its own stations; leave out --stations")
         return _with_picks(read_seisbench(path, split=request.split))
     if request.split is not None:
-        raise ValueError(f"--split goes with SeisBench folders; {path} is a file of picks")
+        raise ValueError(f"use --split with SeisBench folders only; {path} is a file of picks")
     if not path.exists():
-        raise ValueError(f"no such file or folder: {path}")
+        raise ValueError(f"no such file or folder: {path}; the path must name picks or a SeisBench folder")
     if request.stations is None:
-        raise ValueError("picks need --stations: StationXML, or a CSV of code, latitude, longitude, elevation_m")
+        raise ValueError(
+            "picks must come with --stations: StationXML, or a CSV of code, latitude, longitude, elevation_m"
+        )
     return read_picks(path, request.stations)
 
 
@@ -76,7 +78,7 @@ def _with_picks(dataset: Dataset) -> Picks:
     if few.all():
         raise ValueError(
             f"{dataset.name}: none of {len(dataset)} events has {FEWEST_PICKS} picks at recording stations; the "
-            "metadata need trace_p_arrival_sample and trace_s_arrival_sample"
+            "metadata must have trace_p_arrival_sample and trace_s_arrival_sample"
         )
     return Picks(select(dataset, np.flatnonzero(~few)), lost, (), {})
 
@@ -169,12 +171,12 @@ def read_density(path: Path, frame: Frame, region: Region) -> HypocentreMixture:
     depth = np.array([t.depth_km for t in truths], float)
     value = np.stack([east, north, np.nan_to_num(depth), np.zeros(len(truths))], -1)
     known = np.stack([np.ones(len(truths), bool)] * 2 + [np.isfinite(depth), np.zeros(len(truths), bool)], -1)
-    middle, width = np.mean(np.asarray(region), axis=1), np.ptp(np.asarray(region), axis=1)
-    return kernel_density(value, known, tuple(middle.tolist()), tuple((width / 12**0.5).tolist()))
+    centre, width = np.mean(np.asarray(region), axis=1), np.ptp(np.asarray(region), axis=1)
+    return kernel_density(value, known, tuple(centre.tolist()), tuple((width / 12**0.5).tolist()))
 
 
 def locate(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     request: Request,
     picks: Picks,
     on_chunk: Callable[[int], None] = lambda done: None,

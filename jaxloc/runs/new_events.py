@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
         lost: reason by id of each event that was not located.
         again: for windows that overlap, the id of the located event that each other location is a duplicate of.
         located: the located part of the data set as arrays.
-        stated: posteriors as written to files.
+        predictions: posteriors as written to files.
         interrupted: whether the rest of the data set was not reached.
     """
 
@@ -43,7 +44,7 @@ class Outcome(NamedTuple):
     lost: dict[str, str]
     again: dict[str, str]
     located: Located
-    stated: Predictions
+    predictions: Predictions
     interrupted: bool
 
 
@@ -149,23 +150,23 @@ def locate_new(
         interrupted = True
     located = joined(parts)
     dataset = select(dataset, np.arange(len(located.batch.observations.station_mask)))
-    judged = verdicts(located, searched(fitted, dataset, config))
+    decided = verdicts(located, searched(fitted, dataset, config))
 
-    def relocate(region: Region, rows: np.ndarray) -> tuple[Located, list[Verdict]]:
+    def relocate(region: Region, rows: Int[np.ndarray, " row"]) -> tuple[Located, list[Verdict]]:
         some, wider = select(dataset, rows), searched_in(fitted, dataset, region)
         again = joined(list(located_chunks(wider, some, with_features=calibration is not None, with_checks=True)))
         return again, verdicts(again, searched(wider, some, config))
 
     if widen and not interrupted:
-        located, judged = beyond_edges(located, judged, fitted.spec.region, relocate, say)
-    stated = as_calibrated(calibration, located)
-    judged = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in judged]
-    refused, flags = [v.refused for v in judged], [v.flag for v in judged]
-    found, lost = report.hypocentres_of(dataset, located.batch, stated, refused=refused, flags=flags)
+        located, decided = beyond_edges(located, decided, fitted.spec.region, relocate, say)
+    predictions = as_calibrated(calibration, located)
+    decided = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in decided]
+    refused, flags = [v.refused for v in decided], [v.flag for v in decided]
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions, refused=refused, flags=flags)
     again: dict[str, str] = {}
     if overlapping:
         found, again = one_each(found)
-    return Outcome(found, lost, again, located, stated, interrupted)
+    return Outcome(found, lost, again, located, predictions, interrupted)
 
 
 def slid_over(records: Any, windows: Any, dataset: Dataset) -> bool:
@@ -184,7 +185,7 @@ def refuse_duplicates(dataset: Dataset) -> None:
     """
     for name, count in Counter(event.id for event in dataset.events).items():
         if count > 1:
-            raise ValueError(f"event id {name!r} occurs {count} times; give each window an id of its own")
+            raise ValueError(f"event id {name!r} occurs {count} times; each window must have an id of its own")
 
 
 def duplicates(outcome: Outcome) -> dict[str, str]:
@@ -205,4 +206,4 @@ def pictures(folder: Path, dataset: Dataset, outcome: Outcome, keep: Sequence[st
         if event.id in keep:
             name = "".join(c if c.isalnum() or c in "-_." else "_" for c in event.id)
             path = folder / f"{name}.png"
-            report.picture_of_event(path, i, located.batch, outcome.stated.posterior, event.id, geography)
+            report.picture_of_event(path, i, located.batch, outcome.predictions.posterior, event.id, geography)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key
 
 from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration, Predictions, calibrated_predictions
@@ -114,7 +114,7 @@ def joined(parts: Sequence[Located]) -> Located:
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
-def _with_check(fitted: Fitted) -> Callable[[PRNGKeyArray, Observations], tuple[Posterior, ArrivalCheck | None]]:
+def _with_check(fitted: Fitted) -> Callable[[Key[Array, ""], Observations], tuple[Posterior, ArrivalCheck | None]]:
     """The locator of a trained run together with the check of its posteriors, as one compiled program."""
     plain, search = fitted.model.locate, fitted.model.search
     locate: Any = (lambda weights, seen: (plain(weights, seen), None)) if search is None else search.locate
@@ -123,7 +123,7 @@ def _with_check(fitted: Fitted) -> Callable[[PRNGKeyArray, Observations], tuple[
 
 
 def of_known(located: Located) -> Located:
-    """Those events of whose hypocentre something is known: windows of noise have none to be judged by."""
+    """Those events of whose hypocentre something is known: windows of noise have none to be scored by."""
     known = np.asarray(located.batch.labels["hypocentre"].mask).any(-1)
     return jax.tree.map(lambda x: x[known], located)
 
@@ -135,7 +135,7 @@ def draw_of(fitted: Fitted) -> Params:
 
 
 def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
-    """What the network makes of each event of a batch, by one draw of its weights."""
+    """Features of each event of a batch by the network with one sample of its weights."""
     of = fitted.model.network.features
     if of is None:
         return lambda observations: None
@@ -161,22 +161,22 @@ def evaluate(
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
-    With a calibration, events are written as it states them, and its score card stands beside that of the run; and so
-    do those of `baselines`, weight-free locators.
+    With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
+    those of `baselines`, weight-free locators.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     on_chunk = counted(say, "located", len(dataset))
     located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
     seconds = time.monotonic() - began
-    stated = as_calibrated(calibration, located)
+    predictions = as_calibrated(calibration, located)
     others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
     if calibration is not None:
-        others["calibrated"] = stated.posterior
+        others["calibrated"] = predictions.posterior
     others |= {
         name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
     }
-    return write_results(folder, name, dataset, located, stated, others, seconds, say)
+    return write_results(folder, name, dataset, located, predictions, others, seconds, say)
 
 
 def write_results(
@@ -184,7 +184,7 @@ def write_results(
     name: str,
     dataset: Dataset,
     located: Located,
-    stated: Predictions,
+    predictions: Predictions,
     others: Mapping[str, Posterior],
     locating_s: float,
     say: Say = print,
@@ -201,7 +201,7 @@ def write_results(
         locating_s: how long locating took.
         say: takes one line for the user.
     """
-    found, lost = report.hypocentres_of(dataset, located.batch, stated)
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
     for event, reason in lost.items():
         say(f"event {event} was not located: {reason}")
     report.write_events(folder, found)
@@ -220,15 +220,15 @@ def write_results(
     }
     report.write_scores(folder, cards, about)
     known = np.asarray(truth.mask).any(-1)
-    pick = lambda x: x[known] if known.any() else x  # windows of noise are nowhere
-    shown, posterior, scores = jax.tree.map(pick, (located.batch, stated.posterior, scores))
+    pick = lambda x: x[known] if known.any() else x  # windows of noise have no hypocentre
+    shown, posterior, scores = jax.tree.map(pick, (located.batch, predictions.posterior, scores))
     geography = report.geography_of(dataset)
     report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder), geography)
     return cards
 
 
 def locate_by(
-    key: PRNGKeyArray, locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
+    key: Key[Array, ""], locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
 ) -> Located:
     """All events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time and not kept."""
     parts, found = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK)), []
@@ -241,7 +241,7 @@ def locate_by(
 
 
 def as_calibrated(calibration: Calibration | None, located: Located) -> Predictions:
-    """What is said of located events: as the run states it, or as its calibration corrects it."""
+    """Predictions for located events, corrected by the calibration where there is one."""
     if calibration is None:
         return Predictions(located.posterior)
     key, seen = prng.stream("recalibration"), located.batch.observations

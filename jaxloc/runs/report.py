@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
@@ -40,7 +41,7 @@ def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, An
     return {name: score_card(key, each) for name, each in scores.items()}, scores
 
 
-def conformal(scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def conformal(scores: Mapping[str, Float[np.ndarray, "event *each"]]) -> dict[str, Any]:
     """By region: conformal levels for coverage of `LEVELS`, and the coverage of such regions when cross-fitted.
 
     Empty where fewer than `FOLDS` truths are known.
@@ -73,7 +74,7 @@ def conformal_line(conformal: Mapping[str, Any]) -> str:
 
 
 def _levels(levels: Mapping[str, float]) -> str:
-    """Conformal levels by region; a level of one is that of all space, and says that there were too few events."""
+    """Conformal levels by region; a level of one covers all space: there were too few events."""
     few = f"too few events ({smallest_number(0.9)} are needed)"
     return ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} {few}" for region, x in levels.items())
 
@@ -113,18 +114,18 @@ def baseline_of(spec: ModelSpec, number: int) -> Posterior:
 def hypocentres_of(
     dataset: Dataset,
     batch: Batch,
-    stated: Predictions,
+    predictions: Predictions,
     level: float = 0.9,
     refused: Sequence[str] = (),
     flags: Sequence[str] = (),
 ) -> tuple[list[Hypocentre], dict[str, str]]:
     """Located events for the files, and the reason for each event that could not be located.
 
-    `refused` and `flags` hold a text for each event, empty where there is none (`jaxloc.runs.flags`).
+    `refused` and `flags` have a text for each event, empty where there is none (`jaxloc.runs.flags`).
     """
-    posterior = stated.posterior
-    middle, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
-    latitude, longitude = to_degrees(dataset.frame, middle[:, 0], middle[:, 1])
+    posterior = predictions.posterior
+    centre, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
+    latitude, longitude = to_degrees(dataset.frame, centre[:, 0], centre[:, 1])
     share = epistemic_share(posterior)
     catalogued = lambda event: {} if event.magnitude is None else {"magnitude": event.magnitude}
     found, lost = [], {}
@@ -136,7 +137,7 @@ def hypocentres_of(
         if refused and refused[i]:
             lost[event.id] = refused[i]
             continue
-        if not np.isfinite(middle[i]).all():
+        if not np.isfinite(centre[i]).all():
             lost[event.id] = "the posterior is not finite; check the waveforms"
             continue
         stations_km = np.asarray(batch.observations.station_km[i])[alive]
@@ -147,18 +148,18 @@ def hypocentres_of(
                 event.start,
                 float(latitude[i]),
                 float(longitude[i]),
-                float(middle[i, 2]),
-                float(middle[i, 3]),
+                float(centre[i, 2]),
+                float(centre[i, 3]),
                 spread[i].astype(float),
                 level,
                 float(share[i]),
                 int(alive.sum()),
-                azimuthal_gap_deg(middle[i, :2], stations_km[:, :2]),
+                azimuthal_gap_deg(centre[i, :2], stations_km[:, :2]),
                 others.pop("magnitude", None),
                 others.pop("magnitude_sd", None),
                 truth=_truth(dataset, batch, i),
-                drawn_at=_drawn_at(stated, i, level),
-                alarm=None if stated.ood_reasons is None else stated.ood_reasons[i],
+                drawn_at=_levels_of(predictions, i, level),
+                alarm=None if predictions.ood_reasons is None else predictions.ood_reasons[i],
                 others=others,
                 flag=flags[i] if flags else "",
             )
@@ -166,21 +167,21 @@ def hypocentres_of(
     return found, lost
 
 
-def _drawn_at(stated: Predictions, i: int, level: float) -> tuple[float, float] | None:
-    if stated.ellipse_levels is None:
+def _levels_of(predictions: Predictions, i: int, level: float) -> tuple[float, float] | None:
+    if predictions.ellipse_levels is None:
         return None
-    ellipse, ellipsoid = np.where(np.isfinite(stated.ellipse_levels[i]), stated.ellipse_levels[i], level)
+    ellipse, ellipsoid = np.where(np.isfinite(predictions.ellipse_levels[i]), predictions.ellipse_levels[i], level)
     return float(ellipse), float(ellipsoid)
 
 
 def line(event: Hypocentre) -> str:
     """One located event in a line of text."""
-    sd, unlike = np.sqrt(np.diag(event.covariance)), f"; OUT OF DISTRIBUTION: {event.alarm}" if event.alarm else ""
+    sd, warning = np.sqrt(np.diag(event.covariance)), f"; OUT OF DISTRIBUTION: {event.alarm}" if event.alarm else ""
     flagged = f"; FLAG: {event.flag}" if event.flag else ""
     return (
         f"{event.id}: {format_degrees(event.latitude_deg, event.longitude_deg)}, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
-        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{unlike}"
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{warning}"
     )
 
 
@@ -231,7 +232,7 @@ def write_pictures(
     name: str,
     batch: Batch,
     posterior: Posterior,
-    scores: Mapping[str, dict[str, np.ndarray]],
+    scores: Mapping[str, dict[str, Float[np.ndarray, "event *each"]]],
     log: Sequence[Mapping[str, Any]],
     geography: Geography = Geography(),
 ) -> None:
@@ -261,7 +262,10 @@ def write_pictures(
 
 
 def write_calibration(
-    folder: Path, name: str, scores: Mapping[str, np.ndarray], calibrated: Mapping[str, np.ndarray] | None = None
+    folder: Path,
+    name: str,
+    scores: Mapping[str, Float[np.ndarray, "event *each"]],
+    calibrated: Mapping[str, Float[np.ndarray, "event *each"]] | None = None,
 ) -> None:
     """The pictures of a locator's calibration: error against predicted sd, PIT histograms, coverage."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The settings of an experiment as structured configurations: each default stands here once, or in a signature.
 
-YAML files in `experiments/` hold what differs. What only one model or one weight posterior has is derived from the
+YAML files in `experiments/` give what differs. What only one model or one weight posterior has is derived from the
 signature of its builder (`jaxloc.runs.derived`). `MISSING` has no default: the experiment gives it.
 """
 
@@ -238,7 +238,7 @@ class ForecastStage:
 
 @dataclass
 class Posterior:
-    """What every weight posterior has, beside the `options` of its method."""
+    """What every weight posterior has, in addition to the `options` of its method."""
 
     name: str = MISSING
     method: str = MISSING

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key
 
 from jaxloc import prng
 from jaxloc.distributions.bandwidth import silverman
@@ -62,14 +62,14 @@ def read(path: Path, truth: Path | None = None) -> Predictions:
     quakeml = path.suffix.lower() in QUAKEML
     if quakeml or path.is_dir() or path.suffix.lower() == ".hyp":
         if truth is None:
-            raise ValueError(f"{path} holds no truths: give them by --truth (CSV or QuakeML)")
+            raise ValueError(f"{path} has no truths; use --truth with a CSV or QuakeML file of them")
         return (read_quakeml if quakeml else read_nonlinloc)(path, truth)
     if truth is not None:
         raise ValueError(f"{path} has its truths in its own columns: leave out --truth")
     return read_predictions(path)
 
 
-def score(key: PRNGKeyArray, predictions: Predictions) -> dict[str, np.ndarray]:
+def score(key: Key[Array, ""], predictions: Predictions) -> dict[str, np.ndarray]:
     """Scores by event, in closed form where posteriors are normal."""
     if predictions.scatter_km is None:
         return score_gaussian_events(*_about_true_origin(predictions)[1:5])

@@ -51,7 +51,7 @@ def with_options(
 ) -> Region:
     """A region with its sides, as `parse_region` gives them, or its depths replaced where these are given.
 
-    The sides are those of the smallest rectangle in the local frame that holds corners and midpoints of the edges.
+    The sides are those of the smallest rectangle in the local frame that contains corners and midpoints of the edges.
     """
     if degrees is not None:
         west, east, south, north = degrees

@@ -1,6 +1,6 @@
 """Puts the structured configurations into Hydra's ConfigStore, under the names that `experiments/` builds on.
 
-`experiment`, `weight_free`, `forecast` and `forecast_in_parts` are whole experiments; in the groups, `base_NAME` holds
+`experiment`, `weight_free`, `forecast` and `forecast_in_parts` are whole experiments; in the groups, `base_NAME` has
 the defaults: `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`, `locator/base_LOCATOR`. The group
 `simulation` is here alone.
 """

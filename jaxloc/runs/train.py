@@ -97,8 +97,8 @@ def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> 
     theirs, ours = other.spec, spec
     if (theirs.settings["name"], theirs.rate_hz) != (ours.settings["name"], ours.rate_hz):
         raise ValueError(
-            f"start_from={folder} holds {theirs.settings['name']} at {theirs.rate_hz:g} Hz, this experiment has "
-            f"{ours.settings['name']} at {ours.rate_hz:g} Hz; start from a run of the same network and data.rate_hz"
+            f"start_from={folder} has {theirs.settings['name']} at {theirs.rate_hz:g} Hz, this experiment has "
+            f"{ours.settings['name']} at {ours.rate_hz:g} Hz; both must have the same network and data.rate_hz"
         )
     key = prng.stream("parameters of the next stage", int(their_config["seed"]))
     params = members_of(key, other.method, other.state, members)
@@ -126,7 +126,7 @@ def load(folder: Path) -> tuple[Config, Fitted]:
     """
     config = read_config(folder)
     if "task" in config:
-        raise ValueError(f"{folder} is a run of a forecasting network, which locates no events; give a locating one")
+        raise ValueError(f"{folder} is a run of a forecasting network; use a run of a network that locates events")
     spec = read_spec(folder / "model.json")
     try:
         return config, restore(config, spec, build(spec), folder)
@@ -154,7 +154,7 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
 
 
 def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
-    """Zeros in the shape of the parameters: to read a checkpoint nothing need be drawn or compiled."""
+    """Zeros in the shape of the parameters: to read a checkpoint nothing need be sampled or compiled."""
     one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), jax.random.key(0))
     return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), one)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
@@ -56,7 +56,7 @@ def open_input(
         return _marked(_reported(dataset, fitted, as_trained), fitted)
     if stations is None:
         raise ValueError(
-            "waveform files need --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
+            "waveform files must come with --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
         )
     listed = tuple(epoch.station for epoch in read_epochs(stations))
     cut = windows or _slid(records, fitted, overlap, say)
@@ -74,7 +74,7 @@ def _single(records: WaveformSource) -> WaveformSource:
     paths = [Path(records)] if isinstance(records, str | Path) else [Path(path) for path in records]
     for path in paths:
         if not path.exists() and not any(c in str(path) for c in "*?["):
-            raise ValueError(f"no such file or folder: {path}")
+            raise ValueError(f"no such file or folder: {path}; the path must name waveform files or a SeisBench folder")
         if len(paths) > 1 and is_seisbench(path):
             raise ValueError(f"the SeisBench folder {path} must be read alone, got {len(paths)} paths")
     return paths[0] if len(paths) == 1 else paths
@@ -107,7 +107,7 @@ def _as_trained(
 ) -> dict[str, Any]:
     """How to read, so that the network sees what it was trained on.
 
-    Training data that came filtered say so in `data.native_band_hz`: records of other networks get that band. The
+    Training data that were filtered have `data.native_band_hz`: records of other networks get that band. The
     stations listed are those of training where code and position agree.
     """
     spec, free = fitted.spec, fitted.model.any_station
@@ -131,7 +131,7 @@ def _marked(dataset: Dataset, fitted: Fitted) -> Dataset:
     trained_km = positions_km(dataset.frame, tuple(trained.get(s.code, s) for s in dataset.stations))
     inner = dataset.take
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         batch = inner(index)
         apart_km = np.linalg.norm(np.asarray(batch.observations.station_km) - trained_km, axis=-1)
         same = known & (apart_km <= SAME_STATION_KM)
@@ -155,7 +155,7 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     climatology that it is compared with changes.
 
     Raises:
-        ValueError: where a network of fixed geometry is asked to work elsewhere, or one that has no velocity model is
+        ValueError: where a network of fixed geometry is given other stations, or one that has no velocity model is
             given one.
     """
     spec = fitted.spec
@@ -203,7 +203,7 @@ def searched_in(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:
 def _changed(method: Method, change: Callable[[Params], Params]) -> Method:
     """The same weight posterior with the parameters of each draw changed."""
 
-    def sample(key: PRNGKeyArray, state: State, n: int) -> Weights:
+    def sample(key: Key[Array, ""], state: State, n: int) -> Weights:
         weights = method.sample(key, state, n)
         return weights._replace(params=jax.vmap(change)(weights.params))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from jaxloc.data.onsets import Onsets, no_event
 from jaxloc.distributions.gaussian_mixture import covariance, mean
@@ -11,7 +12,7 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs.flags import SIDES, Verdict, edge_flag, edges_of
 from jaxloc.runs.predict import Located
 
-Relocate = Callable[[Region, np.ndarray], tuple[Located, list[Verdict]]]
+Relocate = Callable[[Region, Int[np.ndarray, " row"]], tuple[Located, list[Verdict]]]
 """Region and row numbers of events to their locations in this region, with verdicts."""
 
 
@@ -31,11 +32,11 @@ def beyond_edges(
         return located, verdicts
     wider = widened(region, {side for row in rows for side in sides[row]})
     say(f"at an edge of the search region, or fitting nowhere in it: {len(rows)}; searched again in {describe(wider)}")
-    second, judged = relocate(wider, rows)
+    second, new_verdicts = relocate(wider, rows)
     if second.check is None:
         return located, verdicts
     better = np.asarray(second.check.log_evidence) > np.asarray(located.check.log_evidence)[rows]
-    for row, verdict in zip(rows[better], [v for v, b in zip(judged, better, strict=True) if b], strict=True):
+    for row, verdict in zip(rows[better], [v for v, b in zip(new_verdicts, better, strict=True) if b], strict=True):
         verdicts[row] = _flagged_beyond(verdict, edges_of(*_moments(second, rows, row), region), region)
     return jax.tree.map(lambda old, new: _with_rows(old, rows[better], new[better]), located, second), verdicts
 
@@ -47,7 +48,7 @@ def _all_sides(verdict: Verdict, onsets: Onsets | None, row: int) -> set[str]:
     return set(SIDES) - {"top"}
 
 
-def _moments(second: Located, rows: np.ndarray, row: int) -> tuple[np.ndarray, np.ndarray]:
+def _moments(second: Located, rows: Int[np.ndarray, " row"], row: int) -> tuple[np.ndarray, np.ndarray]:
     posterior, at = second.posterior.hypocentre, int(np.flatnonzero(rows == row)[0])
     variance = np.diagonal(np.asarray(covariance(posterior), float)[at])
     return np.asarray(mean(posterior), float)[at], np.sqrt(variance)
@@ -76,7 +77,9 @@ def describe(region: Region) -> str:
     return f"east {east}, north {north}, depth {depth}"
 
 
-def _with_rows(whole: np.ndarray, rows: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _with_rows(
+    whole: Shaped[np.ndarray, "event *each"], rows: Int[np.ndarray, " row"], new: Shaped[np.ndarray, "row *each"]
+) -> Shaped[np.ndarray, "event *each"]:
     whole = np.array(whole)
     whole[rows] = new
     return whole

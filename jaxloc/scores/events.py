@@ -155,7 +155,7 @@ def score_events(
     if mixture.batch_shape != truth.value.shape[:1] or truth.value.shape[1:] != (4,):
         raise ValueError(
             f"posterior of batch shape {mixture.batch_shape} and truth of shape {truth.value.shape} do not "
-            "fit; give a batch of [event] posteriors and a label of [event, 4]"
+            "fit; they must be a batch of [event] posteriors and a label of [event, 4]"
         )
     width = max(num_draws, mixture.parts.log_weight.shape[-1] if isinstance(mixture, HypocentreMixture) else 0)
     chunk = max(1, min(16, max_elements // (num_draws * width)))

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from jax.scipy.stats import norm
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.credible_regions import LEVELS, highest_density_level
@@ -81,14 +81,14 @@ def exact_posterior_of(
     return ExactPosterior(times, grid_search(times, anywhen, flat, sizes=sizes))
 
 
-def score_exact(key: PRNGKeyArray, exact: ExactPosterior, batch: Batch) -> EventScores:
+def score_exact(key: Key[Array, ""], exact: ExactPosterior, batch: Batch) -> EventScores:
     """The exact posterior against the labelled hypocentres.
 
     The grid search returns a Gaussian for each cell, which is wider than the cell. Here the density is constant in a
     cell, the likelihood at its centre; the sum over cells is the evidence, and the density at the truth is its own.
     """
 
-    def one(event: tuple[Observations, Array]) -> EventScores:
+    def one(event: tuple[Observations, Float[Array, " 4"]]) -> EventScores:
         observations, label = event
         cells = components(exact.locate(key, observations).hypocentre)
         heaviest = cells.mean[jnp.argmax(cells.log_weight), :3]
@@ -118,10 +118,10 @@ def evidence(times: TravelTimes, observations: Observations, place_km: Float[Arr
     return over_origin(PickErrors(), residuals(PickErrors(), time_s, sd_s, mask, travel_s))
 
 
-def score(key: PRNGKeyArray, locator: Locator, batch: Batch) -> EventScores:
+def score(key: Key[Array, ""], locator: Locator, batch: Batch) -> EventScores:
     """Posteriors of a batch of events against their labelled hypocentres."""
 
-    def one(event: tuple[PRNGKeyArray, Posterior, Array]) -> EventScores:
+    def one(event: tuple[Key[Array, ""], Posterior, Float[Array, " 4"]]) -> EventScores:
         key, posterior, truth = event
         found = gaussian_mixture(*components(posterior.hypocentre))
         space, spread = marginal(found, SPACE), covariance(found)
@@ -199,7 +199,7 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     return rows
 
 
-def sights_of(key: PRNGKeyArray, network: Locator, exact: Locator, event: Batch) -> list[Sight]:
+def sights_of(key: Key[Array, ""], network: Locator, exact: Locator, event: Batch) -> list[Sight]:
     """A batch of one event in map view and section: the exact density on a mesh, samples of the network's posterior."""
     own, grid = (
         HypocentreMixture(jax.tree.map(lambda x: x[0], components(locate(key, event.observations).hypocentre)))

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key
 
 from jaxloc import prng
 from jaxloc.data.augmentation import noisier, silence_stations
@@ -52,11 +52,11 @@ def _cached(data: str, seed: int, number: int, purpose: str) -> Dataset:
     return fresh_events(json.loads(data), seed, number, purpose)
 
 
-def _noisier(key: PRNGKeyArray, event: Batch, level: float) -> Batch:
+def _noisier(key: Key[Array, ""], event: Batch, level: float) -> Batch:
     return noisier(key, event, jnp.full(event.observations.station_mask.shape, level))
 
 
-def _altered(dataset: Dataset, change: Callable[[PRNGKeyArray, Batch], Batch]) -> Dataset:
+def _altered(dataset: Dataset, change: Callable[[Key[Array, ""], Batch], Batch]) -> Dataset:
     """Each event after a random change, the same one whenever the event is taken."""
     key = prng.stream("noise of a condition")
     changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(key, i), event)))

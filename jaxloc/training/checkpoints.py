@@ -72,5 +72,8 @@ def restore(checkpoints: ocp.CheckpointManager, template: State) -> Progress | N
         if np.shape(got) != want.shape
     ]
     if wrong:
-        raise ValueError(f"checkpoint {checkpoints.directory}/{step} is of another network: {wrong[0]}")
+        raise ValueError(
+            f"checkpoint {checkpoints.directory}/{step} is of another network: {wrong[0]}; "
+            "use the settings of the network that wrote it"
+        )
     return Progress(step, found["state"], found["best"], float(found["best_loss"]))

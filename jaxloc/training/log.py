@@ -1,4 +1,4 @@
-"""A run's log: what was said and how far long work is, with times, in a file that can be followed."""
+"""A run's log: lines for the user and progress, with times, in a file that can be followed."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def steps_written(path: Path, on_step: OnStep | None, interval_s: float = INTERV
 
 
 def counted(say: Say, text: str, total: int, interval_s: float = INTERVAL_S) -> Callable[[int], None]:
-    """A function of how many of `total` are done, which says `text` with both numbers at most once in `interval_s`."""
+    """A function of how many of `total` are done, reporting `text` and both numbers at most once in `interval_s`."""
     due = _clock(interval_s)
 
     def on_number(number: int) -> None:

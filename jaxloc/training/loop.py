@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.data.augmentation import Augmentation, augment
 from jaxloc.data.dataset import Dataset
@@ -17,11 +17,11 @@ from jaxloc.training.progress import Progress
 from jaxloc.types import Batch, Method, Params, State, Target
 
 DEV_CHUNK = 10
-TakeBatch = Callable[[np.ndarray], Batch]
+TakeBatch = Callable[[Int[np.ndarray, " event"]], Batch]
 
 
 class Plan(NamedTuple):
-    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is judged `checks` times."""
+    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is validated `checks` times."""
 
     name: str
     steps: int
@@ -34,13 +34,13 @@ class Plan(NamedTuple):
 
 
 def fit(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     method: Method,
     progress: Progress,
     plan: Plan,
     num_events: int,
     take: TakeBatch,
-    dev_loss: Callable[[PRNGKeyArray, State], float] | None,
+    dev_loss: Callable[[Key[Array, ""], State], float] | None,
     on_check: Callable[[Progress, dict[str, Any]], None],
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Progress:
@@ -68,7 +68,7 @@ def fit(
         progress = progress._replace(step=int(steps[-1]) + 1, state=state)
         on_step(progress.step, float(info.loss[-1]))
         if progress.step % every == 0 or progress.step == plan.steps:
-            progress, dev = _judge(key, progress, plan, dev_loss)
+            progress, dev = _validated(key, progress, plan, dev_loss)
             mean = {name: float(np.mean([np.mean(getattr(i, name)) for i in losses])) for name in info._fields}
             seconds = time.monotonic() - began
             record = {
@@ -88,7 +88,7 @@ def chosen(progress: Progress, plan: Plan) -> State:
     return progress.best if plan.keep_best else progress.state
 
 
-def members_of(key: PRNGKeyArray, method: Method, state: State, members: int) -> Params:
+def members_of(key: Key[Array, ""], method: Method, state: State, members: int) -> Params:
     """Each member's parameters, to start the next stage from."""
     draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
     return draw(key, state)
@@ -96,11 +96,11 @@ def members_of(key: PRNGKeyArray, method: Method, state: State, members: int) ->
 
 def held_out_loss(
     method: Method, target: Target, dataset: Dataset, num_draws: int
-) -> Callable[[PRNGKeyArray, State], float]:
+) -> Callable[[Key[Array, ""], State], float]:
     """Negative mean log predictive density of a data set's labels, over weight draws, in nats an event."""
 
     @jax.jit
-    def of_chunk(key: PRNGKeyArray, state: State, batch: Batch) -> Array:
+    def of_chunk(key: Key[Array, ""], state: State, batch: Batch) -> Float[Array, " event"]:
         weights = method.sample(key, state, num_draws)
         each = jax.lax.map(lambda w: target.log_likelihood(w, batch), weights)
         return jax.scipy.special.logsumexp(each, axis=0) - jnp.log(num_draws)
@@ -108,15 +108,15 @@ def held_out_loss(
     size = min(DEV_CHUNK, len(dataset))
     index = np.arange(-(-len(dataset) // size) * size) % len(dataset)
 
-    def loss(key: PRNGKeyArray, state: State) -> float:
+    def loss(key: Key[Array, ""], state: State) -> float:
         parts = [of_chunk(key, state, dataset.take(i)) for i in index.reshape(-1, size)]
         return float(-np.concatenate(parts)[: len(dataset)].mean())
 
     return loss
 
 
-def _advance(method: Method, plan: Plan, keys: PRNGKeyArray, state: State, batches: Batch) -> tuple[State, Any]:
-    def step(state: State, each: tuple[PRNGKeyArray, Batch]) -> tuple[State, Any]:
+def _advance(method: Method, plan: Plan, keys: Key[Array, " step"], state: State, batches: Batch) -> tuple[State, Any]:
+    def step(state: State, each: tuple[Key[Array, ""], Batch]) -> tuple[State, Any]:
         key_augment, key_update = jax.random.split(each[0])
         keys = jax.random.split(key_augment, plan.batch_size)
         batch = jax.vmap(lambda k, event: augment(k, plan.augmentation, event))(keys, each[1])
@@ -129,8 +129,8 @@ def _advance(method: Method, plan: Plan, keys: PRNGKeyArray, state: State, batch
     return state, jax.tree.map(lambda x: x[None], info)
 
 
-def _judge(
-    key: PRNGKeyArray, progress: Progress, plan: Plan, dev_loss: Callable[[PRNGKeyArray, State], float] | None
+def _validated(
+    key: Key[Array, ""], progress: Progress, plan: Plan, dev_loss: Callable[[Key[Array, ""], State], float] | None
 ) -> tuple[Progress, float | None]:
     if dev_loss is None:
         return progress._replace(best=progress.state), None
@@ -140,7 +140,7 @@ def _judge(
     return progress._replace(best=progress.state, best_loss=loss), loss
 
 
-def _events(plan: Plan, step: int, num_events: int) -> np.ndarray:
+def _events(plan: Plan, step: int, num_events: int) -> Int[np.ndarray, " event"]:
     generator = np.random.default_rng((plan.seed, step))
     return generator.choice(num_events, plan.batch_size, replace=plan.batch_size > num_events)
 
@@ -149,14 +149,14 @@ def _stack(batches: list[Batch]) -> Batch:
     return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
 
 
-def _check_finite(plan: Plan, steps: np.ndarray, loss: np.ndarray, batches: Batch, state: State) -> None:
+def _check_finite(
+    plan: Plan, steps: Int[np.ndarray, " step"], loss: Float[np.ndarray, " step"], batches: Batch, state: State
+) -> None:
     if np.isfinite(loss).all():
         return
     step = int(steps[np.argmin(np.isfinite(loss))])
     if not all(np.isfinite(x).all() for x in jax.tree.leaves(batches) if np.issubdtype(x.dtype, np.floating)):
-        cause = (
-            "the training batch holds values that are not finite: check the data set's labels and station coordinates"
-        )
+        cause = "the training batch has values that are not finite: check the data set's labels and station coordinates"
     else:
         cause = (
             "the likelihood or its gradient overflowed: lower the learning rate (of a sampler, "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key
 
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
@@ -74,8 +74,8 @@ def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
         if json.dumps(there) != json.dumps(config):  # in the order given: that of the stages counts
             changed = _differences(there, json.loads(json.dumps(config))) or ["the order of keys"]
             raise ValueError(
-                f"{folder} holds a run of another configuration (other: {', '.join(changed[:5])}); "
-                "choose another run_dir=..., or delete the folder"
+                f"{folder} has a run of another configuration (other: {', '.join(changed[:5])}); "
+                "use another run_dir=..., or delete the folder"
             )
     write_whole(path, json.dumps({VERSION: __version__, **config}, indent=1).encode())
 
@@ -96,7 +96,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise ValueError(f"{folder} is no trained run: it has no {CONFIG}; train one with `jaxloc run`")
+        raise ValueError(f"{folder} is no trained run: it must have {CONFIG}; train one with `jaxloc run`")
     config = _json(path)
     if "locator" in config:
         raise ValueError(
@@ -109,7 +109,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def other_version(config: Mapping[str, Any]) -> str:
-    """Which version of jaxloc wrote a configuration, beside this one."""
+    """Which version of jaxloc wrote a configuration, in addition to this one."""
     version = config.get(VERSION)
     by = f"jaxloc {version}" if version else "an earlier version of jaxloc"
     return f"was written by {by}, and this is jaxloc {__version__}"
@@ -121,7 +121,7 @@ def _json(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete the folder, and train the run again") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged (no configuration); delete the folder, and train the run again")
+        raise ValueError(f"{path} is damaged: it must have a configuration; delete the folder, and train the run again")
     return found
 
 
@@ -144,14 +144,14 @@ def worked_in(
     on_step: OnStep | None,
     work: Callable[[Say, OnStep], None],
 ) -> Path:
-    """Do a run's work in its folder, unless it is finished: locked, and with a log of what is said (log.txt).
+    """Do a run's work in its folder, unless it is finished: locked, and with a log of its lines (log.txt).
 
     Args:
         folder: of the run.
         config: its resolved configuration.
         say: takes one line for the user.
         on_step: for a progress display.
-        work: the whole run, given where to say lines and steps; it continues from what is in the folder.
+        work: the whole run, given functions for lines and steps; it continues from what is in the folder.
 
     Raises:
         ValueError, OSError: as `claimed`.
@@ -166,14 +166,14 @@ def worked_in(
 
 
 def fit_stage(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     folder: Path,
     plan: loop.Plan,
     method: Method,
     params: Params,
     num_events: int,
     take: loop.TakeBatch,
-    judge: Callable[[PRNGKeyArray, State], float] | None,
+    dev_loss: Callable[[Key[Array, ""], State], float] | None,
     say: Say,
     on_step: OnStep | None,
 ) -> progress_.Progress:
@@ -187,7 +187,7 @@ def fit_stage(
         params: of each member, to start from.
         num_events: number of training events.
         take: a batch of events by their numbers.
-        judge: the loss on validation events; None where the last state is taken.
+        dev_loss: the loss on validation events; None where the last state is taken.
         say: takes one line for the user.
         on_step: for a progress display.
 
@@ -215,7 +215,7 @@ def fit_stage(
         plan,
         num_events,
         take,
-        judge,
+        dev_loss,
         on_check,
         lambda step, loss: on_step(plan.name, step, plan.steps, loss) if on_step else None,
     )

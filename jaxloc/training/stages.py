@@ -1,4 +1,4 @@
-"""Stages of training: what a configuration says of each, and how it is fitted to events."""
+"""Stages of training: the configuration of each, and its fit to events."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxloc import prng
 from jaxloc.data.augmentation import Augmentation
@@ -59,7 +60,7 @@ def through(config: Config, params: Params, fit_one: FitStage) -> tuple[Method, 
             prior = jax.tree.map(lambda x: x[0], params) if posterior["prior_from"] == before else prior
         ended = (name, *fit_one(number, name, settings, params, prior))
     if ended is None:
-        raise ValueError("no stage has any steps; set stages.NAME.steps to a positive number")
+        raise ValueError("no stage has any steps; stages.NAME.steps must be positive in one stage at least")
     return ended[1], ended[2]
 
 
@@ -104,9 +105,7 @@ def stage_of(
     try:
         augmentation = Augmentation(**settings["augmentation"])
     except TypeError as error:
-        raise ValueError(
-            f"stages.{name}.augmentation: {error}; it may have {', '.join(Augmentation._fields)}"
-        ) from error
+        raise ValueError(f"stages.{name}.augmentation: {error}; use only {', '.join(Augmentation._fields)}") from error
     plan = Plan(
         name,
         int(settings["steps"]),
@@ -125,8 +124,8 @@ def stage_of(
     in_loop = plan.per_call > 1
     goal = target(model.network if in_loop else model.step_network or model.network, head, centre, scale, number, parts)
     goal = goal._replace(at_once=settings.get("at_once"))
-    judged = target(model.network, head, centre, scale, number, parts)
-    return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), judged)
+    validated = target(model.network, head, centre, scale, number, parts)
+    return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), validated)
 
 
 def _check_effect(model: Model, name: str, settings: Mapping[str, Any]) -> None:
@@ -151,9 +150,9 @@ def fit(
 ) -> progress.Progress:
     """Fit a stage to events in a run folder, from where it was."""
 
-    def take(index: np.ndarray) -> Batch:
+    def take(index: Int[np.ndarray, " event"]) -> Batch:
         return label(index, data.take(index))
 
     plan, key = stage.plan, prng.stream("stage", stage.plan.seed)
-    judge = loop.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
-    return fit_stage(key, folder, plan, stage.method, params, len(data), take, judge, say, on_step)
+    dev_loss = loop.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
+    return fit_stage(key, folder, plan, stage.method, params, len(data), take, dev_loss, say, on_step)

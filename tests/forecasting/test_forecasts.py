@@ -79,8 +79,8 @@ def test_axes_and_origins_of_catalogues(tmp_path, kind, expected):
     ("text", "says"),
     [
         (None, "no such catalogue"),
-        ("", "no table"),
-        (HEADS["japan"], "holds no event"),
+        ("", "must be a table of comma-separated values"),
+        (HEADS["japan"], "has no event"),
         ("id,time\n0,1990-01-01", "lacks the columns latitude"),
         (f"{HEADS['japan']}\n{LINES['japan'].replace('4.8', 'big')}", "magnitude 'big' in line 2"),
         (f"{HEADS['japan']}\n{LINES['japan'].replace('1990-01-01 12:00:00.000', 'noon')}", "time 'noon' in line 2"),
@@ -98,7 +98,7 @@ def test_bad_catalogues_are_named(tmp_path, text, says):
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda tmp_path: read_event_list("china", tmp_path), "the kinds are japan, southern_california"),
+        (lambda tmp_path: read_event_list("china", tmp_path), "use one of japan, southern_california"),
         (lambda tmp_path: day_of("yesterday"), "'yesterday' is no date"),
         (
             lambda tmp_path: indicators(np.arange(4.0), np.array([3.0, 3.1, 3.0, 3.4]), Settings(b_value="guess")),

@@ -98,7 +98,7 @@ def test_a_run_leaves_scores_forecasts_and_pictures(name, kind, tmp_path):
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda tmp_path, config, events: rows_of([tmp_path]), "no finished run of a forecasting network"),
+        (lambda tmp_path, config, events: rows_of([tmp_path]), "must be a finished run of a forecasting network"),
         (
             lambda tmp_path, config, events: run({**config, "model": {"name": "oracle"}}, tmp_path / "run", print),
             "use one of kail2021, panakkat2009",

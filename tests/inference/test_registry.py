@@ -81,7 +81,7 @@ def test_the_best_on_held_out_events_is_not_chosen_before_the_posterior_exists(n
         *(
             (
                 {"method": name, "options": {option: 0.5}},
-                f"posterior '{name}' has no option '{option}'; its options",
+                f"posterior '{name}' has no option '{option}'; use one of",
             )
             for option, ignored in IGNORED.items()
             for name in ignored
@@ -165,7 +165,7 @@ def test_each_part_of_a_model_has_its_learning_rate(name):
         (
             {"name": "point"},
             STAGE | {"rates": {"physics": 2.0}},
-            "names 'physics'; the parts of this model are: network",
+            "must name parts of this model, got 'physics'; its parts are: network",
         ),
     ],
 )

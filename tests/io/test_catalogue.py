@@ -185,7 +185,7 @@ def test_csv_round_trip(tmp_path) -> None:
     ("change", "message"),
     [
         (lambda text: "id,depth\n1,2\n", "latitude_deg"),
-        (lambda text: text.replace("5.1", "deep", 1), r"depth_km of event ok 249:a. is 'deep'"),
+        (lambda text: text.replace("5.1", "deep", 1), r"depth_km of event ok 249:a. must be a number, got 'deep'"),
     ],
 )
 def test_csv_names_wrong_columns_and_values(tmp_path, change, message) -> None:

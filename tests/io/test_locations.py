@@ -139,7 +139,10 @@ def test_quakeml_without_depth_is_scored_by_its_epicentres(tmp_path, capsys, sca
         assert "QuakeML has m, multiply by 1000" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize(("text", "message"), [("[[1, 2], [3, 4]]", "has shape"), ("[[1, 2], [3", "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[[1, 2], [3, 4]]", r"must have shape \(4, 4\), got \(2, 2\)"), ("[[1, 2], [3", "cannot be read")],
+)
 def test_a_broken_covariance_in_a_comment_is_named(tmp_path, text, message):
     found = events(1)
     write_quakeml(tmp_path / "events.xml", found)
@@ -180,7 +183,7 @@ def with_text(path, text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (lambda folder, truth: (folder / "events.xml",), "give them by --truth"),
+        (lambda folder, truth: (folder / "events.xml",), "use --truth"),
         (lambda folder, truth: (folder / "events.xml", folder / "none.csv"), "no such file of truths"),
         (
             lambda folder, truth: (folder / "events.xml", truths_csv(folder / "others.csv", [["x", 1, 2, 3, ""]])),
@@ -189,14 +192,14 @@ def with_text(path, text):
         (lambda folder, truth: (folder / "events.csv", truth), "leave out --truth"),
         (
             lambda folder, truth: (with_catalogue(folder, leave_out_errors), truth),
-            "event 1 states no error of its epicentre",
+            "event 1 has no standard error of its epicentre",
         ),
         (lambda folder, truth: (with_catalogue(folder, swap_coordinates), truth), r"event 0: latitude -9.*swapped"),
         (
             lambda folder, truth: (with_catalogue(folder, add_all_again), truth),
             "event 0' was located twice",
         ),
-        (lambda folder, truth: (with_text(folder / "empty.xml", ""), truth), "cannot be read as QuakeML"),
+        (lambda folder, truth: (with_text(folder / "empty.xml", ""), truth), "must be QuakeML"),
     ],
 )
 def test_wrong_quakeml_is_named(tmp_path, arguments, message):
@@ -211,15 +214,15 @@ def test_wrong_quakeml_is_named(tmp_path, arguments, message):
     ("row", "message"),
     [
         (["a", "97", "36", "", ""], "event a: latitude 97.0.*swapped"),
-        (["a", "north", "36", "", ""], "latitude_deg of event a is 'north'"),
-        (["a", "36", "-97", "", "noon"], "origin_time of event a is 'noon'"),
-        (["event 1", "36", "-97", "", ""], "holds event 'event 1' twice"),
+        (["a", "north", "36", "", ""], "latitude_deg of event a must be a number, got 'north'"),
+        (["a", "36", "-97", "", "noon"], "origin_time of event a must be an ISO 8601 time, got 'noon'"),
+        (["event 1", "36", "-97", "", ""], "has event 'event 1' twice"),
     ],
 )
 def test_wrong_truths_are_named(tmp_path, row, message):
     with pytest.raises(ValueError, match=message):
         read_truths(truths_csv(tmp_path / "truths.csv", [["event 1", 36, -97, "", ""], row]))
-    with pytest.raises(ValueError, match="holds no event"):
+    with pytest.raises(ValueError, match="has no event"):
         read_truths(truths_csv(tmp_path / "none.csv", []))
 
 
@@ -280,10 +283,10 @@ def test_a_summary_without_scatter_is_scored_by_its_covariances(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: "", "has no END_NLLOC"),
+        (lambda text: "", "must end in END_NLLOC"),
         (
             lambda text: text.replace("STATISTICS", "STATS"),
-            "no whole NonLinLoc hypocentre file: 'STATISTICS'",
+            "must be a whole NonLinLoc hypocentre file: 'STATISTICS'",
         ),
         (lambda text: text.replace('"LOCATED"', '"REJECTED"'), "NonLinLoc says REJECTED"),
     ],
@@ -297,7 +300,7 @@ def test_broken_nonlinloc_hypocentres_are_named(tmp_path, change, message):
 @needs_alaska
 @pytest.mark.parametrize(
     ("keep_bytes", "message"),
-    [(-8, "states 4983 samples and has 79736 bytes"), (0, "states 0 samples")],
+    [(-8, "a header of 4983 samples and 79736 bytes"), (0, "a header of 0 samples")],
 )
 def test_broken_nonlinloc_scatter_is_named(tmp_path, keep_bytes, message):
     shutil.copyfile(ALASKA / f"{ONE}.hyp", tmp_path / f"{ONE}.hyp")
@@ -315,7 +318,7 @@ def test_missing_nonlinloc_files_and_times_are_named(tmp_path):
         read_nonlinloc(tmp_path, truth)
     with pytest.raises(ValueError, match="no NonLinLoc hypocentre file"):
         read_nonlinloc(tmp_path / "none", truth)
-    with pytest.raises(ValueError, match="without origin_time"):
+    with pytest.raises(ValueError, match="truths must have origin_time"):
         read_nonlinloc(ALASKA, truths_csv(tmp_path / "timeless.csv", [["a", 61, -150, "", ""]]))
 
 

@@ -121,10 +121,10 @@ def test_picks_without_an_uncertainty_have_the_default_and_a_note(tmp_path):
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("event_id,phase,time", [("e", "P", 1.0)], "no column of station"),
-        ("event_id,station,time", [("e", "XX.A", 1.0)], "no column of phase"),
-        ("event_id,station,phase", [("e", "XX.A", "P")], "no column of time"),
-        ("event_id,station,phase,time", [("e", "XX.A", "P", "")], "line 2.*has no time"),
+        ("event_id,phase,time", [("e", "P", 1.0)], "must have a column of station"),
+        ("event_id,station,time", [("e", "XX.A", 1.0)], "must have a column of phase"),
+        ("event_id,station,phase", [("e", "XX.A", "P")], "must have a column of time"),
+        ("event_id,station,phase,time", [("e", "XX.A", "P", "")], "line 2.*must have a time"),
         ("event_id,station,phase,time", [("e", "XX.A", "P", "noon")], "line 2.*'noon' is no time"),
         ("event_id,station,phase,time,sigma_s", [("e", "XX.A", "P", 1.0, -0.1)], "must be positive, got -0.1"),
         (

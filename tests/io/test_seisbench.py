@@ -247,15 +247,15 @@ def test_each_row_its_rate(toy: Path) -> None:
     ("change", "message"),
     [
         (lambda t: t.drop(columns=["station_code", "station_latitude_deg"]), "station_code, station_lat"),
-        (lambda t: t.iloc[:0], "without a single row"),
+        (lambda t: t.iloc[:0], "must have at least one row"),
         (lambda t: t.assign(station_latitude_deg=np.nan), "NA.AA lacks latitude"),
         (lambda t: t.assign(source_latitude_deg=-121.1, source_longitude_deg=64.05), "swapped"),
         (lambda t: t.assign(source_latitude_deg=-21.1, source_longitude_deg=64.05), "from the centre.*swapped"),
-        (lambda t: t.assign(source_depth_km="deep"), "source_depth_km holds 'deep'"),
-        (lambda t: t.assign(trace_start_time="yesterday morning"), "holds 'yesterday morning'"),
+        (lambda t: t.assign(source_depth_km="deep"), "source_depth_km must have numbers or be empty, got 'deep'"),
+        (lambda t: t.assign(trace_start_time="yesterday morning"), "must have times in ISO 8601, got 'yesterday"),
         (lambda t: t.iloc[[0, 4]].assign(source_id="1"), "starts 86400 s after"),
         (lambda t: t.assign(station_code="AA", station_network_code=""), "AA has positions more than 5 km"),
-        (lambda t: t.assign(trace_sampling_rate_hz=-1.0), "no sampling rate"),
+        (lambda t: t.assign(trace_sampling_rate_hz=-1.0), "must have a sampling rate"),
     ],
 )  # fmt: skip
 def test_refuses(toy: Path, change, message: str) -> None:
@@ -297,7 +297,7 @@ def test_split_that_cuts_an_event(toy: Path) -> None:
     table = pd.read_csv(toy / "metadata.csv", dtype={"source_id": str}, keep_default_na=False)
     table.loc[0, "split"] = "dev"
     table.to_csv(toy / "metadata.csv", index=False)
-    with pytest.raises(ValueError, match=r"000000000000000001.*split by event"):
+    with pytest.raises(ValueError, match=r"000000000000000001.*must be in one split"):
         read_seisbench(toy, split="train")
 
 

@@ -231,7 +231,7 @@ def test_padding_and_silent_rows_are_masked(tmp_path: Path) -> None:
     rows = [{}, {"station_code": "S1", "trace_npts": 2000}, {"station_code": "S2"}]
     folder = folder_of(tmp_path, rows, [pulse(), pulse(), np.zeros((3, LENGTH))])
     data = read_seisbench(folder, rate_hz=20.0, num_samples=1000)
-    with pytest.warns(UserWarning, match=r"1 of 3 rows hold no signal \(1 silent \(zero\)\): ev1 XX.S2"):
+    with pytest.warns(UserWarning, match=r"1 of 3 rows have no signal \(1 silent \(zero\)\): ev1 XX.S2"):
         mask = data.take(np.array([0])).observations.sample_mask[0]
     np.testing.assert_array_equal(mask.sum(-1), [800, 400, 0])
     found = contributions(data, 0)
@@ -263,7 +263,7 @@ def test_times_keep_their_precision(tmp_path: Path, text: str, seconds: float) -
 )
 def test_stand_in_values_are_unknown(tmp_path: Path, column: str, value: float, known) -> None:
     folder = folder_of(tmp_path, [{column: value}])
-    with pytest.warns(UserWarning, match=f"{column} holds {value:g}"):
+    with pytest.warns(UserWarning, match=f"{column} is {value:g}"):
         data = read_seisbench(folder)
     np.testing.assert_array_equal(data.take(np.array([0])).labels["hypocentre"].mask[0], known)
 

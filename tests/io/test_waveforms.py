@@ -149,7 +149,7 @@ def test_sensitivity_of_stationxml(toy: Path, given) -> None:
         (dict(windows=[]), "windows is empty"),
         (dict(windows="none.csv"), "no such file of windows"),
         (dict(windows="one.csv"), "neither a column start nor origin_time"),
-        (dict(num_samples=None), "num_samples is needed"),
+        (dict(num_samples=None), "num_samples must be given"),
         (dict(bandpass_hz=(1.0, 40.0)), "bandpass_hz"),
         (dict(rate_hz=-1.0), "positive"),
     ],

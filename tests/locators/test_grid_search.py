@@ -234,7 +234,7 @@ def test_a_layered_model_of_one_speed_locates_as_that_speed():
         (lambda build: build(PickErrors("edt", outlier=0.1)), "leave outlier at 0"),
         (lambda build: dense_grid(uniform_times(6.0), REGION, FLAT, cells=(1, 4, 4)), "two cells"),
         (lambda build: uniform_times(-6.0), "must be positive"),
-        (lambda build: build()(KEY, cases.observations()._replace(picks_s=None)), "hold no picks"),
+        (lambda build: build()(KEY, cases.observations()._replace(picks_s=None)), "have no picks"),
     ],
 )
 def test_wrong_settings_are_named(action, message):

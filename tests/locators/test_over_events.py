@@ -71,5 +71,5 @@ def test_a_function_of_one_event_is_compiled_once():
     "locator", [over_events(by_chance), with_weights(by_weights, lambda key: Weights(jnp.zeros(1)))], ids=str
 )
 def test_no_event_is_refused(locator):
-    with pytest.raises(ValueError, match="no event to locate; give"):
+    with pytest.raises(ValueError, match="no event to locate; observations must"):
         locator(jax.random.key(0), jax.tree.map(lambda x: x[:0], cases.batch().observations))

@@ -88,9 +88,12 @@ def test_models_say_which_stations_and_velocity_models_they_take(name):
     ("settings", "message"),
     [
         ({"name": "unet"}, "no such model: 'unet'; use one of arrivals, convnetquake"),
-        ({"name": "gu2019", "widht": 3}, "model 'gu2019' has no setting 'widht'; its settings are .*width"),
+        ({"name": "gu2019", "widht": 3}, "model 'gu2019' has no setting 'widht'; use one of .*width"),
         ({"name": "arrivals", "components": 3}, "model 'arrivals' has no setting 'components'"),
-        ({"name": "kriegerowski2019", "labels": ["polarity"]}, "model.labels has .*polarity.* may be: magnitude"),
+        (
+            {"name": "kriegerowski2019", "labels": ["polarity"]},
+            "model.labels has .*polarity.* use only labels of: magnitude",
+        ),
         ({"name": "preseis", "labels": ["extent"]}, "must be the first of magnitude, extent in this order"),
     ],
 )

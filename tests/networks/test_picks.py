@@ -79,7 +79,7 @@ def test_repicked_events_keep_their_arrivals():
     assert abs((white**2).mean() - 1) < 4 * np.sqrt(2 / white.size)
     np.testing.assert_array_equal(seen.pick_mask, jnp.broadcast_to(mask, seen.pick_mask.shape))
     bare = one._replace(observations=one.observations._replace(picks_s=None))
-    with pytest.raises(ValueError, match="cannot be drawn again"):
+    with pytest.raises(ValueError, match="cannot be sampled again"):
         augment(keys[0], Augmentation(repick=True), bare)
 
 

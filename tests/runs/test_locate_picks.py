@@ -72,16 +72,16 @@ def test_other_locators_run_with_wide_posteriors(locator, options, tmp_path):
     ("options", "message"),
     [
         (["--locator", "nosuch"], "no such locator: 'nosuch'; use one of climatology, grid_search, sp_rule"),
-        (["--locator", "climatology"], "needs a catalogue of earlier events; give --catalogue"),
+        (["--locator", "climatology"], "must have a catalogue of earlier events; use --catalogue"),
         (["--locator", "grid_search", "--set", "kind=l3"], "must be one of l2, l1, edt, got 'l3'"),
-        (["--locator", "grid_search", "--set", "no=1"], "has no setting no; it has kind, model_sd_s"),
+        (["--locator", "grid_search", "--set", "no=1"], "has no setting no; use one of: kind, model_sd_s"),
         (["--locator", "grid_search", "--set", "no"], "--set takes KEY=VALUE"),
-        (["--locator", "grid_search", "--split", "dev"], "--split goes with SeisBench folders"),
+        (["--locator", "grid_search", "--split", "dev"], "use --split with SeisBench folders"),
         (["--locator", "grid_search", "--region", "1/2/3"], "--region must be WEST/EAST"),
         (["--locator", "grid_search", "--depth-km", "10", "5"], "--depth-km must be SHALLOWEST"),
         (["--locator", "grid_search", "--windows", "w.csv"], "leave out RUN and --windows"),
-        (["--catalogue", "c.csv", "more.csv"], "--catalogue goes with --locator"),
-        ([], "locate needs RUN and INPUT, or PICKS and --locator"),
+        (["--catalogue", "c.csv", "more.csv"], "--catalogue must be used with --locator"),
+        ([], "locate must have RUN and INPUT, or PICKS and --locator"),
     ],
 )
 def test_what_has_no_effect_or_is_missing_is_refused(options, message, tmp_path, capsys):
@@ -97,7 +97,7 @@ def test_a_velocity_model_is_asked_for(locator, tmp_path, capsys):
     folder = written(tmp_path, 2)
     arguments = ["locate", str(folder / "picks.csv"), "--stations", str(folder / "stations.csv"), "--locator", locator]
     assert cli.main([*arguments, "--output", str(folder / "out")]) == 1
-    assert "needs a velocity model; give --velocity" in " ".join(capsys.readouterr().err.split())
+    assert "must have a velocity model; use --velocity" in " ".join(capsys.readouterr().err.split())
 
 
 def test_picks_are_located_in_python(tmp_path):

@@ -79,13 +79,13 @@ def test_an_error_of_zero_becomes_one_of_ten_metres_and_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"latitude_deg": "north"}, "latitude_deg of event a is 'north', which is no number"),
+        ({"latitude_deg": "north"}, "latitude_deg of event a must be a number, got 'north'"),
         ({"latitude_deg": "-97.2", "longitude_deg": "36.1"}, "place of event a: latitude -97.2.*swapped"),
-        ({"truth_latitude_deg": ""}, "event a lacks one of latitude_deg"),
-        ({"east_sd_km": ""}, "event a states no error of its epicentre"),
-        ({"depth_sd_km": "-1"}, "event a states a negative standard error, -1.0"),
-        ({"epicentre_sd_km": "-0.5"}, "event a states a negative standard error, -0.5"),
-        ({"depth_sd_km": "inf"}, "depth_sd_km of event a is 'inf', which is no number"),
+        ({"truth_latitude_deg": ""}, "event a must have latitude_deg"),
+        ({"east_sd_km": ""}, "event a has no standard error of its epicentre"),
+        ({"depth_sd_km": "-1"}, "event a has a negative standard error, -1.0"),
+        ({"epicentre_sd_km": "-0.5"}, "event a has a negative standard error, -0.5"),
+        ({"depth_sd_km": "inf"}, "depth_sd_km of event a must be a number, got 'inf'"),
         ({"depth_km": "7500"}, "depth of the place of event a must be within -10 to 750 km, got 7500; is it in m"),
         ({"truth_depth_km": "6000"}, "depth of the true place of event a must be within -10 to 750 km, got 6000"),
         ({"origin_s": "1546138800"}, "origin time of event a is 1.54614e[+]09 s after the true one.*same moment"),
@@ -163,8 +163,8 @@ def with_text(folder, change):
     ("build", "message"),
     [
         (lambda folder: folder / "none.csv", "no such file of predictions"),
-        (lambda folder: written(folder, ROW, ROW), "holds event 'a' twice"),
-        (lambda folder: with_text(folder, lambda text: text.split("\n")[0] + "\n"), "holds no event"),
+        (lambda folder: written(folder, ROW, ROW), "has event 'a' twice"),
+        (lambda folder: with_text(folder, lambda text: text.split("\n")[0] + "\n"), "has only a header"),
         (
             lambda folder: with_text(folder, lambda text: "id,latitude_deg\n"),
             r"lacks the columns longitude_deg, .*epicentre_sd_km",
@@ -214,7 +214,7 @@ def test_calibrated_predictions_are_found_calibrated(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["evaluate"], "needs RUN and DATASET, or --predictions"),
+        (["evaluate"], "must have RUN and DATASET, or --predictions"),
         (["evaluate", "run", "--predictions", "PATH"], "leave out RUN"),
         (["evaluate", "--predictions", "none.csv"], "no such file of predictions"),
     ],

@@ -181,7 +181,7 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
 
 
 WRONG = [
-    (["run", "no_such"], "no such experiment: 'no_such'; the experiments are"),
+    (["run", "no_such"], "no such experiment: 'no_such'; use one of"),
     (["run", "quickstart", "stages.arrivals.stepz=1"], "stepz"),
     (
         ["run", "quickstart", "posterior=magic"],
@@ -196,7 +196,7 @@ WRONG = [
     (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
     (["compare", "{tmp}"], "has no scores.json"),
     (["calibrate", "{run}", "{labelled}", "--split", "test"], "test"),
-    (["study", "everything"], "no such study: 'everything'; the studies are networks, uncertainty"),
+    (["study", "everything"], "no such study: 'everything'; use one of networks, uncertainty"),
     (["study", "uncertainty", "seedz=[1]"], "seedz"),
     (["compare", "{run}", "--output", "{tmp}/cards"], "must end in one of .png, .pdf, .svg"),
 ]

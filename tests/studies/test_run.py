@@ -87,7 +87,7 @@ def test_shorter_divides_the_training_steps(tmp_path):
         ),
         (
             lambda tmp_path: configuration.load_study("everything", []),
-            "no such study: 'everything'; the studies are networks, uncertainty",
+            "no such study: 'everything'; use one of networks, uncertainty",
         ),
     ],
 )

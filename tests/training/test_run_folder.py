@@ -85,7 +85,7 @@ def test_a_finished_run_is_not_done_again(tmp_path):
         ("[]", "config.json is damaged"),
         ('{"name": "x", "network": {}}', "written by an earlier version of jaxloc, and this is jaxloc"),
         ('{"jaxloc_version": "0.0.7", "name": "x", "seed": 0}', r"by jaxloc 0\.0\.7.* it has no data, model"),
-        (None, "is no trained run: it has no config.json"),
+        (None, "is no trained run: it must have config.json"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_named(text, says, tmp_path):

@@ -51,7 +51,7 @@ def test_each_stage_starts_where_the_one_before_ended(steps, prior_from, seen):
     [
         (
             lambda: stages.through(configured((0, 0), None), {}, None),
-            r"set stages\.NAME\.steps to a positive number",
+            r"stages\.NAME\.steps must be positive",
         ),
         (
             lambda: prng.stream("luck", 0),
