@@ -69,7 +69,7 @@ def test_groups_have_levels_of_their_own():
     assert levels[far].mean() == pytest.approx(1 - 0.1**4, abs=0.01)  # chi-square of two degrees: 1 - 0.1^(2^2)
 
 
-def test_what_is_stated_after_calibration():
+def test_posteriors_and_alarms_after_calibration():
     posterior, _, found = calibrated("temperature")
     features = np.concatenate([FEATURES[:-1], FEATURES[:1] + 100])
     predictions = predicted(found, posterior, seen(posterior), features)

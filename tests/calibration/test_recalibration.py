@@ -58,7 +58,7 @@ def test_a_warmer_posterior_keeps_its_mean_and_splits_as_before():
 
 
 @pytest.mark.parametrize("kind", ["temperatures", "quantiles"])
-def test_cross_fitted_marginals_hold_what_they_say(kind):
+def test_cross_fitted_marginals_have_nominal_coverage(kind):
     """Four binomial standard errors of 400 events, and what a map fitted to 320 errs itself: as much again."""
     posterior, truth = stated(np.array([4.0, 0.25, 2.0, 1.0]), components=5)
     assert coverage(posterior, truth, (0,)) < 0.7

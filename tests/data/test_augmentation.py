@@ -148,7 +148,7 @@ def test_gain_and_horizontals_change_whole_stations():
 
 
 @pytest.mark.parametrize("number", [1, 3, 6])
-def test_few_stations_are_drawn_among_the_living(number):
+def test_few_stations_are_chosen_among_the_active_ones(number):
     one = event()
     few = jax.vmap(lambda key: keep_few(key, one, number))(jax.random.split(jax.random.key(1), 200))
     seen = few.observations

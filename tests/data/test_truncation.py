@@ -80,7 +80,7 @@ def test_records_end_at_a_uniform_time_after_the_first_p():
     assert after_s.std() == pytest.approx(10 / np.sqrt(12), rel=0.15)
 
 
-def test_the_onset_tells_nothing_of_the_end_once_records_are_shifted():
+def test_onset_and_end_of_shifted_records_are_uncorrelated():
     """In training, the first P lies anywhere in the shift's range, whatever the time since: they are uncorrelated."""
     one, _ = event()
     keys = jax.random.split(jax.random.key(1), 300)

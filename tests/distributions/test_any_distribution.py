@@ -114,6 +114,6 @@ def test_a_kernel_density_estimate_keeps_mean_and_covariance():
     np.testing.assert_allclose(covariance(found), np.cov(np.asarray(samples).T), rtol=0.01, atol=0.01)
 
 
-def test_it_is_drawn(tmp_path):
+def test_it_is_plotted(tmp_path):
     maps.event_map(tmp_path / "event.png", Opaque(jnp.arange(4.0)), np.zeros((2, 3)), np.ones(2, bool))
     assert (tmp_path / "event.png").stat().st_size > 1000

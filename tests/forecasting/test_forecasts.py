@@ -380,7 +380,7 @@ def test_the_published_network_forecasts_one_magnitude_with_bounds():
         model.init(jax.random.key(0), seen._replace(log_odds=jnp.zeros((5, 6, 2))))
 
 
-def test_networks_that_say_nothing_are_the_climatology():
+def test_untrained_networks_forecast_the_climatology():
     odds = jax.random.normal(jax.random.key(0), (5, 6, 2))
     seen = kail2021.Inputs(jax.random.normal(jax.random.key(1), (3, 5, 6, 4)), odds)
     log_odds, _ = jax.jit(kail2021.Model().init_with_output)(jax.random.key(2), seen)

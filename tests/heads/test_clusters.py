@@ -111,7 +111,7 @@ def test_the_likeliest_raw_numbers_state_the_label(smoothing, azimuth_deg):
     assert stated["is_event"].probs[1] > 0.99
 
 
-def test_nothing_known_counts_zero_and_noise_says_noise():
+def test_unknown_labels_add_nothing_and_noise_is_classified_as_noise():
     head, silent = polar_classes(LOCAL, (2.0, 1.0)), jnp.zeros(sum(LOCAL.sizes))
     at = lambda alive: AtStation(silent, STATION_KM, jnp.array(alive, jnp.float32))
     unknown = {
@@ -136,7 +136,7 @@ def test_a_rare_event_is_less_likely_where_events_are_rare():
     np.testing.assert_allclose(mean(seldom["hypocentre"]), mean(often["hypocentre"]))
 
 
-def test_a_station_that_knows_the_distance_alone_states_a_ring():
+def test_a_station_with_the_distance_alone_predicts_a_ring():
     raw = jnp.zeros(sum(LOCAL.sizes)).at[1 + 12].set(20.0)
     stated = polar_classes(LOCAL, (2.0, 1.0)).distribution(AtStation(raw, STATION_KM, jnp.ones(())))["hypocentre"]
     draws = marginal(stated, (0, 1)).sample(jax.random.key(0), (2000,))

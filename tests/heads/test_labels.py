@@ -138,7 +138,7 @@ def test_variance_splits_into_that_of_means_and_the_mean_of_variances():
     assert (drawn.epistemic == 0).all()
 
 
-def test_names_tell_class_and_unit():
+def test_names_contain_class_and_unit():
     three = Classes(jnp.array([[[0.2, 0.3, 0.5]]]))
     told = named({"polarity": three}, 0)
     assert list(told) == [
@@ -148,7 +148,7 @@ def test_names_tell_class_and_unit():
     assert told["polarity_2_probability"] == pytest.approx(0.5)
 
 
-def test_a_locator_tells_of_other_labels_event_by_event():
+def test_a_locator_predicts_other_labels_of_each_event():
     """Draws that are the same have no epistemic part in any label; draws that differ do."""
     head = LABEL_HEADS["joint"]()
     network = kriegerowski2019.network(head.size, width=4, num_stations=cases.STATIONS)

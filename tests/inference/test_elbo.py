@@ -84,7 +84,7 @@ def test_the_divergence_counts_for_less_at_first():
     assert annealed.divergence[early].mean() > plain.divergence[early].mean() + 0.02
 
 
-def test_losses_of_the_warm_up_tell_the_whole_divergence():
+def test_losses_of_the_warm_up_contain_the_whole_divergence():
     """The first step starts from one state, with it or without: it tells the same."""
     (_, one), (_, other) = (
         fit(inference.mean_field(linear(), optax.adam(0.01), warm_up=steps), start(), 1) for steps in (0, 10)

@@ -162,7 +162,7 @@ def test_every_network_has_flipout(name):
 
 
 @pytest.mark.parametrize("options", [{}, {"sd": None}])
-def test_events_that_are_alike_have_other_weights(options):
+def test_identical_events_have_different_weights(options):
     params, target = goal(Dense())
     alike = jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), rows())
     one, other = target.log_likelihood(varied(params, jax.random.key(1), **options), alike)

@@ -128,7 +128,7 @@ def test_nuts_is_exact():
     np.testing.assert_allclose(info.loss, info.negative_log_likelihood + info.divergence, rtol=1e-4)
 
 
-def test_nuts_tells_what_the_point_estimate_does():
+def test_nuts_reports_the_loss_as_the_point_estimate_does():
     """The loss of the weights that the chain is at, by the target itself."""
     aim = linear()
     method = inference.nuts(aim, start=5, keep=1)

@@ -142,7 +142,7 @@ def test_a_location_code_that_changes_between_events(toy: Toy) -> None:
             np.testing.assert_allclose(seen.waveforms[event, station], expected(start), atol=15)
 
 
-def test_the_living_instrument_of_each_window_is_used(toy: Toy) -> None:
+def test_the_active_instrument_of_each_window_is_used(toy: Toy) -> None:
     """00 is dead in the first window, 10 in the second: each window has the other one."""
     for location, dead in (("00", slice(0, 1500)), ("10", slice(1500, 3000))):
         for component in "ZNE":
@@ -232,7 +232,7 @@ def test_a_triaxial_sensor_without_orientation_gives_its_vertical(toy: Toy) -> N
     assert not waveforms[1:].any()
 
 
-def test_each_station_says_what_it_contributes(toy: Toy) -> None:
+def test_each_station_reports_its_contribution(toy: Toy) -> None:
     """AA is whole, BB stops in the window and has a dead component, CC holds nothing in it."""
     toy.add_station("AA", "HH")
     for component in "ZN":

@@ -71,7 +71,7 @@ def test_windows_hold_the_right_samples(toy: Path) -> None:
     assert not labels["arrivals"].mask.any()
 
 
-def test_gap_is_zero_and_said(toy: Path) -> None:
+def test_a_gap_is_zero_and_reported(toy: Path) -> None:
     data = read_waveforms(toy / "mseed", toy / "stations.csv", [START + 15], rate_hz=50, num_samples=1000)
     waveforms = data.take(np.array([0])).observations.waveforms
     assert not waveforms[0, 1, 0, 251:749].any()

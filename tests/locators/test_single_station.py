@@ -60,7 +60,7 @@ def test_each_station_is_seen_by_itself():
     assert np.isfinite(network.features(Weights(params), one)).all()
 
 
-def test_likelihoods_add_up_over_living_stations():
+def test_likelihoods_add_up_over_active_stations():
     head = placed(lambda station_km: label_heads.joint(FLAT, label_heads.categorical()), 16)
     raw = AtStation(jax.random.normal(jax.random.key(0), (3, 16)), jnp.zeros((3, 3)), jnp.array([1.0, 0.0, 1.0]))
     full = lambda x: Label(jnp.array(x, jnp.float32), jnp.ones(np.shape(x), bool))
@@ -136,7 +136,7 @@ def test_one_station_is_exactly_its_own_mixture_over_draws():
     assert found.others["magnitude"].epistemic > 0
 
 
-def test_labels_of_several_stations_are_averaged_over_the_living():
+def test_labels_are_averaged_over_active_stations():
     network = each_station(bind(Mean(18)))
     head = placed(
         lambda station_km: label_heads.joint(FLAT, label_heads.categorical(), label_heads.number(2.0, 1.0, 0.1)), 18

@@ -93,7 +93,7 @@ def test_silent_and_empty_events_get_finite_wide_answers(name):
         assert np.sqrt((np.asarray(scale)[:, 0] ** 2).sum(-1)).max() > 3.0  # km, east
 
 
-def test_edges_are_those_of_the_nearest_living_stations():
+def test_edges_are_those_of_the_nearest_active_stations():
     place_km = jnp.array([[0.0, 0, 0], [1, 0, 0], [3, 0, 0], [2, 0, 0], [9, 0, 0]])
     mask = jnp.array([True, True, True, False, True])
     near = np.asarray(edges_between(place_km, mask, 2).near)

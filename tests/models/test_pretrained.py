@@ -65,7 +65,7 @@ def test_weights_of_one_network_locate_at_another(number, velocity, tmp_path):
     assert np.isfinite(posterior.hypocentre.mean).all()
 
 
-def test_the_file_knows_no_station_no_region_and_no_velocity_model(tmp_path):
+def test_the_file_holds_no_station_region_or_velocity_model(tmp_path):
     home = spec_at(35.0, 3, TWO_LAYERS, SMALL | {"table": {"distance_km": 99.0, "receiver_km": [-1.0, 0.0]}})
     path = tmp_path / "weights.npz"
     write_pretrained(path, pretrained(home, build(home), draws_of(home)))

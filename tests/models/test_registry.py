@@ -67,7 +67,7 @@ def test_every_model_is_built_and_its_parts_fit_together(name):
 
 
 @pytest.mark.parametrize("name", models.__all__)
-def test_models_say_which_stations_and_velocity_models_they_take(name):
+def test_models_declare_the_stations_and_velocity_models_they_take(name):
     spec = spec_of(name)
     model = build(spec)
     assert model.any_station == (name in ANY_STATION)

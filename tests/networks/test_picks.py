@@ -31,7 +31,7 @@ def events(number: int = 300, first: int = 0) -> Dataset:
     return simulated_picks(jax.random.key(1), Picking(REGION), model, stations, DEFAULT_FRAME, number, "train", first)
 
 
-def test_simulated_picks_err_as_they_state():
+def test_errors_of_simulated_picks_have_their_standard_deviation():
     """White residuals about straight rays are normal: by the test of Kolmogorov and Smirnov at 1 %, with a fixed key.
 
     The table of travel times is exact where there is one speed.

@@ -140,7 +140,7 @@ def test_a_chain_hands_on_what_it_does_not_know():
     assert float(chain.log_likelihood(raw, unknown)) == 0.0
 
 
-def test_a_table_over_time_reads_back_and_is_drawn_without_magnitudes_too(tmp_path):
+def test_a_table_over_time_reads_back_and_is_plotted_without_magnitudes(tmp_path):
     names = ("epicentre_mean_km", "epicentre_energy_km", "epicentre_energy_km_climatology", "epicentre_90")
     names += ("epicentre_median_km", "depth_90", "crps_depth_km", "crps_depth_km_climatology")
     part = lambda name, t: {name: 1 / t, f"{name}_low": 0.9 / t, f"{name}_high": 1.1 / t}

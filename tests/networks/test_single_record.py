@@ -165,7 +165,7 @@ def raw_station(**told):
     return raw
 
 
-def test_zeros_say_the_rule_of_s_minus_p():
+def test_raw_outputs_of_zero_follow_the_s_minus_p_rule():
     """P at 7 s, S 2 s later, Vp 6 km/s and Vp/Vs 1.73: 16.4 km along the ray, 14.4 km over a depth of 8."""
     head = station(BEFORE, 2)(HERE)
     slant_km = 2.0 * 6.0 / 0.73
@@ -208,7 +208,7 @@ def test_a_ring_has_its_distance_and_no_direction():
     np.testing.assert_allclose(jnp.diagonal(covariance(stated["hypocentre"]))[2:] ** 0.5, [5.0, 1.0], rtol=1e-3)
 
 
-def test_the_catalogue_says_where_on_the_ring():
+def test_the_catalogue_gives_the_direction_on_the_ring():
     """Events north of the station alone: the ring is there, and its distance stays what the record says."""
     middle, tril = HERE + jnp.array([0.0, 20.0, 8.0]), jnp.diag(jnp.array([8.0, 8.0, 5.0, 1.0]))
     prior = gaussian_mixture(jnp.zeros(1), jnp.append(middle, 2.0)[None], tril[None])

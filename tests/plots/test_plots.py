@@ -126,7 +126,7 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_shades_hold_the_mass_they_state() -> None:
+def test_shades_hold_their_nominal_mass() -> None:
     """The thresholds of the regions, at which contours are drawn, against exact ones of a Gaussian."""
     mixture = gaussian_mixture(jnp.zeros(1), jnp.zeros((1, 2)), jnp.eye(2)[None])
     draws = mixture.sample(jax.random.key(0), (20_000,))

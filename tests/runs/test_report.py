@@ -36,7 +36,7 @@ def test_conformal_levels_of_few_events_are_none(number: int, few: bool) -> None
 
 
 @pytest.mark.parametrize(("level", "shown"), [(0.931, "epicentre 93.1 %"), (1.0, "epicentre too few events")])
-def test_a_calibration_of_few_events_says_so(level: float, shown: str) -> None:
+def test_a_calibration_of_few_events_is_reported(level: float, shown: str) -> None:
     levels = {"epicentre": np.full((1, 4), level)}
     none = Recalibration("none", np.ones(4))
     (line,) = calibration_lines(Calibration("a", 6, none, Groups("", ()), levels, None))

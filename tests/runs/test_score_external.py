@@ -63,14 +63,14 @@ def test_what_is_unknown_is_not_scored_and_the_rest_is(tmp_path):
     assert np.isfinite(posterior.hypocentre.log_prob(truth.value)).all()
 
 
-def test_a_stated_covariance_counts_before_standard_errors(tmp_path):
+def test_a_given_covariance_counts_before_standard_errors(tmp_path):
     axes = ("east", "north", "depth", "origin")
     whole = np.diag([4.0, 3.0, 2.0, 1.0]) + 0.5
     names = {f"covariance_{axes[i]}_{axes[j]}": str(whole[i, j]) for i in range(4) for j in range(i, 4)}
     np.testing.assert_allclose(read_predictions(written(tmp_path, ROW | names)).covariance[0], whole)
 
 
-def test_an_error_of_zero_becomes_one_of_ten_metres_and_is_told(tmp_path):
+def test_an_error_of_zero_becomes_ten_metres_and_is_counted(tmp_path):
     found = read_predictions(written(tmp_path, ROW | {"east_sd_km": "0", "north_sd_km": "0"}))
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance[0]))[:2], 0.01)
     assert found.sharpened == 1

@@ -99,7 +99,7 @@ def test_the_score_card_counts_every_event_and_has_the_baseline(finished, name):
     assert np.isfinite(scores[name]["hypocentre"]["nll"]["mean"]["value"])
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(finished, tmp_path):
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(finished, tmp_path):
     folder = tmp_path / "again"
 
     def stop(stage: str, step: int, steps: int, loss: float) -> None:
@@ -134,7 +134,7 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_calibrated_run_states_calibrated_errors(finished, labelled, tmp_path, capsys):
+def test_a_calibrated_run_predicts_calibrated_errors(finished, labelled, tmp_path, capsys):
     folder = tmp_path / "calibrated"
     shutil.copytree(finished, folder)
     assert cli.main(["calibrate", str(folder), "--events", "12", "--map", "temperature"]) == 0
@@ -232,7 +232,7 @@ def test_a_bad_checkpoint_is_named(damage, finished, labelled, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     def full(*arguments: object, **settings: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
@@ -299,7 +299,7 @@ def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_s
 
 
 @pytest.mark.slow
-def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
+def test_a_magnitude_is_learnt_and_written_with_both_parts_of_its_sd(tmp_path):
     """A label beside the hypocentre goes from the data set through training into both files."""
     sizes = ["data.num_train=20", "data.num_dev=5", "posterior.draws=3", "model.labels=[magnitude]"]
     sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=1")]
@@ -317,7 +317,7 @@ def test_a_magnitude_is_learnt_and_told_with_its_parts(tmp_path):
         train.run(config | {"model": config["model"] | {"labels": ["polarity"]}}, tmp_path / "other")
 
 
-def test_an_event_without_living_stations_is_told_not_dropped(finished):
+def test_an_event_without_active_stations_is_reported_and_kept(finished):
     from jaxloc.data.dataset import Dataset
     from jaxloc.runs import report
 

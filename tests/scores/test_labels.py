@@ -30,7 +30,7 @@ def test_crps_of_a_normal_is_that_of_its_draws():
     np.testing.assert_allclose(normal_crps(np.array(1.0), np.array(2.0), np.array(3.5)), crps(draws, 3.5), atol=0.03)
 
 
-def test_numbers_stated_as_they_are_drawn_are_covered_and_beat_climatology():
+def test_calibrated_numbers_have_nominal_coverage_and_beat_climatology():
     rng = np.random.default_rng(1)
     mean = rng.normal(3.0, 1.0, EVENTS)
     truth = mean + rng.normal(0, 0.3, EVENTS)
@@ -69,7 +69,7 @@ def test_classes_drawn_from_their_probabilities_are_calibrated():
     assert "AUROC" in label_lines({"is_event": card})[0]
 
 
-def test_one_who_is_always_sure_and_half_right_is_half_wrong():
+def test_calibration_error_of_certain_and_half_right_predictions_is_a_half():
     right = scipy.stats.bernoulli.rvs(0.5, size=EVENTS, random_state=3).astype(bool)
     np.testing.assert_allclose(calibration_error(np.ones(EVENTS), right), 0.5, atol=0.05)
 

@@ -65,7 +65,7 @@ def onset_s(trace, rate_hz, near_s):
     return at[np.argmax(after / (before + 1e-6 * after.max()))] / rate_hz
 
 
-def test_p_onsets_are_where_the_labels_say(clean):
+def test_p_onsets_are_at_the_labelled_times(clean):
     waveforms, arrivals = np.asarray(clean.observations.waveforms), clean.labels["arrivals"]
     errors = [
         onset_s(waveforms[e, s, 0], 50.0, arrivals.value[e, s, 0]) - arrivals.value[e, s, 0]
@@ -228,7 +228,7 @@ def test_ground_differs_between_stations_but_not_between_events():
     assert float(earth.delay_s[:, 0].std()) == pytest.approx(0.15, rel=0.15)
 
 
-def test_same_index_same_bits_whatever_is_taken_with_it(dataset):
+def test_an_event_is_identical_in_any_batch(dataset):
     first, second = dataset.take(np.array([3, 5])), dataset.take(np.array([5, 3]))
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other[::-1])
@@ -247,7 +247,7 @@ def test_later_events_are_on_the_same_ground(dataset):
     assert [e.id for e in later.events[:3]] == [e.id for e in dataset.events[5:8]]
 
 
-def test_dataset_tells_of_its_events(dataset):
+def test_a_data_set_describes_its_events(dataset):
     batch = dataset.take(np.arange(4))
     assert batch.observations.waveforms.shape == (4, 8, 3, 2000)
     assert np.isfinite(batch.observations.waveforms).all()

@@ -61,7 +61,7 @@ def test_radiated_energy_does_not_depend_on_the_number_of_parts(subfaults):
     np.testing.assert_allclose((parts**2).sum(), (shape(rupture.corner_hz) ** 2).sum(), rtol=1e-4)
 
 
-def test_windows_have_unit_energy_and_end_as_low_as_stated():
+def test_windows_have_unit_energy_and_end_at_the_given_level():
     second = jnp.arange(0, 40, 0.05)
     window = np.asarray(window_of(second, jnp.array(10.0)))
     assert (window**2).sum() == pytest.approx(1.0, rel=1e-5)

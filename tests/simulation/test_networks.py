@@ -46,7 +46,7 @@ def test_as_many_events_as_asked_share_a_network_and_no_more(whole):
     assert len(np.unique(whole.labels["hypocentre"].value[:, 0])) == 16
 
 
-def test_events_are_where_the_variety_says(whole):
+def test_events_are_within_the_ranges_of_the_variety(whole):
     place, seen = whole.labels["hypocentre"].value, whole.observations
     assert (np.hypot(place[:, 0], place[:, 1]) < 0.5 * VARIETY.aperture_km[1] + VARIETY.beyond_km).all()
     assert ((place[:, 2] >= VARIETY.depth_km[0]) & (place[:, 2] <= VARIETY.depth_km[1])).all()

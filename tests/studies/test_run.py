@@ -158,7 +158,7 @@ def test_each_of_many_networks_has_its_own_column(tmp_path):
     assert second.get_subplotspec().colspan == first.get_subplotspec().colspan == below.get_subplotspec().colspan
 
 
-def test_figures_without_data_are_not_drawn(tmp_path):
+def test_figures_without_data_are_not_plotted(tmp_path):
     own = [row | {"size": None} for row in rows([1.0, 2.0])]
     pictures = study_plots.write_pictures(tmp_path, table.over_seeds(own), {})
     assert (
@@ -252,7 +252,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_pa
     assert energies == [1.0, 1.0, 2.0, 2.0]
 
 
-def test_a_study_whose_cells_all_fail_says_why(tmp_path, monkeypatch):
+def test_a_study_whose_cells_all_fail_reports_the_reason(tmp_path, monkeypatch):
     study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", "only.methods=[point]"])
 
     def run_cell(planned, others, evaluation):

@@ -96,7 +96,7 @@ def test_a_configuration_that_cannot_be_read_is_named(text, says, tmp_path):
     assert str(tmp_path) in str(raised.value)
 
 
-def test_a_configuration_says_which_version_wrote_it(tmp_path):
+def test_a_configuration_contains_its_version(tmp_path):
     with run_folder.claimed(tmp_path, CONFIG):
         pass
     assert json.loads((tmp_path / "config.json").read_text()) == {"jaxloc_version": __version__, **CONFIG}
