@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.types import AT_STATIONS, Head, Labels, Network, Observations, Params, Weights
 
-SILENT = 1e-20  # ground velocity in m/s below which a channel is dead
+TINY = 1e-20  # below any ground velocity in m/s that is not exactly zero
 
 
 class AtStation(NamedTuple):
@@ -39,7 +39,7 @@ def each_station(network: Network) -> Network:
         assert network.features is not None
         of_row = network.features
         each = jax.vmap(lambda row: of_row(weights, row))(rows_of(observations))
-        alive = living(observations)
+        alive = active_stations(observations).astype(each.dtype)
         return (each * alive[:, None]).sum(0) / jnp.maximum(alive.sum(), 1)
 
     return Network(init, apply, None if network.features is None else features)
@@ -48,7 +48,7 @@ def each_station(network: Network) -> Network:
 def at_stations(read: Callable[[Observations], Float[Array, " raw"]], observations: Observations) -> AtStation:
     """`read` applied to the observations of one row of each station of an event."""
     raw = jax.vmap(read)(rows_of(observations))
-    return AtStation(raw, observations.station_km, living(observations))
+    return AtStation(raw, observations.station_km, active_stations(observations).astype(float))
 
 
 def rows_of(observations: Observations) -> Observations:
@@ -58,12 +58,12 @@ def rows_of(observations: Observations) -> Observations:
     return observations._replace(**own, rate_hz=jnp.broadcast_to(observations.rate_hz, (number,)))
 
 
-def living(observations: Observations) -> Float[Array, " station"]:
-    """One for stations that are there and record something; those without waveforms count as their masks say."""
+def active_stations(observations: Observations) -> Bool[Array, " station"]:
+    """Stations that are not masked and have a finite sample other than zero; without waveforms, those not masked."""
     if observations.waveforms is None:
-        return observations.station_mask.astype(float)
+        return observations.station_mask
     size = jnp.nan_to_num(jnp.abs(observations.waveforms), posinf=0.0).max((1, 2))
-    return (observations.station_mask & (size > SILENT)).astype(float)
+    return observations.station_mask & (size > TINY)
 
 
 def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:

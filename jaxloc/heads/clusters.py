@@ -19,8 +19,9 @@ from scipy.cluster.vq import kmeans2
 
 from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
+from jaxloc.heads.labels import of_label
 from jaxloc.per_station import AtStation
-from jaxloc.types import COORDINATES, Head, Labels
+from jaxloc.types import COORDINATES, Head, Label, Labels
 
 SEED = 6
 
@@ -118,18 +119,19 @@ def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
             "is_event": dist.CategoricalLogits(jnp.stack([jnp.zeros_like(odds), odds])),
         }
 
+    @of_label("is_event")
+    def of_event(raw: Float[Array, " class"], label: Label) -> Float[Array, ""]:
+        there = jax.nn.log_softmax(jnp.stack([raw[0], logsumexp(raw[1:])]))
+        return jnp.where(label.mask, there[jnp.where(label.value > 0.5, 1, 0)], 0.0)
+
+    @of_label("hypocentre")
+    def of_place(raw: Float[Array, " class"], label: Label) -> Float[Array, ""]:
+        place = jnp.where(label.mask[:2], label.value[:2], 0.0)
+        own = ((place - clusters.centre_km) ** 2).sum(-1).argmin()
+        return jnp.where(label.mask[:2].all(), jax.nn.log_softmax(raw[1:])[own], 0.0)
+
     def log_likelihood(raw: Float[Array, " class"], labels: Labels) -> Float[Array, ""]:
-        total = jnp.zeros((), raw.dtype)
-        if "is_event" in labels:
-            value, mask = labels["is_event"]
-            there = jax.nn.log_softmax(jnp.stack([raw[0], logsumexp(raw[1:])]))
-            total += jnp.where(mask, there[jnp.where(value > 0.5, 1, 0)], 0.0)
-        if "hypocentre" in labels:
-            value, mask = labels["hypocentre"]
-            place = jnp.where(mask[:2], value[:2], 0.0)
-            own = ((place - clusters.centre_km) ** 2).sum(-1).argmin()
-            total += jnp.where(mask[:2].all(), jax.nn.log_softmax(raw[1:])[own], 0.0)
-        return total
+        return of_event(raw, labels) + of_place(raw, labels)
 
     return Head(1 + len(clusters.centre_km), distribution, log_likelihood)
 

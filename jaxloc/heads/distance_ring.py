@@ -18,8 +18,8 @@ from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, marginal
 from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
-from jaxloc.heads.labels import categorical, joint, number
-from jaxloc.types import Head, Labels
+from jaxloc.heads.labels import categorical, joint, number, of_label
+from jaxloc.types import Head, Label, Labels
 
 LEAST_KM = 0.1  # smallest distance of which the logarithm is taken
 FLOOR = 0.02  # smallest standard deviation of the logarithm
@@ -78,10 +78,9 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: Hypocentre
         around = HypocentreMixture(hypocentres(polar, station_km))
         return {"hypocentre": around, "distance_km": dist.LogNormal(LN_10 * mean, LN_10 * sd)}
 
-    def log_likelihood(raw: Float[Array, " 2"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels["hypocentre"]
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, " 2"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         placed = mask[:2].all()
         distance_km, _ = distance_and_azimuth(station_km, jnp.where(mask, value, 0.0))
         logarithm = jnp.log10(jnp.maximum(distance_km, LEAST_KM))

@@ -20,7 +20,8 @@ from jaxloc.distributions.gaussian_mixture import (
     gaussian_mixture,
     triangular,
 )
-from jaxloc.types import COORDINATES, Head, Label, Labels
+from jaxloc.heads.labels import of_label
+from jaxloc.types import COORDINATES, Head, Label
 
 SIZE = len(COORDINATES)
 FLOOR = (0.05, 0.05, 0.05, 0.01)  # least standard deviation given the other coordinates: km, km, km, s
@@ -75,10 +76,9 @@ def mixture(
         log_weight = rows[:, RAW_SIZE] if num_components > 1 else jnp.zeros(1, raw.dtype)
         return {"hypocentre": gaussian_mixture(log_weight, mean, scale_tril)}
 
-    def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        return marginal_log_prob(components(distribution(raw)["hypocentre"]), labels["hypocentre"])
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, " raw"], label: Label) -> Float[Array, ""]:
+        return marginal_log_prob(components(distribution(raw)["hypocentre"]), label)
 
     return Head(per * num_components, distribution, log_likelihood)
 
@@ -106,10 +106,9 @@ def moved(head: Head) -> Head:
         rows = jnp.concatenate([errors @ scale_tril, least], -1)
         return {"hypocentre": gaussian_mixture(log_weight, place + mean @ errors.T, triangular(rows))}
 
-    def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        return marginal_log_prob(components(distribution(raw)["hypocentre"]), labels["hypocentre"])
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, " raw"], label: Label) -> Float[Array, ""]:
+        return marginal_log_prob(components(distribution(raw)["hypocentre"]), label)
 
     return Head(own + SIZE + SIZE**2, distribution, log_likelihood)
 

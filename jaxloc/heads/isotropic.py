@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import components, gaussian_mixture
 from jaxloc.heads.gaussian import marginal_log_prob
-from jaxloc.types import Head, Labels
+from jaxloc.heads.labels import of_label
+from jaxloc.types import Head, Label
 
 LIMIT = 30.0  # of standardised coordinates
 LOG_LIMIT = 10.0  # of the logarithm of the precision: widths within 0.007 and 150 scales
@@ -42,10 +43,9 @@ def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], p
         mean = jnp.append(place, centre[3])
         return {"hypocentre": gaussian_mixture(jnp.zeros(1, raw.dtype), mean[None], jnp.diag(sd)[None])}
 
-    def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        return marginal_log_prob(components(distribution(raw)["hypocentre"]), labels["hypocentre"])
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, " raw"], label: Label) -> Float[Array, ""]:
+        return marginal_log_prob(components(distribution(raw)["hypocentre"]), label)
 
     return Head(4 if precision is None else 3, distribution, log_likelihood)
 

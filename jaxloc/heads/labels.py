@@ -5,6 +5,8 @@ adds exactly zero to the likelihood.
 """
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +14,26 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
-from jaxloc.types import Head, Labels
+from jaxloc.types import Head, Label, Labels
 
+Own = TypeVar("Own")  # the raw output that a head reads
 LIMIT = 30.0  # of a raw number's size, in units of `scale`
+
+
+def of_label(
+    name: str,
+) -> Callable[[Callable[[Own, Label], Float[Array, ""]]], Callable[[Own, Labels], Float[Array, ""]]]:
+    """Turns a log-likelihood of one label, `f(raw, label)`, into that of a head, `f(raw, labels)`; zero if missing."""
+
+    def of_head(log_likelihood: Callable[[Own, Label], Float[Array, ""]]) -> Callable[[Own, Labels], Float[Array, ""]]:
+        def guarded(raw: Own, labels: Labels) -> Float[Array, ""]:
+            if name not in labels:
+                return jnp.zeros((), jnp.result_type(*jax.tree.leaves(raw)))
+            return log_likelihood(raw, labels[name])
+
+        return guarded
+
+    return of_head
 
 
 def categorical(
@@ -44,10 +63,9 @@ def categorical(
     def distribution(raw: Float[Array, " class"]) -> dict[str, dist.Distribution]:
         return {name: dist.CategoricalLogits(raw + log_ratio)}
 
-    def log_likelihood(raw: Float[Array, " class"], labels: Labels) -> Float[Array, ""]:
-        if name not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels[name]
+    @of_label(name)
+    def log_likelihood(raw: Float[Array, " class"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         which = jnp.where(mask, value, 0).astype(jnp.int32)
         return jnp.where(mask, jnp.asarray(weight)[which] * jax.nn.log_softmax(raw)[which], 0.0)
 
@@ -70,10 +88,9 @@ def number(centre: float, scale: float, floor: float, name: str = "magnitude") -
         mean, width = LIMIT * jnp.tanh(raw / LIMIT)
         return dist.Normal(centre + scale * mean, scale * jax.nn.softplus(width + unit) + floor)
 
-    def log_likelihood(raw: Float[Array, " 2"], labels: Labels) -> Float[Array, ""]:
-        if name not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels[name]
+    @of_label(name)
+    def log_likelihood(raw: Float[Array, " 2"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         return jnp.where(mask, normal(raw).log_prob(jnp.where(mask, value, centre)), 0.0)
 
     return Head(2, lambda raw: {name: normal(raw)}, log_likelihood)
@@ -97,10 +114,9 @@ def binned(low: float, high: float, num_bins: int, name: str = "magnitude") -> H
         bins = dist.Normal(jnp.asarray(middle), jnp.full(num_bins, width / 2))
         return dist.MixtureSameFamily(dist.CategoricalLogits(raw), bins)
 
-    def log_likelihood(raw: Float[Array, " bin"], labels: Labels) -> Float[Array, ""]:
-        if name not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels[name]
+    @of_label(name)
+    def log_likelihood(raw: Float[Array, " bin"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         density = jnp.asarray(mixture(raw).log_prob(jnp.where(mask, value, low)))
         return jnp.where(mask, density, 0.0)
 

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int
 from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
+from jaxloc.heads.labels import of_label
 from jaxloc.per_station import placed
 from jaxloc.types import Head, Label, Labels
 
@@ -246,18 +247,22 @@ def _moments(log_weight: Float[Array, " class"], normals: Normals) -> tuple[Floa
 
 
 def _log_likelihood(kernels: Kernels, station_km: Float[Array, " 3"], read: Read, labels: Labels) -> Float[Array, ""]:
-    each = [jnp.zeros((), read.distance.dtype)]
-    if "is_event" in labels:
-        value, mask = labels["is_event"]
-        each.append(jnp.where(mask, jnp.where(value > 0.5, logsumexp(read.distance[1:]), read.distance[0]), 0.0))
-    if "hypocentre" in labels:
-        each.append(_of_place(kernels, station_km, read, labels["hypocentre"]))
-    if "magnitude" in labels:
-        value, mask = labels["magnitude"]
-        size = jnp.where(mask, value, 0.0)
+    @of_label("is_event")
+    def of_event(read: Read, label: Label) -> Float[Array, ""]:
+        there = jnp.where(label.value > 0.5, logsumexp(read.distance[1:]), read.distance[0])
+        return jnp.where(label.mask, there, 0.0)
+
+    @of_label("hypocentre")
+    def of_place(read: Read, label: Label) -> Float[Array, ""]:
+        return _of_place(kernels, station_km, read, label)
+
+    @of_label("magnitude")
+    def of_size(read: Read, label: Label) -> Float[Array, ""]:
+        size = jnp.where(label.mask, label.value, 0.0)
         which = encode(kernels.classes.magnitude, size)
-        each.append(jnp.where(mask, _of_class(kernels, read.magnitude, kernels.magnitude, which, size), 0.0))
-    return jnp.stack(each).sum()
+        return jnp.where(label.mask, _of_class(kernels, read.magnitude, kernels.magnitude, which, size), 0.0)
+
+    return of_event(read, labels) + of_place(read, labels) + of_size(read, labels)
 
 
 def _of_place(kernels: Kernels, station_km: Float[Array, " 3"], read: Read, label: Label) -> Float[Array, ""]:

@@ -24,7 +24,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
-from jaxloc.types import Head, Labels
+from jaxloc.heads.labels import of_label
+from jaxloc.types import Head, Label
 
 LIMIT = 20.0  # of raw numbers
 SHARPEST = 1000.0  # concentration: a standard deviation of 1.8 degrees
@@ -85,10 +86,9 @@ def station(
         def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
             return {"hypocentre": HypocentreMixture(hypocentres(_polar(read(raw), before, nodes), station_km))}
 
-        def log_likelihood(raw: Float[Array, " raw"], labels: Labels) -> Float[Array, ""]:
-            if "hypocentre" not in labels:
-                return jnp.zeros((), raw.dtype)
-            value, mask = labels["hypocentre"]
+        @of_label("hypocentre")
+        def log_likelihood(raw: Float[Array, " raw"], label: Label) -> Float[Array, ""]:
+            value, mask = label
             return _log_density(read(raw), jnp.where(mask, value, 0.0), mask, station_km)
 
         return Head(far + towards + 4, distribution, log_likelihood)

@@ -11,7 +11,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture, heaviest
-from jaxloc.types import COORDINATES, Head, Labels
+from jaxloc.heads.labels import of_label
+from jaxloc.types import COORDINATES, Head, Label
 
 SIZE = len(COORDINATES)
 SMOOTHING = 0.5  # standard deviation of a voxel's Gaussian, in cells
@@ -85,10 +86,9 @@ def volume(
             parts = _append(parts, null, jnp.asarray(outside[0]), jnp.diag(outside[1]))
         return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
 
-    def log_likelihood(raw: Float[Array, "east north depth"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels["hypocentre"]
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, "east north depth"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         weight, null = log_weights(raw)
         if label_sigma_km is not None:
             space = _cross_entropy(weight, grid, value[:3], mask[:3], label_sigma_km)
@@ -128,10 +128,9 @@ def published_volume(
         parts = _heaviest(weight - logsumexp(weight), grid, MAX_VOXELS)
         return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
 
-    def log_likelihood(raw: Float[Array, "east north depth"], labels: Labels) -> Float[Array, ""]:
-        if "hypocentre" not in labels:
-            return jnp.zeros((), raw.dtype)
-        value, mask = labels["hypocentre"]
+    @of_label("hypocentre")
+    def log_likelihood(raw: Float[Array, "east north depth"], label: Label) -> Float[Array, ""]:
+        value, mask = label
         exponent = [-0.5 * ((c - value[i]) / sigma[i]) ** 2 for i, c in enumerate(grid.centre_km)]
         wanted = jnp.exp(_outer_sum(exponent))
         score = wanted * jax.nn.log_sigmoid(raw) + (1 - wanted) * jax.nn.log_sigmoid(-raw)

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import TINY, waveforms_of
+from jaxloc.networks.inputs import waveforms_of
 from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
+from jaxloc.per_station import TINY, active_stations
 from jaxloc.physics.arrival_likelihood import Readings
 from jaxloc.types import PHASES, Network, Observations
 
@@ -127,7 +128,7 @@ class Model(nn.Module):
     def __call__(self, observations: Observations) -> Readings:
         """Arrival densities of one event."""
         waveforms = waveforms_of(observations)
-        alive = observations.station_mask & (jnp.abs(waveforms).max((1, 2)) > TINY)
+        alive = active_stations(observations)
         logits = self.trace(trace_channels(waveforms, observations.sample_mask))
         logits = recorded_logits(logits, observations.sample_mask)
         return Readings(jax.nn.log_softmax(logits, -1), observations.rate_hz, alive.astype(logits.dtype))

@@ -31,9 +31,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import TINY, station_traces, waveforms_of
+from jaxloc.networks.inputs import station_traces, waveforms_of
 from jaxloc.networks.layers import Conv1D, Norm
-from jaxloc.per_station import each_station
+from jaxloc.per_station import TINY, each_station
 from jaxloc.types import Network, Observations
 
 

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.inputs import TINY, station_traces
+from jaxloc.networks.inputs import station_traces
 from jaxloc.networks.layers import Conv2D, Dropout, Norm, max_pool
+from jaxloc.per_station import TINY
 from jaxloc.types import Observations
 
 POOLED_BLOCKS = 4

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxloc.per_station import active_stations
 from jaxloc.types import Observations
-
-TINY = 1e-20  # below any ground velocity in m/s that is not exactly zero
 
 
 class Traces(NamedTuple):
@@ -60,7 +59,7 @@ def station_traces(
     """
     waveforms = waveforms_of(observations)
     largest = jnp.abs(waveforms).max((1, 2))
-    alive = observations.station_mask & (largest > TINY)
+    alive = active_stations(observations)
     scaled = waveforms / jnp.where(alive, largest, 1.0)[:, None, None]  # first, lest squares underflow
     power = (scaled**2).mean((1, 2))
     level = jnp.sqrt(jnp.where(alive, power, 1.0))[:, None, None]

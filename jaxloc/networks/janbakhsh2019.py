@@ -23,10 +23,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import TINY
 from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
 from jaxloc.networks.single_record import cut, record_of, scaled
-from jaxloc.per_station import each_station
+from jaxloc.per_station import TINY, each_station
 from jaxloc.types import Network, Observations
 
 KERNELS = (7, 5, 3)

@@ -39,8 +39,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import TINY, Traces, in_order, station_traces, waveforms_of
+from jaxloc.networks.inputs import Traces, in_order, station_traces, waveforms_of
 from jaxloc.networks.layers import Conv1D, Conv2D, Dropout, Norm, largest, max_pool
+from jaxloc.per_station import TINY
 from jaxloc.types import Network, Observations
 
 TIME_SCALE_S = 5.0  # arrival times enter as multiples of this: the moveout of a local network

@@ -36,10 +36,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import TINY
 from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
 from jaxloc.networks.single_record import Polarisation, Record, cut, polarisation, record_of, scaled, turned
-from jaxloc.per_station import each_station
+from jaxloc.per_station import TINY, each_station
 from jaxloc.types import Network, Observations
 
 PASSED = 4  # numbers after the outputs: the P pick and the S-P time in s, and whether each is known

@@ -38,6 +38,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import in_order, waveforms_of
+from jaxloc.per_station import active_stations
 from jaxloc.types import Network, Observations
 
 P = 0  # the phase that triggers
@@ -87,7 +88,7 @@ def readings(observations: Observations) -> Readings:
     return Readings(
         jnp.where(triggered, pick_s - first_s, 0.0),
         triggered,
-        observations.station_mask & heard.any(-1),
+        active_stations(observations),
         velocity(counts),
         velocity(counts & (since_s <= STEP_S)),
         first_s,

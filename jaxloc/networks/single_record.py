@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxloc.networks.inputs import TINY, waveforms_of
+from jaxloc.networks.inputs import waveforms_of
+from jaxloc.per_station import TINY
 from jaxloc.types import Observations
 
 
