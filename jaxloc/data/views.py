@@ -150,7 +150,7 @@ def with_noise(dataset: Dataset) -> Dataset:
 
 
 def shuffled(dataset: Dataset) -> Dataset:
-    """Each event with the labels of another, permuted once: a control from which only the climatology can be learnt.
+    """Each event with the labels of another, permuted once: a control that has no information but the climatology.
 
     Events keep their names and picks; their labels are wrong on purpose.
     """

@@ -63,10 +63,10 @@ class Transfer(NamedTuple):
     """How a model is used at stations that it was not trained at.
 
     `settings(region, stations_km)` gives the settings that change. `velocity(params, num_layers)` gives parameters
-    for a velocity model of so many layers in place of that of training; None: the model learns travel times and uses
-    no velocity model. `portable(params)` are the parameters that depend on no station, region or velocity model, and
-    `placed(params, portable)` puts them in the place of those of other parameters; by default all of them are.
-    `local_settings` names settings that are those of a region or its stations.
+    for a velocity model of so many layers in place of that of training; None: the model has travel times in its
+    weights and uses no velocity model. `portable(params)` are the parameters that depend on no station, region or
+    velocity model, and `placed(params, portable)` puts them in the place of those of other parameters; by default all
+    of them are. `local_settings` names settings that are those of a region or its stations.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]] = same_settings
@@ -86,7 +86,7 @@ class Model(NamedTuple):
         labels: names of labels without which the model cannot be trained.
         step_network: `network` in a form that is faster where steps of training are compiled singly; None: the same.
         prepare: what is fitted and labelled before a stage.
-        transfer: how it is used at other stations; None: it knows those of its training alone.
+        transfer: how it is used at other stations; None: it takes those of its training alone.
         search: what it offers to locate new events in another region; None: its region is that of training.
         parts: parameters to a tree of labels (`jaxloc.types.Target`).
         baselines: weight-free locators that it is compared with.

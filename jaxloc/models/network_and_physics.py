@@ -1,6 +1,6 @@
 """A network that reads arrivals, and the physics that they are located with, as the trainable parameters of one model.
 
-The network knows nothing of stations, region and velocity model: its weights can be used anywhere (`portable`).
+The network is independent of stations, region and velocity model: its weights can be used anywhere (`portable`).
 """
 
 from typing import Any, NamedTuple

@@ -34,11 +34,11 @@ def pretrained(spec: ModelSpec, model: Model, draws: Params) -> Pretrained:
     """The weights of a model that can be used anywhere, from draws of its parameters.
 
     Raises:
-        ValueError: for a model that knows its training stations alone.
+        ValueError: for a model of its training stations alone.
     """
     if model.transfer is None:
         raise ValueError(
-            f"model {spec.settings['name']!r} knows the stations of its training alone; its weights cannot be used at "
+            f"model {spec.settings['name']!r} takes the stations of its training alone; its weights cannot be used at "
             "others"
         )
     local = model.transfer.local_settings
@@ -59,7 +59,9 @@ def parameters_of(found: Pretrained, model: Model, like: Params) -> Params:
         ValueError: where the model takes no other stations, or its weights have other paths or shapes; names them.
     """
     if model.transfer is None:
-        raise ValueError("the model knows the stations of its training alone; use one of any stations, as arrivals")
+        raise ValueError(
+            "the model takes the stations of its training alone; use a model of any stations, such as arrivals"
+        )
     wanted = {path: leaf.shape for path, leaf in _by_path(model.transfer.portable(like)).items()}
     given = {path: array.shape[1:] for path, array in found.weights.items()}
     if differ := sorted(wanted.items() ^ given.items()):

@@ -43,10 +43,13 @@ def at_stations(
     unknown.
 
     Raises:
-        ValueError: for a model that knows its training stations alone.
+        ValueError: for a model of its training stations alone.
     """
     if model.transfer is None:
-        raise ValueError(f"model {spec.settings['name']!r} knows the stations of its training alone")
+        raise ValueError(
+            f"model {spec.settings['name']!r} takes the stations of its training alone; "
+            "use a model of any stations, such as arrivals"
+        )
     places = np.concatenate([stations_km[:, :2], np.zeros((len(stations_km), 2))], -1)
     catalogue = Catalogue(places, np.tile([True, True, False, False], (len(places), 1)))
     settings = spec.settings | model.transfer.settings(region, stations_km)

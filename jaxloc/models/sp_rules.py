@@ -25,7 +25,7 @@ def compared_with_sp_rules(spec: ModelSpec, network: Network, head: Head) -> Mod
 
 
 def sp_rules(spec: ModelSpec, train: Dataset) -> Mapping[str, Locator]:
-    """The rule of S minus P, with textbook speeds and with those that fit best; learnt from the training records."""
+    """The rule of S minus P, with textbook speeds and with fitted ones; errors fitted to the training records."""
     before, prior, shake = beforehand(spec), prior_of(spec), max(4, round(train.rate_hz))
     parts = [train.take(np.arange(at, min(at + CHUNK, len(train)))) for at in range(0, len(train), CHUNK)]
     found = {}

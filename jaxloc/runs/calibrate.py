@@ -58,8 +58,8 @@ def refuse_training_events(fitted: Fitted, batch: Batch) -> None:
         ValueError: where events have the very hypocentres of the training catalogue; gives their number.
     """
     value, mask = (np.asarray(x) for x in batch.labels["hypocentre"])
-    learnt = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.spec.catalogue.hypocentres, np.float32)}
-    again = sum(tuple(np.round(row[:3], 3)) in learnt for row in value[mask[:, :3].all(-1)])
+    trained_on = {tuple(np.round(row[:3], 3)) for row in np.asarray(fitted.spec.catalogue.hypocentres, np.float32)}
+    again = sum(tuple(np.round(row[:3], 3)) in trained_on for row in value[mask[:, :3].all(-1)])
     if again:
         raise ValueError(
             f"{again} of {len(value)} events are training events of this run, on which its errors look smaller than "

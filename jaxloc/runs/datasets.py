@@ -1,4 +1,4 @@
-"""The data of an experiment: what it trains on, is chosen by and learns beforehand, from its configuration."""
+"""The training, validation and pretraining data of an experiment, from its configuration."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,8 +56,8 @@ class Sources(NamedTuple):
 def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
     """The data sets of an experiment, of events or of single records as its `records` asks for.
 
-    With `records.one_station` only events that are not learnt from are seen by one station each: training has each
-    record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
+    With `records.one_station` only events that are held out from training are seen by one station each: training has
+    each record. `records.shuffled` shuffles the labels of training events, and of no others: a control.
 
     Raises:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.

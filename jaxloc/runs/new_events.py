@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
-    """What came of the events of a data set.
+    """Result of locating the events of a data set.
 
     Attributes:
         found: located events.
@@ -170,7 +170,7 @@ def locate_new(
 
 
 def slid_over(records: Any, windows: Any, dataset: Dataset) -> bool:
-    """Whether a data set of `jaxloc.runs.transfer.open_input` holds windows that slide over long records."""
+    """Whether a data set of `jaxloc.runs.transfer.open_input` has windows that slide over long records."""
     if windows is not None or isinstance(records, Dataset) or len(dataset) < 2:
         return False
     paths = records if isinstance(records, list | tuple) else [records]

@@ -196,7 +196,7 @@ def write_results(
         name: of the run.
         dataset: the events.
         located: their posteriors by the run's locator.
-        stated: the posteriors that events are written with.
+        predictions: the posteriors that events are written with.
         others: posteriors of the same events by other locators, whose score cards are added.
         locating_s: how long locating took.
         say: takes one line for the user.

@@ -34,7 +34,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
         ValueError: for wrong configurations and data, or a folder of another configuration or in use.
         OSError: where the folder cannot be written.
     """
-    return worked_in(folder, config, say, on_step, lambda told, stepped: _run(config, folder, told, stepped))
+    return worked_in(folder, config, say, on_step, lambda say, on_step: _run(config, folder, say, on_step))
 
 
 def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:

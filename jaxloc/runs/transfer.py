@@ -166,7 +166,7 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
         return searched_in(fitted, dataset, spec.region) if added else fitted
     if fitted.model.transfer is None:
         raise ValueError(
-            f"the model {spec.settings['name']} knows the {len(spec.stations)} stations of its training "
+            f"the model {spec.settings['name']} takes the {len(spec.stations)} stations of its training "
             "alone; train one of model=arrivals to use other stations or velocity models, or of set_transformer or "
             "station_graph to use other stations"
         )

@@ -49,8 +49,8 @@ def _run(config: Config, folder: Path, say: Say) -> None:
     on_chunk = counted(say, "located", len(sources.dev))
     located = locate_by(prng.stream("location", seed), locator, sources.dev, on_chunk)
     seconds, others = time.monotonic() - began, {"catalogue": baseline_of(spec, len(sources.dev))}
-    stated = Predictions(located.posterior)
-    write_results(folder, str(config["name"]), sources.dev, located, stated, others, seconds, say)
+    predictions = Predictions(located.posterior)
+    write_results(folder, str(config["name"]), sources.dev, located, predictions, others, seconds, say)
 
 
 def setup_of(spec: ModelSpec, dataset: Dataset) -> Setup:

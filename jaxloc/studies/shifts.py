@@ -18,7 +18,7 @@ from jaxloc.types import Batch
 
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
 NETWORKS = 5  # other networks: the station delays of one are a single sample, and shift all its events together
-CACHED = 2 + NETWORKS  # data sets in the memory of a process: its next run is usually evaluated on the same
+CACHED = 2 + NETWORKS  # data sets in the memory of a process: its next run often has the same
 
 
 def conditions(ordinary: Dataset, evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
@@ -65,7 +65,7 @@ def _altered(dataset: Dataset, change: Callable[[Key[Array, ""], Batch], Batch])
 
 
 def other_networks(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> tuple[str, Dataset]:
-    """Events of the same kind at `NETWORKS` other networks in turn, whose stations no run knows by name or index.
+    """Events of the same kind at `NETWORKS` other networks in turn, whose stations have no name or index in any run.
 
     The data set lists the stations of the first network; each event has the coordinates of its own.
     """

@@ -86,7 +86,7 @@ def test_the_file_holds_no_station_region_or_velocity_model(tmp_path):
         ),
         (
             lambda found, like, wider, fixed, tmp_path: pretrained(fixed, build(fixed), {}),
-            "'kriegerowski2019' knows the stations of its training alone",
+            "'kriegerowski2019' takes the stations of its training alone",
         ),
         (lambda found, like, wider, fixed, tmp_path: read_pretrained(tmp_path / "none.npz"), "no such file of weights"),
         (

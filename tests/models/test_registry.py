@@ -75,7 +75,7 @@ def test_models_declare_the_stations_and_velocity_models_they_take(name):
     places = np.array([[0.0, 0.0, -1.0], [30.0, 10.0, -0.5]], np.float32)
     there = (Frame(10.0, 20.0), Region((-50.0, 80.0), (-60.0, 60.0), (0.0, 40.0), (-20.0, 30.0)), places)
     if not model.any_station:
-        with pytest.raises(ValueError, match=f"model '{name}' knows the stations of its training alone"):
+        with pytest.raises(ValueError, match=f"model '{name}' takes the stations of its training alone"):
             at_stations(spec, model, *there)
         return
     moved = at_stations(spec, model, *there)
