@@ -246,7 +246,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     [
         (
             lambda start, fitted, blank, finished: start(fitted.spec._replace(settings={"name": "picks"})),
-            r"holds arrivals at 10 Hz, this experiment has picks at 10 Hz",
+            r"has arrivals at 10 Hz, this experiment has picks at 10 Hz",
         ),
         (
             lambda start, fitted, blank, finished: start(fitted.spec._replace(rate_hz=20.0)),
