@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.calibration.storage import read_calibration, write_calibration
 from jaxloc.data.dataset import Dataset
@@ -185,7 +185,7 @@ def locate_picks(
     places, model, earlier = (None if path is None else Path(path) for path in (stations, velocity, catalogue))
     request = picking.Request(locator, Path(picks), places, model, earlier, region, depth_km, split, settings)
     read = picking.open_picks(request)
-    found = results_of(read.dataset, picking.locate(jax.random.key(0), request, read))
+    found = results_of(read.dataset, picking.locate(prng.stream("location"), request, read))
     moved = tuple(report.moved(event, read.zero_s.get(event.id, 0.0)) for event in found.hypocentres)
     return replace(found, hypocentres=moved, lost={**read.lost, **found.lost})
 

@@ -14,6 +14,9 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "stage": 0,
         "parameters of the next stage": 0,
         "location": 0,
+        "simulation": 0,
+        "samples of earlier labels": 0,
+        "exact posterior": 0,
         "features": 0,
         "baselines": 0,
         "recalibration": 0,
@@ -43,6 +46,11 @@ def stream(name: str, seed: int = 0) -> Key[Array, ""]:
     if name not in SEEDS:
         raise ValueError(f"no such stream of random numbers: {name!r}; use one of {', '.join(SEEDS)}")
     return jax.random.key(SEEDS[name] + seed)
+
+
+def key_shape() -> jax.ShapeDtypeStruct:
+    """Shape and type of a key, for `jax.eval_shape`: where nothing random is generated, no key is made."""
+    return jax.eval_shape(jax.random.key, 0)
 
 
 def drawn_apart(

@@ -147,6 +147,7 @@ HEADS: dict[str, Callable[[], Head]] = {
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "beside": lambda: arrival_head.beside(HEADS["moved"]()),
     "chain": lambda: autoregressive.chain(
+        jax.random.key(0),
         gaussian.moved(gaussian.gaussian(np.zeros(4), np.ones(4))),
         [
             autoregressive.Link(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from jaxloc.types import Head, Labels
 
@@ -29,7 +29,7 @@ class Link(NamedTuple):
     given: tuple[Given, ...]
 
 
-def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
+def chain(key: Key[Array, ""], first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
     """A joint density by the chain rule: p(hypocentre) p(magnitude | hypocentre) ...
 
     Raw output is that of the first head, and for each link a function from its conditions, [given], to its raw outputs.
@@ -38,6 +38,7 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
     samples is its distribution. The samples are common to all events, so that predictions are deterministic.
 
     Args:
+        key: of the samples.
         first: head of the "hypocentre".
         links: heads of numbers and the labels they are conditioned on; where such a label is unknown the link adds
             nothing to the likelihood.
@@ -56,15 +57,15 @@ def chain(first: Head, links: Sequence[Link], num_draws: int = DRAWS) -> Head:
         return total
 
     def distribution(raw: tuple[Any, Sequence[Callable]]) -> dict[str, dist.Distribution]:
-        keys = jax.random.split(jax.random.key(0), len(links) + 1)
+        keys = jax.random.split(key, len(links) + 1)
         found, even = dict(first.distribution(raw[0])), dist.Categorical(jnp.full(num_draws, 1 / num_draws))
         drawn = {name: one.sample(keys[0], (num_draws,)) for name, one in found.items()}
-        for key, link, read in zip(keys[1:], links, raw[1], strict=True):
+        for key_link, link, read in zip(keys[1:], links, raw[1], strict=True):
             if missing := [given.name for given in link.given if given.name not in drawn]:
                 raise ValueError(f"a link is conditioned on {missing[0]!r}, which must be one of {', '.join(drawn)}")
             told = jnp.concatenate([_standard(jnp.asarray(drawn[given.name]), given) for given in link.given], -1)
             each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(told)
-            for (name, normal), of_name in zip(each.items(), jax.random.split(key, len(each)), strict=True):
+            for (name, normal), of_name in zip(each.items(), jax.random.split(key_link, len(each)), strict=True):
                 drawn[name] = dist.Normal(*normal).sample(of_name)
                 found[name] = dist.MixtureSameFamily(even, dist.Normal(*normal))
         return found

@@ -24,6 +24,7 @@ from numpyro.infer.svi import SVIState
 from numpyro.optim import optax_to_numpyro
 
 from jaxloc.inference.microbatching import size_of, total_log_likelihood
+from jaxloc.prng import key_shape
 from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Variation, Weights
 
 SITE = "displacement"
@@ -103,7 +104,7 @@ def variational(
         TraceMeanField_ELBO(),
     )
     # NumPyro stores the transforms of parameters on the object: set up once from shapes, without computation.
-    jax.eval_shape(lambda: svi.init(jax.random.key(0), None))
+    jax.eval_shape(lambda key: svi.init(key, None), key_shape())
 
     def init(key: Key[Array, ""], params: Params) -> SVIState:
         start = svi.optim.get_params(svi.init(key, None).optim_state)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxloc import prng
 from jaxloc.heads import gaussian
 from jaxloc.heads.autoregressive import Given, Link, chain
 from jaxloc.heads.labels import joint, number
@@ -59,7 +60,7 @@ def model(
     links += [Link(joint(*extents), (place, size))] if extents else []
     links = links[: len(labels)]
     first = gaussian.moved(gaussian.mixture(np.zeros(4), np.ones(4), components, FLOOR))
-    head = chain(first, links, draws)
+    head = chain(prng.stream("samples of earlier labels"), first, links, draws)
     network = preseis.network(
         flat(gaussian.mixture(np.zeros(4), np.ones(4), components)),
         centre=(*map(float, centre[:3]), travel_s[0]),

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from jaxloc import prng
 from jaxloc.distributions.any_distribution import smoothed
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, is_mixture, marginal, mean
 from jaxloc.geometry import format_degrees
@@ -37,6 +36,7 @@ STATION = {"marker": "^", "s": 34, "color": INK, "edgecolor": PAPER, "linewidth"
 
 
 def event_map(
+    key: Key[Array, ""],
     path: str | Path,
     mixture: dist.Distribution,
     station_km: Float[Array | np.ndarray, "station 3"],
@@ -46,16 +46,16 @@ def event_map(
     num_draws: int = 4000,
     geography: Geography = Geography(),
 ) -> None:
-    """One event's posterior: in the network, and close by in map view and two depth sections.
+    """One event's posterior, from samples of `key`: in the network, and close by in map view and two depth sections.
 
     Shades are regions of highest density of 50, 68, 90 and 95 % of the marginal posterior of each panel. Sections begin
     at the ground, the highest station or sea level. `truth` is NaN where it is unknown.
     """
     if is_mixture(mixture):
         one = HypocentreMixture(components(mixture))
-        draws = np.asarray(_draws(one, num_draws))
+        draws = np.asarray(_draws(key, one, num_draws))
     else:
-        draws = np.asarray(_draws(mixture, num_draws))
+        draws = np.asarray(_draws(key, mixture, num_draws))
         one = smoothed(jnp.asarray(draws))
     truth = np.full(4, np.nan) if truth is None else np.asarray(truth, float)
     stations = np.asarray(station_km)[np.asarray(station_mask)]
@@ -121,8 +121,8 @@ def _window(
 
 
 @partial(jax.jit, static_argnames="number")
-def _draws(mixture: dist.Distribution, number: int) -> Float[Array, "draw 4"]:
-    return jnp.asarray(mixture.sample(prng.stream("pictures"), (number,)))
+def _draws(key: Key[Array, ""], mixture: dist.Distribution, number: int) -> Float[Array, "draw 4"]:
+    return jnp.asarray(mixture.sample(key, (number,)))
 
 
 @jax.jit

@@ -28,6 +28,7 @@ from numpyro.distributions.batch_util import promote_batch_shape
 from jaxloc import inference
 from jaxloc.inference import optimizer
 from jaxloc.networks.flax_adapter import applied, initialised
+from jaxloc.prng import key_shape
 from jaxloc.regression import scaling
 from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, require_positive_whole
 from jaxloc.regression.scaling import Units
@@ -232,7 +233,7 @@ def _log_prob(likelihood: Likelihood, raw: Array, target: Float[Array, "..."]) -
 
 
 def _params_shape(recipe: Recipe, features: Float[Array, "row ..."]) -> Params:
-    return jax.eval_shape(partial(initialised, recipe.model.module), jax.random.key(0), features[0])
+    return jax.eval_shape(partial(initialised, recipe.model.module), key_shape(), features[0])
 
 
 def _output_shape(recipe: Recipe, features: Float[Array, "row ..."]) -> PyTree[Array]:

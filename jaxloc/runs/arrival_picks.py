@@ -7,13 +7,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Key
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Pick
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.joint_inversion import ArrivalPicks, pick_details
 from jaxloc.plots.waveforms import waveform_section
+from jaxloc.prng import key_shape, stream
 from jaxloc.runs.predict import CHUNK, Fitted
 from jaxloc.types import PHASES, Batch, Observations, Weights
 
@@ -27,14 +28,14 @@ class Read(NamedTuple):
 
 def has_arrivals(fitted: Fitted, observations: Observations) -> bool:
     """Whether the network of a run gives densities of arrivals."""
-    weights = jax.eval_shape(lambda key: fitted.method.sample(key, fitted.state, 1), jax.random.key(0))
+    weights = jax.eval_shape(lambda key: fitted.method.sample(key, fitted.state, 1), key_shape())
     one, seen = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (weights, observations))
     return isinstance(jax.eval_shape(fitted.model.network.apply, one, seen), Arrivals)
 
 
-def read_arrivals(fitted: Fitted, observations: Observations) -> Read:
+def read_arrivals(key: Key[Array, ""], fitted: Fitted, observations: Observations) -> Read:
     """Picks and densities of a batch of events, of the mean density over draws of the weights."""
-    weights = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(jax.random.key(0))
+    weights = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws))(key)
 
     @jax.jit
     def read(weights: Weights, seen: Observations) -> tuple[ArrivalPicks, jax.Array]:
@@ -94,7 +95,7 @@ def picks_of_run(
         batch = dataset.take(index)
         if not has_arrivals(fitted, batch.observations):
             return {}
-        read = read_arrivals(fitted, batch.observations)
+        read = read_arrivals(stream("location"), fitted, batch.observations)
         for i, event in enumerate(index):
             found[dataset.events[event].id] = event_picks(dataset, read.picks, i)
             if pictures is not None:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxloc import prng
 from jaxloc.data.dataset import Dataset, Station, retaken
 from jaxloc.data.views import shuffled, taken_by, with_noise
 from jaxloc.io.seisbench import read_seisbench
@@ -178,7 +179,7 @@ def _scenarios(data: Mapping[str, Any], seed: int, round_: int, splits: dict[str
     zone = FaultZone(trace_km(), magnitude_range=tuple(data["magnitude_range"]))
     model, first = velocity_model(data["velocity"]), round_ * LONGEST_ROUND
     scenarios = Scenarios(zone, recording)
-    return marmara_scenarios(jax.random.key(seed), scenarios, model, sum(splits.values()), splits, first)
+    return marmara_scenarios(prng.stream("simulation", seed), scenarios, model, sum(splits.values()), splits, first)
 
 
 def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
@@ -186,7 +187,7 @@ def _at_networks(data: Mapping[str, Any], seed: int, number: int, first: int, sp
     variety = Variety()._replace(**as_tuples(known))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
     recording = recording._replace(origin_s=data["origin_s"][0], origin_sd_s=data["origin_s"][1])
-    model, key = velocity_model(data["velocity"]), jax.random.key(seed)
+    model, key = velocity_model(data["velocity"]), prng.stream("simulation", seed)
     return held(simulated_networks(key, variety, model, recording, number, split, first))
 
 
@@ -197,7 +198,7 @@ def _apart(first: int, data: Mapping[str, Any]) -> int:
 
 
 def _at_picked_network(data: Mapping[str, Any], seed: int, number: int, first: int, split: str) -> Dataset:
-    key_network, key_events = jax.random.split(jax.random.key(seed))
+    key_network, key_events = jax.random.split(prng.stream("simulation", seed))
     stations = random_network(key_network, data["num_stations"], data["aperture_km"])
     model = velocity_model(data["velocity"])
     return simulated_picks(key_events, picking_of(data), model, stations, DEFAULT_FRAME, number, split, first)
@@ -213,7 +214,7 @@ def picking_of(data: Mapping[str, Any]) -> Picking:
 def _at_simulated_network(
     data: Mapping[str, Any], seed: int, round_: int, number: int, splits: dict[str, float]
 ) -> Dataset:
-    key_network, key_events = jax.random.split(jax.random.key(seed))
+    key_network, key_events = jax.random.split(prng.stream("simulation", seed))
     simulation, stations = _preset(data, random_network(key_network, data["num_stations"], data["aperture_km"]))
     recording = Recording(data["rate_hz"], data["num_samples"], tuple(data["bandpass_hz"]))
     simulation = simulation._replace(recording=recording)
@@ -311,7 +312,7 @@ def practice(settings: Mapping[str, Any], spec: ModelSpec, seed: int) -> Dataset
         model=velocity_model(spec.velocity),
         hypocentre=around(places, spread, (shallow, deep)),
     )
-    key = jax.random.key(seed)
+    key = prng.stream("simulation", seed)
     return held(simulated_dataset(key, simulation, spec.stations, spec.frame, settings["num_events"], {"train": 1.0}))
 
 

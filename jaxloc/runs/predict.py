@@ -128,9 +128,9 @@ def of_known(located: Located) -> Located:
     return jax.tree.map(lambda x: x[known], located)
 
 
-def draw_of(fitted: Fitted) -> Params:
+def draw_of(key: Key[Array, ""], fitted: Fitted) -> Params:
     """One draw of the network's parameters."""
-    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(prng.stream("features"))
+    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(key)
     return jax.tree.map(lambda x: x[0], draw)
 
 
@@ -139,7 +139,7 @@ def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
     of = fitted.model.network.features
     if of is None:
         return lambda observations: None
-    weights = Weights(draw_of(fitted))
+    weights = Weights(draw_of(prng.stream("features"), fitted))
     read = jax.jit(lambda seen: jax.lax.map(lambda one: of(weights, one), seen))
 
     def describe(observations: Observations) -> np.ndarray:

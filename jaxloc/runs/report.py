@@ -300,7 +300,8 @@ def picture_of_event(
     value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
     seen = batch.observations
     truth = np.where(mask, value, np.nan)
-    maps.event_map(path, one, seen.station_km[i], seen.station_mask[i], truth, title, geography=geography)
+    key = prng.stream("pictures")
+    maps.event_map(key, path, one, seen.station_km[i], seen.station_mask[i], truth, title, geography=geography)
 
 
 __all__ = [

@@ -145,7 +145,7 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
     name, settings = trained[-1]
     prior = _prior_of(config, folder, params, model, trained)
     stage = stage_of(config, model, name, settings, len(spec.catalogue.known), prior, like, 0)
-    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
+    state = jax.eval_shape(stage.method.init, prng.key_shape(), params)
     kept = folder / "checkpoints" / name
     progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
     if progress is None or progress.step < stage.plan.steps:
@@ -155,7 +155,7 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
 
 def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
     """Zeros in the shape of the parameters: to read a checkpoint nothing need be sampled or compiled."""
-    one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), jax.random.key(0))
+    one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape())
     return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), one)
 
 
@@ -168,7 +168,7 @@ def _prior_of(config: Config, folder: Path, params: Params, model: Model, traine
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
     stage = stage_of(config, model, wanted, stages[wanted], 1, None, like, 0)
-    state = jax.eval_shape(stage.method.init, jax.random.key(0), params)
+    state = jax.eval_shape(stage.method.init, prng.key_shape(), params)
     progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
     key = prng.stream("parameters of the next stage", int(config["seed"]))
     if progress is None:

@@ -61,7 +61,7 @@ def evaluate_run(config: Mapping[str, Any], evaluation: Settings) -> Record:
     config, fitted = train.load(Path(config["run_dir"]))
     data, seed = config["data"], int(config["seed"])
     of = _on_fresh_events if data["kind"] in WAVEFORMS else _on_validation_events
-    size = sum(x.size for x in jax.tree.leaves(predict.draw_of(fitted)))
+    size = sum(x.size for x in jax.tree.leaves(predict.draw_of(prng.stream("features"), fitted)))
     return {"parameters": int(size), **of(data, seed, fitted, evaluation)}
 
 

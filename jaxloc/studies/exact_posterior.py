@@ -19,6 +19,7 @@ import scipy.stats
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Key
 
+from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.credible_regions import LEVELS, highest_density_level
 from jaxloc.distributions.gaussian_mixture import (
@@ -182,7 +183,7 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
         if (other["data"], other["seed"]) != (config["data"], config["seed"]):
             raise ValueError(f"data and seed of {name} must be those of {runs[0].name}; compare runs on the same data")
     dataset = fresh_events(config["data"], int(config["seed"]), number, PURPOSE)
-    batch, key = dataset.take(np.arange(number)), jax.random.key(0)
+    batch, key = dataset.take(np.arange(number)), prng.stream("exact posterior")
     locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}
     exact = exact_posterior_of(config["data"], positions_km(dataset.frame, dataset.stations))
     scores = {name: score(key, locator, batch) for name, locator in locators.items()}

@@ -115,5 +115,6 @@ def test_a_kernel_density_estimate_keeps_mean_and_covariance():
 
 
 def test_it_is_plotted(tmp_path):
-    maps.event_map(tmp_path / "event.png", Opaque(jnp.arange(4.0)), np.zeros((2, 3)), np.ones(2, bool))
+    stations = (np.zeros((2, 3)), np.ones(2, bool))
+    maps.event_map(jax.random.key(0), tmp_path / "event.png", Opaque(jnp.arange(4.0)), *stations)
     assert (tmp_path / "event.png").stat().st_size > 1000

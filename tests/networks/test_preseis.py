@@ -123,7 +123,8 @@ def test_a_chain_hands_on_what_it_does_not_know():
     sd_km = 0.3
     first = gaussian.gaussian(np.zeros(4), np.full(4, sd_km))
     given = autoregressive.Given("hypocentre", np.zeros(3), np.ones(3))
-    chain = autoregressive.chain(first, [autoregressive.Link(label_heads.number(0.0, 1.0, 0.01), (given,))], 4000)
+    link = autoregressive.Link(label_heads.number(0.0, 1.0, 0.01), (given,))
+    chain = autoregressive.chain(jax.random.key(0), first, [link], 4000)
     raw = (jnp.zeros(first.size), (lambda told: jnp.array([1.0, 0.0]) * told[:2],))
     magnitude = chain.distribution(raw)["magnitude"]
     floor_km = gaussian.FLOOR[0]

@@ -77,14 +77,17 @@ PICKS = {"pick_s": RNG.uniform(2, 8, (12, 2)), "station_names": GEOGRAPHY.statio
 
 LOG = [{"step": i, "loss": 9 / (1 + i), "dev_energy_km": 3.0} for i in range(5)]
 LONG_LOG = [{"step": i, "loss": float("nan") if i == 3 else RNG.normal()} for i in range(300)]
+KEY = jax.random.key(0)
 FLAT = gaussian_mixture(jnp.zeros(1), jnp.zeros((1, 4)), jnp.diag(jnp.array([9.0, 0.01, 40.0, 1.0]))[None])
 
 PICTURES: dict[str, Callable[[Path], None]] = {
-    "event": lambda p: maps.event_map(p, bent_mixture(), STATIONS, MASK, np.array([11.3, -7.6, 8.2, 4.0]), "M 1.4"),
-    "event with names and degrees": lambda p: maps.event_map(p, FLAT, STATIONS, MASK, geography=GEOGRAPHY),
-    "event of unknown truth": lambda p: maps.event_map(p, FLAT, STATIONS, MASK),
+    "event": lambda p: maps.event_map(
+        KEY, p, bent_mixture(), STATIONS, MASK, np.array([11.3, -7.6, 8.2, 4.0]), "M 1.4"
+    ),
+    "event with names and degrees": lambda p: maps.event_map(KEY, p, FLAT, STATIONS, MASK, geography=GEOGRAPHY),
+    "event of unknown truth": lambda p: maps.event_map(KEY, p, FLAT, STATIONS, MASK),
     "event of unknown depth": lambda p: maps.event_map(
-        p, FLAT, STATIONS[:1], MASK[:1], np.array([40.0, 2.0, np.nan, np.nan])
+        KEY, p, FLAT, STATIONS[:1], MASK[:1], np.array([40.0, 2.0, np.nan, np.nan])
     ),
     "overview": lambda p: draw_events(p, True),
     "overview of unknown truth": lambda p: draw_events(p, False),

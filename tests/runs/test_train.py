@@ -266,7 +266,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
 )
 def test_only_weights_of_the_same_network_can_be_started_from(finished, action, message):
     _, fitted = train.load(finished)
-    own = predict.draw_of(fitted)
+    own = predict.draw_of(jax.random.key(0), fitted)
     blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
     start = lambda spec, like=blank: train.started_from(finished, like, spec, 1)
     assert jax.tree.structure(start(fitted.spec)) == jax.tree.structure(own)
@@ -293,7 +293,7 @@ def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_s
     real = [f"data.folder={labelled}", "data.train_split=dev", "data.dev_split=null", "data.held_out=2"]
     real += ["data.pick_columns={}", f"run_dir={second}", f"start_from={first}", "stages.learn.learning_rate=0"]
     assert cli.main(["run", "oklahoma_set_transformer", *small, *real]) == 0
-    start, end = (predict.draw_of(train.load(folder)[1]) for folder in (first, second))
+    start, end = (predict.draw_of(jax.random.key(0), train.load(folder)[1]) for folder in (first, second))
     for before, after in zip(jax.tree.leaves(start), jax.tree.leaves(end), strict=True):
         np.testing.assert_array_equal(before, after)
 
