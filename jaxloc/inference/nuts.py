@@ -9,6 +9,7 @@ from numpyro.infer.hmc import hmc
 
 from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
 from jaxloc.inference.whitening import displacement
+from jaxloc.prng import key_shape
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
 MAX_WEIGHTS = 20_000  # largest number of weights whose chains mix within the gradients of a training stage
@@ -59,16 +60,16 @@ def nuts(
         raise ValueError(f"start must be at least 0 and every at least 1, got {start} and {every}")
     begin, transition = hmc(potential_fn_gen=lambda batch: lambda z: units.potential(z, batch))
 
-    def chain_at(z: Float[Array, " weight"]) -> Any:
+    def chain_at(key: Key[Array, ""], z: Float[Array, " weight"]) -> Any:
         settings = {"step_size": step_size, "max_tree_depth": max_tree_depth, "trajectory_length": None}
-        return _keyless(begin(z, start, **settings, model_args=(None,), rng_key=jax.random.key(0)))
+        return _keyless(begin(z, start, **settings, model_args=(None,), rng_key=key))
 
     # NumPyro stores the length of the adaptation with the functions: set up once from shapes, without computation.
-    jax.eval_shape(chain_at, jax.ShapeDtypeStruct((units.size,), jnp.zeros(()).dtype))
+    jax.eval_shape(chain_at, key_shape(), jax.ShapeDtypeStruct((units.size,), jnp.zeros(()).dtype))
 
     def init(key: Key[Array, ""], params: Params) -> NutsState:
         zero = jnp.zeros((), jnp.int32)
-        return NutsState(chain_at(units.of_params(params)), zero, nothing(keep, units.size))
+        return NutsState(chain_at(key, units.of_params(params)), zero, nothing(keep, units.size))
 
     def update(key: Key[Array, ""], state: NutsState, batch: Batch) -> tuple[NutsState, Info]:
         _check_is_whole(batch, target.num_data)
