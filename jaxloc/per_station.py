@@ -19,11 +19,11 @@ TINY = 1e-20  # below any ground velocity in m/s that is not exactly zero
 
 
 class AtStation(NamedTuple):
-    """Raw outputs of one station's record, where the station stands, and one if it is alive, zero if not."""
+    """Raw outputs of one station's record, where the station stands, and one if it is active, zero if not."""
 
     raw: Float[Array, "*station raw"]
     station_km: Float[Array, "*station 3"]
-    alive: Float[Array, "*station"]
+    active: Float[Array, "*station"]
 
 
 def each_station(network: Network) -> Network:
@@ -39,8 +39,8 @@ def each_station(network: Network) -> Network:
         assert network.features is not None
         of_row = network.features
         each = jax.vmap(lambda row: of_row(weights, row))(rows_of(observations))
-        alive = active_stations(observations).astype(each.dtype)
-        return (each * alive[:, None]).sum(0) / jnp.maximum(alive.sum(), 1)
+        active = active_stations(observations).astype(each.dtype)
+        return (each * active[:, None]).sum(0) / jnp.maximum(active.sum(), 1)
 
     return Network(init, apply, None if network.features is None else features)
 
@@ -74,7 +74,7 @@ def placed(at: Callable[[Float[Array, " 3"]], Head], size: int) -> Head:
 
     def log_likelihood(raw: AtStation, labels: Labels) -> Float[Array, ""]:
         value = at(raw.station_km).log_likelihood(raw.raw, labels)
-        return jnp.where(raw.alive > 0, value, 0.0)
+        return jnp.where(raw.active > 0, value, 0.0)
 
     return Head(size, distribution, log_likelihood)
 

@@ -61,8 +61,8 @@ def arrivals(station_km, arrival_s, correlation=0.0, delay_s=0.0):
     mass = np.concatenate([(1 - NONE) * mass / mass.sum(-1, keepdims=True), np.full((ROWS, 2, 1), NONE)], -1)
     single = lambda x: jnp.asarray(x, jnp.float32)
     physics = physics_of(single(station_km), single(correlation), single(delay_s))
-    alive = single(np.arange(ROWS) < number)
-    return Arrivals(jnp.log(single(mass) + 1e-30), single(RATE_HZ), alive, physics)
+    active = single(np.arange(ROWS) < number)
+    return Arrivals(jnp.log(single(mass) + 1e-30), single(RATE_HZ), active, physics)
 
 
 def log_density_numpy(station_km, arrival_s, points, correlation=0.0):

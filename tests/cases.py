@@ -145,7 +145,7 @@ NETWORKS = {
 HEADS: dict[str, Callable[[], Head]] = {
     "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
-    "beside": lambda: arrival_head.beside(HEADS["moved"]()),
+    "beside": lambda: arrival_head.with_arrivals(HEADS["moved"]()),
     "chain": lambda: autoregressive.chain(
         jax.random.key(0),
         gaussian.moved(gaussian.gaussian(np.zeros(4), np.ones(4))),

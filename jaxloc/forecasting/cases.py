@@ -13,7 +13,7 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.forecasting.grid import Grid, any_within, probability_within
 from jaxloc.forecasting.scores import ForecastSeries, blocks, contingency, estimate, score
 
-LEAST_WRITTEN = 0.02  # smallest probability, or an occurrence, for which a line is written
+MIN_WRITTEN = 0.02  # smallest probability, or an occurrence, for which a line is written
 
 
 class Case(NamedTuple):
@@ -86,7 +86,7 @@ def level_of_bias_one(probability: Float[np.ndarray, "time cell"], outcome: Bool
 
 
 def write_csv(path: Path, cases: Iterable[Case]) -> None:
-    """A line for each forecast above `LEAST_WRITTEN`: probability with its 90 % interval over draws of weights."""
+    """A line for each forecast above `MIN_WRITTEN`: probability with its 90 % interval over draws of weights."""
     text, header = io.StringIO(), None
     writer = csv.writer(text, lineterminator="\n")
     for case in cases:
@@ -95,7 +95,7 @@ def write_csv(path: Path, cases: Iterable[Case]) -> None:
             writer.writerow(header)
         probability = case.draws.mean(0)
         low, high = np.percentile(case.draws, [5, 95], axis=0)
-        for t, c in np.argwhere((probability >= LEAST_WRITTEN) | case.outcome):
+        for t, c in np.argwhere((probability >= MIN_WRITTEN) | case.outcome):
             numbers = (x[t, c] for x in (probability, low, high, case.rates, case.recent))
             place = (f"{x:.2f}" for x in case.place[c])
             shown = (f"{x:.3g}" for x in numbers)

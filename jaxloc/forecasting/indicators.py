@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 
 NAMES = ("time_days", "magnitude", "root_energy", "b_value", "misfit", "deficit", "recurrence", "aperiodicity")
 LOGARITHMIC = ("time_days", "root_energy", "recurrence")
-MOST_DEFICIT = 3.0  # magnitudes
+MAX_DEFICIT = 3.0  # magnitudes
 BIN = 0.1  # bin width of the catalogue's magnitudes, for Utsu's correction
 
 
@@ -86,7 +86,7 @@ def _of_sizes(magnitude: Float[np.ndarray, " event"], way: str) -> dict[str, flo
         b = np.log10(np.e) / (magnitude.mean() - (magnitude.min() - BIN / 2))
         a = np.log10(len(magnitude)) + b * magnitude.min()
     misfit = ((log_number - (a - b * magnitude)) ** 2).sum() / (len(magnitude) - 1)
-    deficit = np.clip(magnitude.max() - a / max(b, 1e-3), -MOST_DEFICIT, MOST_DEFICIT)
+    deficit = np.clip(magnitude.max() - a / max(b, 1e-3), -MAX_DEFICIT, MAX_DEFICIT)
     return {"b_value": b, "misfit": misfit, "deficit": deficit}
 
 

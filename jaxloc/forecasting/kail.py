@@ -135,11 +135,11 @@ def run(config: Config, folder: Path, say: Say, on_step: OnStep | None) -> tuple
     """Read, train and forecast the test steps."""
     events = read_event_list(config["data"]["kind"], config["data"]["path"])
     made = material(config, events)
-    happened = made.outcomes[made.train].sum((0, 1, 2)), made.outcomes[made.test].sum((0, 1, 2))
+    occurred = made.outcomes[made.train].sum((0, 1, 2)), made.outcomes[made.test].sum((0, 1, 2))
     for k, magnitude in enumerate(made.magnitudes):
         sigma, everywhere = made.smoothing[k]
         say(
-            f"M > {magnitude}: {happened[0][k]} training and {happened[1][k]} test forecasts that came true; rate map "
+            f"M > {magnitude}: {occurred[0][k]} training and {occurred[1][k]} test forecasts that came true; rate map "
             f"smoothed over {sigma * made.grid.cell_km:.0f} km, {100 * everywhere:.1f} % of it everywhere"
         )
     fitted = fit(config, folder, problem(config, made), say, on_step)

@@ -39,7 +39,7 @@ from jaxtyping import Array, Float
 from jaxloc.networks.layers import Conv2D
 
 PUBLISHED_WIDTH, PUBLISHED_HIDDEN = 16, 32
-LEAST = 1e-4  # smallest probability of the published output, which is unbounded
+MIN_PROBABILITY = 1e-4  # smallest probability of the published output, which is unbounded
 WINDOW = (3, 3)
 
 State = tuple[Float[Array, "row column hidden"], Float[Array, "row column hidden"]]
@@ -82,7 +82,7 @@ class Model(nn.Module):
         if log_odds.shape[-1] != 1:
             raise ValueError(f"the published network forecasts one magnitude, got {log_odds.shape[-1]}")
         correction = jax.nn.softmax(Block(2, True, name="read_out")(states))[..., :1]
-        probability = jnp.clip(jax.nn.sigmoid(log_odds) + correction, LEAST, 1 - LEAST)
+        probability = jnp.clip(jax.nn.sigmoid(log_odds) + correction, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
         return jnp.log(probability) - jnp.log1p(-probability)
 
 

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 NONE = 0.0  # the magnitude of a period without events
 SCALES = (1.0, 0.1, 1.0)  # scales of the raw outputs, logarithms of factors on rate, b and k
 LIMIT = 5.0
-LEAST_RATE = 1e-4
+MIN_RATE = 1e-4
 
 
 class Climate(NamedTuple):
@@ -28,10 +28,12 @@ class Climate(NamedTuple):
     least: Array | float
 
 
-def changed(raw: Float[Array, " 3"], usual: Climate) -> Climate:
+def changed(raw: Float[Array, " 3"], climatology: Climate) -> Climate:
     """The climatology modified by a network's raw outputs; zeros change nothing."""
     rate, b_value, clustering = (jnp.exp(s * LIMIT * jnp.tanh(r / LIMIT)) for s, r in zip(SCALES, raw, strict=True))
-    return Climate(usual.rate * rate, usual.b_value * b_value, usual.clustering * clustering, usual.least)
+    return Climate(
+        climatology.rate * rate, climatology.b_value * b_value, climatology.clustering * clustering, climatology.least
+    )
 
 
 def log_below(climate: Climate, magnitude: Float[Array, ""] | float) -> Float[Array, ""]:
@@ -50,8 +52,8 @@ def log_likelihood(climate: Climate, magnitude: Float[Array, ""]) -> Float[Array
     at = jnp.where(any_event, magnitude, climate.least)
     number = _number(climate, at)
     density = log_below(climate, at) - jnp.log1p(number / climate.clustering)
-    slope = jnp.log(number) + jnp.log(climate.b_value * jnp.log(10.0))
-    return jnp.where(any_event, density + slope, log_below(climate, climate.least))
+    log_derivative = jnp.log(number) + jnp.log(climate.b_value * jnp.log(10.0))
+    return jnp.where(any_event, density + log_derivative, log_below(climate, climate.least))
 
 
 def fitted_climate(
@@ -64,11 +66,13 @@ def fitted_climate(
 
     @jax.jit
     def loss(at: Float[Array, " 2"]) -> Float[Array, ""]:
-        of_cell = lambda usual, each: log_likelihood(Climate(usual, b_value, jnp.exp(at[1]), least), each)
+        of_cell = lambda climatology, each: log_likelihood(Climate(climatology, b_value, jnp.exp(at[1]), least), each)
         return -jax.vmap(lambda each: jax.vmap(of_cell)(rate * jnp.exp(at[0]), each))(largest).mean()
 
-    slope = jax.jit(jax.grad(loss))
-    found = minimize(lambda x: float(loss(x)), np.zeros(2), jac=lambda x: np.asarray(slope(x), float), method="BFGS").x
+    gradient = jax.jit(jax.grad(loss))
+    found = minimize(
+        lambda x: float(loss(x)), np.zeros(2), jac=lambda x: np.asarray(gradient(x), float), method="BFGS"
+    ).x
     return Climate(jnp.asarray(rate * np.exp(found[0]), jnp.float32), b_value, float(np.exp(found[1])), least)
 
 

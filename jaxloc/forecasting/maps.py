@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from jaxloc.forecasting.grid import Grid, cells_of, smoothed
 from jaxloc.io.event_list import EventList
 
-LEAST_MAGNITUDE = 3.0  # magnitudes enter as (M - 3) / 3
+MIN_MAGNITUDE = 3.0  # magnitudes enter as (M - 3) / 3
 MAGNITUDE_SCALE = 3.0
 
 
@@ -51,7 +51,7 @@ def largest_and_number(events: EventList, grid: Grid, steps: Steps) -> Float[np.
     shape = (steps.number, grid.rows, grid.columns)
     which, kept = _places(events, grid, steps)
     largest = np.zeros(shape, np.float32)
-    np.maximum.at(largest, which, (events.magnitude[kept] - LEAST_MAGNITUDE) / MAGNITUDE_SCALE)
+    np.maximum.at(largest, which, (events.magnitude[kept] - MIN_MAGNITUDE) / MAGNITUDE_SCALE)
     return np.stack([largest, np.log1p(counts(events, grid, steps))], -1)
 
 

@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 from jaxloc.distributions.bandwidth import silverman
 
 LIMIT = 4.0
-SHY = -2.0  # initial log odds of the network's own component
+INITIAL_LOG_ODDS = -2.0  # initial log odds of the network's own component
 SIZE, PUBLISHED_SIZE = 7, 3  # raw outputs: two of time and five of place; published, time, east and north
-ALONE = 20.0  # log odds of the published place, which is the only component
+PUBLISHED_LOG_ODDS = 20.0  # log odds of the published place, which is the only component
 KINDS = ("log_normal", "weibull", "normal")
 
 
@@ -119,41 +119,41 @@ def places_of(place_km: Float[np.ndarray, "event 2"]) -> Places:
     return Places(*(jnp.asarray(x, jnp.float32) for x in (place_km, width, place_km.mean(0), spread)))
 
 
-def changed_waiting(raw: Float[Array, " raw"], usual: Waiting) -> Waiting:
+def changed_waiting(raw: Float[Array, " raw"], climatology: Waiting) -> Waiting:
     """The waiting time modified by a network's raw outputs; zeros change nothing."""
     if len(raw) == PUBLISHED_SIZE:
-        return Waiting(usual.location + usual.scale * raw[0], usual.scale)
+        return Waiting(climatology.location + climatology.scale * raw[0], climatology.scale)
     shift, widen = LIMIT * jnp.tanh(raw[:2] / LIMIT)
-    return Waiting(usual.location + usual.scale * shift, usual.scale * jnp.exp(0.5 * widen))
+    return Waiting(climatology.location + climatology.scale * shift, climatology.scale * jnp.exp(0.5 * widen))
 
 
-def own_place(raw: Float[Array, " raw"], usual: Places) -> Own:
+def own_place(raw: Float[Array, " raw"], climatology: Places) -> Own:
     """The network's own component of the mixture; zeros give the distribution of all epicentres, with little weight."""
     if len(raw) == PUBLISHED_SIZE:
-        middle = usual.middle_km + usual.spread_km * raw[1:]
-        return Own(jnp.asarray(ALONE), middle, jnp.broadcast_to(usual.spread_km, (2,)))
+        middle = climatology.middle_km + climatology.spread_km * raw[1:]
+        return Own(jnp.asarray(PUBLISHED_LOG_ODDS), middle, jnp.broadcast_to(climatology.spread_km, (2,)))
     places = LIMIT * jnp.tanh(raw[2:] / LIMIT)
-    middle = usual.middle_km + usual.spread_km * places[1:3]
-    return Own(SHY + places[0], middle, usual.spread_km * jnp.exp(0.5 * places[3:]))
+    middle = climatology.middle_km + climatology.spread_km * places[1:3]
+    return Own(INITIAL_LOG_ODDS + places[0], middle, climatology.spread_km * jnp.exp(0.5 * places[3:]))
 
 
-def log_place(own: Own, usual: Places, place_km: Float[Array, " 2"]) -> Float[Array, ""]:
+def log_place(own: Own, climatology: Places, place_km: Float[Array, " 2"]) -> Float[Array, ""]:
     """Log density of an epicentre per square kilometre: kernels at past events and the network's own normal."""
     share = jax.nn.log_sigmoid(own.log_odds)
     normal = dist.Normal(own.middle_km, own.spread_km).log_prob(place_km)
-    return jnp.logaddexp(share + jnp.sum(jnp.asarray(normal)), share - own.log_odds + log_rate(usual, place_km))
+    return jnp.logaddexp(share + jnp.sum(jnp.asarray(normal)), share - own.log_odds + log_rate(climatology, place_km))
 
 
-def log_rate(usual: Places, place_km: Float[Array, " 2"]) -> Float[Array, ""]:
+def log_rate(climatology: Places, place_km: Float[Array, " 2"]) -> Float[Array, ""]:
     """Log density of the rate map: kernels at past events."""
-    each = dist.Normal(usual.kernels_km, usual.width_km).log_prob(place_km)
-    return logsumexp(jnp.asarray(each).sum(-1)) - jnp.log(len(usual.kernels_km))
+    each = dist.Normal(climatology.kernels_km, climatology.width_km).log_prob(place_km)
+    return logsumexp(jnp.asarray(each).sum(-1)) - jnp.log(len(climatology.kernels_km))
 
 
-def middle_km(own: Own, usual: Places) -> Float[Array, " 2"]:
+def middle_km(own: Own, climatology: Places) -> Float[Array, " 2"]:
     """The mean of the mixture."""
     share = jax.nn.sigmoid(own.log_odds)
-    return share * own.middle_km + (1 - share) * usual.kernels_km.mean(0)
+    return share * own.middle_km + (1 - share) * climatology.kernels_km.mean(0)
 
 
 def log_likelihood(

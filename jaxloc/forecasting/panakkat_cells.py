@@ -26,7 +26,7 @@ from jaxloc.io.event_list import EventList, chosen
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
-FEWEST = 5  # smallest number of events in a cell for indicators
+MIN_EVENTS = 5  # smallest number of events in a cell for indicators
 SIZE, PUBLISHED_SIZE = 3, 1  # raw outputs
 
 
@@ -71,7 +71,7 @@ def material(config: Config, events: EventList) -> Material:
     if not (len(train) and len(test)):
         raise ValueError(f"{len(train)} training and {len(test)} test periods of {period} days; use longer periods")
     corners, cell = _cells(data["box_deg"], float(data["cells"]["cell_deg"]), events)
-    number, biggest = _happened(events, cell, len(corners), steps)
+    number, biggest = _occurred(events, cell, len(corners), steps)
     found = _indicators(events, cell, len(corners), at, data)
     standard = windows.standard_of(Indicators(*(x[train] for x in found)))
     feedback = np.stack([np.log1p(number), np.maximum(biggest - least, 0) / 3, biggest > 0], -1)
@@ -168,7 +168,7 @@ def _cells(box_deg: list[float], cell_deg: float, events: EventList) -> tuple[np
     return corners.reshape(-1, 2), np.where(inside, row * columns + column, -1)
 
 
-def _happened(
+def _occurred(
     events: EventList, cell: Int[np.ndarray, " event"], cells: int, steps: Steps
 ) -> tuple[Float[np.ndarray, "period cell"], Float[np.ndarray, "period cell"]]:
     """Number of events and largest magnitude of each period and cell."""
@@ -192,7 +192,7 @@ def _indicators(
         last, found = np.searchsorted(own.day, at), {}
         for end in set(last):  # months without an event change nothing
             part = slice(max(0, end - most), end)
-            found[end] = indicators(own.day[part], own.magnitude[part], settings) if end >= FEWEST else unknown
+            found[end] = indicators(own.day[part], own.magnitude[part], settings) if end >= MIN_EVENTS else unknown
         columns.append(windows.stacked([found[end] for end in last]))
     return Indicators(*(np.stack([getattr(x, name) for x in columns], 1) for name in ("value", "known")))
 
@@ -209,7 +209,7 @@ def _climate(
     rate = (number.sum(0) + mean) / (len(number) + 1)
     sizes = events.magnitude[events.day < until]
     b_value = float(np.log10(np.e) / (sizes.mean() - least + 0.05))
-    return largest.fitted_climate(np.maximum(rate, largest.LEAST_RATE), known, b_value, least)
+    return largest.fitted_climate(np.maximum(rate, largest.MIN_RATE), known, b_value, least)
 
 
 def _rows(made: Material, which: Int[np.ndarray, " period"], memory: int) -> Row:

@@ -27,9 +27,9 @@ from jaxloc.io.event_list import EventList, chosen
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]
-FEWEST = 5  # smallest number of large training events
+MIN_EVENTS = 5  # smallest number of large training events
 LEVELS = (np.arange(200) + 0.5) / 200
-LEAST_DAYS = 0.01
+MIN_DAYS = 0.01
 
 
 class Material(NamedTuple):
@@ -71,10 +71,10 @@ def material(config: Config, events: EventList) -> Material:
     large = chosen(large, is_main(large)) if own["decluster"] else large
     place = np.stack([large.east_km, large.north_km], -1)
     training = (large.day >= start) & (large.day < train_until)
-    if training.sum() < FEWEST or not (large.day >= train_until).any():
+    if training.sum() < MIN_EVENTS or not (large.day >= train_until).any():
         raise ValueError(
-            f"{training.sum()} large training events (at least {FEWEST}) and {(large.day >= train_until).sum()} test "
-            f"events (at least 1) with data.periods.magnitude={own['magnitude']}; use a smaller one"
+            f"{training.sum()} large training events (at least {MIN_EVENTS}) and {(large.day >= train_until).sum()} "
+            f"test events (at least 1) with data.periods.magnitude={own['magnitude']}; use a smaller one"
         )
     kind = "normal" if published else str(own["waiting"])
     places = next_event.places_of(place[training])
@@ -165,7 +165,7 @@ def _periods(
     edges = np.searchsorted(events.day, large.day, side="right")
     spans = zip(np.concatenate([[0], edges[:-1]]), edges, strict=True)
     found = windows.stacked([indicators(events.day[a:b], events.magnitude[a:b], settings) for a, b in spans])
-    length = np.maximum(np.diff(large.day, prepend=events.day[0]), LEAST_DAYS)
+    length = np.maximum(np.diff(large.day, prepend=events.day[0]), MIN_DAYS)
     away = (place - np.asarray(places.middle_km)) / float(places.spread_km)
     feedback = [large.magnitude[:, None] - float(data["periods"]["magnitude"]), away, np.log10(length)[:, None] / 3]
     return found, np.concatenate([*feedback, np.ones_like(away[:, :1])], -1)
@@ -182,7 +182,7 @@ def _next(
     following = np.append(day[1:], np.inf)[which]
     over = following < until
     after = np.concatenate([place[1:], place[:1]])[which]
-    waiting = np.maximum(np.minimum(following, until) - day[which], LEAST_DAYS)
+    waiting = np.maximum(np.minimum(following, until) - day[which], MIN_DAYS)
     after = np.where(over[:, None], after, 0.0)
     waited = np.broadcast_to(waited, waiting.shape)
     return Next(*map(jnp.asarray, (waiting, over, after, waited)))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from jaxloc.forecasting.grid import smoothed
 
-LEAST, MOST = 1e-7, 1 - 1e-6
+MIN_PROBABILITY, MAX_PROBABILITY = 1e-7, 1 - 1e-6
 EVERYWHERE = (0.001, 0.01, 0.05)  # shares of a uniform background
 SIGMAS_CELLS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -23,7 +23,7 @@ def rate_map(outcomes: Outcomes, sigma_cells: float, everywhere: float) -> RateM
     """The smoothed frequency of events in each cell's forecast window, never 0 or 1."""
     share = np.moveaxis(outcomes.mean(0), -1, 0)
     smooth = (1 - everywhere) * smoothed(share, sigma_cells) + everywhere * share.mean((1, 2), keepdims=True)
-    return np.moveaxis(np.clip(smooth, LEAST, MOST), 0, -1)
+    return np.moveaxis(np.clip(smooth, MIN_PROBABILITY, MAX_PROBABILITY), 0, -1)
 
 
 def fitted_rate_map(
@@ -49,13 +49,13 @@ def log_likelihood(
     probability: Float[np.ndarray, "*step row column magnitude"], outcomes: Outcomes
 ) -> Float[np.ndarray, "step row column magnitude"]:
     """log p where an event occurred, log(1 - p) where not, in nats."""
-    p = np.clip(np.asarray(probability, float), LEAST, MOST)
+    p = np.clip(np.asarray(probability, float), MIN_PROBABILITY, MAX_PROBABILITY)
     return np.where(outcomes, np.log(p), np.log1p(-p))
 
 
 def log_odds(probability: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """The logarithm of p / (1 - p)."""
-    p = np.clip(np.asarray(probability, float), LEAST, MOST)
+    p = np.clip(np.asarray(probability, float), MIN_PROBABILITY, MAX_PROBABILITY)
     return np.log(p) - np.log1p(-p)
 
 
@@ -94,9 +94,9 @@ def _logistic(
     weights = np.zeros(rows.shape[1])
     for _ in range(30):
         p = 1 / (1 + np.exp(-(offset + rows @ weights)))
-        slope = rows.T @ (outcomes.ravel() - p) - ridge * weights
+        gradient = rows.T @ (outcomes.ravel() - p) - ridge * weights
         curvature = (rows * (p * (1 - p))[:, None]).T @ rows + ridge * np.eye(len(weights))
-        change = np.linalg.solve(curvature, slope)
+        change = np.linalg.solve(curvature, gradient)
         weights = weights + change / max(1.0, np.abs(change).max())
         if np.abs(change).max() < 1e-8:
             break

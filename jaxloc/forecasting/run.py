@@ -115,13 +115,17 @@ def _cells(config: Config, folder: Path, made: panakkat_cells.Material, fitted: 
     trained, _ = panakkat_cells.forecast(config, made, fitted, made.train)
     found, density = panakkat_cells.forecast(config, made, fitted, made.test)
     rates, recent = panakkat_cells.rate_map(made, magnitudes), panakkat_cells.recent(config, made)
-    happened = lambda which: np.stack([made.largest[which + 1] >= m for m in magnitudes], -1)
-    usual = with_recent_rates(rates[:, None], (recent[made.train], happened(made.train)[:, :, None]), recent[made.test])
+    occurred = lambda which: np.stack([made.largest[which + 1] >= m for m in magnitudes], -1)
+    recent_rates = with_recent_rates(
+        rates[:, None], (recent[made.train], occurred(made.train)[:, :, None]), recent[made.test]
+    )
     each = zip(
-        magnitudes, *(np.moveaxis(x, -1, 0) for x in (found, happened(made.test), rates, usual[:, :, 0])), strict=True
+        magnitudes,
+        *(np.moveaxis(x, -1, 0) for x in (found, occurred(made.test), rates, recent_rates[:, :, 0])),
+        strict=True,
     )
     cases = [_cell_case(config, made, *one) for one in each]
-    levels = [level_of_bias_one(trained.mean(0)[..., k], happened(made.train)[..., k]) for k in range(len(magnitudes))]
+    levels = [level_of_bias_one(trained.mean(0)[..., k], occurred(made.train)[..., k]) for k in range(len(magnitudes))]
     scored = _score_cases(cases, folder, say)
     write_csv(folder / "forecasts.csv", cases)
     for case, level, scores in zip(cases, levels, scored, strict=True):
@@ -141,7 +145,7 @@ def _cell_case(
     made: panakkat_cells.Material,
     magnitude: float,
     draws: Float[np.ndarray, "draw time cell"],
-    happened: Bool[np.ndarray, "time cell"],
+    occurred: Bool[np.ndarray, "time cell"],
     rates: Float[np.ndarray, "*time cell"],
     recent: Float[np.ndarray, "time cell"],
 ) -> Case:
@@ -152,8 +156,8 @@ def _cell_case(
         made.corner_deg[:, ::-1] + float(data["cell_deg"]) / 2,
         DEGREES,
         draws.astype(float),
-        happened,
-        np.broadcast_to(rates, happened.shape).astype(float),
+        occurred,
+        np.broadcast_to(rates, occurred.shape).astype(float),
         recent,
         max(1, round(float(data["block_days"]) / made.steps.step_days)),
     )

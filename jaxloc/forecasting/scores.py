@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from jaxloc.forecasting.rate_map import LEAST, MOST
+from jaxloc.forecasting.rate_map import MAX_PROBABILITY, MIN_PROBABILITY
 
 RESAMPLES = 500
 SEED = 20
 BINS = 10
-MOST_LEVELS = 2000  # largest number of probability levels for areas under curves
+MAX_LEVELS = 2000  # largest number of probability levels for areas under curves
 
 Probability = Float[np.ndarray, "time cell"]
 Outcome = Bool[np.ndarray, "time cell"]
@@ -146,8 +146,8 @@ class _Ranks(NamedTuple):
 
 def _ranks(probability: Probability, outcome: Outcome) -> _Ranks:
     edges = -np.unique(-probability[outcome])
-    if len(edges) > MOST_LEVELS:
-        edges = edges[np.linspace(0, len(edges) - 1, MOST_LEVELS).astype(int)]
+    if len(edges) > MAX_LEVELS:
+        edges = edges[np.linspace(0, len(edges) - 1, MAX_LEVELS).astype(int)]
     below = np.searchsorted(-edges, -probability)
     level = 2 * below + (probability == edges[np.minimum(below, len(edges) - 1)])
     times, number = len(outcome), 2 * len(edges) + 1
@@ -158,7 +158,7 @@ def _ranks(probability: Probability, outcome: Outcome) -> _Ranks:
 
 def _gains(series: ForecastSeries) -> Float[np.ndarray, " time"]:
     """Log-likelihood minus that of the reference, summed over cells."""
-    p, q = (np.clip(x, LEAST, MOST) for x in (series.probability, series.reference))
+    p, q = (np.clip(x, MIN_PROBABILITY, MAX_PROBABILITY) for x in (series.probability, series.reference))
     return np.where(series.outcome, np.log(p / q), np.log1p(-p) - np.log1p(-q)).sum(1)
 
 

@@ -86,7 +86,7 @@ def _target(row: Row) -> list[str]:
 
 def _next(row: Row) -> list[str]:
     scores = row["next_event"]
-    own, usual, poisson = (scores[name] for name in ("network", "climate", "poisson"))
+    own, climatology, poisson = (scores[name] for name in ("network", "climate", "poisson"))
     return [
         *_names(row["about"]),
         f"{scores['events']} ({scores['open']})",
@@ -94,7 +94,7 @@ def _next(row: Row) -> list[str]:
         shown(own["over_climate"]["gain_time"], 2),
         shown(own["over_poisson"]["gain_time"], 2),
         shown(own["place_km"], 0),
-        shown(usual["place_km"], 0),
+        shown(climatology["place_km"], 0),
         shown(scores["last_event"]["place_km"], 0),
         shown(own["crps_days"], 0),
         shown(poisson["crps_days"], 0),

@@ -74,7 +74,7 @@ def arrivals(
     return Head((), lambda raw: {"hypocentre": mixture(raw, sizes)}, log_likelihood)
 
 
-def beside(
+def with_arrivals(
     head: Head, *, arrival_weight: float = 1.0, hypocentre_weight: float = 1.0, label_sd_s: float = 0.05
 ) -> Head:
     """A head of flat raw numbers, for a network that also reads arrivals on its way (`WithReadings`).
@@ -107,7 +107,7 @@ def _arrival_log_likelihood(
     away = jnp.arange(samples) - position[..., None]
     expected = _interpolated(away, label_sd_s * raw.rate_hz) * inside[..., None]
     expected = jnp.concatenate([expected, ~inside[..., None]], -1)
-    known = mask & (raw.alive > 0)[:, None]
+    known = mask & (raw.active > 0)[:, None]
     # Per second, so that records of different rates weigh alike.
     per_station = (expected * raw.log_mass).sum(-1) + jnp.log(raw.rate_hz) * inside
     return jnp.where(known, per_station, 0.0).sum()

@@ -52,21 +52,23 @@ def chain(key: Key[Array, ""], first: Head, links: Sequence[Link], num_draws: in
         total = first.log_likelihood(raw[0], labels)
         for link, read in zip(links, raw[1], strict=True):
             if all(given.name in labels for given in link.given):
-                told, known = _told(link, labels)
-                total = total + jnp.where(known, link.head.log_likelihood(read(told), labels), 0.0)
+                conditions, known = _conditions(link, labels)
+                total = total + jnp.where(known, link.head.log_likelihood(read(conditions), labels), 0.0)
         return total
 
     def distribution(raw: tuple[Any, Sequence[Callable]]) -> dict[str, dist.Distribution]:
         keys = jax.random.split(key, len(links) + 1)
         found, even = dict(first.distribution(raw[0])), dist.Categorical(jnp.full(num_draws, 1 / num_draws))
-        drawn = {name: one.sample(keys[0], (num_draws,)) for name, one in found.items()}
+        samples = {name: one.sample(keys[0], (num_draws,)) for name, one in found.items()}
         for key_link, link, read in zip(keys[1:], links, raw[1], strict=True):
-            if missing := [given.name for given in link.given if given.name not in drawn]:
-                raise ValueError(f"a link is conditioned on {missing[0]!r}, which must be one of {', '.join(drawn)}")
-            told = jnp.concatenate([_standard(jnp.asarray(drawn[given.name]), given) for given in link.given], -1)
-            each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(told)
+            if missing := [given.name for given in link.given if given.name not in samples]:
+                raise ValueError(f"a link is conditioned on {missing[0]!r}, which must be one of {', '.join(samples)}")
+            conditions = jnp.concatenate(
+                [_standard(jnp.asarray(samples[given.name]), given) for given in link.given], -1
+            )
+            each = jax.vmap(lambda t, link=link, read=read: _normals(link.head.distribution(read(t))))(conditions)
             for (name, normal), of_name in zip(each.items(), jax.random.split(key_link, len(each)), strict=True):
-                drawn[name] = dist.Normal(*normal).sample(of_name)
+                samples[name] = dist.Normal(*normal).sample(of_name)
                 found[name] = dist.MixtureSameFamily(even, dist.Normal(*normal))
         return found
 
@@ -78,12 +80,12 @@ def _normals(labels: dict[str, dist.Distribution]) -> dict[str, tuple[Array, Arr
     return {name: (jnp.asarray(one.mean), jnp.sqrt(one.variance)) for name, one in labels.items()}
 
 
-def _told(link: Link, labels: Labels) -> tuple[Float[Array, " given"], Array]:
+def _conditions(link: Link, labels: Labels) -> tuple[Float[Array, " given"], Array]:
     """The standardised true labels a link is conditioned on, and whether all are known."""
     masks = [jnp.atleast_1d(labels[given.name].mask)[: len(given.centre)] for given in link.given]
     values = [jnp.where(labels[given.name].mask, labels[given.name].value, 0.0) for given in link.given]
-    told = [_standard(value, given) for value, given in zip(values, link.given, strict=True)]
-    return jnp.concatenate(told), jnp.concatenate(masks).all()
+    conditions = [_standard(value, given) for value, given in zip(values, link.given, strict=True)]
+    return jnp.concatenate(conditions), jnp.concatenate(masks).all()
 
 
 def _standard(value: Float[Array, "*draw element"] | Float[Array, "*draw"], given: Given) -> Float[Array, "*draw part"]:

@@ -26,7 +26,7 @@ from jaxloc.types import COORDINATES, Head, Label, Labels
 SEED = 6
 
 
-LEAST = (0.1, 0.1, 0.1, 0.05)  # smallest bandwidth: km, km, km, s
+MIN_BANDWIDTH = (0.1, 0.1, 0.1, 0.05)  # smallest bandwidth: km, km, km, s
 
 
 SIZE = len(COORDINATES)
@@ -88,7 +88,7 @@ def _kernels(
             has = own & known[:, i]
             if has.any():
                 spread = places[has, i].std() if has.sum() > 1 else broad[1][i] / np.sqrt(len(centre_km))
-                sd[has, i] = max(spread * silverman(int(has.sum()), SIZE), LEAST[i])
+                sd[has, i] = max(spread * silverman(int(has.sum()), SIZE), MIN_BANDWIDTH[i])
     return Clusters(centre_km, of_event, mean.astype(np.float32), sd.astype(np.float32))
 
 
@@ -136,8 +136,8 @@ def cluster_classes(clusters: Clusters, prior_ratio: float = 1.0) -> Head:
     return Head(1 + len(clusters.centre_km), distribution, log_likelihood)
 
 
-def averaged(said: AtStation) -> AtStation:
+def averaged(of_stations: AtStation) -> AtStation:
     """Raw outputs with a leading draw axis to those of the mean density of hypocentres: kernels are shared."""
     log_mean = lambda each: logsumexp(each, axis=0) - math.log(each.shape[0])
-    clusters = log_mean(jax.nn.log_softmax(said.raw[:, 1:], -1))
-    return AtStation(jnp.concatenate([jnp.zeros(1), clusters]), said.station_km[0], said.alive[0])
+    clusters = log_mean(jax.nn.log_softmax(of_stations.raw[:, 1:], -1))
+    return AtStation(jnp.concatenate([jnp.zeros(1), clusters]), of_stations.station_km[0], of_stations.active[0])

@@ -21,7 +21,7 @@ from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
 from jaxloc.heads.labels import categorical, joint, number, of_label
 from jaxloc.types import Head, Label, Labels
 
-LEAST_KM = 0.1  # smallest distance of which the logarithm is taken
+MIN_KM = 0.1  # smallest distance of which the logarithm is taken
 FLOOR = 0.02  # smallest standard deviation of the logarithm
 REACH = 3.0  # standard deviations that nodes of a posterior reach
 NODES = 8, 12  # numbers of distances and azimuths of a ring's components
@@ -67,8 +67,8 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: Hypocentre
     of_logarithm = number(*log_distance, FLOOR, "log_distance")
 
     def normal(raw: Float[Array, " 2"]) -> tuple[Array, Array]:
-        said = of_logarithm.distribution(raw)["log_distance"]
-        return jnp.asarray(said.mean), jnp.sqrt(jnp.asarray(said.variance))
+        predicted = of_logarithm.distribution(raw)["log_distance"]
+        return jnp.asarray(predicted.mean), jnp.sqrt(jnp.asarray(predicted.variance))
 
     def distribution(raw: Float[Array, " 2"]) -> dict[str, dist.Distribution]:
         mean, sd = normal(raw)
@@ -83,7 +83,7 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: Hypocentre
         value, mask = label
         placed = mask[:2].all()
         distance_km, _ = distance_and_azimuth(station_km, jnp.where(mask, value, 0.0))
-        logarithm = jnp.log10(jnp.maximum(distance_km, LEAST_KM))
+        logarithm = jnp.log10(jnp.maximum(distance_km, MIN_KM))
         mean, sd = normal(raw)
         return jnp.where(placed, dist.Normal(mean, sd).log_prob(jnp.where(placed, logarithm, mean)), 0.0)
 

@@ -28,7 +28,7 @@ FLOOR = (0.05, 0.05, 0.05, 0.01)  # least standard deviation given the other coo
 LOWER = np.tril_indices(SIZE, -1)
 RAW_SIZE = 2 * SIZE + len(LOWER[0])
 MEAN_LIMIT, DIAGONAL_LIMIT, OFF_DIAGONAL_LIMIT = 30.0, 20.0, 10.0  # in units of `scale`
-PLACE_LIMIT, ERROR_LIMIT, LEAST_ERROR = 1e5, 1e3, 1e-3  # in km and s
+PLACE_LIMIT, ERROR_LIMIT, MIN_ERROR = 1e5, 1e3, 1e-3  # in km and s
 
 
 def gaussian(
@@ -89,7 +89,7 @@ def moved(head: Head) -> Head:
     Raw outputs are those of `head`, then the location (east, north, depth and origin time in km and s) and a matrix by
     rows: a hypocentre x of `head` becomes location + matrix x. `head` should have centre zero and scale one. A network
     that is equivariant to shifts in time puts the time here. Locations and errors are bounded by `PLACE_LIMIT` and
-    `ERROR_LIMIT`; `LEAST_ERROR` is added to errors in quadrature.
+    `ERROR_LIMIT`; `MIN_ERROR` is added to errors in quadrature.
 
     Raises:
         ValueError: where the head is not one of flat raw numbers.
@@ -102,7 +102,7 @@ def moved(head: Head) -> Head:
         place = jnp.clip(raw[own : own + SIZE], -PLACE_LIMIT, PLACE_LIMIT)
         errors = jnp.clip(raw[own + SIZE :].reshape(SIZE, SIZE), -ERROR_LIMIT, ERROR_LIMIT)
         log_weight, mean, scale_tril = components(head.distribution(raw[:own])["hypocentre"])
-        least = jnp.broadcast_to(LEAST_ERROR * jnp.eye(SIZE, dtype=raw.dtype), scale_tril.shape)
+        least = jnp.broadcast_to(MIN_ERROR * jnp.eye(SIZE, dtype=raw.dtype), scale_tril.shape)
         rows = jnp.concatenate([errors @ scale_tril, least], -1)
         return {"hypocentre": gaussian_mixture(log_weight, place + mean @ errors.T, triangular(rows))}
 

@@ -20,7 +20,7 @@ from jaxloc.types import Head, Label
 
 LIMIT = 30.0  # of standardised coordinates
 LOG_LIMIT = 10.0  # of the logarithm of the precision: widths within 0.007 and 150 scales
-LEAST_SD = 1e-3  # in units of the scale
+MIN_SD = 1e-3  # in units of the scale
 
 
 def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], precision: float | None = None) -> Head:
@@ -39,7 +39,7 @@ def isotropic(centre: Float[np.ndarray, " 4"], scale: Float[np.ndarray, " 4"], p
     def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
         place = centre[:3] + scale[:3] * LIMIT * jnp.tanh(raw[:3] / LIMIT)
         log_precision = jnp.clip(raw[3], -LOG_LIMIT, LOG_LIMIT) if precision is None else math.log(precision)
-        sd = jnp.append(scale[:3] * (jnp.exp(-0.5 * log_precision) + LEAST_SD), scale[3])
+        sd = jnp.append(scale[:3] * (jnp.exp(-0.5 * log_precision) + MIN_SD), scale[3])
         mean = jnp.append(place, centre[3])
         return {"hypocentre": gaussian_mixture(jnp.zeros(1, raw.dtype), mean[None], jnp.diag(sd)[None])}
 

@@ -81,8 +81,8 @@ def azimuth_centres(number: int) -> Float[np.ndarray, " class"]:
     return 2 * np.pi * np.arange(number) / number
 
 
-LEAST_KM = 0.3  # least standard deviation of a class of distance or depth
-ELSEWHERE = 0.05  # share of a uniform density, for events unlike the climatology
+MIN_SD_KM = 0.3  # least standard deviation of a class of distance or depth
+UNIFORM_SHARE = 0.05  # share of a uniform density, for events unlike the climatology
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -163,9 +163,9 @@ def polar_classes(
     turn = 2 * np.pi / classes.azimuths
     kernels = Kernels(
         classes,
-        _normals(classes.distance, smoothing, LEAST_KM),
+        _normals(classes.distance, smoothing, MIN_SD_KM),
         _normals(classes.magnitude, smoothing, 0.0),
-        _normals(classes.depth, smoothing, LEAST_KM),
+        _normals(classes.depth, smoothing, MIN_SD_KM),
         Normals(azimuth_centres(classes.azimuths), np.full(classes.azimuths, smoothing * turn)),
         origin_s,
         math.log(prior_ratio),
@@ -175,7 +175,7 @@ def polar_classes(
     def at(station_km: Float[Array, " 3"]) -> Head:
         return Head(
             sum(classes.sizes),
-            lambda raw: _stated(kernels, station_km, _read(classes, raw)),
+            lambda raw: _distributions(kernels, station_km, _read(classes, raw)),
             lambda raw, labels: _log_likelihood(kernels, station_km, _read(classes, raw), labels),
         )
 
@@ -190,7 +190,7 @@ def _read(classes: Classes, raw: Float[Array, " raw"]) -> Read:
     return Read(*map(jax.nn.log_softmax, jnp.split(raw, np.cumsum(classes.sizes)[:-1])))
 
 
-def _stated(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> dict[str, dist.Distribution]:
+def _distributions(kernels: Kernels, station_km: Float[Array, " 3"], read: Read) -> dict[str, dist.Distribution]:
     numbers = (*kernels.distance, *kernels.azimuth, *_moments(read.depth, kernels.depth), *kernels.origin_s)
     polar = Polar(_together(kernels, station_km, read), *map(jnp.asarray, numbers))  # pyright: ignore[reportCallIssue]
     odds = logsumexp(read.distance[1:]) - read.distance[0] + kernels.log_ratio
@@ -214,7 +214,7 @@ def _catalogue(
 ) -> Float[Array, "distance azimuth"]:
     """Log-shares of training events by distance and azimuth from a station, by kernel density estimation.
 
-    Bandwidths are Silverman's (1986) in two dimensions; a share of `ELSEWHERE` is uniform.
+    Bandwidths are Silverman's (1986) in two dimensions; a share of `UNIFORM_SHARE` is uniform.
     """
     width_km = epicentre_km.std(0).mean() * silverman(epicentre_km.shape[0], 2)
     distance_km, azimuth_rad = distance_and_azimuth(station_km, epicentre_km)
@@ -222,7 +222,7 @@ def _catalogue(
     across = _shares(kernels.distance, distance_km - kernels.distance.mean[:, None], width_km)
     turned = _turned(kernels, azimuth_rad) - kernels.azimuth.mean[:, None]
     share = across @ _shares(kernels.azimuth, turned, width_rad).T / epicentre_km.shape[0]
-    return jnp.log((1 - ELSEWHERE) * share + ELSEWHERE / share.size)
+    return jnp.log((1 - UNIFORM_SHARE) * share + UNIFORM_SHARE / share.size)
 
 
 def _shares(

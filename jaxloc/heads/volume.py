@@ -38,7 +38,7 @@ def volume(
     origin_mean_s: float,
     origin_sd_s: float,
     label_sigma_km: tuple[float, float, float] | None = None,
-    elsewhere: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = None,
+    null_class: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = None,
     max_voxels: int = MAX_VOXELS,
 ) -> Head:
     """A softmax over all voxels of a grid of cell edges, from raw log-weights [east, north, depth].
@@ -51,7 +51,7 @@ def volume(
     The likelihood of a label is the density of the whole mixture, so the width is learnt. With
     `label_sigma_km` it is minus the cross-entropy to a Gaussian of these widths (east, north, depth) about the
     label (normalised over the voxels), as a density (less log voxel volumes), for labels of known error.
-    `elsewhere` adds a null class of log-weight zero, with given mean and standard deviation
+    `null_class` adds a null class of log-weight zero, with given mean and standard deviation
     (east, north, depth in km): events outside the grid.
 
     The distribution has the `max_voxels` heaviest voxels; the others are merged into one Gaussian of their mass, mean
@@ -70,7 +70,7 @@ def volume(
         )
     if max_voxels < 1:
         raise ValueError(f"max_voxels must be 1 or more, got {max_voxels}")
-    outside = None if elsewhere is None else (_three("mean", elsewhere[0]), _three("sd", elsewhere[1]))
+    outside = None if null_class is None else (_three("mean", null_class[0]), _three("sd", null_class[1]))
 
     def log_weights(raw: Float[Array, "east north depth"]) -> tuple[Float[Array, "east north depth"], Float[Array, ""]]:
         """Log-weights of the voxels and of the null class, normalised together."""
@@ -143,7 +143,7 @@ def _three(name: str, values: Float[np.ndarray, " 3"]) -> Float[np.ndarray, " 3"
     array = np.asarray(values, np.float32)
     if array.shape != (3,) or not np.isfinite(array).all() or (name == "sd" and not (array > 0).all()):
         raise ValueError(
-            f"elsewhere must be a mean and a positive sd of east, north and depth in km; got {name} {values}"
+            f"null_class must be a mean and a positive sd of east, north and depth in km; got {name} {values}"
         )
     return array
 

@@ -63,7 +63,7 @@ def variational(
         raise ValueError(f"warm_up must be a number of steps, at least 0, got {warm_up}")
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
-    array_of, learnt = _arrays(target)
+    array_of, fittable = _arrays(target)
 
     def weights_of(z: Float[Array, " weight"]) -> Weights:
         return Weights(unravel(centre + scale * z))
@@ -80,10 +80,10 @@ def variational(
 
     def width(log_width: Float[Array, " group"] | None) -> Float[Array, " weight"] | float:
         """The scale of the prior of displacements: one, or the fitted one."""
-        return 1.0 if log_width is None else jnp.exp(learnt * log_width)[array_of]
+        return 1.0 if log_width is None else jnp.exp(fittable * log_width)[array_of]
 
     def model(batch: Batch | None, weight: Float[Array, ""] | float = temperature) -> None:
-        log_width: Any = numpyro.param(LOG_WIDTH, jnp.zeros(learnt.size)) if learn_prior else None
+        log_width: Any = numpyro.param(LOG_WIDTH, jnp.zeros(fittable.size)) if learn_prior else None
         with handlers.scale(scale=weight):
             z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
         if batch is None:  # the guide asks only for the site

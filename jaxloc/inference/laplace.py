@@ -88,10 +88,10 @@ def laplace(
         return LaplaceState(learner.init(key, params), jnp.zeros((), jnp.int32), jnp.zeros(shape))
 
     def learn(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
-        learnt, info = learner.update(key, state.point, batch)
-        return state._replace(point=learnt), info
+        updated, info = learner.update(key, state.point, batch)
+        return state._replace(point=updated), info
 
-    def look(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
+    def add_curvature(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         z = (ravel_pytree(state.point.params)[0] - centre) / scale
         share = 1 / (state.step - start + 1)
         found = state.curvature + share * (curvature(key, z, batch) - state.curvature)
@@ -100,7 +100,7 @@ def laplace(
         return state._replace(curvature=found), Info(loss + prior, loss, prior)
 
     def update(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
-        new, info = jax.lax.cond(state.step < start, learn, look, key, state, batch)
+        new, info = jax.lax.cond(state.step < start, learn, add_curvature, key, state, batch)
         return new._replace(step=state.step + 1), info
 
     def sample(key: Key[Array, ""], state: LaplaceState, n: int) -> Weights:

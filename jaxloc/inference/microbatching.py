@@ -53,8 +53,8 @@ def _forward(log_likelihood: LogLikelihood, weights: Weights, parts: Batch) -> t
     return jax.lax.scan(add, nothing, _numbered(parts))[0]
 
 
-def _backward(log_likelihood: LogLikelihood, slope: Weights, by_total: Float[Array, ""]) -> tuple[Weights, None]:
-    return jax.tree.map(lambda x: by_total * x, slope), None
+def _backward(log_likelihood: LogLikelihood, gradient: Weights, by_total: Float[Array, ""]) -> tuple[Weights, None]:
+    return jax.tree.map(lambda x: by_total * x, gradient), None
 
 
 _total.defvjp(_forward, _backward)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from numpyro.infer.hmc import hmc
 
-from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
+from jaxloc.inference.sample_buffer import Kept, keep_if, nothing, sample_kept
 from jaxloc.inference.whitening import displacement
 from jaxloc.prng import key_shape
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
@@ -82,7 +82,7 @@ def nuts(
         return new, _info(target, temperature, units.to_params(chain.z), chain.potential_energy)
 
     def sample(key: Key[Array, ""], state: NutsState, n: int) -> Weights:
-        return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.chain.z, n)))
+        return Weights(jax.vmap(units.to_params)(sample_kept(key, state.kept, state.chain.z, n)))
 
     return Method(init, update, sample)
 

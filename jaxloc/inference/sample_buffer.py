@@ -33,7 +33,9 @@ def keep_if(due: Bool[Array, ""], z: Float[Array, " weight"], kept: Kept) -> Kep
     return Kept(weights, kept.number + due)
 
 
-def drawn(key: Key[Array, ""], kept: Kept, current: Float[Array, " weight"], n: int) -> Float[Array, "draw weight"]:
+def sample_kept(
+    key: Key[Array, ""], kept: Kept, current: Float[Array, " weight"], n: int
+) -> Float[Array, "draw weight"]:
     """`n` stored draws, evenly spaced from a random one on, cyclically; `current` before any is stored."""
     there = jnp.minimum(kept.number, len(kept.weights))
     among = jnp.maximum(there, 1)

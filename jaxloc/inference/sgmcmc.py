@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxloc.inference.sample_buffer import Kept, drawn, keep_if, nothing
+from jaxloc.inference.sample_buffer import Kept, keep_if, nothing, sample_kept
 from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
 
@@ -54,12 +54,12 @@ class Adaptation(NamedTuple):
 
     steps: int
 
-    def moments(self, state: ChainState, slope: Float[Array, " weight"]) -> Moments | None:
+    def moments(self, state: ChainState, gradient: Float[Array, " weight"]) -> Moments | None:
         """Moments of gradients including this one; unchanged after the last adaptation step."""
         if state.moments is None:
             return None
         share = jnp.where(state.step < self.steps, 1 / jnp.clip(MEMORY * self.steps, 1, state.step + 1), 0.0)
-        away = slope - state.moments.mean
+        away = gradient - state.moments.mean
         variance = (1 - share) * (state.moments.variance + share * away**2)
         return Moments(state.moments.mean + share * away, variance)
 
@@ -142,11 +142,11 @@ def sgld(
         key: Key[Array, ""],
         at: Float[Array, " weight"],
         momentum: None,
-        slope: Float[Array, " weight"],
+        gradient: Float[Array, " weight"],
         step: Float[Array, ""],
-        heat: Float[Array, ""],
+        temperature_now: Float[Array, ""],
     ) -> tuple:
-        return diffuse(key, at, slope, step, heat), None
+        return diffuse(key, at, gradient, step, temperature_now), None
 
     adapt = _adaptation(steps, adaptation)
     when = cycles_of(steps - adapt.steps, cycles, exploration, keep)
@@ -230,20 +230,20 @@ def _chain(
     def update(key: Key[Array, ""], state: ChainState, batch: Batch) -> tuple[ChainState, Info]:
         adapting, step = state.step < adapt.steps, state.step - adapt.steps
         size = step_size * jnp.where(adapting, 1.0, when.size(step))
-        heat = jnp.where(adapting | when.samples(step), 1.0, 0.0)
+        temperature_now = jnp.where(adapting | when.samples(step), 1.0, 0.0)
         # The position moves along the old momentum first; with the gradient at the new position (Chen and others,
         # algorithm 2) it is stable for steps below 2 s, with the gradient at the old one only under strong friction.
         ahead = 0.0 if state.momentum is None else size * width(state.moments) * state.momentum
-        slope, info = units.slope(state.z + ahead, batch)
-        moments = adapt.moments(state, slope)
+        gradient, info = units.gradient(state.z + ahead, batch)
+        moments = adapt.moments(state, gradient)
         unit = width(moments)
-        force = unit * slope if moments is None else jnp.clip(unit * slope, -STRONGEST, STRONGEST)
-        place, momentum = move(key, state.z / unit, state.momentum, force, size, heat)
+        force = unit * gradient if moments is None else jnp.clip(unit * gradient, -STRONGEST, STRONGEST)
+        place, momentum = move(key, state.z / unit, state.momentum, force, size, temperature_now)
         z = unit * place
         kept = keep_if(~adapting & when.due(step), z, state.kept)
         return ChainState(z, momentum, moments, state.step + 1, kept), info
 
     def sample(key: Key[Array, ""], state: ChainState, n: int) -> Weights:
-        return Weights(jax.vmap(units.to_params)(drawn(key, state.kept, state.z, n)))
+        return Weights(jax.vmap(units.to_params)(sample_kept(key, state.kept, state.z, n)))
 
     return Method(init, update, sample)

@@ -56,9 +56,9 @@ def stein(
     def update(key: Key[Array, ""], state: SteinState, batch: Batch) -> tuple[SteinState, Info]:
         # On a CPU particles are updated one after the other, which is faster there.
         over = jax.lax.map if jax.default_backend() == "cpu" else lambda f, z: jax.vmap(f)(z)
-        slope, info = over(lambda z: units.slope(z, batch), state.particles)
+        gradient, info = over(lambda z: units.gradient(z, batch), state.particles)
         # Nats an event, so that learning rates are comparable with other methods'.
-        downwards = -force(state.particles, slope) * temperature / target.num_data
+        downwards = -force(state.particles, gradient) * temperature / target.num_data
         change, memory = optimizer.update(downwards, state.optimizer, state.particles)
         new = SteinState(optax.apply_updates(state.particles, change), memory)  # pyright: ignore[reportArgumentType]
         return new, jax.tree.map(jnp.mean, info)
@@ -70,7 +70,7 @@ def stein(
 
 
 def force(
-    z: Float[Array, "particle weight"], slope: Float[Array, "particle weight"]
+    z: Float[Array, "particle weight"], gradient: Float[Array, "particle weight"]
 ) -> Float[Array, "particle weight"]:
     """The direction of steepest descent of the divergence, from the posterior's gradient at each particle.
 
@@ -83,4 +83,4 @@ def force(
     bandwidth = jnp.median(jnp.sqrt(squares[first, second])) ** 2 / math.log(number) + jnp.finfo(z.dtype).tiny
     kernel = jnp.exp(-squares / bandwidth)
     apart = 2 / bandwidth * (kernel.sum(1)[:, None] * z - kernel @ z)
-    return (kernel @ slope + apart) / number
+    return (kernel @ gradient + apart) / number

@@ -67,8 +67,8 @@ def swag(target: Target, optimizer: ConstantRate, *, start: int, every: int = 1,
         return state._replace(mean=jnp.where(state.collected > 0, state.mean, flat))
 
     def update(key: Key[Array, ""], state: SwagState, batch: Batch) -> tuple[SwagState, Info]:
-        learnt, info = learner.update(key, state.point, batch)
-        state = state._replace(point=learnt, step=state.step + 1)
+        updated, info = learner.update(key, state.point, batch)
+        state = state._replace(point=updated, step=state.step + 1)
         due = (state.step >= start) & ((state.step - start) % every == 0)
         return jax.lax.cond(due, collect, wait, state), info
 

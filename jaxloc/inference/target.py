@@ -38,7 +38,7 @@ def prior_scale(params: Params, scale: float = 1.0, parts: PyTree[str] | None = 
     return jax.tree_util.tree_map_with_path(of_leaf, params, all_network(params) if parts is None else parts)
 
 
-def prior_mean(params: Params, learnt: Params | None = None, parts: PyTree[str] | None = None) -> Params:
+def prior_mean(params: Params, trained: Params | None = None, parts: PyTree[str] | None = None) -> Params:
     """The mean of the prior: zero, and one for the scales of normalisations; or weights of an earlier stage.
 
     Parameters outside of the network (`parts`, see `Target`) have a mean of zero in either case.
@@ -47,11 +47,11 @@ def prior_mean(params: Params, learnt: Params | None = None, parts: PyTree[str] 
     def of_leaf(path: tuple, leaf: Float[Array, "..."], before: Float[Array, "..."], part: str) -> Array:
         if part != NETWORK:
             return jnp.zeros_like(leaf)
-        if learnt is not None:
+        if trained is not None:
             return before
         return jnp.ones_like(leaf) if str(getattr(path[-1], "key", path[-1])) == "scale" else jnp.zeros_like(leaf)
 
-    before, labels = params if learnt is None else learnt, all_network(params) if parts is None else parts
+    before, labels = params if trained is None else trained, all_network(params) if parts is None else parts
     return jax.tree_util.tree_map_with_path(of_leaf, params, before, labels)
 
 

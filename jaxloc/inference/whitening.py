@@ -20,7 +20,7 @@ class Displacement(NamedTuple):
     size: int
     of_params: Callable[[Params], Float[Array, " weight"]]
     to_params: Callable[[Float[Array, " weight"]], Params]
-    slope: Callable[[Array, Batch], tuple[Float[Array, " weight"], Info]]
+    gradient: Callable[[Array, Batch], tuple[Float[Array, " weight"], Info]]
     potential: Callable[[Array, Batch | None], Float[Array, ""]]
 
 
@@ -50,7 +50,7 @@ def displacement(target: Target, temperature: float = 1.0) -> Displacement:
         negative = 0.0 * prior if batch is None else -target.log_likelihood(Weights(params), batch).mean()
         return negative + prior, Info(negative + prior, negative, prior)
 
-    def slope(z: Float[Array, " weight"], batch: Batch) -> tuple[Float[Array, " weight"], Info]:
+    def gradient(z: Float[Array, " weight"], batch: Batch) -> tuple[Float[Array, " weight"], Info]:
         gradient, info = jax.grad(loss, has_aux=True)(z, batch)
         return -to_nats * gradient, info
 
@@ -58,6 +58,6 @@ def displacement(target: Target, temperature: float = 1.0) -> Displacement:
         centre.size,
         lambda params: (ravel_pytree(params)[0] - centre) / scale,
         to_params,
-        slope,
+        gradient,
         lambda z, batch: to_nats * loss(z, batch)[0],
     )

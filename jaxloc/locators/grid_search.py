@@ -226,11 +226,11 @@ def _posterior(
     Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
     """
     size = jnp.broadcast_to(size, middle_km.shape[:1])
-    log_density, origin, slope_s_km = _over_cells(question, observations, middle_km, jnp.zeros(len(middle_km)))
+    log_density, origin, gradient_s_km = _over_cells(question, observations, middle_km, jnp.zeros(len(middle_km)))
     mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
     edges_km = edge_km * size[:, None, None]
     tril = jnp.zeros((len(mean), 4, 4)).at[:, :3, :3].set(edges_km / 2)
-    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", slope_s_km, edges_km) / 2)
+    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", gradient_s_km, edges_km) / 2)
     tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
     mixture = gaussian_mixture(log_density + 3 * jnp.log(size), mean, tril)
     whole = covariance(mixture)
@@ -249,15 +249,15 @@ def _over_cells(
         return origin.mean_s, origin
 
     def at(cell: tuple[Float[Array, " 3"], Float[Array, ""]]) -> tuple[OriginTime, Float[Array, " 3"]]:
-        slope, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
-        return origin, jnp.nan_to_num(slope)
+        gradient, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
+        return origin, jnp.nan_to_num(gradient)
 
     number = picks.time_s.shape[0]
     chunk = max(1, MAX_ELEMENTS // (number * max(number, NODES)))
-    origin, slope = jax.lax.map(at, (middle_km, blur_s), batch_size=chunk)
+    origin, gradient = jax.lax.map(at, (middle_km, blur_s), batch_size=chunk)
     origin = _within(origin, question.region.origin_s)
     prior = question.log_prior(middle_km, origin.mean_s[:, None], jnp.zeros(()))[:, 0]
-    return origin.log_evidence + prior, origin, slope
+    return origin.log_evidence + prior, origin, gradient
 
 
 def _picks(observations: Observations) -> Picks:

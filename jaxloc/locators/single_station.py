@@ -113,14 +113,14 @@ def combined(
 
     def of_stations(raw: AtStation) -> tuple[Components, dict[str, LabelPosterior]]:
         parts, others = jax.vmap(lambda one: _answer(head, one))(raw)
-        return parts, {name: pooled(each, raw.alive) for name, each in others.items()}
+        return parts, {name: pooled(each, raw.active) for name, each in others.items()}
 
     def combine(raws: AtStation) -> Posterior:
         parts, others = jax.lax.map(of_stations, raws, batch_size=draw_chunk)
-        if alone := raws.alive.shape[1] == 1:
+        if alone := raws.active.shape[1] == 1:
             raws, parts = jax.tree.map(lambda x: x[:, 0], (raws, parts))
         else:
-            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, raws.alive))
+            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, raws.active))
         mixture = mixture_of_draws(HypocentreMixture(parts))
         if average and alone:
             mixture = head.distribution(average(raws))["hypocentre"]
@@ -148,10 +148,10 @@ class Question(NamedTuple):
     correlation: float
 
 
-def _together(question: Question, parts: Components, alive: Float[Array, " station"]) -> Components:
+def _together(question: Question, parts: Components, active: Float[Array, " station"]) -> Components:
     """One draw's posterior by all stations, a component for each point in space of the last lattice."""
     kept = jax.vmap(lambda own: heaviest(own, question.most))(parts)
-    density = log_product(kept, alive, question.prior, question.correlation)
+    density = log_product(kept, active, question.prior, question.correlation)
 
     def found(centre: Float[Array, " 4"], scale_tril: Float[Array, "4 4"]) -> Components:
         return adaptive_grid.components(
@@ -171,14 +171,14 @@ def _together(question: Question, parts: Components, alive: Float[Array, " stati
 
 
 def log_product(
-    stations: Components, alive: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
+    stations: Components, active: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
 ) -> LogDensity:
     """The unnormalised log-density of all active stations together, for `jaxloc.physics.adaptive_grid`.
 
     Smoothed, each component is wider by `BLUR` spacings times the root of the number of stations: a product of n
     densities is narrower than each by that root.
     """
-    number = alive.sum()
+    number = active.sum()
     share = 1 / (1 + correlation * (jnp.maximum(number, 1) - 1))
 
     def value(
@@ -189,7 +189,7 @@ def log_product(
         flat = jnp.concatenate([place, origin_s[..., None]], -1).reshape(-1, 4)
         each = _wider(stations, blur_km)(flat[:, None])
         before = _wider(prior.parts, blur_km)(flat)
-        gained = jnp.where(alive > 0, each - before[:, None], 0.0).sum(-1)
+        gained = jnp.where(active > 0, each - before[:, None], 0.0).sum(-1)
         return (before + share * gained).reshape(origin_s.shape)
 
     return value

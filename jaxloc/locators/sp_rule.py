@@ -100,7 +100,7 @@ def sp_rule(
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         raw = at_stations(lambda row: raw_of(rule, measured(row, shake)), observations)
         picked = raw.raw[:, -1]  # a station without P or S adds no information
-        return combine(jax.tree.map(lambda x: x[None], raw._replace(alive=raw.alive * picked)))
+        return combine(jax.tree.map(lambda x: x[None], raw._replace(active=raw.active * picked)))
 
     return locate
 
@@ -139,7 +139,7 @@ def raw_of(rule: Rule, measures: Float[Array, " 6"]) -> Float[Array, " raw"]:
     return jnp.concatenate([far, pair, jnp.zeros(2), rule.log_odds[None], measures[2:]])
 
 
-def learnt(batches: Sequence[Batch], before: Beforehand, *, shake: int = 50, fitted: bool = False) -> Rule:
+def fit_rule(batches: Sequence[Batch], before: Beforehand, *, shake: int = 50, fitted: bool = False) -> Rule:
     """The maximum-likelihood rule of training records, given in batches.
 
     Raises:
@@ -158,8 +158,8 @@ def learnt(batches: Sequence[Batch], before: Beforehand, *, shake: int = 50, fit
 
     def loss(vector: Float[Array, " 6"]) -> Float[Array, ""]:
         rule = rule_of(vector, fitted)
-        of_row = lambda row, place, told: at(place).log_likelihood(raw_of(rule, row), {"hypocentre": told})
-        of_event = lambda rows, places, told: jax.vmap(lambda r, p: of_row(r, p, told))(rows, places).sum()
+        of_row = lambda row, place, own_label: at(place).log_likelihood(raw_of(rule, row), {"hypocentre": own_label})
+        of_event = lambda rows, places, own_label: jax.vmap(lambda r, p: of_row(r, p, own_label))(rows, places).sum()
         return -jax.vmap(of_event)(measures, station_km, label).mean() + 1e-3 * (vector**2).sum()
 
     return rule_of(jnp.asarray(_lowest(loss)), fitted)
@@ -171,10 +171,10 @@ def rule_of(vector: Float[Array, " 6"], fitted: bool) -> Rule:
 
 
 def _lowest(loss: Callable[[Float[Array, " 6"]], Float[Array, ""]]) -> Float[np.ndarray, " 6"]:
-    slope = jax.jit(jax.value_and_grad(loss))
+    value_and_gradient = jax.jit(jax.value_and_grad(loss))
     start = np.array([*START, 0.0, 0.0])
-    both = lambda x: tuple(np.asarray(part, float) for part in slope(jnp.asarray(x, jnp.float32)))
+    both = lambda x: tuple(np.asarray(part, float) for part in value_and_gradient(jnp.asarray(x, jnp.float32)))
     return scipy.optimize.minimize(both, start, jac=True, method="L-BFGS-B", bounds=[(-8.0, 8.0)] * 6).x
 
 
-__all__ = ["Rule", "build", "learnt", "sp_rule", "textbook"]
+__all__ = ["Rule", "build", "fit_rule", "sp_rule", "textbook"]

@@ -33,7 +33,7 @@ def any_stations(
     network = build(flat(own), **as_tuples(settings))
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
-        return arrivals.beside(
+        return arrivals.with_arrivals(
             place, arrival_weight=arrival_weight, hypocentre_weight=hypocentre_weight, label_sd_s=label_sd_s
         )
 

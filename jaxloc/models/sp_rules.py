@@ -30,7 +30,7 @@ def sp_rules(spec: ModelSpec, train: Dataset) -> Mapping[str, Locator]:
     parts = [train.take(np.arange(at, min(at + CHUNK, len(train)))) for at in range(0, len(train), CHUNK)]
     found = {}
     for name, fitted in (("sp_rule", False), ("sp_rule_fitted", True)):
-        rule = sp_rule.learnt(parts, before, shake=shake, fitted=fitted)
+        rule = sp_rule.fit_rule(parts, before, shake=shake, fitted=fitted)
         found[name] = over_events(sp_rule.sp_rule(rule, before, prior, spec.region, shake=shake))
     return found
 

@@ -128,10 +128,10 @@ class Model(nn.Module):
     def __call__(self, observations: Observations) -> Readings:
         """Arrival densities of one event."""
         waveforms = waveforms_of(observations)
-        alive = active_stations(observations)
+        active = active_stations(observations)
         logits = self.trace(trace_channels(waveforms, observations.sample_mask))
         logits = recorded_logits(logits, observations.sample_mask)
-        return Readings(jax.nn.log_softmax(logits, -1), observations.rate_hz, alive.astype(logits.dtype))
+        return Readings(jax.nn.log_softmax(logits, -1), observations.rate_hz, active.astype(logits.dtype))
 
 
 def network(**settings: Any) -> Network:

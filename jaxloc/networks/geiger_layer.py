@@ -26,7 +26,7 @@ class Rays(NamedTuple):
     """Travel times from points to the station of each pick, and their gradients in s/km."""
 
     time_s: Float[Array, "*place pick"]
-    slope_s_km: Float[Array, "*place pick 3"]
+    gradient_s_km: Float[Array, "*place pick 3"]
 
 
 class TravelTimes(nn.Module):
@@ -53,8 +53,8 @@ class TravelTimes(nn.Module):
         slowness = picks.phase @ (1 / jnp.array(self.speed_km_s))
         unit = apart / distance[..., None] * slowness[:, None]
         vertical = unit[..., 2:] + (slowness * down)[..., None]
-        slope = jnp.concatenate([unit[..., :2] * jnp.exp(across)[..., None], vertical], -1)
-        return Rays(distance * slowness * jnp.exp(time), slope)
+        gradient = jnp.concatenate([unit[..., :2] * jnp.exp(across)[..., None], vertical], -1)
+        return Rays(distance * slowness * jnp.exp(time), gradient)
 
 
 class Located(NamedTuple):
@@ -82,15 +82,15 @@ def step(
     total = jnp.maximum(weight.sum(), 1e-6)
     mean = lambda x: jnp.tensordot(weight, x, 1) / total
     apparent_s = picks.time_s - rays.time_s
-    origin_s, slope = mean(apparent_s), mean(rays.slope_s_km)
-    late_s, apart = apparent_s - origin_s, rays.slope_s_km - slope
+    origin_s, gradient = mean(apparent_s), mean(rays.gradient_s_km)
+    late_s, apart = apparent_s - origin_s, rays.gradient_s_km - gradient
     precision = (weight[:, None] * apart).T @ apart + jnp.diag(1 / spread_km**2)
     pull = (weight * late_s) @ apart + (middle_km - from_km) / spread_km**2
     depth_first = jnp.linalg.inv(precision)[jnp.ix_(jnp.array([2, 0, 1]), jnp.array([2, 0, 1]))]
     errors = jnp.linalg.cholesky(depth_first)[jnp.array([1, 2, 0])]
     move = errors @ (errors.T @ pull)
-    place = jnp.append(from_km + move, origin_s - slope @ move)
-    whole = jnp.zeros((4, 4)).at[:3, :3].set(errors).at[3, :3].set(-slope @ errors).at[3, 3].set(1 / jnp.sqrt(total))
+    place = jnp.append(from_km + move, origin_s - gradient @ move)
+    whole = jnp.zeros((4, 4)).at[:3, :3].set(errors).at[3, :3].set(-gradient @ errors).at[3, 3].set(1 / jnp.sqrt(total))
     root = jnp.sqrt(weight)
     return Located(place, whole, root * late_s, root[:, None] * apart @ errors)
 

@@ -59,9 +59,9 @@ def station_traces(
     """
     waveforms = waveforms_of(observations)
     largest = jnp.abs(waveforms).max((1, 2))
-    alive = active_stations(observations)
-    scaled = waveforms / jnp.where(alive, largest, 1.0)[:, None, None]  # first, lest squares underflow
+    active = active_stations(observations)
+    scaled = waveforms / jnp.where(active, largest, 1.0)[:, None, None]  # first, lest squares underflow
     power = (scaled**2).mean((1, 2))
-    level = jnp.sqrt(jnp.where(alive, power, 1.0))[:, None, None]
-    log_amplitude = (jnp.log10(jnp.where(alive, largest, 1.0)) - log_amplitude_mean) / log_amplitude_sd
-    return Traces(jnp.where(alive[:, None, None], scaled / level, 0.0), jnp.where(alive, log_amplitude, 0.0), alive)
+    level = jnp.sqrt(jnp.where(active, power, 1.0))[:, None, None]
+    log_amplitude = (jnp.log10(jnp.where(active, largest, 1.0)) - log_amplitude_mean) / log_amplitude_sd
+    return Traces(jnp.where(active[:, None, None], scaled / level, 0.0), jnp.where(active, log_amplitude, 0.0), active)

@@ -71,8 +71,8 @@ class FirstMotion(nn.Module):
         for kernel in KERNELS:
             steps = nn.relu(Conv1D(self.width, kernel)(steps))
         hidden = nn.relu(nn.Dense(2 * self.width)(steps.reshape(2, -1)))
-        said = nn.Dense(1, use_bias=False)(hidden)[:, 0]
-        return 0.5 * (said[0] - said[1])
+        outputs = nn.Dense(1, use_bias=False)(hidden)[:, 0]
+        return 0.5 * (outputs[0] - outputs[1])
 
 
 class Model(nn.Module):

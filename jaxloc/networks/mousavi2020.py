@@ -113,13 +113,15 @@ class Distance(nn.Module):
     hidden: int | None
 
     @nn.compact
-    def __call__(self, inputs: Float[Array, "sample 4"], beside: Float[Array, " beside"]) -> Float[Array, " size"]:
+    def __call__(
+        self, inputs: Float[Array, "sample 4"], auxiliary: Float[Array, " auxiliary"]
+    ) -> Float[Array, " size"]:
         """Outputs, linear in the last layer."""
-        said = Tcn(self.features, self.kernel_size, self.blocks, self.norm, self.dropout)(inputs)
+        hidden = Tcn(self.features, self.kernel_size, self.blocks, self.norm, self.dropout)(inputs)
         if self.hidden is None:
-            return nn.Dense(self.size)(said)
-        said = nn.relu(nn.Dense(self.hidden)(jnp.concatenate([said, beside])))
-        return nn.Dense(self.size, kernel_init=nn.initializers.variance_scaling(0.01, "fan_in", "normal"))(said)
+            return nn.Dense(self.size)(hidden)
+        hidden = nn.relu(nn.Dense(self.hidden)(jnp.concatenate([hidden, auxiliary])))
+        return nn.Dense(self.size, kernel_init=nn.initializers.variance_scaling(0.01, "fan_in", "normal"))(hidden)
 
 
 class Azimuth(nn.Module):
@@ -186,19 +188,19 @@ class Model(nn.Module):
         else:
             start = jnp.where(record.known[0], p - int(EARLY * self.window), 0)
             whole = turned(scaled(cut(record.waveforms, start, self.window)), shaken.back_azimuth_rad)
-            far = distance(_with_box(whole, record, start), _beside(record, shaken))
+            far = distance(_with_box(whole, record, start), _auxiliary(record, shaken))
             towards = azimuth(turned(scaled(onset), shaken.back_azimuth_rad), _moments(_turned(shaken)))
             towards = self._back(towards, shaken, record)
         passed = jnp.stack([record.pick[0] / record.rate_hz, record.wait_s, record.known[0], record.known.all()])
         return jnp.concatenate([far, towards, passed])
 
-    def _back(self, said: Float[Array, " raw"], shaken: Polarisation, record: Record) -> Float[Array, " raw"]:
+    def _back(self, raw: Float[Array, " raw"], shaken: Polarisation, record: Record) -> Float[Array, " raw"]:
         """Directions relative to P's particle motion, rotated back to geographic ones; zero where that is unknown."""
-        pairs, rest = said[: 2 * self.directions].reshape(-1, 2), said[2 * self.directions :]
+        pairs, rest = raw[: 2 * self.directions].reshape(-1, 2), raw[2 * self.directions :]
         cosine, sine = jnp.cos(shaken.back_azimuth_rad), jnp.sin(shaken.back_azimuth_rad)
         north, east = pairs[:, 0] * cosine - pairs[:, 1] * sine, pairs[:, 0] * sine + pairs[:, 1] * cosine
-        told = shaken.known & record.known[0]
-        return jnp.concatenate([jnp.where(told, jnp.stack([north, east], -1), 0.0).ravel(), rest])
+        known = shaken.known & record.known[0]
+        return jnp.concatenate([jnp.where(known, jnp.stack([north, east], -1), 0.0).ravel(), rest])
 
 
 def _halved(steps: Float[Array, "sample channel"]) -> Float[Array, "out channel"]:
@@ -241,12 +243,12 @@ def _turned(shaken: Polarisation) -> Float[Array, "3 3"]:
     return turned(half.T, shaken.back_azimuth_rad)
 
 
-def _beside(record: Record, shaken: Polarisation) -> Float[Array, " 6"]:
+def _auxiliary(record: Record, shaken: Polarisation) -> Float[Array, " 6"]:
     """Features besides the TCN's: the S-P time and the polarisation of P."""
     wait_s = record.wait_s
-    told = [wait_s / 10, jnp.log(wait_s + 0.1) / 2, record.known.all()]
+    timing = [wait_s / 10, jnp.log(wait_s + 0.1) / 2, record.known.all()]
     moved = jnp.where(shaken.known, jnp.stack([shaken.steepness_rad, shaken.linearity, jnp.ones(())]), 0.0)
-    return jnp.concatenate([jnp.stack([jnp.asarray(x, moved.dtype) for x in told]), moved])
+    return jnp.concatenate([jnp.stack([jnp.asarray(x, moved.dtype) for x in timing]), moved])
 
 
 def network(size: int, **settings: Any) -> Network:

@@ -34,7 +34,7 @@ from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.geiger_layer import FAR_KM, Located, Picks, TravelTimes, misfit, step
 from jaxloc.types import Network, Observations
 
-LEAST_SD_S = 1e-3
+MIN_SD_S = 1e-3
 ALONG = (0.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0)  # points of the misfit, in standard deviations of depth
 PLACE = 4 + 16  # numbers of a location: east, north, depth in km, origin time in s, and its 4 x 4 error matrix
 
@@ -55,7 +55,7 @@ def picks_of(observations: Observations) -> Picks:
     station_km = jnp.where(observations.station_mask[:, None], observations.station_km, 0.0)
     return Picks(
         jnp.where(known, time_s, 0.0).ravel(),
-        jnp.maximum(jnp.where(known, sd_s, 1.0), LEAST_SD_S).ravel(),
+        jnp.maximum(jnp.where(known, sd_s, 1.0), MIN_SD_S).ravel(),
         jnp.repeat(station_km, 2, axis=0),
         jnp.tile(jnp.eye(2), (len(station_km), 1)),
         known.ravel(),

@@ -44,7 +44,7 @@ from jaxloc.types import Network, Observations
 P = 0  # the phase that triggers
 STEP_S, STEPS = 0.5, 30
 LATE_SCALE_S = 5.0
-LEAST_CAV_M_S = 1e-5  # about the noise of an instrument in half a second, a tenth of a weak earthquake's
+MIN_CAV_M_S = 1e-5  # about the noise of an instrument in half a second, a tenth of a weak earthquake's
 DECADES = 0.5  # unit of logarithmic inputs
 ENCODINGS = ("bound", "bound_mask", "zero_mask", "attention")
 
@@ -57,7 +57,7 @@ class Readings(NamedTuple):
 
     late_s: Float[Array, " station"]
     triggered: Bool[Array, " station"]
-    alive: Bool[Array, " station"]
+    active: Bool[Array, " station"]
     cav_m_s: Float[Array, " station"]
     early_m_s: Float[Array, " station"]
     first_s: Float[Array, ""]
@@ -102,7 +102,7 @@ def encoded(seen: Readings, encoding: str) -> Float[Array, " number"]:
     Stations that have not triggered are encoded by the lower "bound" of their delay, with or without a "mask", or
     "zero".
     """
-    waiting_s = jnp.where(seen.alive | (encoding == "bound"), seen.elapsed_s, 0.0)
+    waiting_s = jnp.where(seen.active | (encoding == "bound"), seen.elapsed_s, 0.0)
     late_s = jnp.where(seen.triggered, seen.late_s, 0.0 if encoding == "zero_mask" else waiting_s)
     if encoding == "bound":
         return late_s / LATE_SCALE_S
@@ -187,13 +187,13 @@ class Model(nn.Module):
         self, seen: Readings, observations: Observations, time: Float[Array, " time"]
     ) -> tuple[Geometry | None, Float[Array, " input"]]:
         """Ground-motion inputs of the second and third network, and the stations' positions."""
-        shaken = (jnp.log10(seen.cav_m_s + LEAST_CAV_M_S) + 3) / DECADES
+        shaken = (jnp.log10(seen.cav_m_s + MIN_CAV_M_S) + 3) / DECADES
         if self.published:
             return None, shaken
         order = jnp.argsort(jnp.where(seen.triggered, seen.late_s, jnp.inf))
         there = seen.triggered[order].astype(shaken.dtype)
         since = jnp.log10(seen.elapsed_s - seen.late_s[order] + 0.1) / DECADES
-        early = (jnp.log10(seen.early_m_s + LEAST_CAV_M_S) + 3) / DECADES
+        early = (jnp.log10(seen.early_m_s + MIN_CAV_M_S) + 3) / DECADES
         inputs = jnp.concatenate([shaken[order] * there, early[order] * there, since * there, there, time])
         middle, spread = jnp.array(self.centre[:3]), jnp.array(self.scale[:3])
         return Geometry((observations.station_km[order] - middle) / spread, there, spread), inputs
@@ -218,12 +218,12 @@ class Model(nn.Module):
         self, inputs: Float[Array, " input"], geometry: Geometry | None, given: int, size: int, step: Int[Array, ""]
     ) -> Partial:
         """A network of one hidden layer, partially applied to the inputs known so far."""
-        told = given if geometry is None else given + 2 * len(geometry.there)
-        hidden = self._layer(self.hidden)(inputs, step), self._layer(self.hidden).layer(told, step)[0]
+        num_inputs = given if geometry is None else given + 2 * len(geometry.there)
+        hidden = self._layer(self.hidden)(inputs, step), self._layer(self.hidden).layer(num_inputs, step)[0]
         outer = self._layer(size).layer(self.hidden, step)
         if geometry is None:
             return Partial(_answer, hidden, outer)
-        straight = self._layer(size)(inputs, step), self._layer(size).layer(told, step)[0]
+        straight = self._layer(size)(inputs, step), self._layer(size).layer(num_inputs, step)[0]
         return Partial(_answer_with_distances, hidden, outer, straight, geometry)
 
     def _place(self, first_s: Float[Array, ""]) -> Float[Array, " number"]:
@@ -234,9 +234,9 @@ class Model(nn.Module):
 
 
 def _answer(hidden: Pair, outer: Pair, given: Float[Array, " given"]) -> Float[Array, " size"]:
-    seen, told = hidden
+    bias_and_known, weight = hidden
     kernel, bias = outer
-    return jnp.tanh(seen + given @ told) @ kernel + bias
+    return jnp.tanh(bias_and_known + given @ weight) @ kernel + bias
 
 
 def _answer_with_distances(
@@ -246,8 +246,8 @@ def _answer_with_distances(
     away_km = (geometry.station - given[:3]) * geometry.scale_km
     apart = (jnp.log10(jnp.sqrt((away_km**2).sum(-1) + 1.0)) - 1.5) / DECADES
     east = away_km[:, 0] / geometry.scale_km[0]
-    told = jnp.concatenate([given, apart * geometry.there, east * geometry.there])
-    return _answer(hidden, outer, told) + straight[0] + told @ straight[1]
+    inputs = jnp.concatenate([given, apart * geometry.there, east * geometry.there])
+    return _answer(hidden, outer, inputs) + straight[0] + inputs @ straight[1]
 
 
 def network(size: int, **settings: Any) -> Network:

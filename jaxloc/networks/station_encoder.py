@@ -21,7 +21,7 @@ from jaxloc.types import PHASES, Observations
 
 DEPTH_KM, DEEPEST_KM = (8.0, 8.0), 60.0  # mean and standard deviation of depth before data; and its limit
 BEYOND_KM = 15.0  # standard deviation of epicentres about the stations, added to the stations' own spread
-LEAST_SD_S, LEAST_THERE = 0.03, 1e-3
+MIN_SD_S, MIN_PRESENCE = 0.03, 1e-3
 UNBELIEVED = 3.0  # standard deviations at which a residual has half of its weight
 TIME_SCALE_S = 5.0
 
@@ -62,7 +62,7 @@ class Reader(nn.Module):
         share = jax.nn.softmax(logits[..., :-1], -1)
         second = jnp.arange(share.shape[-1]) / rate_hz
         time_s = share @ second
-        spread_s = jnp.sqrt((share * (second - time_s[..., None]) ** 2).sum(-1) + LEAST_SD_S**2)
+        spread_s = jnp.sqrt((share * (second - time_s[..., None]) ** 2).sum(-1) + MIN_SD_S**2)
         there = 1 - jnp.exp(readings.log_mass[..., -1])
         place_km, centre_km, reach_km = _about_centre(observations, mask)
         early_s = _mean(time_s[:, 0], mask)
@@ -80,7 +80,7 @@ class Reader(nn.Module):
             jnp.broadcast_to(jnp.log(reach_km / FAR_KM), (len(mask), 1)),
         ]
         tokens = nn.Dense(self.width)(nn.gelu(nn.Dense(2 * self.width)(jnp.concatenate(numbers, -1))))
-        sd_s = spread_s / jnp.sqrt(there + LEAST_THERE)
+        sd_s = spread_s / jnp.sqrt(there + MIN_PRESENCE)
         return Seen(jnp.where(mask[:, None], tokens, 0.0), mask, time_s, sd_s, place_km, centre_km, reach_km, readings)
 
 

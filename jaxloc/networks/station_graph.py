@@ -62,8 +62,8 @@ class Messages(nn.Module):
         width, known = tokens.shape[-1], Norm("layer")(tokens)
         heard = nn.Dense(width)(known)[:, None] + nn.Dense(width)(known)[None] + nn.Dense(width)(edges.numbers)
         share = edges.near / jnp.maximum(edges.near.sum(-1, keepdims=True), 1)
-        told = jnp.einsum("ht,htw->hw", share, nn.gelu(heard))
-        hidden = nn.gelu(nn.Dense(2 * width)(jnp.concatenate([known, told], -1)))
+        message = jnp.einsum("ht,htw->hw", share, nn.gelu(heard))
+        hidden = nn.gelu(nn.Dense(2 * width)(jnp.concatenate([known, message], -1)))
         return tokens + Dropout(self.dropout)(nn.Dense(width)(hidden))
 
 

@@ -20,7 +20,7 @@ from jaxloc.distributions.gaussian_mixture import Components
 
 SPREAD = 3.5
 STILL = 0.2  # a level that narrows the lattice by less than a twentieth along each axis is the last
-LEAST_KM = 0.02  # a lattice keeps a size, however sharp the density is
+MIN_KM = 0.02  # a lattice keeps a size, however sharp the density is
 
 
 class Region(NamedTuple):
@@ -128,7 +128,7 @@ def _refine(
     steps = jnp.array([a[1] - a[0] for a in lattice.axes])
     variance = variance + jnp.diag(steps**2 / 6)
     new = scale_tril @ jnp.linalg.cholesky(variance)
-    floor = jnp.diag(jnp.array([LEAST_KM, LEAST_KM, LEAST_KM, LEAST_KM / 6]) ** 2)
+    floor = jnp.diag(jnp.array([MIN_KM, MIN_KM, MIN_KM, MIN_KM / 6]) ** 2)
     return centre + scale_tril @ mean, jnp.linalg.cholesky(new @ new.T + floor)
 
 
@@ -156,8 +156,8 @@ def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
     variance_u = (given_place @ time**2 - mean_u**2).reshape(-1)
     steps = jnp.array([a[1] - a[0] for a in lattice.axes])
     grid = jnp.stack(jnp.meshgrid(*lattice.axes[:3], indexing="ij"), -1).reshape(-1, 3)
-    points, slope = _drawn_together(grid, mean_u.reshape(-1), space, steps[:3] / 2)
-    within = jnp.diag(steps / 2).at[3, :3].set(slope * steps[:3] / 2)
+    points, gradient = _shrunk(grid, mean_u.reshape(-1), space, steps[:3] / 2)
+    within = jnp.diag(steps / 2).at[3, :3].set(gradient * steps[:3] / 2)
     within = within.at[3, 3].set(jnp.sqrt(space @ variance_u + (steps[3] / 2) ** 2))
     kernel = lattice.scale_tril @ within
     floor = jnp.array([floor_km[0], floor_km[0], floor_km[1], 1e-3])
@@ -165,7 +165,7 @@ def components(lattice: Lattice, floor_km: Float[Array, " 2"]) -> Components:
     return Components(log_weight, lattice.centre + points @ lattice.scale_tril.T, tril[None])
 
 
-def _drawn_together(
+def _shrunk(
     grid: Float[Array, "point 3"], time: Float[Array, " point"], mass: Float[Array, " point"], width: Float[Array, " 3"]
 ) -> tuple[Float[Array, "point 4"], Float[Array, " 3"]]:
     """Points so near to their mean that kernels of `width` at them have the grid's covariance; the slope of time.
@@ -175,13 +175,13 @@ def _drawn_together(
     mean, mean_time = mass @ grid, mass @ time
     apart = grid - mean
     spread = (apart * mass[:, None]).T @ apart + 1e-6 * jnp.eye(3)
-    slope = jnp.linalg.solve(spread, apart.T @ (mass * (time - mean_time)))
+    gradient = jnp.linalg.solve(spread, apart.T @ (mass * (time - mean_time)))
     # A posterior that is narrower than a kernel has no room left to give: it is widened.
     narrowest = jnp.linalg.eigvalsh(spread / width / width[:, None])[0]
     room = jax.lax.stop_gradient(jnp.minimum(1.0, 0.75 * narrowest))
     before, after = jnp.linalg.cholesky(spread), jnp.linalg.cholesky(spread - room * jnp.diag(width**2))
     nearer = jax.scipy.linalg.solve_triangular(before, apart.T, lower=True).T @ after.T
-    return jnp.concatenate([mean + nearer, (time + (nearer - apart) @ slope)[:, None]], -1), slope
+    return jnp.concatenate([mean + nearer, (time + (nearer - apart) @ gradient)[:, None]], -1), gradient
 
 
 def region_around(

@@ -43,7 +43,7 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     best = posterior.parts.mean[posterior.parts.log_weight.argmax()]
     duration_s = (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
     read = arrival_log_density(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(()))[0, 0]
-    log_ratio = (read + jnp.log(duration_s)) * arrivals.alive[:, None]
+    log_ratio = (read + jnp.log(duration_s)) * arrivals.active[:, None]
     log_prior = -np.log([high - low for low, high in region]).sum()
     evidence = tempering_of(arrivals) * log_ratio.sum() + log_prior - posterior.log_prob(best)
-    return ArrivalCheck(evidence, log_ratio, predicted_s(arrivals.physics, best), arrivals.alive)
+    return ArrivalCheck(evidence, log_ratio, predicted_s(arrivals.physics, best), arrivals.active)

@@ -3,11 +3,11 @@
 For a hypocentre and origin time, each station's density of P is read where P should arrive, and that of S likewise;
 the product over stations is the likelihood (the network's density over a flat prior of arrival time is one). Four
 things keep it honest: each density is smoothed by the error of travel times and mixed with an outlier level, delays of
-stations that nobody knows are integrated out, and the product is tempered, since neighbouring stations share the
-model's error: n stations with errors of correlation r tell as much as n / (1 + r (n - 1)). The density of the
+unknown stations are integrated out, and the product is tempered, since neighbouring stations share the
+model's error: n stations with errors of correlation r have the information of n / (1 + r (n - 1)). The density of the
 hypocentre is then as wide again as the error of position that is common to all stations, and a share of hypocentres,
-which is learnt, may err by three times what is stated: catalogues and models are now and then worse than usual, and
-widths that had to cover these by themselves would be too wide for all others.
+which is learnt, may err by three times the predicted uncertainty: catalogues and models are sometimes worse than on
+average, and widths that had to cover these by themselves would be too wide for all others.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.physics.table import StationTable, look_up_s
 
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
-SURPRISE_SCALE = 3.0  # how much more than stated the hypocentres err that are surprises
+HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
 
 
 class Physics(NamedTuple):
@@ -47,7 +47,7 @@ class Readings(NamedTuple):
 
     log_mass: Float[Array, "station phase sample_and_none"]
     rate_hz: Float[Array, ""]
-    alive: Float[Array, " station"]
+    active: Float[Array, " station"]
 
 
 class WithReadings(NamedTuple):
@@ -62,7 +62,7 @@ class Arrivals(NamedTuple):
 
     log_mass: Float[Array, "station phase sample_and_none"]
     rate_hz: Float[Array, ""]
-    alive: Float[Array, " station"]
+    active: Float[Array, " station"]
     physics: Physics
 
 
@@ -91,7 +91,7 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     def value(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Float[Array, "point time"]:
-        each = read(points, origin_s, spacing_km) * arrivals.alive[:, None]
+        each = read(points, origin_s, spacing_km) * arrivals.active[:, None]
         return tempering * each.sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
 
     return value
@@ -99,7 +99,7 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
 
 def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
     """The power of the likelihood: n stations with errors of correlation r count as n / (1 + r (n - 1))."""
-    present = ((1 - jnp.exp(arrivals.log_mass[..., -1])).mean(-1) * arrivals.alive).sum()
+    present = ((1 - jnp.exp(arrivals.log_mass[..., -1])).mean(-1) * arrivals.active).sum()
     return 1 / (1 + arrivals.physics.correlation * jnp.maximum(present - 1, 0))
 
 
@@ -184,4 +184,4 @@ def posterior_of(
     grid: adaptive_grid.Lattice, floor_km: Float[Array, " 2"], surprises: Float[Array, ""]
 ) -> HypocentreMixture:
     """The posterior that a lattice stands for, with the error of position and the tails that no arrival tells of."""
-    return gaussian_mixture(*contaminated(adaptive_grid.components(grid, floor_km), surprises, SURPRISE_SCALE))
+    return gaussian_mixture(*contaminated(adaptive_grid.components(grid, floor_km), surprises, HEAVY_TAIL_SCALE))

@@ -20,10 +20,10 @@ from jaxloc.types import Batch, Label, Params
 OUTLIER_S = 20.0  # range over which a wrong pick may lie
 NARROWING_S = (1.0, 0.3, 0.12)  # error of picks, from a wide one that finds its way to the one that counts
 ORIGIN_SD_S = 0.2  # error of labelled origin times
-LEAST_PICKS = 3  # that give an event an origin time, where none is labelled
+MIN_PICKS = 3  # that give an event an origin time, where none is labelled
 TEMPERING = 1 / 3  # of the picks against the priors: errors of neighbouring stations are alike
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
-READ_LEAST = 0.6  # and its least probability
+MIN_READ_PROBABILITY = 0.6  # and its least probability
 
 PhysicsOf = Callable[[Params], Physics]
 
@@ -100,7 +100,7 @@ def fit_physics(
     joint = start._replace(origin_s=origin_s)
     for width_s in NARROWING_S:
         joint = narrowed(joint, width_s)
-    timeless = ~timed & (use.sum((1, 2)) < LEAST_PICKS)
+    timeless = ~timed & (use.sum((1, 2)) < MIN_PICKS)
     return joint.params, hypocentres(joint).at[:, 3].set(jnp.where(timeless, jnp.nan, joint.origin_s))
 
 
@@ -119,7 +119,7 @@ def _picks(batch: Batch) -> tuple[Float[Array, "event station phase"], Bool[Arra
 class ArrivalPicks(NamedTuple):
     """Picks read from arrival densities: time, its standard deviation, and the probability of the densest window.
 
-    `sure` are those of a probability above `READ_LEAST` at stations that record.
+    `sure` are those of a probability above `MIN_READ_PROBABILITY` at stations that record.
     """
 
     time_s: Float[Array, "*event station phase"]
@@ -144,7 +144,7 @@ def pick_details(arrivals: Arrivals) -> ArrivalPicks:
     mean = (mass * near * middle).sum(-1) / total
     variance = (mass * near * (middle - mean[..., None]) ** 2).sum(-1) / total + 1 / 12  # and that within a sample
     probability = jnp.clip(inside.max(-1), 0.0, 1.0)
-    sure = (inside.max(-1) > READ_LEAST) & (arrivals.alive > 0)[:, None]
+    sure = (inside.max(-1) > MIN_READ_PROBABILITY) & (arrivals.active > 0)[:, None]
     return ArrivalPicks(mean / arrivals.rate_hz, jnp.sqrt(variance) / arrivals.rate_hz, probability, sure)
 
 

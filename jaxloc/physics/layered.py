@@ -172,8 +172,8 @@ def _direct_s(
         return (thickness_km * slower * tangent / jnp.sqrt(1 + (1 - slower**2) * tangent**2)).sum()
 
     def newton(tangent: Float[Array, ""]) -> Float[Array, ""]:
-        value, slope = jax.value_and_grad(offset_km)(tangent)
-        return jnp.maximum(tangent - (value - distance_km) / slope, 0.0)
+        value, gradient = jax.value_and_grad(offset_km)(tangent)
+        return jnp.maximum(tangent - (value - distance_km) / gradient, 0.0)
 
     # The curve is concave, below both its tangent at zero and its asymptote: where these reach the distance is left of
     # the root, and from the left Newton's steps cannot overshoot.

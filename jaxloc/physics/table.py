@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel, travel_time_s
 
-MOST_NODES = 400
+MAX_NODES = 400
 
 
 class TravelTimeTable(NamedTuple):
@@ -75,7 +75,7 @@ def table_around(
         model: flat layers.
         region: hypocentres.
         station_km: east, north and depth of the stations.
-        spacing_km: of the nodes in distance and depth, at most `MOST_NODES` of them; None: the numbers of `TableGrid`.
+        spacing_km: of the nodes in distance and depth, at most `MAX_NODES` of them; None: the numbers of `TableGrid`.
     """
     corners = np.stack(np.meshgrid(region.east_km, region.north_km), -1).reshape(-1, 1, 2)
     farthest = float(np.linalg.norm(corners - station_km[:, :2], axis=-1).max()) + 1.0
@@ -83,7 +83,7 @@ def table_around(
     if spacing_km is None:
         return tabulate(model, TableGrid(farthest, region.depth_km, receiver_km))
     lengths_km = (farthest, region.depth_km[1] - region.depth_km[0])
-    nodes = (int(np.clip(length / spacing_km, 32, MOST_NODES)) for length in lengths_km)
+    nodes = (int(np.clip(length / spacing_km, 32, MAX_NODES)) for length in lengths_km)
     return tabulate(model, TableGrid(farthest, region.depth_km, receiver_km, *nodes))
 
 

@@ -14,10 +14,10 @@ from jaxloc.plots.style import BLUE, INK, MUTED, VERMILION, dress, figure, frame
 LOWEST = 1e-4  # probability that maps tell apart from none
 
 
-def reliability(path: str | Path, judged: Sequence[Mapping[str, Any]], title: str = "Reliability") -> None:
+def reliability(path: str | Path, cases: Sequence[Mapping[str, Any]], title: str = "Reliability") -> None:
     """How often it happened where it was said to be so probable, a panel for each target; logarithmic."""
-    new = figure(3.4 * len(judged), 3.7, title)
-    for axes, case in zip(np.atleast_1d(new.subplots(1, len(judged))), judged, strict=True):
+    new = figure(3.4 * len(cases), 3.7, title)
+    for axes, case in zip(np.atleast_1d(new.subplots(1, len(cases))), cases, strict=True):
         dress(axes, "stated probability", "share that happened", case["target"])
         points = [(r["predicted"], r["happened"]) for n in ("network", "recent") for r in case[n]["reliability"]]
         known = np.array([x for x in np.ravel(points) if x > 0])
@@ -36,7 +36,7 @@ def probability_maps(
     path: str | Path,
     maps: Mapping[str, Float[np.ndarray, "row column"]],
     extent: Sequence[float],
-    happened: Float[np.ndarray, "cell 2"],
+    occurred: Float[np.ndarray, "cell 2"],
     title: str,
     axes_names: tuple[str, str],
 ) -> None:
@@ -56,7 +56,7 @@ def probability_maps(
     image, panels = None, np.atleast_1d(new.subplots(1, len(maps), sharey=True))
     for axes, (name, values) in zip(panels, maps.items(), strict=True):
         image = _map(axes, values, extent, norm, name, axes_names)
-        axes.plot(*np.reshape(happened, (-1, 2)).T, "+", color=VERMILION, markersize=6, markeredgewidth=1.2)
+        axes.plot(*np.reshape(occurred, (-1, 2)).T, "+", color=VERMILION, markersize=6, markeredgewidth=1.2)
     if image is not None:
         bar = new.colorbar(image, ax=list(panels), shrink=0.8, pad=0.01)
         bar.set_label("probability", fontsize=9, color=INK)

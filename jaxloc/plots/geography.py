@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from jaxloc.geometry import Frame, to_degrees, to_km
 from jaxloc.plots.style import INK, PAPER
 
-MOST_NAMES = 40  # stations whose names fit on a map
+MAX_NAMES = 40  # stations whose names fit on a map
 POLAR_DEG = 80.0  # beyond it meridians are no straight lines on a map
 
 
@@ -96,7 +96,7 @@ def _near(
 
 def name_stations(axes: Axes, station_km: Float[np.ndarray, "station 3"], names: Sequence[str]) -> None:
     """Codes of stations above their symbols, where there are not too many; the network's code is left out."""
-    if len(names) != len(station_km) or not 0 < len(names) <= MOST_NAMES:
+    if len(names) != len(station_km) or not 0 < len(names) <= MAX_NAMES:
         return
     for place, name in zip(station_km, names, strict=True):
         code = name.split(".")[1] if "." in name else name

@@ -66,8 +66,8 @@ def event_map(
 
     new = figure(11.5, 6.3, title)
     new.set_layout_engine("none")
-    network, plan, below, beside, words = (_box(new, *corner) for corner in BOXES_IN)
-    panels = ((plan, (0, 1), (east, north)), (below, (0, 2), (east, depth)), (beside, (2, 1), (depth, north)))
+    network, plan, below, right, words = (_box(new, *corner) for corner in BOXES_IN)
+    panels = ((plan, (0, 1), (east, north)), (below, (0, 2), (east, depth)), (right, (2, 1), (depth, north)))
     for axes, dims, spans in panels:
         frame(dress(axes, grid=False))
         _regions(axes, marginal(one, dims), draws[:, dims], spans)
@@ -77,8 +77,8 @@ def event_map(
     plan.tick_params(labelbottom=False)
     plan.set_ylabel(f"north{zero} (km)", fontsize=9, color=INK)
     plan.set_title(_summary(one, truth, float((draws[:, 2] < top_km).mean())), loc="left", fontsize=9.5, color=INK)
-    beside.tick_params(labelleft=False)
-    beside.set_xlabel("depth (km)", fontsize=9, color=INK)
+    right.tick_params(labelleft=False)
+    right.set_xlabel("depth (km)", fontsize=9, color=INK)
     below.set_xlabel(f"east{zero} (km)", fontsize=9, color=INK)
     below.set_ylabel("depth (km)", fontsize=9, color=INK)
     below.invert_yaxis()
@@ -190,12 +190,12 @@ def _key(axes: Axes, with_truth: bool) -> None:
     axes.legend(handles=handles, loc="upper left", fontsize=7.5, frameon=False, labelcolor=INK, borderaxespad=0)
 
 
-def _summary(one: HypocentreMixture, truth: Float[np.ndarray, " 4"], above_ground: float) -> str:
+def _summary(one: HypocentreMixture, truth: Float[np.ndarray, " 4"], share_above_surface: float) -> str:
     middle, sd = np.asarray(mean(one)), np.sqrt(np.asarray(one.variance))
     text = f"predicted sd {np.hypot(sd[0], sd[1]):.2f} km of the epicentre, {sd[2]:.2f} km in depth"
     if np.isfinite(truth[:2]).all():
         text += f"\nerror {np.hypot(*(middle - truth)[:2]):.2f} km"
         text += f" and {abs(middle[2] - truth[2]):.2f} km" if np.isfinite(truth[2]) else " of the epicentre"
-    if above_ground > 0.01:
-        text += f"; {100 * above_ground:.0f} % of the posterior is above the ground"
+    if share_above_surface > 0.01:
+        text += f"; {100 * share_above_surface:.0f} % of the posterior is above the ground"
     return text

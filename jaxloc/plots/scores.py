@@ -27,7 +27,7 @@ from jaxloc.plots.style import (
 )
 
 
-def error_against_stated(path: str | Path, scores: Scores, title: str = "Error against predicted sd") -> None:
+def error_against_predicted_sd(path: str | Path, scores: Scores, title: str = "Error against predicted sd") -> None:
     """Absolute error over the posterior's standard deviation, for epicentre, depth and origin time.
 
     Dots are events. Large dots are root mean squares of groups of equal number with similar predicted standard
@@ -159,13 +159,13 @@ def training_curve(path: str | Path, log: Sequence[Mapping[str, float]], title: 
     scores = [name for name in names if name.startswith("dev")]
     panels = [losses] * bool(losses) + [[name] for name in scores]
     new = figure(max(5.0, 3.7 * len(panels)), 3.4, title)
-    for axes, drawn in zip(np.atleast_1d(new.subplots(1, len(panels))), panels, strict=True):
-        dress(axes, "step", "loss (nats an event)" if drawn is losses else drawn[0].replace("_", " "))
-        for name, colour in zip(drawn, CYCLE * 4, strict=False):
+    for axes, plotted in zip(np.atleast_1d(new.subplots(1, len(panels))), panels, strict=True):
+        dress(axes, "step", "loss (nats an event)" if plotted is losses else plotted[0].replace("_", " "))
+        for name, colour in zip(plotted, CYCLE * 4, strict=False):
             points = np.array([(row["step"], row[name]) for row in rows if name in row], float)
             _curve(axes, points[np.isfinite(points[:, 1])], name.replace("_", " "), colour)
         axes.margins(x=0.02)
-        if len(drawn) > 1:
+        if len(plotted) > 1:
             legend(axes, loc="upper right")
     save(path, new)
 

@@ -13,7 +13,7 @@ from jaxloc.plots.scores import coverage_curve
 from jaxloc.plots.style import BLUE, CYCLE, INK, MUTED, VERMILION, dress, figure, legend, log_ticks, save
 
 Row = Mapping[str, Any]
-ORDINARY = "as trained"
+NOMINAL = "as trained"
 LEVELS = (50, 68, 90, 95)
 WIDEST = 6  # networks side by side
 
@@ -51,7 +51,7 @@ def sharpness(path: Path, rows: Sequence[Row]) -> None:
     _by_network(
         path,
         "Sharpness against calibration",
-        _largest(_select(rows, ORDINARY)),
+        _largest(_select(rows, NOMINAL)),
         [("coverage: mean distance from nominal", miscoverage)],
         ("90 % area, median (km²)", lambda row: row["area90_km2"]),
     )
@@ -62,7 +62,7 @@ def cost(path: Path, rows: Sequence[Row]) -> None:
     _by_network(
         path,
         "Error against cost",
-        [row for row in _largest(_select(rows, ORDINARY)) if row["posterior"] == "raw"],
+        [row for row in _largest(_select(rows, NOMINAL)) if row["posterior"] == "raw"],
         [
             ("training (s)", lambda row: row["training_s"]),
             ("locating an event (ms)", lambda row: 1000 * row["locating_s"]),
@@ -76,7 +76,7 @@ def learning_curves(path: Path, rows: Sequence[Row]) -> None:
     _lines(
         path,
         "Learning curves",
-        [row for row in _select(rows, ORDINARY) if row["posterior"] == "raw" and row["size"] is not None],
+        [row for row in _select(rows, NOMINAL) if row["posterior"] == "raw" and row["size"] is not None],
         ("training events", lambda row: row["size"]),
         [("energy score of the hypocentre (km)", lambda row: row["energy_km"], None)],
     )
@@ -158,8 +158,8 @@ def _legend_of_all(columns: Sequence[Sequence[Axes]]) -> None:
 def _dots(axes: Axes, rows: Sequence[Row], methods: Sequence[str], across: Callable, up: Callable) -> None:
     for row in rows:
         colour, filled = CYCLE[methods.index(row["method"]) % len(CYCLE)], row["posterior"] == "raw"
-        look = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
-        axes.plot(across(row), up(row), "o", label=row["method"] if filled else None, **look)
+        style = {"color": colour, "markersize": 7, "markerfacecolor": colour if filled else "none"}
+        axes.plot(across(row), up(row), "o", label=row["method"] if filled else None, **style)
     _positive(axes, [across(row) for row in rows], "x")
     _positive(axes, [up(row) for row in rows], "y")
 
@@ -189,7 +189,7 @@ def _lines(
     save(path, new)
 
 
-class Sight(NamedTuple):
+class DensityPanel(NamedTuple):
     """An event's posterior over two coordinates: a density on a mesh, draws of another posterior, and the truth."""
 
     names: tuple[str, str]
@@ -200,13 +200,13 @@ class Sight(NamedTuple):
 
 
 def amortised(
-    path: Path, sights: Sequence[Sight], ranks: Mapping[str, Float[np.ndarray, "event 4"]], title: str
+    path: Path, panels: Sequence[DensityPanel], ranks: Mapping[str, Float[np.ndarray, "event 4"]], title: str
 ) -> None:
     """A posterior that a network draws over the exact density, and ranks of truths, [event, coordinate] by locator."""
     new = figure(9.6, 6.6, title)
     above, below = np.asarray(new.subfigures(2, 1, height_ratios=(1.5, 1)))
-    for axes, sight in zip(np.atleast_1d(above.subplots(1, len(sights))), sights, strict=True):
-        _sight(dress(axes, *sight.names, "50, 90 and 99 % of the exact mass", grid=False), sight)
+    for axes, panel in zip(np.atleast_1d(above.subplots(1, len(panels))), panels, strict=True):
+        _density_panel(dress(axes, *panel.names, "50, 90 and 99 % of the exact mass", grid=False), panel)
     legend(above.axes[0], loc="upper left", bbox_to_anchor=(1.0, 1.0))
     names = ("east", "north", "depth", "origin time")
     for i, (axes, name) in enumerate(zip(below.subplots(1, len(names), sharey=True), names, strict=True)):
@@ -216,16 +216,16 @@ def amortised(
     save(path, new)
 
 
-def _sight(axes: Axes, sight: Sight) -> None:
+def _density_panel(axes: Axes, panel: DensityPanel) -> None:
     """Filled contours hold 99, 90 and 50 per cent of the exact mass."""
-    ordered = np.sort(sight.density.ravel())[::-1]
+    ordered = np.sort(panel.density.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     edges = [ordered[np.searchsorted(mass, level)] for level in (0.99, 0.9, 0.5)]
-    axes.contourf(*sight.axes, sight.density.T, [*edges, ordered[0] * 1.01], colors=["#dbe9f4", "#a9cbe6", "#6ba6d3"])
-    axes.plot(*sight.draws.T, ".", color=VERMILION, markersize=2.5, alpha=0.6, label="draws of the network")
-    axes.plot(*sight.truth, "*", color=INK, markersize=11, label="truth")
+    axes.contourf(*panel.axes, panel.density.T, [*edges, ordered[0] * 1.01], colors=["#dbe9f4", "#a9cbe6", "#6ba6d3"])
+    axes.plot(*panel.draws.T, ".", color=VERMILION, markersize=2.5, alpha=0.6, label="draws of the network")
+    axes.plot(*panel.truth, "*", color=INK, markersize=11, label="truth")
     axes.set_aspect("equal")
-    if sight.names[1].startswith("depth"):
+    if panel.names[1].startswith("depth"):
         axes.invert_yaxis()
 
 

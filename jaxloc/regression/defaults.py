@@ -22,7 +22,7 @@ MakeMethod = Callable[..., Method]
 """A target to a method; an optimiser as the second argument where one is needed, `steps` and `start` by name."""
 
 
-class Usual(NamedTuple):
+class MethodDefaults(NamedTuple):
     """Defaults of a method: `steps`, but not fewer than `epochs`; a batch size of None takes all rows."""
 
     steps: int = 2000
@@ -33,10 +33,10 @@ class Usual(NamedTuple):
     held_out: float = 0.0
 
 
-CHAINS = Usual(steps=20_000, mode_steps=2000, batch_size=512, members=4)
-POINTS = Usual(mode_steps=0, held_out=0.1)
-USUAL: dict[MakeMethod, Usual] = {
-    inference.nuts: Usual(steps=400, epochs=0, mode_steps=2000, batch_size=None),
+CHAINS = MethodDefaults(steps=20_000, mode_steps=2000, batch_size=512, members=4)
+POINTS = MethodDefaults(mode_steps=0, held_out=0.1)
+METHOD_DEFAULTS: dict[MakeMethod, MethodDefaults] = {
+    inference.nuts: MethodDefaults(steps=400, epochs=0, mode_steps=2000, batch_size=None),
     inference.sghmc: CHAINS,
     inference.sgld: CHAINS,
     inference.point: POINTS,
@@ -84,15 +84,15 @@ def planned(
         require_positive_whole(name, number)
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}")
-    usual = USUAL.get(_bare(method), Usual())
-    share = usual.held_out if held_out is None else held_out
+    defaults = METHOD_DEFAULTS.get(_bare(method), MethodDefaults())
+    share = defaults.held_out if held_out is None else held_out
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share of the rows within 0-1, got {share}")
     num_fitted = num_rows - int(share * num_rows)
-    batch_size = min(batch_size or usual.batch_size or num_fitted, num_fitted)
-    steps = max(usual.steps, usual.epochs * num_fitted // batch_size) if steps is None else steps
-    mode_steps = steps if usual.mode_steps is None else min(steps, usual.mode_steps)
-    members = usual.members if members is None else members
+    batch_size = min(batch_size or defaults.batch_size or num_fitted, num_fitted)
+    steps = max(defaults.steps, defaults.epochs * num_fitted // batch_size) if steps is None else steps
+    mode_steps = steps if defaults.mode_steps is None else min(steps, defaults.mode_steps)
+    members = defaults.members if members is None else members
     return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, members)
 
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-MOST_ROWS = 2000  # largest number of rows used
-MOST_OUTPUTS = 64  # largest number of outputs with a Hessian; more are not scaled
+MAX_ROWS = 2000  # largest number of rows used
+MAX_OUTPUTS = 64  # largest number of outputs with a Hessian; more are not scaled
 STEPS = 200
 
 
@@ -45,9 +45,9 @@ def of_targets(
 ) -> Units:
     """Units for outputs of these shapes, from the targets alone; an output that no target depends on is not scaled."""
     flat, unravel = ravel_pytree(as_they_are(output).centre)
-    if flat.size > MOST_OUTPUTS:
+    if flat.size > MAX_OUTPUTS:
         return as_they_are(output)
-    few = targets[:: -(-len(targets) // MOST_ROWS)]
+    few = targets[:: -(-len(targets) // MAX_ROWS)]
     of_row = lambda at, target: -log_likelihood(unravel(at), target)
     mean = lambda at: jax.vmap(partial(of_row, at))(few).mean()
     centre = _lowest(mean, flat)

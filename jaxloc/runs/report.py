@@ -269,7 +269,9 @@ def write_calibration(
 ) -> None:
     """The pictures of a locator's calibration: error against predicted sd, PIT histograms, coverage."""
     folder.mkdir(parents=True, exist_ok=True)
-    scores_.error_against_stated(folder / "stated.png", scores, f"{name}: error against predicted standard deviation")
+    scores_.error_against_predicted_sd(
+        folder / "stated.png", scores, f"{name}: error against predicted standard deviation"
+    )
     scores_.pit_histograms(folder / "pit.png", scores, title=f"{name}: calibration")
     both = {name: scores} | ({} if calibrated is None else {"calibrated": calibrated})
     scores_.coverage_curve(folder / "coverage.png", both, f"{name}: coverage")

@@ -88,7 +88,7 @@ def score_event(
         seen = known[index].all()
         part |= _error_scores(region, error, mode_error, draws - truth[None])
         scores |= {f"{region}/{name}": jnp.where(seen, value, jnp.nan) for name, value in part.items()}
-        scores |= {f"{region}/{name}": value for name, value in _stated(posterior, spread, index).items()}
+        scores |= {f"{region}/{name}": value for name, value in _predicted_spread(posterior, spread, index).items()}
         scores[f"{region}/known"] = seen.astype(truth.dtype)
     return scores
 
@@ -100,8 +100,8 @@ def _density_scores(
 
     `mixture` has the densities of some coordinates, `whole` that of all of them.
     """
-    alone = lambda dims: marginal(mixture, dims) if len(dims) < 4 or whole is mixture else whole
-    parts = [(alone(dims), jnp.array(dims)) for dims in REGIONS.values()]
+    marginal_of = lambda dims: marginal(mixture, dims) if len(dims) < 4 or whole is mixture else whole
+    parts = [(marginal_of(dims), jnp.array(dims)) for dims in REGIONS.values()]
     density = jnp.stack([jnp.asarray(part.log_prob(draws[:, index])) for part, index in parts], 1)
     at_truth = jnp.stack([jnp.asarray(part.log_prob(truth[index])) for part, index in parts])
     level, width = level_of(density, at_truth), volume_of(density, jnp.array(LEVELS))
@@ -129,7 +129,7 @@ def _error_scores(
     return {}
 
 
-def _stated(posterior: Posterior, spread: Float[Array, "4 4"], index: Int[Array, " coordinate"]) -> Scores:
+def _predicted_spread(posterior: Posterior, spread: Float[Array, "4 4"], index: Int[Array, " coordinate"]) -> Scores:
     """What the posterior says of itself, whatever the truth; not for space_time, whose units differ."""
     if index.shape[0] == 4:
         return {}

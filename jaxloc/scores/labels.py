@@ -21,7 +21,7 @@ from jaxloc.scores.gaussian import normal_crps
 from jaxloc.types import Labels
 
 NODES, REACH = 201, 8.0  # of the integral of the CRPS
-LEAST = 1e-6  # smallest probability of a class, to score its logarithm
+MIN_PROBABILITY = 1e-6  # smallest probability of a class, to score its logarithm
 
 
 def label_lines(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -43,7 +43,7 @@ def _line(name: str, card: Mapping[str, Any]) -> str:
 def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> dict[str, dict[str, Any]]:
     """By label that is both predicted and known: how many there are, and the scores of `_number` or `_classes`."""
     cards = {}
-    for name, stated in posteriors.items():
+    for name, predicted in posteriors.items():
         if name not in labels:
             continue
         value, known = np.asarray(labels[name].value, float), np.asarray(labels[name].mask, bool)
@@ -52,15 +52,15 @@ def score_labels(posteriors: Mapping[str, LabelPosterior], labels: Labels) -> di
         if known.ndim > 1 or not known.any():
             continue
         truth = value[known]
-        kept = jax.tree.map(lambda x, known=known: np.asarray(x)[known], stated)
+        kept = jax.tree.map(lambda x, known=known: np.asarray(x)[known], predicted)
         cards[name] = _number(kept, truth) if isinstance(kept, Number) else _classes(kept, truth.astype(int))
     return cards
 
 
-def _number(stated: Number, truth: Float[np.ndarray, " event"]) -> dict[str, Any]:
+def _number(predicted: Number, truth: Float[np.ndarray, " event"]) -> dict[str, Any]:
     """Bias, mean absolute error, CRPS, negative log-likelihood, coverage of central intervals, epistemic share."""
-    variance, error = np.asarray(stated.variance), np.asarray(stated.mean) - truth
-    log_density, below, own = _against(stated, truth)
+    variance, error = np.asarray(predicted.variance), np.asarray(predicted.mean) - truth
+    log_density, below, own = _against(predicted, truth)
     middle = np.abs(2 * below - 1)  # probability of the central interval that ends at the truth
     climatology = normal_crps(truth.mean(), max(truth.std(), 1e-9), truth)
     return {
@@ -72,14 +72,14 @@ def _number(stated: Number, truth: Float[np.ndarray, " event"]) -> dict[str, Any
         "crps_climatology": resampled_mean(climatology),
         "nll": resampled_mean(-log_density),
         "coverage": {f"{100 * p:.0f}": resampled_mean((middle <= p).astype(float)) for p in LEVELS},
-        "epistemic_share": resampled_mean(np.asarray(stated.epistemic) / variance),
+        "epistemic_share": resampled_mean(np.asarray(predicted.epistemic) / variance),
     }
 
 
-def _against(stated: Number, truth: Float[np.ndarray, " event"]) -> tuple[np.ndarray, ...]:
+def _against(predicted: Number, truth: Float[np.ndarray, " event"]) -> tuple[np.ndarray, ...]:
     """Log-density of the truth, probability below it, and CRPS, of each event."""
     one = lambda each: (each[0].log_prob(each[1]), each[0].cdf(each[1]), crps_of(each[0], each[1]))
-    many = jax.tree.map(jnp.asarray, (stated, truth))
+    many = jax.tree.map(jnp.asarray, (predicted, truth))
     return tuple(np.asarray(x, float) for x in jax.jit(lambda all_: jax.lax.map(one, all_))(many))
 
 
@@ -95,9 +95,9 @@ def crps_of(number: Number, truth: Float[Array, ""]) -> Float[Array, ""]:
     return integral(below, number.cdf) + integral(above, lambda x: 1 - number.cdf(x))
 
 
-def _classes(stated: Classes, truth: Int[np.ndarray, " event"]) -> dict[str, Any]:
+def _classes(predicted: Classes, truth: Int[np.ndarray, " event"]) -> dict[str, Any]:
     """Accuracy, Brier score, negative log-likelihood, calibration error; for two classes also the AUROC."""
-    probability = np.asarray(stated.probability)
+    probability = np.asarray(predicted.probability)
     one_hot = np.eye(probability.shape[-1])[truth]
     share = np.broadcast_to(one_hot.mean(0), one_hot.shape)
     card = {
@@ -106,9 +106,9 @@ def _classes(stated: Classes, truth: Int[np.ndarray, " event"]) -> dict[str, Any
         "accuracy_climatology": resampled_mean((share.argmax(-1) == truth).astype(float)),
         "brier": resampled_mean(((probability - one_hot) ** 2).sum(-1)),
         "brier_climatology": resampled_mean(((share - one_hot) ** 2).sum(-1)),
-        "nll": resampled_mean(-np.log(np.maximum((probability * one_hot).sum(-1), LEAST))),
+        "nll": resampled_mean(-np.log(np.maximum((probability * one_hot).sum(-1), MIN_PROBABILITY))),
         "calibration_error": calibration_error(probability.max(-1), probability.argmax(-1) == truth),
-        "mutual_information_nats": resampled_mean(np.asarray(stated.mutual_information_nats)),
+        "mutual_information_nats": resampled_mean(np.asarray(predicted.mutual_information_nats)),
     }
     if probability.shape[-1] == 2 and 0 < truth.mean() < 1:
         card["auroc"] = auroc(probability[truth == 0, 1], probability[truth == 1, 1])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxloc.plots.benchmark import Standing
-from jaxloc.plots.study import ORDINARY
+from jaxloc.plots.study import NOMINAL
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup
 from jaxloc.studies.table import value_of
@@ -50,7 +50,7 @@ def markdown(records: Sequence[Record], networks: Mapping[str, Mapping[str, Any]
 
 
 def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
-    own, found = record["cell"], record["conditions"][ORDINARY]
+    own, found = record["cell"], record["conditions"][NOMINAL]
     raw, improvement = found["raw"]["card"], found["improvement"]
     return (
         own["network"],
@@ -77,7 +77,7 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
 
 def standings(records: Sequence[Record]) -> list[Standing]:
     """The same for a figure (`jaxloc.plots.benchmark.standings`)."""
-    return [_standing(record["cell"], record["conditions"][ORDINARY]) for record in records]
+    return [_standing(record["cell"], record["conditions"][NOMINAL]) for record in records]
 
 
 def _standing(own: Record, found: Record) -> Standing:

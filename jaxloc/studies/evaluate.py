@@ -20,7 +20,7 @@ from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.models.model import no_baselines
-from jaxloc.plots.study import ORDINARY
+from jaxloc.plots.study import NOMINAL
 from jaxloc.runs import predict, report, train
 from jaxloc.runs.calibrate import calibrate_run
 from jaxloc.runs.datasets import open_sources, select
@@ -85,7 +85,7 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
             **_cards(located, posterior, lambda level: level[:, None] <= limit, draws),
         }
 
-    found = {ORDINARY: record(nominal, seconds) | _baselines(data, seed, fitted, test, nominal, draws)}
+    found = {NOMINAL: record(nominal, seconds) | _baselines(data, seed, fitted, test, nominal, draws)}
     others = dict(conditions(test, evaluation))
     if evaluation["transfer"] and fitted.model.any_station:
         others |= dict([other_networks(data, seed, evaluation)])
@@ -110,7 +110,7 @@ def _on_validation_events(data: Mapping[str, Any], seed: int, fitted: Fitted, ev
         cards = _cards(located, calibrated, inside, draws)
         return {"locating_s": seconds, "auroc": {}, "labels": labels, **cards}
 
-    found = {ORDINARY: record(nominal, seconds) | _baselines(data, seed, fitted, validation, nominal, draws)}
+    found = {NOMINAL: record(nominal, seconds) | _baselines(data, seed, fitted, validation, nominal, draws)}
     # A changed event is calibrated by the folds that it is not in: so all are taken, in their order.
     for name, dataset in conditions(validation, {**evaluation, "shifted": len(validation)}):
         found[name] = record(*_located(fitted, dataset))

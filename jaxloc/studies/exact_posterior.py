@@ -36,7 +36,7 @@ from jaxloc.physics.adaptive_grid import Search
 from jaxloc.physics.pick_likelihood import OriginTime, PickErrors, over_origin, residuals
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
-from jaxloc.plots.study import Sight, amortised
+from jaxloc.plots.study import DensityPanel, amortised
 from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.markdown import markdown_table
@@ -194,13 +194,13 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     first = runs[0].name
     median = np.argsort(scores[first].nll - scores["exact"].nll)[number // 2][None]
     event = jax.tree.map(lambda x: x[median], batch)
-    sights = sights_of(key, locators[first], over_events(exact.locate, chunk=1), event)
+    panels = panels_of(key, locators[first], over_events(exact.locate, chunk=1), event)
     ranks = {name: np.asarray(scores[name].rank) for name in (first, "exact")}
-    amortised(folder / "amortised_picks.png", sights, ranks, f"{first}: an amortised posterior and the exact one")
+    amortised(folder / "amortised_picks.png", panels, ranks, f"{first}: an amortised posterior and the exact one")
     return rows
 
 
-def sights_of(key: Key[Array, ""], network: Locator, exact: Locator, event: Batch) -> list[Sight]:
+def panels_of(key: Key[Array, ""], network: Locator, exact: Locator, event: Batch) -> list[DensityPanel]:
     """A batch of one event in map view and section: the exact density on a mesh, samples of the network's posterior."""
     own, grid = (
         HypocentreMixture(jax.tree.map(lambda x: x[0], components(locate(key, event.observations).hypocentre)))
@@ -208,15 +208,17 @@ def sights_of(key: Key[Array, ""], network: Locator, exact: Locator, event: Batc
     )
     draws, truth = np.asarray(own.sample(key, (400,))), np.asarray(event.labels["hypocentre"].value[0])
     centre, sd = np.asarray(mean(grid)), np.sqrt(np.diagonal(covariance(grid)))
-    sights = []
+    panels = []
     for dims in (MAP, SECTION):
         reach = 4 * sd[list(dims)].max()
         axes = [np.linspace(centre[i] - reach, centre[i] + reach, 121) for i in dims]
         mesh = jnp.stack(jnp.meshgrid(*map(jnp.asarray, axes), indexing="ij"), -1).reshape(-1, 2)
         density = np.exp(np.asarray(marginal(grid, dims).log_prob(mesh))).reshape(121, 121)
         across, down = (COORDINATES[i].replace("_km", " (km)") for i in dims)
-        sights.append(Sight((across, down), (axes[0], axes[1]), density, draws[:, list(dims)], truth[list(dims)]))
-    return sights
+        panels.append(
+            DensityPanel((across, down), (axes[0], axes[1]), density, draws[:, list(dims)], truth[list(dims)])
+        )
+    return panels
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.plots.benchmark import standings
-from jaxloc.plots.study import ORDINARY, write_pictures
+from jaxloc.plots.study import NOMINAL, write_pictures
 from jaxloc.runs.executors import run_jobs
 from jaxloc.studies import benchmark_table, job, table
 from jaxloc.studies.grid import Cell, Planned, cells, checked, plan
@@ -125,7 +125,7 @@ def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
         own = record["cell"]
         if (own["size"] or 0) == largest[own["network"]]:
             levels = found.setdefault(own["network"], {}).setdefault(own["method"], {})
-            for name, values in record["conditions"][ORDINARY]["raw"]["levels"].items():
+            for name, values in record["conditions"][NOMINAL]["raw"]["levels"].items():
                 known = np.array(values, float)
                 levels[name] = np.concatenate([levels.get(name, known[:0]), known])
     return found

@@ -113,7 +113,7 @@ def test_the_likeliest_raw_numbers_state_the_label(smoothing, azimuth_deg):
 
 def test_unknown_labels_add_nothing_and_noise_is_classified_as_noise():
     head, silent = polar_classes(LOCAL, (2.0, 1.0)), jnp.zeros(sum(LOCAL.sizes))
-    at = lambda alive: AtStation(silent, STATION_KM, jnp.array(alive, jnp.float32))
+    at = lambda active: AtStation(silent, STATION_KM, jnp.array(active, jnp.float32))
     unknown = {
         "hypocentre": Label(jnp.zeros(4), jnp.zeros(4, bool)),
         "magnitude": Label(jnp.zeros(()), jnp.array(False)),

@@ -31,7 +31,7 @@ HEADS = {
     "moved": gaussian.moved(gaussian.mixture(np.zeros(4), np.ones(4), 3)),
     "volume": volume.volume(EAST, NORTH, DEPTH, 12.0, 2.0),
     "volume, cut": volume.volume(EAST, NORTH, DEPTH, 12.0, 2.0, max_voxels=20),
-    "volume, null class": volume.volume(EAST, NORTH, DEPTH, 12.0, 2.0, elsewhere=ELSEWHERE),
+    "volume, null class": volume.volume(EAST, NORTH, DEPTH, 12.0, 2.0, null_class=ELSEWHERE),
     "volume, smoothed": volume.volume(EAST, NORTH, DEPTH, 12.0, 2.0, label_sigma_km=(1.0, 1.0, 1.0)),
     "published volume": volume.published_volume(EAST, NORTH, DEPTH, 12.0, 2.0),
 }
@@ -231,7 +231,7 @@ def test_published_volume_is_mean_binary_cross_entropy():
         (lambda: volume.volume(EAST, NORTH, DEPTH, 0.0, -1.0), "origin_sd_s positive, got 0.0 and -1.0"),
         (lambda: volume.volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1.0, 1.0, -2.0)), "label_sigma_km"),
         (lambda: volume.volume(EAST, NORTH, DEPTH, 0.0, 1.0, max_voxels=0), "max_voxels"),
-        (lambda: volume.volume(EAST, NORTH, DEPTH, 0.0, 1.0, elsewhere=([0, 0, 0], [1, 1, 0])), "elsewhere"),
+        (lambda: volume.volume(EAST, NORTH, DEPTH, 0.0, 1.0, null_class=([0, 0, 0], [1, 1, 0])), "null_class"),
         (lambda: volume.published_volume(EAST, NORTH, DEPTH, 0.0, 1.0, (1, 2)), "sigma_km"),
     ],
 )

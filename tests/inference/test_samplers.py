@@ -13,7 +13,7 @@ from linear_regression import DIM, EVENTS, PRIOR, analytic, batch, falling, fit,
 from numpyro.diagnostics import effective_sample_size
 
 from jaxloc import inference
-from jaxloc.inference.sample_buffer import drawn, keep_if, nothing
+from jaxloc.inference.sample_buffer import keep_if, nothing, sample_kept
 from jaxloc.inference.sgmcmc import cycles_of
 from jaxloc.inference.svgd import force
 from jaxloc.training import checkpoints
@@ -231,12 +231,12 @@ def test_samplers_work_over_a_subspace(name):
 def test_the_last_draws_are_kept_and_given_evenly_spaced():
     kept = nothing(4, 1)
     current = jnp.array([-1.0])
-    assert (drawn(jax.random.key(0), kept, current, 3) == -1).all()
+    assert (sample_kept(jax.random.key(0), kept, current, 3) == -1).all()
     for step in range(12):
         kept = keep_if(jnp.array(step % 2 == 0), jnp.array([float(step)]), kept)
     assert set(np.asarray(kept.weights).ravel()) == {4.0, 6.0, 8.0, 10.0}
     for key in jax.random.split(jax.random.key(0), 5):
-        whole, half, more = (np.asarray(drawn(key, kept, current, n)).ravel() for n in (4, 2, 9))
+        whole, half, more = (np.asarray(sample_kept(key, kept, current, n)).ravel() for n in (4, 2, 9))
         assert len(set(whole)) == 4
         assert abs(half[0] - half[1]) == 4
         np.testing.assert_array_equal(more[:4], more[4:8])

@@ -52,7 +52,7 @@ def test_each_station_is_seen_by_itself():
     one = seen()._replace(waveforms=seen().waveforms.at[1].set(0.0))
     said = network.apply(Weights(params), one)
     assert said.raw.shape == (STATIONS, 5)
-    np.testing.assert_array_equal(said.alive, [True, False, True])
+    np.testing.assert_array_equal(said.active, [True, False, True])
     np.testing.assert_array_equal(said.station_km, one.station_km)
     alone = jax.tree.map(lambda x: x[2:3] if jnp.ndim(x) else x, one)
     np.testing.assert_allclose(said.raw[2], single.apply(Weights(params), alone), rtol=1e-5)
@@ -79,24 +79,24 @@ def gaussians(key, number):
     return centre, own
 
 
-def product(centre, own, alive, share=1.0):
+def product(centre, own, active, share=1.0):
     """Mean and covariance of the product over the prior to the power of the number less one."""
     information = lambda tril: np.linalg.inv(np.asarray(tril @ tril.T, float))
     prior = information(jnp.diag(PRIOR_SD))
     total, pull = prior.copy(), prior @ np.asarray(PRIOR_MEAN, float)
-    for m, tril, lives in zip(np.asarray(centre, float), own, alive, strict=True):
+    for m, tril, lives in zip(np.asarray(centre, float), own, active, strict=True):
         if lives:
             total += share * (information(tril) - prior)
             pull += share * (information(tril) @ m - prior @ np.asarray(PRIOR_MEAN, float))
     return np.linalg.solve(total, pull), np.linalg.inv(total)
 
 
-@pytest.mark.parametrize(("alive", "correlation"), [((1, 1, 1), 0.0), ((1, 0, 1), 0.0), ((1, 1, 1), 0.5)])
-def test_stations_together_are_the_product_over_the_prior(alive, correlation):
+@pytest.mark.parametrize(("active", "correlation"), [((1, 1, 1), 0.0), ((1, 0, 1), 0.0), ((1, 1, 1), 0.5)])
+def test_stations_together_are_the_product_over_the_prior(active, correlation):
     """Known for Gaussians: means well within the spread; the last lattice widens variances of origin time by 7 %."""
     centre, own = gaussians(jax.random.key(3), STATIONS)
     said = AtStation(
-        jnp.concatenate([centre, own.reshape(STATIONS, 16)], -1), jnp.zeros((3, 3)), jnp.array(alive, jnp.float32)
+        jnp.concatenate([centre, own.reshape(STATIONS, 16)], -1), jnp.zeros((3, 3)), jnp.array(active, jnp.float32)
     )
     network = Network(lambda key, o: {}, lambda weights, o: said._replace(raw=said.raw + weights.params["shift"]))
 
@@ -106,7 +106,7 @@ def test_stations_together_are_the_product_over_the_prior(alive, correlation):
     head = FLAT._replace(distribution=head_of)
     locate = single_station(network, head, PRIOR, REGION, correlation=correlation)
     found = quick_jit(locate)(Weights({"shift": jnp.zeros((1, 1))}), seen())
-    want, spread = product(centre, own, alive, 1 / (1 + correlation * (sum(alive) - 1)))
+    want, spread = product(centre, own, active, 1 / (1 + correlation * (sum(active) - 1)))
     sd = np.sqrt(np.diag(spread))
     np.testing.assert_allclose(mean(found.hypocentre) / sd, want / sd, atol=0.02)
     np.testing.assert_allclose(covariance(found.hypocentre) / np.outer(sd, sd), spread / np.outer(sd, sd), atol=0.08)

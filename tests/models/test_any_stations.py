@@ -9,7 +9,7 @@ import pytest
 from cases import HEADS, NETWORKS, observations, quick_jit
 
 from jaxloc.distributions.gaussian_mixture import components
-from jaxloc.heads.arrivals import beside
+from jaxloc.heads.arrivals import with_arrivals
 from jaxloc.networks.station_graph import edges_between
 from jaxloc.physics.arrival_likelihood import Readings, WithReadings
 from jaxloc.types import Label, Weights
@@ -108,5 +108,5 @@ def test_labelled_arrivals_have_their_weight_except_at_masked_stations(weight):
     out = WithReadings(jnp.zeros(HEADS["beside"]().size), flat)
     known = jnp.array([[True, False], [False, True], [True, True]])
     labels = {"arrivals": Label(jnp.full((3, 2), 2.5), known)}
-    head = beside(HEADS["moved"](), arrival_weight=weight)
+    head = with_arrivals(HEADS["moved"](), arrival_weight=weight)
     assert float(head.log_likelihood(out, labels)) == pytest.approx(2 * weight * np.log(20 / 121), rel=1e-5)

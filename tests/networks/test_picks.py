@@ -157,7 +157,7 @@ def test_gradients_reach_every_parameter_and_are_finite():
 
 
 def test_a_moved_head_is_the_head_seen_through_a_matrix():
-    """Mean and covariance of one Gaussian, against NumPy's product; `LEAST_ERROR` adds a millionth."""
+    """Mean and covariance of one Gaussian, against NumPy's product; `MIN_ERROR` adds a millionth."""
     own = gaussian.gaussian(np.zeros(4), np.ones(4))
     rng = np.random.default_rng(0)
     raw, place, matrix = rng.normal(size=14), np.array([3.0, -2.0, 8.0, 60.0]), rng.normal(size=(4, 4))

@@ -77,7 +77,7 @@ def test_cumulative_absolute_velocity_of_a_steady_push_is_its_length_times_its_s
 
 def test_encodings_of_stations_that_have_not_triggered():
     read = preseis.readings(so_far(event(), 1.0).observations)._replace(
-        alive=jnp.array([True, True, True, True, False])
+        active=jnp.array([True, True, True, True, False])
     )
     unit = preseis.LATE_SCALE_S
     late, mask = np.array([0, 0, 0.4, 0, 0]) / unit, np.array([0, 1, 1, 0, 0])

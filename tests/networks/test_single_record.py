@@ -257,7 +257,7 @@ def _rays(number=60):
 def test_the_rule_learns_how_wrong_it_is():
     """Five per cent of S minus P is about that of the distance; a fifth of directions fail."""
     events = _rays()
-    rule = sp_rule.learnt([events], BEFORE, shake=20)
+    rule = sp_rule.fit_rule([events], BEFORE, shake=20)
     share = 1 / (1 + np.exp(-rule.log_odds))
     assert abs(share - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 60)
     assert rule.log_concentration > np.log(100)
@@ -265,7 +265,7 @@ def test_the_rule_learns_how_wrong_it_is():
     assert 0.4 < width_km / (0.05 * 20.0) < 2.0
     np.testing.assert_array_equal(rule.offsets, 0.0)
     with pytest.raises(ValueError, match="got none"):
-        sp_rule.learnt([], BEFORE)
+        sp_rule.fit_rule([], BEFORE)
 
 
 def test_picks_err_as_told_and_one_record_is_that_of_a_living_station():

@@ -272,7 +272,7 @@ def test_delays_that_go_together_are_integrated_out(station):
     unknown = np.zeros((ROWS, 2, 2))
     unknown[station] = covariance_s2
     seen = seen._replace(
-        alive=jnp.zeros(ROWS).at[station].set(1.0),
+        active=jnp.zeros(ROWS).at[station].set(1.0),
         physics=seen.physics._replace(delay_covariance_s2=jnp.asarray(unknown, jnp.float32), outlier=jnp.array(1e-9)),
     )
     flat = lambda points, origin_s, _: jnp.zeros(origin_s.shape)

@@ -150,8 +150,8 @@ def test_only_arrivals_that_a_network_is_sure_of_are_read():
     spread = np.r_[np.full(samples, 0.95 / samples), 0.05]
     absent = np.r_[0.2 * sharp[:-1] / sharp[:-1].sum(), 0.8]
     mass = np.stack([[sharp, spread], [absent, sharp], [sharp, sharp]])
-    alive = jnp.array([1.0, 1.0, 0.0])
-    seen = Arrivals(jnp.log(mass + 1e-30), jnp.asarray(rate_hz), alive, physics_of(start()))
+    active = jnp.array([1.0, 1.0, 0.0])
+    seen = Arrivals(jnp.log(mass + 1e-30), jnp.asarray(rate_hz), active, physics_of(start()))
     picks_s, mask = jax.jit(read_picks)(seen)
     np.testing.assert_array_equal(mask, [[True, False], [False, True], [False, False]])
     np.testing.assert_allclose(picks_s[0, 0], arrival_s, atol=0.01)
