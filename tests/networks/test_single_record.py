@@ -289,7 +289,7 @@ def test_picks_err_as_told_and_one_record_is_that_of_a_living_station():
 
 
 def test_first_motion_of_the_only_station_is_scored():
-    stated = Classes(np.array([[0.1, 0.9], [0.8, 0.2]]), np.zeros(2), np.zeros(2))
+    stated = Classes(np.array([[[0.1, 0.9]], [[0.8, 0.2]]]))
     label = Label(np.array([[1.0], [1.0]]), np.array([[True], [True]]))
     card = score_labels({"polarity": stated}, {"polarity": label})["polarity"]
     np.testing.assert_allclose(card["accuracy"]["value"], 0.5)
