@@ -82,7 +82,7 @@ def test_every_locator_has_a_file_that_repeats_no_default():
 
 REFUSED = [
     ("locator=nosuch", "climatology"),
-    ("locator.kid=l1", "Keys under 'locator' are: name, kind, model_sd_s"),
+    ("locator.kid=l1", "Keys under 'locator' must be one of: name, kind, model_sd_s"),
     ("++locator.width=2", "no such key: locator.width"),
     ("locator.name=nosuch", "no such locator: 'nosuch'; use one of climatology, grid_search, sp_rule"),
     ("locator.kind=l3", "locator.kind=l3 is refused: it must be one of l2, l1, edt"),
