@@ -68,7 +68,9 @@ def test_a_function_of_one_event_is_compiled_once():
 
 
 @pytest.mark.parametrize(
-    "locator", [over_events(by_chance), with_weights(by_weights, lambda key: Weights(jnp.zeros(1)))], ids=str
+    "locator",
+    [over_events(by_chance), with_weights(by_weights, lambda key: Weights(jnp.zeros(1)))],
+    ids=["chance", "weights"],
 )
 def test_no_event_is_refused(locator):
     with pytest.raises(ValueError, match="no event to locate; observations must"):
