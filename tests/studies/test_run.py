@@ -218,8 +218,8 @@ def finished_record(cell, evaluation, energy_km):
     ("error", "reason"),
     [
         (FloatingPointError("loss is not finite\nat step 3"), "FloatingPointError: loss is not finite at step 3"),
-        (TypeError("no such argument"), "TypeError: no such argument"),
-        (MemoryError(), "MemoryError"),
+        pytest.param(TypeError("no such argument"), "TypeError: no such argument", marks=pytest.mark.slow),
+        pytest.param(MemoryError(), "MemoryError", marks=pytest.mark.slow),
     ],
 )
 def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_path, monkeypatch, error, reason):
