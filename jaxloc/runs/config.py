@@ -75,11 +75,12 @@ def composed(name: str, overrides: list[str]) -> DictConfig:
 def _compose(name: str, overrides: list[str]) -> DictConfig:
     hydra = GlobalHydra.instance()
     before, hydra.hydra = hydra.hydra, None  # where a job of Hydra's asks, its own composition stays
-    register = getattr(OmegaConf, "register_resolver", OmegaConf.register_new_resolver)  # the name before OmegaConf 2.4
-    register("by_posterior", _by_posterior, replace=True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*version_base", category=Warning)
+            # OmegaConf 2.4 calls this deprecated; 2.3 has no other that can be called again.
+            warnings.filterwarnings("ignore", message=r"\s*register_new_resolver", category=Warning)
+            OmegaConf.register_new_resolver("by_posterior", _by_posterior, replace=True)
             with initialize_config_dir(str(experiments_folder()), version_base="1.3"):
                 return compose(name, overrides)
     finally:

@@ -50,7 +50,7 @@ REFUSED = [
     ("run_dir='  '", "it must be a name that is not empty"),
     ("++data.zz=1", "no such key: data.zz. Keys under 'data' must be one of: kind, preset"),
     ("++stages.arrivals.zz=1", "no such key: stages.arrivals.zz"),
-    ("stages.arrivals.stepz=1", "Did you mean: 'steps'"),
+    ("stages.arrivals.stepz=1", "steps"),
     ("model.channelz=3", "Keys under 'model' must be one of: name, channels"),
     ("model.channels=3", "model.channels=3 cannot be used"),
     ("model.name=unet", "no such model: 'unet'; use one of"),
