@@ -45,7 +45,7 @@ FORECASTS: dict[str, type] = {"kail2021": schema_forecasts.Kail2021, "panakkat20
 
 def register() -> None:
     """Store the structured configurations of all there is; those stored before are replaced."""
-    store = ConfigStore.instance().store
+    store: Callable[..., None] = ConfigStore.instance().store
     if "replace" in inspect.signature(store).parameters:  # Hydra 1.4 and later warn without it
         store = partial(store, replace=True)
     for name, whole in ROOTS.items():
