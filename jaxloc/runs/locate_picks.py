@@ -13,7 +13,7 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.geometry import Frame, to_km
 from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
 from jaxloc.io.reference_catalogue import read_truths
-from jaxloc.io.seisbench import read_seisbench
+from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.tables import as_number
 from jaxloc.io.velocity_model import read_velocity
 from jaxloc.locators.climatology import kernel_density
@@ -51,7 +51,7 @@ def open_picks(request: Request) -> Picks:
         ValueError: where a file is missing or wrong, a needed option is not given, or one that has no use is.
     """
     path = request.input
-    if (path / "metadata.csv").exists() or (path / "chunks").exists():
+    if is_seisbench(path):
         if request.stations is not None:
             raise ValueError(f"{path} is a SeisBench folder and has its own stations; leave out --stations")
         return _with_picks(read_seisbench(path, split=request.split))
