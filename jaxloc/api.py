@@ -16,6 +16,7 @@ from jaxloc.io.catalogue import Truth
 from jaxloc.io.reference_catalogue import by_name, by_time, read_truths, seconds
 from jaxloc.io.stations import StationSource
 from jaxloc.io.tables import parse_time
+from jaxloc.io.velocity_model import VelocityFile
 from jaxloc.io.waveform_index import WaveformSource
 from jaxloc.plots import scores as score_plots
 from jaxloc.runs import config as configuration
@@ -79,7 +80,7 @@ class TrainedModel:
             ValueError: where an input is missing or wrong; names it.
         """
         dataset = self.open(records, stations=stations, windows=windows, split=split)
-        fitted = trained_for(self.fitted, dataset, None if velocity is None else Path(velocity))
+        fitted = trained_for(self.fitted, dataset, None if velocity is None else VelocityFile(Path(velocity)))
         calibration = None if raw else self.calibration
         slid = new_events.slid_over(records, windows, dataset)
         outcome = new_events.locate_new(

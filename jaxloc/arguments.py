@@ -231,6 +231,10 @@ def _add_velocity(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--velocity", type=Path, help="velocity model of another region, CSV: depth_km,vp_km_s,vs_km_s"
     )
+    command.add_argument(
+        "--velocity-error", type=float, metavar="SHARE", help="its uncertainty, as a share of speeds (default: 0.05)"
+    )
+    command.add_argument("--vp-vs-error", type=float, metavar="SD", help="its uncertainty of Vp/Vs (default: 0.05)")
 
 
 def _add_raw(command: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jaxloc.calibration.calibration import Calibration
     from jaxloc.data.dataset import Dataset
+    from jaxloc.io.velocity_model import VelocityFile
     from jaxloc.runs.new_events import Outcome
 
 from jaxloc.arguments import parse
@@ -204,7 +205,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
     dataset = open_input(fitted, config, *given, overlap=parsed.slide, say=say)
     new_events.refuse_duplicates(dataset)
-    fitted = trained_for(fitted, dataset, parsed.velocity)
+    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     fitted = new_events.prepared(fitted, dataset, parsed.region, parsed.depth_km)
     parsed.output.mkdir(parents=True, exist_ok=True)
     say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
@@ -220,6 +221,12 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     if outcome.interrupted:
         number = len(outcome.located.batch.observations.station_mask)
         raise KeyboardInterrupt(f"{number} of {len(dataset)} windows were searched, and their results written")
+
+
+def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
+    from jaxloc.io.velocity_model import velocity_file
+
+    return velocity_file(parsed.velocity, parsed.velocity_error, parsed.vp_vs_error)
 
 
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
@@ -305,7 +312,7 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
 
     config, fitted = train.load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
-    fitted = trained_for(fitted, dataset, parsed.velocity)
+    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
     predict.evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
@@ -335,7 +342,7 @@ def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
         dataset = fresh_events(config["data"], int(config["seed"]), parsed.events)
     else:
         dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
-    fitted = trained_for(fitted, dataset, parsed.velocity)
+    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
     cards, calibration = calibrate_run(fitted, dataset, parsed.map, parsed.by)
     console.print(report.table(cards, f"Maps of posteriors, cross-fitted on {len(dataset)} events of {dataset.name}"))

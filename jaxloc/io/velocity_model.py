@@ -8,6 +8,7 @@ Names of columns, in any case, with a unit behind them or none (km and km/s then
 | thickness, instead of depths | thickness, h | km, m |
 | P and S speed | vp, p, alpha; vs, s, beta | km/s, m/s |
 | ratio, instead of S speeds | vp_vs, vpvs, ratio | |
+| standard deviations | vp_sd, vs_sd; vp_sd_percent; vp_vs_sd | km/s, m/s; % |
 
 A file without header has the columns depth, vp, vs. Text behind ` #` is a comment. All is checked against what rocks
 have: a value in another unit is refused, not converted by guess.
@@ -15,12 +16,14 @@ have: a value in another unit is refused, not converted by guess.
 
 import math
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxloc.io.tables import Table, read_table
-from jaxloc.physics.layered import VelocityModel, check_layers, layered
+from jaxloc.physics.layered import VelocityModel, check_layers, layered, velocity_settings
+from jaxloc.physics.velocity_error import VelocityError, error_settings, velocity_error
 
 LENGTHS_KM = {"": 1.0, "km": 1.0, "m": 1e-3}
 SPEED_UNITS_KM_S = {"": 1.0, "kms": 1.0, "kmps": 1.0, "kmpers": 1.0, "ms": 1e-3, "mps": 1e-3, "mpers": 1e-3}
@@ -31,6 +34,46 @@ NAMES = {
     "vs": (("vs", "s", "beta", "sspeed", "svelocity", "velocitys"), SPEED_UNITS_KM_S),
     "vp_vs": (("vpvs", "ratio", "vpvsratio", "vpovervs"), {"": 1.0}),
 }
+SD_NAMES = {
+    "vp_sd": (("vpsd", "sdvp", "sigmavp", "vpsigma"), SPEED_UNITS_KM_S),
+    "vs_sd": (("vssd", "sdvs", "sigmavs", "vssigma"), SPEED_UNITS_KM_S),
+    "vp_percent": (("vpsdpercent", "vpsdpct"), {"": 0.01}),
+    "vs_percent": (("vssdpercent", "vssdpct"), {"": 0.01}),
+    "vp_vs_sd": (("vpvssd", "sdvpvs", "sigmavpvs", "ratiosd"), {"": 1.0}),
+}
+
+
+class VelocityFile(NamedTuple):
+    """A file with a velocity model, and what the user says of its uncertainty (None: what the file says)."""
+
+    path: Path
+    speed_sd: float | None = None
+    vp_vs_sd: float | None = None
+
+    def model(self) -> VelocityModel:
+        """The velocity model; raises as `read_velocity`."""
+        return read_velocity(self.path)
+
+    def error(self) -> VelocityError:
+        """Its uncertainty: the user's, else the file's, else the default; raises as `read_velocity_error`."""
+        return read_velocity_error(self.path, self.speed_sd, self.vp_vs_sd)
+
+    def settings(self) -> dict[str, Any]:
+        """Model and uncertainty as configurations have them."""
+        return velocity_settings(self.model()) | error_settings(self.error())
+
+
+def velocity_file(
+    path: Path | None, speed_sd: float | None = None, vp_vs_sd: float | None = None
+) -> VelocityFile | None:
+    """A file and its options, None without a file.
+
+    Raises:
+        ValueError: where options come without a file.
+    """
+    if path is None and (speed_sd, vp_vs_sd) != (None, None):
+        raise ValueError("--velocity-error and --vp-vs-error must come with --velocity, the model that they are of")
+    return None if path is None else VelocityFile(path, speed_sd, vp_vs_sd)
 
 
 def read_velocity(path: str | Path) -> VelocityModel:
@@ -40,20 +83,66 @@ def read_velocity(path: str | Path) -> VelocityModel:
         ValueError: where the file is missing, empty or no table, a column is missing, or a value is none or impossible
             (speeds in m/s, depths in m, tops that do not increase, Vp/Vs outside of 1.4-2.6); names line and value.
     """
-    table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
-    found = {what: _column(table, what) for what in NAMES}
-    if not table.rows or found["vp"] is None or (found["depth"] is None and found["thickness"] is None):
-        raise ValueError(_needs(table))
-    vp = _values(table, found["vp"])
-    if found["vs"] is not None:
-        vs = _values(table, found["vs"])
-    elif found["vp_vs"] is not None:
-        vs = vp / _values(table, found["vp_vs"])
-    else:
-        raise ValueError(_needs(table))
-    top = _tops_km(table, found)
+    table = _read(path)
+    vp, vs = _speeds(table)
+    top = _tops_km(table)
     check_layers(top, vp, vs, [row.place for row in table.rows])
     return layered(top.tolist(), vp.tolist(), vs.tolist())
+
+
+def _read(path: str | Path) -> Table:
+    table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
+    if not table.rows or _column(table, "vp") is None or not (_column(table, "depth") or _column(table, "thickness")):
+        raise ValueError(_needs(table))
+    return table
+
+
+def _speeds(table: Table) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    vp = _values(table, _column(table, "vp"))
+    if (column := _column(table, "vs")) is not None:
+        return vp, _values(table, column)
+    if (column := _column(table, "vp_vs")) is not None:
+        return vp, vp / _values(table, column)
+    raise ValueError(_needs(table))
+
+
+def read_velocity_error(
+    path: str | Path, speed_sd: float | None = None, vp_vs_sd: float | None = None
+) -> VelocityError:
+    """The uncertainty of a velocity model in a table: of all speeds together, as a share of them, and of Vp/Vs.
+
+    The speeds' is the root mean square over the layers of `vp_sd` over `vp`, or of `vp_sd_percent`; that of Vp/Vs is
+    the mean of `vp_vs_sd`, or follows from `vp_sd` and `vs_sd` as if these were independent. Where neither the
+    arguments nor the file give one, `VelocityError` has the default.
+
+    Raises:
+        ValueError: as `read_velocity`, and for a standard deviation that is negative or above half the speed.
+    """
+    table = _read(path)
+    found = {what: _column(table, what, SD_NAMES) for what in SD_NAMES}
+    vp, vs = _speeds(table)
+    share = {
+        "vp": _share(table, found["vp_sd"], found["vp_percent"], vp),
+        "vs": _share(table, found["vs_sd"], found["vs_percent"], vs),
+    }
+    if speed_sd is None and share["vp"] is not None:
+        speed_sd = float(np.sqrt(np.mean(share["vp"] ** 2)))
+    if vp_vs_sd is None and found["vp_vs_sd"] is not None:
+        vp_vs_sd = float(_values(table, found["vp_vs_sd"]).mean())
+    elif vp_vs_sd is None and share["vp"] is not None and share["vs"] is not None:
+        vp_vs_sd = float(np.mean(vp / vs * np.hypot(share["vp"], share["vs"])))
+    try:
+        return velocity_error(speed_sd, vp_vs_sd)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _share(
+    table: Table, sd: tuple[str, float] | None, percent: tuple[str, float] | None, speed_km_s: Float[np.ndarray, " row"]
+) -> Float[np.ndarray, " row"] | None:
+    if sd is not None:
+        return _values(table, sd) / speed_km_s
+    return None if percent is None else _values(table, percent)
 
 
 def _needs(table: Table) -> str:
@@ -63,9 +152,9 @@ def _needs(table: Table) -> str:
     )
 
 
-def _column(table: Table, what: str) -> tuple[str, float] | None:
+def _column(table: Table, what: str, known: dict = NAMES) -> tuple[str, float] | None:
     """The column of a quantity and the factor from its unit to km or km/s."""
-    names, units = NAMES[what]
+    names, units = known[what]
     compact = {name.replace("_", ""): name for name in table.columns}
     found = [
         (compact[f"{n}{unit}"], factor) for n in names for unit, factor in units.items() if f"{n}{unit}" in compact
@@ -86,10 +175,10 @@ def _values(table: Table, column: tuple[str, float] | None) -> Float[np.ndarray,
     return np.array(values)
 
 
-def _tops_km(table: Table, found: dict[str, tuple[str, float] | None]) -> Float[np.ndarray, " layer"]:
-    if found["depth"] is not None:
-        return _values(table, found["depth"])
-    thickness_km = _values(table, found["thickness"])
+def _tops_km(table: Table) -> Float[np.ndarray, " layer"]:
+    if (column := _column(table, "depth")) is not None:
+        return _values(table, column)
+    thickness_km = _values(table, _column(table, "thickness"))
     if (thickness_km[:-1] <= 0).any():
         raise ValueError(f"{table.path}: thicknesses must be positive, got {thickness_km.tolist()} km")
     return np.concatenate([[0.0], np.cumsum(thickness_km[:-1])])

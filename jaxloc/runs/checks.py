@@ -86,6 +86,7 @@ RULES = (
     Rule(("locator.outlier",), lambda x: 0 <= x < 1, "a share within 0-1"),
     Rule(("locator.kind",), lambda x: x in KINDS, f"one of {', '.join(KINDS)}"),
     Rule(("data.velocity.vp_vs",), lambda x: VP_VS[0] <= x <= VP_VS[1], f"within {VP_VS[0]}-{VP_VS[1]}"),
+    Rule(("data.velocity.speed_sd", "data.velocity.vp_vs_sd"), lambda x: 0 <= x <= 0.5, "within 0-0.5"),
     Rule(("data.velocity.vp_km_s",), _velocities, "velocities within 0.1-15 km/s"),
     Rule(("data.velocity.top_km",), _increasing, "depths that increase"),
 )

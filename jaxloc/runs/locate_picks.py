@@ -15,7 +15,7 @@ from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
 from jaxloc.io.reference_catalogue import read_truths
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.tables import as_number
-from jaxloc.io.velocity_model import read_velocity
+from jaxloc.io.velocity_model import velocity_file
 from jaxloc.locators.climatology import kernel_density
 from jaxloc.locators.setup import Setup
 from jaxloc.physics.adaptive_grid import Region
@@ -42,6 +42,8 @@ class Request(NamedTuple):
     depth_km: Sequence[float] | None = None
     split: str | None = None
     settings: Mapping[str, Any] = {}  # never written to
+    velocity_error: float | None = None
+    vp_vs_error: float | None = None
 
 
 def open_picks(request: Request) -> Picks:
@@ -119,7 +121,8 @@ def setup_for(request: Request, dataset: Dataset) -> Setup:
     Raises:
         ValueError: where a file or an option is wrong.
     """
-    model = None if request.velocity is None else read_velocity(request.velocity)
+    velocity = velocity_file(request.velocity, request.velocity_error, request.vp_vs_error)
+    model, error = (None, None) if velocity is None else (velocity.model(), velocity.error())
     station_km = positions_km(dataset.frame, dataset.stations)
     seen = _bare(dataset)
     region = around_stations(station_km, (0.0, 0.0), reach_km=_reach_km(seen))
@@ -131,7 +134,7 @@ def setup_for(request: Request, dataset: Dataset) -> Setup:
     )
     region = region._replace(origin_s=_origin_range_s(seen, region, station_km, model))
     density = None if request.catalogue is None else read_density(request.catalogue, dataset.frame, region)
-    return Setup(region, station_km, model, density, dataset.rate_hz)
+    return Setup(region, station_km, model, density, dataset.rate_hz, error)
 
 
 def _reach_km(seen: Sequence[Observations]) -> float:

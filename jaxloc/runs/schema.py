@@ -25,6 +25,8 @@ class Velocity:
     vp_km_s: list[float] = MISSING
     vp_vs: float | None = None
     vs_km_s: list[float] | None = None  # by layer, in place of vp_vs
+    speed_sd: float | None = None  # uncertainty of all speeds together, as a share of them; null: exact
+    vp_vs_sd: float | None = None  # uncertainty of Vp/Vs; null: exact, unless speed_sd is given
 
 
 def simulated_crust() -> Velocity:

@@ -15,12 +15,11 @@ from jaxloc.io.seisbench_stations import list_stations
 from jaxloc.io.sliding import window_starts
 from jaxloc.io.station_checks import refuse_mistaken
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, report_moves
-from jaxloc.io.velocity_model import read_velocity
+from jaxloc.io.velocity_model import VelocityFile
 from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.layered import velocity_settings
 from jaxloc.runs.predict import Fitted
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Method, Params, State, Weights
@@ -146,7 +145,7 @@ def _own_picks(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return {k: v for k, v in config["data"].get("pick_columns", {}).items() if v in columns}
 
 
-def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitted:
+def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None) -> Fitted:
     """The run as it is, or with the search region of other stations, or with another velocity model.
 
     Events of a data set with stations of the run, by code and position, are searched in the region of training. At
@@ -174,9 +173,9 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: Path | None) -> Fitt
     if velocity is not None and given_velocity is None:
         raise ValueError(
             f"the model {spec.settings['name']} has learned travel times from its training events and can use no "
-            f"velocity model: leave out {velocity}, or train one of model=arrivals"
+            f"velocity model: leave out {velocity.path}, or train one of model=arrivals"
         )
-    layers = spec.velocity if velocity is None else velocity_settings(read_velocity(velocity))
+    layers = spec.velocity if velocity is None else velocity.settings()
     moved = spec._replace(velocity=layers, num_samples=dataset.num_samples)
     if not shared:
         region, places_km = _region_around(dataset)

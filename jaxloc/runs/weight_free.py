@@ -10,6 +10,7 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.locators.setup import Setup
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.runs.datasets import open_sources, spec_of
 from jaxloc.runs.predict import locate_by, write_results
 from jaxloc.runs.report import baseline_of, climatology_of
@@ -60,4 +61,5 @@ def setup_of(spec: ModelSpec, dataset: Dataset) -> Setup:
         ValueError: for a wrong velocity model.
     """
     station_km = positions_km(dataset.frame, dataset.stations)
-    return Setup(spec.region, station_km, velocity_of(spec.velocity), climatology_of(spec), dataset.rate_hz)
+    model, error = velocity_of(spec.velocity), velocity_error_of(spec.velocity)
+    return Setup(spec.region, station_km, model, climatology_of(spec), dataset.rate_hz, error)

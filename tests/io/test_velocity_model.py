@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxloc.io.velocity_model import read_velocity
+from jaxloc.io.velocity_model import read_velocity, read_velocity_error, velocity_file
 
 TOPS, VP, VS = [0.0, 2.0, 8.0], [5.0, 6.0, 6.8], [2.8, 3.5, 3.9]
 ROWS = list(zip(TOPS, VP, VS, strict=True))
@@ -67,3 +67,31 @@ def test_impossible_models_are_refused(text: str, message: str, tmp_path: Path) 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no such velocity model: .*none\.csv"):
         read_velocity(tmp_path / "none.csv")
+
+
+ERRORS = {
+    "none": ("depth,vp,vs\n0,5,2.8\n2,6,3.5\n", (0.05, 0.05)),
+    "of P, km/s": ("depth,vp,vs,vp_sd_km_s\n0,5,2.8,0.2\n2,6,3.5,0.24\n", (0.04, 0.05)),
+    "of P, m/s": ("depth_m,vp_m_s,vs_m_s,vp_sd_m_s\n0,5000,2800,100\n", (0.02, 0.05)),
+    "per cent": ("depth,vp,vp_vs,vp_sd_percent,vp_vs_sd\n0,5,1.7,3,0.02\n2,6,1.7,4,0.04\n", (0.035355, 0.03)),
+    "of P and S": ("depth,vp,vs,vp_sd,vs_sd\n0,6,3,0.18,0.12\n", (0.03, 2 * np.hypot(0.03, 0.04))),
+}
+
+
+@pytest.mark.parametrize("form", ERRORS)
+def test_uncertainties_are_read_and_have_a_default(form: str, tmp_path: Path) -> None:
+    path, want = written(tmp_path, ERRORS[form][0]), ERRORS[form][1]
+    np.testing.assert_allclose(read_velocity_error(path), want, rtol=1e-5)
+    assert tuple(read_velocity_error(path, 0.01, 0.2)) == (0.01, 0.2)
+
+
+@pytest.mark.parametrize("given", [(5.0, None), (-0.1, None), (None, 1.73)])
+def test_impossible_uncertainties_are_refused(given: tuple, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model\.csv: the standard deviation of .* must be within 0 to 0.5, got"):
+        read_velocity_error(written(tmp_path, ERRORS["none"][0]), *given)
+
+
+def test_an_uncertainty_must_be_that_of_a_file() -> None:
+    assert velocity_file(None) is None
+    with pytest.raises(ValueError, match="must come with --velocity"):
+        velocity_file(None, 0.1)

@@ -11,11 +11,13 @@ from obspy import Trace, UTCDateTime
 
 from jaxloc.data.dataset import Dataset, Station
 from jaxloc.geometry import Frame, great_circle_km, to_degrees
+from jaxloc.io.velocity_model import VelocityFile
 from jaxloc.models.model import Transfer
 from jaxloc.models.registry import build
 from jaxloc.models.spec import Catalogue, ModelSpec
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.velocity_error import VelocityError, velocity_error_of
 from jaxloc.runs.predict import Fitted
 from jaxloc.runs.transfer import open_input, trained_for
 from jaxloc.types import Method
@@ -144,8 +146,10 @@ def test_s_speeds_are_used_by_layer(tmp_path: Path) -> None:
     path.write_text("depth_m,vp_m_s,vs_m_s\n0,5000,2632\n2000,6000,3529\n8000,6800,3820\n")
     spec = small_spec()
     dataset = Dataset("toy", spec.frame, TRAINED, (), 20.0, 800, lambda index: None)  # type: ignore[arg-type, return-value]
-    used = velocity_of(trained_for(trained(spec), dataset, path).spec.velocity)
+    at = trained_for(trained(spec), dataset, VelocityFile(path, vp_vs_sd=0.02))
+    used = velocity_of(at.spec.velocity)
     np.testing.assert_allclose(np.stack(used), [[0, 2, 8], [5, 6, 6.8], [2.632, 3.529, 3.82]], rtol=1e-6)
+    assert velocity_error_of(at.spec.velocity) == VelocityError(0.05, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -162,4 +166,4 @@ def test_impossible_velocity_models_are_refused(rows: str, message: str, tmp_pat
     model = tmp_path / "model.csv"
     model.write_text(f"depth_km,vp_km_s,vs_km_s\n{rows}\n")
     with pytest.raises(ValueError, match=message):
-        trained_for(run, dataset, model)
+        trained_for(run, dataset, VelocityFile(model))
