@@ -89,6 +89,18 @@ examples:
 Finished runs of a study are kept: the same command continues it. `jaxloc list studies` lists the studies.
 """
 
+CROSSVALIDATE = """\
+examples:
+  jaxloc crossvalidate oklahoma_arrivals workers=2
+  jaxloc crossvalidate iceland_arrivals evaluation.space_km=2 evaluation.time_folds=3 evaluation.network_folds=0
+  jaxloc crossvalidate small_arrivals data.num_train=200 workers=tcp://host:8786
+
+Each fold is trained without the events that it is scored on: at random, in space (cells of evaluation.space_km, or
+evaluation.space_blocks=clusters of at least that distance), in time (on earlier events alone) and by network. A table
+has errors, scores and coverage by scheme and by distance to the nearest training event, beside climatology and grid
+search. Finished folds are kept in RUN_DIR/crossvalidation: the same command continues.
+"""
+
 COMPARE = """\
 examples:
   jaxloc compare runs/quickstart runs/another --output compare.png
@@ -206,6 +218,16 @@ def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("overrides", nargs="*", metavar="key=value", help="change any value of its configuration")
 
 
+def _crossvalidate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("experiment", help="name of an experiment (see `jaxloc list experiments`)")
+    command.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="change any value of its configuration; workers=N folds at a time (or the address of a Dask scheduler)",
+    )
+
+
 def _compare(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
     command.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
@@ -247,6 +269,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
     "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),
+    "crossvalidate": ("an experiment scored on left-out blocks in space and time", CROSSVALIDATE, _crossvalidate),
     "compare": ("score cards of several runs side by side", COMPARE, _compare),
     "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
 }

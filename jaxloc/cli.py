@@ -27,6 +27,7 @@ NOTHING_KEPT = "no results were written; give the same command again to start an
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
     "study": "the same command continues with the runs that are not finished",
+    "crossvalidate": "the same command continues with the folds that are not finished",
 }
 
 
@@ -92,6 +93,8 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import config as configuration
 
     configuration.check_name(parsed.experiment)
+    if idle := [o for o in parsed.overrides if o.lstrip("+~").startswith("evaluation.")]:
+        raise ValueError(f"{idle[0]} has no effect on a run; leave it out, or use `jaxloc crossvalidate`")
     if parsed.multirun:
         return _run_many(parsed, console)
     config = configuration.load(parsed.experiment, parsed.overrides)
@@ -163,6 +166,20 @@ def _study(parsed: argparse.Namespace, console: "Console") -> None:
         folder = run_study(study, executor, lambda line: console.print(line, markup=False))
     console.print((folder / "table.md").read_text(), markup=False)
     console.print(f"table and pictures: {folder}", markup=False)
+
+
+def _crossvalidate(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import config as configuration
+    from jaxloc.runs.executors import executor_of
+    from jaxloc.studies.crossvalidation import crossvalidate
+
+    own = [override for override in parsed.overrides if not override.startswith("workers=")]
+    workers = next((o.partition("=")[2] for o in parsed.overrides if o.startswith("workers=")), "1")
+    config = configuration.load(parsed.experiment, own)
+    with executor_of(int(workers) if workers.isdecimal() else workers) as executor:
+        folder = crossvalidate(config, executor, lambda line: console.print(line, markup=False))
+    console.print((folder / "table.md").read_text(), markup=False)
+    console.print(f"table and picture: {folder}", markup=False)
 
 
 def _show(scores: dict, console: "Console") -> None:
@@ -406,6 +423,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], None]] = {
     "evaluate": _evaluate,
     "calibrate": _calibrate,
     "study": _study,
+    "crossvalidate": _crossvalidate,
     "compare": _compare,
     "list": _list,
 }

@@ -29,6 +29,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "simulated picks": 12,
         "shuffled labels": 13,
         "station of an event": 14,
+        "folds": 15,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

@@ -88,6 +88,11 @@ RULES = (
     Rule(("data.velocity.vp_vs",), lambda x: VP_VS[0] <= x <= VP_VS[1], f"within {VP_VS[0]}-{VP_VS[1]}"),
     Rule(("data.velocity.speed_sd", "data.velocity.vp_vs_sd"), lambda x: 0 <= x <= 0.5, "within 0-0.5"),
     Rule(("data.velocity.vp_km_s",), _velocities, "velocities within 0.1-15 km/s"),
+    Rule(("evaluation.*_folds",), lambda x: x == 0 or x >= 2, "0 (none) or at least 2"),
+    Rule(("evaluation.space_km",), lambda x: 0 < x < math.inf, "greater than 0"),
+    Rule(("evaluation.space_blocks",), lambda x: x in ("cells", "clusters"), "cells or clusters"),
+    Rule(("evaluation.dev_share",), lambda x: 0 < x < 1, "a share between 0 and 1"),
+    Rule(("evaluation.draws",), lambda x: x >= 2, "at least 2"),
     Rule(("data.velocity.top_km",), _increasing, "depths that increase"),
 )
 

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxloc import prng
-from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.dataset import Dataset, Station
+from jaxloc.data.selection import concatenated, held, of_events, select
 from jaxloc.data.views import shuffled, taken_by, with_noise
 from jaxloc.io.seisbench import read_seisbench
 from jaxloc.models.model import as_tuples
@@ -64,9 +65,23 @@ def open_sources(data: Mapping[str, Any], seed: int) -> Sources:
         ValueError: for a kind of data that does not exist, or anything wrong with the data.
     """
     train, dev = _events(data, seed)
+    if fold := data.get("fold"):
+        whole = concatenated(train, dev)
+        train, dev = (of_events(whole, fold[part]) for part in Sources._fields)
     records = dict(data.get("records", {}))
     sources = Sources(taken_by(records | {"one_station": False}, train), taken_by(records, dev))
     return sources._replace(train=shuffled(sources.train)) if records.get("shuffled") else sources
+
+
+def labelled_events(data: Mapping[str, Any], seed: int) -> Dataset:
+    """All training and validation events of an experiment, as all stations recorded them."""
+    return concatenated(*_events(data, seed))
+
+
+def events_left_out(data: Mapping[str, Any], seed: int) -> Dataset:
+    """The events that a fold of a cross-validation tests on (`jaxloc.studies.crossvalidation`)."""
+    left_out = of_events(labelled_events(data, seed), data["fold"]["test"])
+    return taken_by(dict(data.get("records", {})), left_out)
 
 
 def _events(data: Mapping[str, Any], seed: int) -> Sources:
@@ -231,25 +246,6 @@ def _preset(data: Mapping[str, Any], stations: tuple[Station, ...]) -> tuple[Sim
     if name == "groningen":
         return groningen(depth_km, float(data["speed_factor"])), buried(stations)
     raise ValueError(f'data.preset must be "general" or "groningen", got {name!r}')
-
-
-def select(dataset: Dataset, index: Int[np.ndarray, " event"]) -> Dataset:
-    """Some of the events of a data set, in the order given."""
-    events = tuple(dataset.events[i] for i in index)
-    whole = dataset.take
-    return retaken(dataset, lambda chosen: whole(index[chosen]), events)
-
-
-def held(dataset: Dataset) -> Dataset:
-    """A data set whose events are made once, all at the first use, and then kept in memory."""
-    kept: list[Any] = []
-
-    def take(index: Int[np.ndarray, " event"]) -> Any:
-        if not kept:
-            kept.append(dataset.take(np.arange(len(dataset))))
-        return jax.tree.map(lambda x: x[index], kept[0])
-
-    return retaken(dataset, take)
 
 
 def spec_of(config: Mapping[str, Any], train: Dataset) -> ModelSpec:

@@ -253,6 +253,21 @@ class Posterior:
 
 
 @dataclass
+class Evaluation:
+    """Cross-validation by `jaxloc crossvalidate`: numbers of folds by scheme (0: none) and their blocks."""
+
+    random_folds: int = 4
+    space_folds: int = 4
+    time_folds: int = 4
+    network_folds: int = 4
+    space_km: float = 5.0  # side of cells, or reach of single linkage
+    space_blocks: str = "cells"  # or clusters, by single linkage
+    dev_share: float = 0.2  # of the training events of a fold, in blocks of their own, to choose the checkpoint by
+    draws: int = 1000  # posterior samples for scores
+    classical: dict[str, Any] = field(default_factory=lambda: {"model_share": 0.02, "outlier": 0.05})  # grid search
+
+
+@dataclass
 class Experiment:
     """An experiment: data, model, weight posterior and stages of training."""
 
@@ -267,6 +282,7 @@ class Experiment:
     posterior: Any = MISSING
     simulation: Any = None  # for stages with data=simulated
     stages: dict[str, Stage] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)  # of `jaxloc crossvalidate` alone
 
 
 @dataclass

@@ -89,8 +89,8 @@ def _configured(study: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
         overrides.append(f"{study['size_key']}={cell.size}")
     config = _shorter(configuration.load(network["experiment"], overrides), int(study["shorter"]))
     # The digest lets another study find the same run, and keeps runs of different configurations apart.
-    content = {key: value for key, value in config.items() if key not in ("name", "run_dir")}
-    folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{_digest(content)}"
+    content = {key: value for key, value in config.items() if key not in ("name", "run_dir", "evaluation")}
+    folder = Path(study["folder"]) / "runs" / f"{cell.network}_{cell.method}_{digest(content)}"
     return config | {"name": f"{cell.network} {cell.method}", "run_dir": str(folder)}
 
 
@@ -121,5 +121,6 @@ def _before_stages(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config[key] for key in parts} | {"members": config["posterior"]["members"]}
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest(content: Mapping[str, Any]) -> str:
+    """Twelve characters that tell configurations apart."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]

@@ -70,14 +70,19 @@ def locked(folder: Path, key: str) -> Iterator[None]:
 def _write_config(folder: Path, config: Mapping[str, Any]) -> None:
     path = folder / CONFIG
     if path.exists():
-        there = {key: value for key, value in _json(path).items() if key != VERSION}
-        if json.dumps(there) != json.dumps(config):  # in the order given: that of the stages counts
-            changed = _differences(there, json.loads(json.dumps(config))) or ["the order of keys"]
+        there, own = _trained_by(_json(path)), _trained_by(json.loads(json.dumps(config)))
+        if json.dumps(there) != json.dumps(own):  # in the order given: that of the stages counts
+            changed = _differences(there, own) or ["the order of keys"]
             raise ValueError(
                 f"{folder} has a run of another configuration (other: {', '.join(changed[:5])}); "
                 "use another run_dir=..., or delete the folder"
             )
     write_whole(path, json.dumps({VERSION: __version__, **config}, indent=1).encode())
+
+
+def _trained_by(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run depends on: how a cross-validation divides its events makes it no other run."""
+    return {key: value for key, value in config.items() if key not in (VERSION, "evaluation")}
 
 
 def _differences(first: Any, second: Any, at: str = "") -> list[str]:
