@@ -162,8 +162,9 @@ class Posterior(NamedTuple):
 
     `hypocentre` is a distribution over `COORDINATES`: a Gaussian mixture (`jaxloc.distributions.gaussian_mixture`) or
     any other with samples, log-density, mean and covariance (`jaxloc.distributions.any_distribution`); `epistemic` and
-    `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws,
-    and the rest: the mean of the covariances and what a locator adds to them.
+    `aleatoric` are the parts of its covariance, [4, 4]: the covariance of the means over weight draws (unbiased: that
+    under the weight posterior, of which the draws are a sample), and the mean of the covariances and what a locator
+    adds to them.
     `others` holds the posteriors of other labels, by name, each with its distribution (`jaxloc.distributions.labels`).
     """
 

@@ -184,7 +184,8 @@ def test_locators_keep_the_contract(name):
         np.testing.assert_allclose(part, np.swapaxes(part, 1, 2), rtol=1e-3, atol=1e-3)
         assert (np.linalg.eigvalsh(np.asarray(part, float)) >= -1e-3 * np.trace(part, axis1=1, axis2=2)[:, None]).all()
     whole = covariance(posterior.hypocentre)
-    np.testing.assert_allclose(posterior.epistemic + posterior.aleatoric, whole, rtol=1e-3, atol=1e-3)
+    # The mixture of two draws has half of the variance that their means are an unbiased estimate of.
+    np.testing.assert_allclose(posterior.epistemic / 2 + posterior.aleatoric, whole, rtol=1e-3, atol=1e-3)
     # One event alone is located as in company.
     alone = locate(jax.random.key(1), jax.tree.map(lambda x: x[1:2], seen))
     np.testing.assert_allclose(alone.aleatoric[0], posterior.aleatoric[1], rtol=1e-3, atol=1e-3)

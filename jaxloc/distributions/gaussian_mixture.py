@@ -213,14 +213,23 @@ def split_covariance(
 ) -> tuple[Float[Array, "*event coordinate coordinate"], Float[Array, "*event coordinate coordinate"]]:
     """The epistemic and the aleatoric part of a covariance, by the law of total covariance.
 
-    The covariance over weight draws of each draw's mean (Depeweg and others 2018), and the mean over
-    draws of each draw's covariance. They add up to the covariance of `mixture_of_draws`.
+    The covariance over weight draws of each draw's mean (Depeweg and others 2018; `covariance_of_means`), and the
+    mean over draws of each draw's covariance. Their sum estimates the covariance under infinitely many draws; that of
+    `mixture_of_draws` is smaller by the epistemic part over the number of draws.
     """
     parts = Components(jax.nn.log_softmax(log_weight, -1), mean, scale_tril)
     centre = (jnp.exp(parts.log_weight)[..., None] * mean).sum(-2)
-    apart = centre - centre.mean(0, keepdims=True)
-    epistemic = (apart[..., :, None] * apart[..., None, :]).mean(0)
-    return epistemic, _covariance(parts).mean(0)
+    return covariance_of_means(centre), _covariance(parts).mean(0)
+
+
+def covariance_of_means(means: Float[Array, "draw *event coordinate"]) -> Float[Array, "*event coordinate coordinate"]:
+    """The epistemic part of a covariance: that of the draws' means, of which the given ones are a sample.
+
+    Divided by the number of draws less one, so that few draws have no bias: divided by their number, the variance of
+    three is a third too small. A single draw gives no estimate and has zeros.
+    """
+    apart = means - means.mean(0, keepdims=True)
+    return (apart[..., :, None] * apart[..., None, :]).sum(0) / max(len(means) - 1, 1)
 
 
 def contaminated(parts: Components, share: Float[Array, ""] | float, scale: float) -> Components:

@@ -2,8 +2,8 @@
 
 The spread between draws is epistemic, the spread of each draw aleatoric.
 
-* A number has a mixture for each draw. The variance of the draws' means is epistemic, the mean of their variances
-  aleatoric; they add up to the variance of the mixture of all.
+* A number has a mixture for each draw. The variance of the draws' means is epistemic (unbiased: divided by
+  their number less one), the mean of their variances aleatoric.
 * Classes have probabilities for each draw. The mutual information of class and weights, H[mean p] - mean H[p]
   (Houlsby and others 2011; Depeweg and others 2018), is epistemic, the mean entropy aleatoric, both in nats; they add
   up to the entropy of the mean probabilities.
@@ -63,8 +63,9 @@ class Number(NamedTuple):
 
     @property
     def epistemic(self) -> Float[Array, "*event"]:
-        """The variance of the draws' means."""
-        return self._moments()[0].var(-1)
+        """The variance of the draws' means, without the bias of few draws; a single draw has none."""
+        means = self._moments()[0]
+        return ((means - means.mean(-1)[..., None]) ** 2).sum(-1) / max(means.shape[-1] - 1, 1)
 
     @property
     def aleatoric(self) -> Float[Array, "*event"]:
@@ -73,7 +74,7 @@ class Number(NamedTuple):
 
     @property
     def variance(self) -> Float[Array, "*event"]:
-        """Of the mixture of all draws."""
+        """The epistemic and the aleatoric part together."""
         return self.epistemic + self.aleatoric
 
     def _moments(self) -> tuple[Float[Array, "*event draw"], Float[Array, "*event draw"]]:

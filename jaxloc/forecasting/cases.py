@@ -63,7 +63,7 @@ def score_case(case: Case) -> dict[str, Any]:
         "network": network,
         "recent": recent,
         "over_recent": over["information_gain"],
-        "epistemic": float(case.draws.std(0).sum() / probability.sum()),
+        "epistemic": float(case.draws.std(0, ddof=min(1, len(case.draws) - 1)).sum() / probability.sum()),
     }
 
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxloc.distributions.gaussian_mixture import covariance
-from jaxloc.locators.neural import LocateByDraws, covariance_of_means
+from jaxloc.distributions.gaussian_mixture import covariance, covariance_of_means
+from jaxloc.locators.neural import LocateByDraws
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.arrival_check import ArrivalCheck, check_arrivals
@@ -63,7 +63,9 @@ def located_draws(region: Region, log_prior: LogDensity, sizes: Search) -> Calla
         grid = adaptive_grid.Lattice(centre, scale_tril, axes, total)
         mixture = posterior_of(grid, draws.physics.floor_km.mean(0), draws.physics.surprises.mean())
         epistemic = covariance_of_means(means)
-        return Posterior(mixture, epistemic, covariance(mixture) - epistemic)
+        # The mixture has these draws alone: the covariance of their means about their own mean.
+        within = covariance(mixture) - epistemic * (len(means) - 1) / len(means)
+        return Posterior(mixture, epistemic, within)
 
     return locate
 

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from jaxloc.distributions.any_distribution import OfDraws
 from jaxloc.distributions.gaussian_mixture import (
     Components,
     HypocentreMixture,
     components,
+    covariance_of_means,
     is_mixture,
     mixture_of_draws,
     split_covariance,
@@ -64,12 +65,6 @@ def neural(
         return Posterior(hypocentre, covariance_of_means(means), covariances.mean(0), others)
 
     return locate
-
-
-def covariance_of_means(means: Float[Array, "draw 4"]) -> Float[Array, "4 4"]:
-    """The epistemic part of a covariance: that of each draw's mean."""
-    apart = means - means.mean(0)
-    return (apart[:, :, None] * apart[:, None, :]).mean(0)
 
 
 def with_weights(

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxloc import inference
+from jaxloc.inference.optimizer import ConstantRate
 from jaxloc.types import Method, Target
 
 MakeMethod = Callable[..., Method]
@@ -94,6 +95,12 @@ def planned(
     mode_steps = steps if defaults.mode_steps is None else min(steps, defaults.mode_steps)
     members = defaults.members if members is None else members
     return Plan(method, num_fitted, mode_steps, steps, batch_size, learning_rate, members)
+
+
+def rate_decays(method: MakeMethod) -> bool:
+    """Whether the learning rate of a method's optimiser decays: not of those that ask for a constant one."""
+    arguments = inspect.signature(_bare(method)).parameters
+    return "optimizer" not in arguments or arguments["optimizer"].annotation != ConstantRate
 
 
 def made(make: MakeMethod, target: Target, optimizer: optax.GradientTransformation, steps: int) -> Method:

@@ -30,7 +30,7 @@ from jaxloc.inference import optimizer
 from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.prng import key_shape
 from jaxloc.regression import scaling
-from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, require_positive_whole
+from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, rate_decays, require_positive_whole
 from jaxloc.regression.scaling import Units
 from jaxloc.types import Info, Method, Params, State, Target, Weights
 
@@ -259,7 +259,7 @@ def _target(recipe: Recipe, units: Units, features: Float[Array, "row ..."]) -> 
 
 
 def _method(plan: Plan, target: Target) -> Method:
-    rate = optimizer.optimizer(plan.learning_rate, plan.steps)
+    rate = optimizer.optimizer(plan.learning_rate, plan.steps, decay=rate_decays(plan.method))
     return inference.ensemble(made(plan.method, target, rate, plan.steps), plan.members)
 
 

@@ -101,9 +101,9 @@ def test_a_network_may_have_a_head_that_is_no_mixture():
     )
     assert not is_mixture(located.hypocentre)
     assert located.hypocentre.batch_shape == (3,)
-    np.testing.assert_allclose(located.epistemic[:, 0, 0], 1.0, rtol=1e-5)
+    np.testing.assert_allclose(located.epistemic[:, 0, 0], 2.0, rtol=1e-5)
     np.testing.assert_allclose(
-        located.epistemic + located.aleatoric, covariance(located.hypocentre), rtol=1e-4, atol=1e-4
+        located.epistemic / 2 + located.aleatoric, covariance(located.hypocentre), rtol=1e-4, atol=1e-4
     )
 
 

@@ -127,14 +127,14 @@ def test_entropy_splits_into_disagreement_and_doubt(name):
 
 
 def test_variance_splits_into_that_of_means_and_the_mean_of_variances():
-    """Against the moments of NumPyro's mixture; one draw has no epistemic part."""
+    """Against the moments of NumPyro's mixture, which has the biased variance of means; one draw has none."""
     means, sds = jnp.array([1.0, 2.0, 4.0]), jnp.array([0.1, 0.5, 0.2])
     drawn = jax.vmap(lambda m, s: of_draw(dist.Normal(m, s)))(means, sds)
     whole = averaged(drawn)
     mixture = dist.MixtureSameFamily(dist.Categorical(jnp.ones(3) / 3), dist.Normal(means, sds))
     np.testing.assert_allclose(whole.mean, mixture.mean, rtol=1e-6)
-    np.testing.assert_allclose(whole.epistemic + whole.aleatoric, mixture.variance, rtol=1e-6)
-    np.testing.assert_allclose(whole.epistemic, np.var(means), rtol=1e-6)
+    np.testing.assert_allclose(whole.epistemic * 2 / 3 + whole.aleatoric, mixture.variance, rtol=1e-6)
+    np.testing.assert_allclose(whole.epistemic, np.var(means, ddof=1), rtol=1e-6)
     assert (drawn.epistemic == 0).all()
 
 
@@ -190,7 +190,7 @@ def test_a_number_keeps_the_distribution_of_its_draws(draw):
         np.testing.assert_allclose(whole.log_prob(jnp.array(value)), density, rtol=1e-5)
     np.testing.assert_allclose(whole.mean, np.mean([one.mean for one in each]), rtol=1e-5)
     np.testing.assert_allclose(whole.aleatoric, np.mean([one.variance for one in each]), rtol=1e-5)
-    np.testing.assert_allclose(whole.epistemic, np.var([one.mean for one in each]), rtol=1e-5)
+    np.testing.assert_allclose(whole.epistemic, np.var([one.mean for one in each], ddof=1), rtol=1e-5)
 
 
 def test_a_distribution_that_no_label_has_is_refused():

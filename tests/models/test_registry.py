@@ -66,6 +66,16 @@ def test_every_model_is_built_and_its_parts_fit_together(name):
     assert found.epistemic.shape == (4, 4)
 
 
+@pytest.mark.parametrize("name", ["zhang2020", "zhang2021"])
+def test_the_published_loss_is_that_of_sigmoids(name):
+    """Log-odds of zero have a binary cross-entropy of log 2 a voxel, whatever the label: -0.693, as no softmax has."""
+    labels = {"hypocentre": Label(jnp.array([0.0, 0.0, 5.0, 4.0]), jnp.array([True, True, True, False]))}
+    for published in (True, False):
+        head = build(spec_of(name, published=published)).head(1.0, 1.0)
+        found = float(head.log_likelihood(jnp.zeros(head.size), labels))
+        assert (abs(found + np.log(2)) < 1e-5) == published
+
+
 @pytest.mark.parametrize("name", models.__all__)
 def test_models_declare_the_stations_and_velocity_models_they_take(name):
     spec = spec_of(name)

@@ -192,3 +192,17 @@ def test_wrong_rows_are_named(action, message):
     fit = partial(regression.fit, jax.random.key(0), nn.Dense(1), lambda raw: dist.Normal(raw[0], NOISE))
     with pytest.raises(ValueError, match=message):
         action(fit, x, y)
+
+
+def test_swag_collects_at_a_rate_that_does_not_decay():
+    """Its width follows the rate: of the exact sd within a factor of three, where a decaying rate left a fifth."""
+    x, y = linear_data()
+    settings = {"batch_size": 64, "standardise": False}
+    likelihood = lambda raw: dist.Normal(raw[0], NOISE)
+    fitted = regression.fit(jax.random.key(0), nn.Dense(1), likelihood, x, y, inference.swag, **settings)
+    rows = np.concatenate([x, np.ones((len(x), 1))], 1)
+    new = np.array([[3.0, 0.0, 1.0], [0.0, 3.0, 1.0]])
+    covariance = np.linalg.inv(rows.T @ rows / NOISE**2 + np.diag([1, 1, 1 / 0.3**2]))
+    sd = np.sqrt(np.einsum("ni,ij,nj->n", new, covariance, new))
+    found = np.asarray(regression.predict(fitted, jax.random.key(1), new[:, :2], 500).mean).std(0)
+    assert (np.abs(np.log(found / sd)) < np.log(3)).all()
