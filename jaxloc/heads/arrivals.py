@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
-from jaxloc.physics.arrival_likelihood import Arrivals, Readings, WithReadings, hypocentre_lattice, posterior_of
+from jaxloc.physics.arrival_likelihood import Arrivals, hypocentre_lattice, posterior_of
+from jaxloc.physics.readings import Readings, WithReadings
 from jaxloc.types import Head, Labels
 
 LOST = 0.005  # share of events that may lie anywhere in the region, whatever the arrivals say

@@ -25,10 +25,11 @@ from jaxloc.models.network_and_physics import (
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
-from jaxloc.physics.joint_inversion import fit_physics, label_arrivals, read_picks
+from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
 from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
+from jaxloc.physics.readings import read_picks
 from jaxloc.physics.table import TableGrid
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Head, Network, Params, Weights
@@ -164,7 +165,9 @@ def _fit_physics(
 
 def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
     """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
-    read = network and jax.jit(lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o)), seen))
+    read = network and jax.jit(
+        lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o).readings), seen)
+    )
 
     def take(index: Int[np.ndarray, " event"]) -> Batch:
         events = dataset.take(index)

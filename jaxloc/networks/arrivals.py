@@ -21,7 +21,7 @@ from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import waveforms_of
 from jaxloc.networks.layers import Conv1D, Dropout, Norm, largest
 from jaxloc.per_station import TINY, active_stations
-from jaxloc.physics.arrival_likelihood import Readings
+from jaxloc.physics.readings import Readings
 from jaxloc.types import PHASES, Network, Observations
 
 EDGE_SAMPLES = 3  # at either end of an unrecorded stretch: the step there is no arrival

@@ -27,7 +27,7 @@ import flax.linen as nn
 from jaxloc.networks.attention import Block
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
-from jaxloc.physics.arrival_likelihood import WithReadings
+from jaxloc.physics.readings import WithReadings
 from jaxloc.types import Network, Observations
 
 

@@ -16,7 +16,7 @@ from jaxloc.networks.arrivals import TraceModel, trace_channels
 from jaxloc.networks.attention import Pool
 from jaxloc.networks.geiger_layer import FAR_KM, Located, Picks, TravelTimes, step
 from jaxloc.networks.inputs import station_traces, waveforms_of
-from jaxloc.physics.arrival_likelihood import Readings
+from jaxloc.physics.readings import Readings
 from jaxloc.types import PHASES, Observations
 
 DEPTH_KM, DEEPEST_KM = (8.0, 8.0), 60.0  # mean and standard deviation of depth before data; and its limit

@@ -28,7 +28,7 @@ from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.geiger_layer import FAR_KM
 from jaxloc.networks.layers import Dropout, Norm
 from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
-from jaxloc.physics.arrival_likelihood import WithReadings
+from jaxloc.physics.readings import WithReadings
 from jaxloc.types import Network, Observations
 
 

@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.arrival_likelihood import Arrivals, arrival_log_density, predicted_s, tempering_of
+from jaxloc.physics.arrival_likelihood import Arrivals, read_arrivals, tempering_of
 
 
 class ArrivalCheck(NamedTuple):
@@ -42,8 +43,9 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     """
     best = posterior.parts.mean[posterior.parts.log_weight.argmax()]
     duration_s = (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
-    read = arrival_log_density(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(()))[0, 0]
-    log_ratio = (read + jnp.log(duration_s)) * arrivals.active[:, None]
+    read = jax.tree.map(lambda x: x[0, 0], read_arrivals(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(())))
+    log_ratio = (read.log_density + jnp.log(duration_s)) * arrivals.active[:, None]
     log_prior = -np.log([high - low for low, high in region]).sum()
-    evidence = tempering_of(arrivals) * log_ratio.sum() + log_prior - posterior.log_prob(best)
-    return ArrivalCheck(evidence, log_ratio, predicted_s(arrivals.physics, best), arrivals.active)
+    likelihood = tempering_of(arrivals) * log_ratio.sum() + read.log_common
+    evidence = likelihood + log_prior - posterior.log_prob(best)
+    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active)

@@ -21,7 +21,9 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture, contaminate
 from jaxloc.geometry import distance_km
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity
+from jaxloc.physics.common_error import CommonError, MostProbable, factors_s, most_probable, summary_of
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
+from jaxloc.physics.readings import Readings
 from jaxloc.physics.table import StationTable, look_up_s
 
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
@@ -29,7 +31,10 @@ HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
 
 
 class Physics(NamedTuple):
-    """What ties arrival times to a hypocentre, for the stations at hand."""
+    """What ties arrival times to a hypocentre, for the stations at hand.
+
+    `common` are errors that all travel times of an event have in common; None: there are none.
+    """
 
     table: StationTable
     station_km: Float[Array, "station 3"]
@@ -40,21 +45,7 @@ class Physics(NamedTuple):
     correlation: Float[Array, ""]
     floor_km: Float[Array, " 2"]
     surprises: Float[Array, ""]
-
-
-class Readings(NamedTuple):
-    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival."""
-
-    log_mass: Float[Array, "station phase sample_and_none"]
-    rate_hz: Float[Array, ""]
-    active: Float[Array, " station"]
-
-
-class WithReadings(NamedTuple):
-    """Flat raw numbers of a head, and the arrivals that the network read on its way to them."""
-
-    raw: Float[Array, " raw"]
-    readings: Readings
+    common: CommonError | None = None
 
 
 class Arrivals(NamedTuple):
@@ -64,6 +55,11 @@ class Arrivals(NamedTuple):
     rate_hz: Float[Array, ""]
     active: Float[Array, " station"]
     physics: Physics
+
+    @property
+    def readings(self) -> Readings:
+        """The densities without physics."""
+        return Readings(self.log_mass, self.rate_hz, self.active)
 
 
 def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Array, "*batch station phase"]:
@@ -78,21 +74,34 @@ def predicted_s(physics: Physics, hypocentre: Float[Array, "*batch 4"]) -> Float
     return hypocentre[..., 3, None, None] + travel_s(physics, hypocentre[..., :3])
 
 
-ReadArrivals = Callable[
-    [Float[Array, "point 3"], Float[Array, "point time"], Float[Array, ""]], Float[Array, "point time station phase"]
-]
-"""Points in space, origin times at each and the spacing of points in km, to log-densities of arrivals in 1/s."""
+class Reading(NamedTuple):
+    """Arrival times that hypocentres predict, read in arrival densities.
+
+    Attributes:
+        log_density: of each arrival, in 1/s.
+        log_common: of the errors that arrivals have in common (`jaxloc.physics.common_error`), zero without any.
+        arrival_s: the times, with these errors where they are most probable.
+    """
+
+    log_density: Float[Array, "point time station phase"]
+    log_common: Float[Array, "point time"]
+    arrival_s: Float[Array, "point time station phase"]
+
+
+ReadArrivals = Callable[[Float[Array, "point 3"], Float[Array, "point time"], Float[Array, ""]], Reading]
+"""Points in space, origin times at each and the spacing of points in km, to what arrival densities say of them."""
 
 
 def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     """The log-density of hypocentres, not normalised, for `jaxloc.physics.adaptive_grid`."""
-    read, tempering = arrival_log_density(arrivals), tempering_of(arrivals)
+    read, tempering = read_arrivals(arrivals), tempering_of(arrivals)
 
     def value(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Float[Array, "point time"]:
-        each = read(points, origin_s, spacing_km) * arrivals.active[:, None]
-        return tempering * each.sum((-2, -1)) + log_prior(points, origin_s, spacing_km)
+        found = read(points, origin_s, spacing_km)
+        each = (found.log_density * arrivals.active[:, None]).sum((-2, -1))
+        return tempering * each + found.log_common + log_prior(points, origin_s, spacing_km)
 
     return value
 
@@ -103,8 +112,8 @@ def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
     return 1 / (1 + arrivals.physics.correlation * jnp.maximum(present - 1, 0))
 
 
-def arrival_log_density(arrivals: Arrivals) -> ReadArrivals:
-    """The log-density in 1/s, at each station and phase, of the arrival times that hypocentres predict.
+def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
+    """What arrival densities say, at each station and phase, of the arrival times that hypocentres predict.
 
     Each density is smoothed by the error of travel times and mixed with the outlier level; an arrival that is predicted
     where nothing was recorded has the level of no arrival.
@@ -118,7 +127,7 @@ def arrival_log_density(arrivals: Arrivals) -> ReadArrivals:
 
     def read(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
-    ) -> Float[Array, "point time station phase"]:
+    ) -> Reading:
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
         squared_s2 = physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
         variance_s2, follows = _with_delays(squared_s2, physics.delay_covariance_s2, 1 - mass[:, 0, -1])
@@ -129,13 +138,31 @@ def arrival_log_density(arrivals: Arrivals) -> ReadArrivals:
         level = physics.outlier / duration_s
         inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
         outside = jnp.log((1 - physics.outlier) * none + level)
-        arrival_s = origin_s[..., None, None] + travel_s(physics, points)[:, None]
+        arrival_s, log_common = _with_common_error(arrivals, points, origin_s, width_s)
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
-        return _interpolated(inside, outside[..., 0], arrival_s * arrivals.rate_hz)
+        return Reading(_interpolated(inside, outside[..., 0], arrival_s * arrivals.rate_hz), log_common, arrival_s)
 
     return read
+
+
+def _with_common_error(
+    arrivals: Arrivals,
+    points: Float[Array, "point 3"],
+    origin_s: Float[Array, "point time"],
+    width_s: Float[Array, "station phase"],
+) -> tuple[Float[Array, "point time station phase"], Float[Array, "point time"]]:
+    """Predicted arrival times with the most probable errors that they have in common, and the log of these' part."""
+    physics = arrivals.physics
+    time_s = travel_s(physics, points)
+    arrival_s = origin_s[..., None, None] + time_s[:, None]
+    if physics.common is None:
+        return arrival_s, jnp.zeros_like(origin_s)
+    factors = factors_s(physics.common, time_s, physics.station_km - points[:, None])
+    fixed = jax.lax.stop_gradient((summary_of(arrivals.readings, width_s), arrival_s, tempering_of(arrivals)))
+    found: MostProbable = most_probable(fixed[0], fixed[1], factors, fixed[2])
+    return arrival_s + found.shift_s, found.log_part
 
 
 def _with_delays(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from jaxloc.physics.arrival_likelihood import Arrivals, Physics, predicted_s
+from jaxloc.physics.arrival_likelihood import Physics, predicted_s
 from jaxloc.types import Batch, Label, Params
 
 OUTLIER_S = 20.0  # range over which a wrong pick may lie
@@ -22,8 +22,6 @@ NARROWING_S = (1.0, 0.3, 0.12)  # error of picks, from a wide one that finds its
 ORIGIN_SD_S = 0.2  # error of labelled origin times
 MIN_PICKS = 3  # that give an event an origin time, where none is labelled
 TEMPERING = 1 / 3  # of the picks against the priors: errors of neighbouring stations are alike
-READ_S = 0.4  # half the width of the window that a picked arrival lies in
-MIN_READ_PROBABILITY = 0.6  # and its least probability
 
 PhysicsOf = Callable[[Params], Physics]
 
@@ -114,46 +112,6 @@ def _picks(batch: Batch) -> tuple[Float[Array, "event station phase"], Bool[Arra
     if seen.picks_s is None or seen.pick_mask is None:
         raise ValueError("observations.picks_s is None; physics is fitted to picks: use a data set that has them")
     return seen.picks_s, seen.pick_mask
-
-
-class ArrivalPicks(NamedTuple):
-    """Picks read from arrival densities: time, its standard deviation, and the probability of the densest window.
-
-    `sure` are those of a probability above `MIN_READ_PROBABILITY` at stations that record.
-    """
-
-    time_s: Float[Array, "*event station phase"]
-    sigma_s: Float[Array, "*event station phase"]
-    probability: Float[Array, "*event station phase"]
-    sure: Bool[Array, "*event station phase"]
-
-
-def pick_details(arrivals: Arrivals) -> ArrivalPicks:
-    """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density."""
-    mass = jnp.exp(arrivals.log_mass[..., :-1])
-    samples = mass.shape[-1]
-    half = READ_S * arrivals.rate_hz
-    ends = jnp.pad(jnp.cumsum(mass, -1), ((0, 0), (0, 0), (1, 0)))
-    middle = jnp.arange(samples)
-    first = jnp.clip(jnp.round(middle - half), 0, samples).astype(int)
-    last = jnp.clip(jnp.round(middle + half) + 1, 0, samples).astype(int)
-    inside = ends[..., last] - ends[..., first]
-    densest = inside.argmax(-1)
-    near = jnp.abs(middle - densest[..., None]) <= half
-    total = jnp.maximum((mass * near).sum(-1), 1e-9)
-    mean = (mass * near * middle).sum(-1) / total
-    variance = (mass * near * (middle - mean[..., None]) ** 2).sum(-1) / total + 1 / 12  # and that within a sample
-    probability = jnp.clip(inside.max(-1), 0.0, 1.0)
-    sure = (inside.max(-1) > MIN_READ_PROBABILITY) & (arrivals.active > 0)[:, None]
-    return ArrivalPicks(mean / arrivals.rate_hz, jnp.sqrt(variance) / arrivals.rate_hz, probability, sure)
-
-
-def read_picks(
-    arrivals: Arrivals,
-) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
-    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
-    found = pick_details(arrivals)
-    return found.time_s, found.sure
 
 
 def label_arrivals(physics: Physics, event: Batch, hypocentre: Float[Array, " 4"]) -> Batch:

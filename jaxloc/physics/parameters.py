@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.physics.arrival_likelihood import Physics
-from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.common_error import CommonError
+from jaxloc.physics.layered import VelocityModel, mean_vp_vs
 from jaxloc.physics.table import StationTable, TableGrid, for_stations, tabulate
 from jaxloc.types import PHASES, Observations
 
@@ -34,6 +35,8 @@ class PhysicsPrior(NamedTuple):
         correlation: between the travel-time errors of two stations.
         floor_km: error of position common to all stations, horizontal and vertical.
         surprises: share of hypocentres in the heavy tails.
+        common: standard deviations of what travel times of an event have in common: relative of all speeds, of Vp/Vs,
+            and relative of speeds to the east and north (`jaxloc.physics.common_error`); None: no such errors.
     """
 
     speed_sd: float = 0.05
@@ -52,6 +55,7 @@ class PhysicsPrior(NamedTuple):
     floor_log_sd: float = 0.7
     surprises: float = 0.05
     surprises_log_sd: float = 1.0
+    common: tuple[float, float, float] | None = None
 
 
 class PhysicsParameters(NamedTuple):
@@ -134,7 +138,16 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
         prior.correlation * jnp.exp(prior.correlation_log_sd * p.correlation),
         jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * p.floor),
         jnp.minimum(prior.surprises * jnp.exp(prior.surprises_log_sd * p.surprises), LARGEST_SHARE),
+        _common_error(setting),
     )
+
+
+def _common_error(setting: PhysicsSetting) -> CommonError | None:
+    if setting.prior.common is None:
+        return None
+    speed, vp_vs, lateral = setting.prior.common
+    ratio = mean_vp_vs(setting.velocity)
+    return CommonError(jnp.array(speed), jnp.array(vp_vs / ratio), jnp.array(lateral))
 
 
 def _tables(parameters: PhysicsParameters, setting: PhysicsSetting, observations: Observations) -> StationTable:

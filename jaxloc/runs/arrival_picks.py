@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Pick
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.joint_inversion import ArrivalPicks, pick_details
+from jaxloc.physics.readings import ArrivalPicks, pick_details
 from jaxloc.plots.waveforms import waveform_section
 from jaxloc.prng import key_shape, stream
 from jaxloc.runs.predict import CHUNK, Fitted
@@ -42,7 +42,7 @@ def read_arrivals(key: Key[Array, ""], fitted: Fitted, observations: Observation
         draws = jax.lax.map(lambda w: fitted.model.network.apply(w, seen), weights)
         log_mass = jax.scipy.special.logsumexp(draws.log_mass, axis=0) - jnp.log(fitted.num_draws)
         first = jax.tree.map(lambda x: x[0], draws)._replace(log_mass=log_mass)
-        return pick_details(first), jnp.exp(log_mass[..., :-1])
+        return pick_details(first.readings), jnp.exp(log_mass[..., :-1])
 
     number = observations.station_mask.shape[0]
     event = lambda i: jax.tree.map(lambda x: x[i], observations)

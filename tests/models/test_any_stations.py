@@ -11,7 +11,7 @@ from cases import HEADS, NETWORKS, observations, quick_jit
 from jaxloc.distributions.gaussian_mixture import components
 from jaxloc.heads.arrivals import with_arrivals
 from jaxloc.networks.station_graph import edges_between
-from jaxloc.physics.arrival_likelihood import Readings, WithReadings
+from jaxloc.physics.readings import Readings, WithReadings
 from jaxloc.types import Label, Weights
 
 NAMES = ("set_transformer", "station_graph")

@@ -21,7 +21,7 @@ from arrival_densities import (
 from scipy.special import logsumexp
 
 from jaxloc.physics.arrival_check import check_arrivals
-from jaxloc.physics.arrival_likelihood import arrival_log_density, hypocentre_lattice, posterior_of
+from jaxloc.physics.arrival_likelihood import hypocentre_lattice, posterior_of, read_arrivals
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 
 DURATION_S = SAMPLES / RATE_HZ
@@ -81,5 +81,5 @@ def test_arrivals_outside_the_record_have_the_level_of_no_arrival(origin_s):
     cut = jnp.where(gap[:-1], -1e9, seen.log_mass[..., :-1])
     seen = seen._replace(log_mass=jax.nn.log_softmax(jnp.concatenate([cut, seen.log_mass[..., -1:]], -1), -1))
     level = np.log(((1 - OUTLIER) * NONE + OUTLIER) / DURATION_S)
-    read = arrival_log_density(seen)(jnp.asarray(TRUTH[None, :3]), jnp.full((1, 1), origin_s), jnp.zeros(()))
+    read = read_arrivals(seen)(jnp.asarray(TRUTH[None, :3]), jnp.full((1, 1), origin_s), jnp.zeros(()))
     np.testing.assert_allclose(read[0, 0], level, atol=1e-3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.joint_inversion import pick_details, read_picks
+from jaxloc.physics.readings import pick_details, read_picks
 
 RATE_HZ, SAMPLES = 50.0, 600
 

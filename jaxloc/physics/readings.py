@@ -1,0 +1,64 @@
+"""Arrival densities of one event as a network reads them, without physics, and the picks that they amount to."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+READ_S = 0.4  # half the width of the window that a picked arrival lies in
+MIN_READ_PROBABILITY = 0.6  # and its least probability
+
+
+class Readings(NamedTuple):
+    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival."""
+
+    log_mass: Float[Array, "station phase sample_and_none"]
+    rate_hz: Float[Array, ""]
+    active: Float[Array, " station"]
+
+
+class WithReadings(NamedTuple):
+    """Flat raw numbers of a head, and the arrivals that the network read on its way to them."""
+
+    raw: Float[Array, " raw"]
+    readings: Readings
+
+
+class ArrivalPicks(NamedTuple):
+    """Picks read from arrival densities: time, its standard deviation, and the probability of the densest window.
+
+    `sure` are those of a probability above `MIN_READ_PROBABILITY` at stations that record.
+    """
+
+    time_s: Float[Array, "*event station phase"]
+    sigma_s: Float[Array, "*event station phase"]
+    probability: Float[Array, "*event station phase"]
+    sure: Bool[Array, "*event station phase"]
+
+
+def pick_details(readings: Readings) -> ArrivalPicks:
+    """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density."""
+    mass = jnp.exp(readings.log_mass[..., :-1])
+    samples = mass.shape[-1]
+    half = READ_S * readings.rate_hz
+    ends = jnp.pad(jnp.cumsum(mass, -1), ((0, 0), (0, 0), (1, 0)))
+    middle = jnp.arange(samples)
+    first = jnp.clip(jnp.round(middle - half), 0, samples).astype(int)
+    last = jnp.clip(jnp.round(middle + half) + 1, 0, samples).astype(int)
+    inside = ends[..., last] - ends[..., first]
+    densest = inside.argmax(-1)
+    near = jnp.abs(middle - densest[..., None]) <= half
+    total = jnp.maximum((mass * near).sum(-1), 1e-9)
+    mean = (mass * near * middle).sum(-1) / total
+    variance = (mass * near * (middle - mean[..., None]) ** 2).sum(-1) / total + 1 / 12  # and that within a sample
+    probability = jnp.clip(inside.max(-1), 0.0, 1.0)
+    sure = (inside.max(-1) > MIN_READ_PROBABILITY) & (readings.active > 0)[:, None]
+    return ArrivalPicks(mean / readings.rate_hz, jnp.sqrt(variance) / readings.rate_hz, probability, sure)
+
+
+def read_picks(
+    readings: Readings,
+) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
+    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
+    found = pick_details(readings)
+    return found.time_s, found.sure
