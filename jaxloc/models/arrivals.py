@@ -31,6 +31,7 @@ from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, 
 from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
 from jaxloc.physics.readings import read_picks
 from jaxloc.physics.table import TableGrid
+from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Head, Network, Params, Weights
 
@@ -72,6 +73,7 @@ def model(
         tuple(s.position_sd_km for s in spec.stations),
         grid,
         PhysicsPrior(**as_tuples(prior or {})),
+        velocity_error_of(spec.velocity),
     )
     bare = arrivals_network.network(channels=tuple(channels), kernel_size=kernel_size, dropout=dropout)
     network = with_physics(bare, setting)

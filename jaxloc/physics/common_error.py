@@ -9,7 +9,7 @@ unknown and widens the posterior. The integral over z is Laplace's approximation
 (Lange and others 1989, JASA 84).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,6 @@ from jaxloc.physics.readings import Readings, pick_details
 from jaxloc.types import PHASES
 
 DEGREES_OF_FREEDOM = 4.0  # of Student's t for picks
-ROUNDS = 2  # of weights of picks: from their total errors, then from what is left of their residuals
 TINY = 1e-6
 
 
@@ -70,7 +69,7 @@ def factors_s(
         travel_s: travel times.
         apart_km: stations minus hypocentres, east, north and down.
     """
-    of_s = jnp.array([0.0, 1.0]) if len(PHASES) == 2 else jnp.ones(len(PHASES))
+    of_s = jnp.array([float(phase == "S") for phase in PHASES])
     straight_km = jnp.sqrt((apart_km**2).sum(-1) + TINY)
     east, north = (apart_km[..., i] / straight_km for i in range(2))
     lateral_s = error.lateral * travel_s
@@ -97,42 +96,67 @@ def most_probable(
         predicted_s: arrival times without common errors.
         factors: of `factors_s`.
         power: of the likelihood.
+
+    Returns:
+        The errors' part of arrival times, differentiable in the factors, not in the errors: at the maximum the
+        likelihood does not change with them.
     """
     residual_s = seen.time_s - predicted_s
-    total_s2 = seen.variance_s2 + (factors**2).sum(0)[:, None]
-    left_s, variance_s2 = residual_s, total_s2
-    columns = list(factors[:, :, None])
-    for _ in range(ROUNDS):
-        freedom = DEGREES_OF_FREEDOM
-        trust = (freedom + 1) / (freedom + left_s**2 / variance_s2)
-        weight = jax.lax.stop_gradient(power * seen.share * jnp.minimum(trust, 1.0) / seen.variance_s2)
-        over_picks = lambda x: x.sum((-2, -1))
-        information = [
-            [over_picks(weight * a * b) + float(i == j) for j, b in enumerate(columns[: i + 1])]
-            for i, a in enumerate(columns)
-        ]
-        z, log_determinant = _solved(information, [over_picks(weight * a * residual_s) for a in columns])
-        shift_s = sum(a * each[..., None, None] for a, each in zip(columns, z, strict=True))
-        left_s, variance_s2 = residual_s - shift_s, seen.variance_s2
-    squares = sum(each**2 for each in z)
-    return MostProbable(shift_s, -0.5 * (squares + log_determinant))
+    column_s = factors[:, :, None]
+    total_s2 = seen.variance_s2 + (column_s**2).sum(0)
+    z, _ = _given_weights(_weights(seen, residual_s, total_s2, power), residual_s, column_s)
+    left_s = residual_s - _times(column_s, z)
+    z, log_determinant = _given_weights(_weights(seen, left_s, seen.variance_s2, power), residual_s, column_s)
+    z = jax.lax.stop_gradient(z)
+    return MostProbable(_times(column_s, z), -0.5 * ((z**2).sum(0) + log_determinant))
 
 
-def _solved(lower: list[list[Array]], right: list[Array]) -> tuple[list[Array], Array]:
-    """Solution of small positive definite systems and the log of their determinants; elements are arrays.
+def _weights(
+    seen: Summary, residual_s: Float[Array, "*batch"], variance_s2: Float[Array, "*batch"], power: Float[Array, ""]
+) -> Float[Array, "*batch"]:
+    """Inverse variances of picks, smaller where a residual is larger than its standard deviation."""
+    trust = (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + residual_s**2 / variance_s2)
+    return jax.lax.stop_gradient(power * seen.share * jnp.minimum(trust, 1.0) / seen.variance_s2)
 
-    Cholesky's method written out: a batch of many small matrices is slow in linear-algebra libraries.
+
+def _times(
+    column_s: Float[Array, "factor point 1 station phase"], z: Float[Array, "factor point time"]
+) -> Float[Array, "point time station phase"]:
+    return (column_s * z[..., None, None]).sum(0)
+
+
+def _given_weights(
+    weight: Float[Array, "point time station phase"],
+    residual_s: Float[Array, "point time station phase"],
+    column_s: Float[Array, "factor point 1 station phase"],
+) -> tuple[Float[Array, "factor point time"], Float[Array, "point time"]]:
+    """Mean of the errors given normal picks, and the log-determinant of the inverse of their covariance."""
+    size = len(column_s)
+    over_picks = lambda x: x.sum((-2, -1))
+    information = [
+        [over_picks(weight * column_s[i] * column_s[j]) + float(i == j) for j in range(i + 1)] for i in range(size)
+    ]
+    return _solved(information, [over_picks(weight * column * residual_s) for column in column_s])
+
+
+def _solved(
+    lower: list[list[Float[Array, "*batch"]]], right: list[Float[Array, "*batch"]]
+) -> tuple[Float[Array, "row *batch"], Float[Array, "*batch"]]:
+    """Solution of small positive definite systems, and the log of their determinants.
+
+    Cholesky's method written out: linear-algebra libraries are slow for many small matrices.
     """
     size = len(right)
-    tril: list[list[Array]] = [[jnp.zeros(())] * size for _ in range(size)]
+    tril: list[list[Any]] = [[0.0] * size for _ in range(size)]
     for i in range(size):
         for j in range(i + 1):
             rest = lower[i][j] - sum(tril[i][k] * tril[j][k] for k in range(j))
             tril[i][j] = jnp.sqrt(rest) if i == j else rest / tril[j][j]
-    half: list[Array] = []
+    half: list[Any] = []
     for i in range(size):
         half.append((right[i] - sum(tril[i][k] * half[k] for k in range(i))) / tril[i][i])
-    z: list[Array] = [jnp.zeros(())] * size
+    z: list[Any] = [0.0] * size
     for i in reversed(range(size)):
         z[i] = (half[i] - sum(tril[k][i] * z[k] for k in range(i + 1, size))) / tril[i][i]
-    return z, 2 * sum(jnp.log(tril[i][i]) for i in range(size))
+    diagonal = jnp.stack([tril[i][i] for i in range(size)])
+    return jnp.stack(z), 2 * jnp.log(diagonal).sum(0)

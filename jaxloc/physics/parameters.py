@@ -14,6 +14,7 @@ from jaxloc.physics.arrival_likelihood import Physics
 from jaxloc.physics.common_error import CommonError
 from jaxloc.physics.layered import VelocityModel, mean_vp_vs
 from jaxloc.physics.table import StationTable, TableGrid, for_stations, tabulate
+from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.types import PHASES, Observations
 
 PRIOR_STATIONS = 10.0  # weight, in stations, of the prior of station terms at stations without data
@@ -35,8 +36,8 @@ class PhysicsPrior(NamedTuple):
         correlation: between the travel-time errors of two stations.
         floor_km: error of position common to all stations, horizontal and vertical.
         surprises: share of hypocentres in the heavy tails.
-        common: standard deviations of what travel times of an event have in common: relative of all speeds, of Vp/Vs,
-            and relative of speeds to the east and north (`jaxloc.physics.common_error`); None: no such errors.
+        lateral: relative standard deviation of speeds to the east and to the north of an event, where the velocity
+            model has an uncertainty (`jaxloc.physics.common_error`).
     """
 
     speed_sd: float = 0.05
@@ -55,7 +56,7 @@ class PhysicsPrior(NamedTuple):
     floor_log_sd: float = 0.7
     surprises: float = 0.05
     surprises_log_sd: float = 1.0
-    common: tuple[float, float, float] | None = None
+    lateral: float = 0.01
 
 
 class PhysicsParameters(NamedTuple):
@@ -75,13 +76,15 @@ class PhysicsParameters(NamedTuple):
 class PhysicsSetting(NamedTuple):
     """What the parameters refer to: a velocity model, stations with data, and the grid of travel-time tables.
 
-    `position_sd_km` is the standard deviation of the horizontal position of each station with data.
+    `position_sd_km` is the standard deviation of the horizontal position of each station with data, `error` the
+    uncertainty of the velocity model as a whole; None: it counts as exact, but for the parameters.
     """
 
     velocity: VelocityModel
     position_sd_km: tuple[float, ...]
     grid: TableGrid
     prior: PhysicsPrior = PhysicsPrior()
+    error: VelocityError | None = None
 
 
 def prior_parameters(setting: PhysicsSetting) -> PhysicsParameters:
@@ -143,11 +146,10 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
 
 
 def _common_error(setting: PhysicsSetting) -> CommonError | None:
-    if setting.prior.common is None:
+    if setting.error is None:
         return None
-    speed, vp_vs, lateral = setting.prior.common
-    ratio = mean_vp_vs(setting.velocity)
-    return CommonError(jnp.array(speed), jnp.array(vp_vs / ratio), jnp.array(lateral))
+    vp_vs = setting.error.vp_vs / mean_vp_vs(setting.velocity)
+    return CommonError(jnp.array(setting.error.speed), jnp.array(vp_vs), jnp.array(setting.prior.lateral))
 
 
 def _tables(parameters: PhysicsParameters, setting: PhysicsSetting, observations: Observations) -> StationTable:

@@ -20,6 +20,7 @@ from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms
 from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.velocity_error import VelocityError, error_settings
 from jaxloc.runs.predict import Fitted
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Method, Params, State, Weights
@@ -175,7 +176,9 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None)
             f"the model {spec.settings['name']} has learned travel times from its training events and can use no "
             f"velocity model: leave out {velocity.path}, or train one of model=arrivals"
         )
-    layers = spec.velocity if velocity is None else velocity.settings()
+    # The velocity model of training, whatever is known of it, is at another network one without a reported uncertainty.
+    of_training: Mapping[str, Any] = dict(spec.velocity) | error_settings(VelocityError())
+    layers = of_training if velocity is None else velocity.settings()
     moved = spec._replace(velocity=layers, num_samples=dataset.num_samples)
     if not shared:
         region, places_km = _region_around(dataset)

@@ -82,4 +82,4 @@ def test_arrivals_outside_the_record_have_the_level_of_no_arrival(origin_s):
     seen = seen._replace(log_mass=jax.nn.log_softmax(jnp.concatenate([cut, seen.log_mass[..., -1:]], -1), -1))
     level = np.log(((1 - OUTLIER) * NONE + OUTLIER) / DURATION_S)
     read = read_arrivals(seen)(jnp.asarray(TRUTH[None, :3]), jnp.full((1, 1), origin_s), jnp.zeros(()))
-    np.testing.assert_allclose(read[0, 0], level, atol=1e-3)
+    np.testing.assert_allclose(read.log_density[0, 0], level, atol=1e-3)

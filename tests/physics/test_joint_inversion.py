@@ -7,9 +7,9 @@ import pytest
 
 from jaxloc.physics.arrival_likelihood import Arrivals, predicted_s
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
-from jaxloc.physics.readings import read_picks
 from jaxloc.physics.layered import uniform
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
+from jaxloc.physics.readings import read_picks
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Label, Observations
 
