@@ -1,8 +1,28 @@
 """Atomic writing of files: complete or absent."""
 
+import contextlib
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off Ctrl-C to the end of a block that writes files which belong together."""
+    if threading.current_thread() is not threading.main_thread():  # where alone Python has signals
+        yield
+        return
+    came: list[bool] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def write_whole(path: str | Path, text: bytes) -> None:

@@ -14,14 +14,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jaxloc.calibration.calibration import Calibration
-    from jaxloc.data.dataset import Dataset
     from jaxloc.io.velocity_model import VelocityFile
-    from jaxloc.runs.new_events import Outcome
 
 from jaxloc.arguments import parse
 
 PICTURES = (".png", ".pdf", ".svg")
-MOST_LINES = 20  # of events, on screen
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
@@ -214,30 +211,32 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
                 f"--{option.replace('_', '-')} must be used with --locator; leave it out for a trained run"
             )
     from jaxloc.runs import arrival_picks, new_events, train
+    from jaxloc.runs.outcomes import kept, logged, write_outcome
     from jaxloc.runs.transfer import open_input, trained_for
 
-    say = lambda line: console.print(line, markup=False)
+    plain = lambda line: console.print(line, markup=False)
     config, fitted = train.load(parsed.run)
     calibration = _calibration_of(parsed, console)
     given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
-    dataset = open_input(fitted, config, *given, overlap=parsed.slide, say=say)
+    dataset = open_input(fitted, config, *given, overlap=parsed.slide, say=plain)
     new_events.refuse_duplicates(dataset)
     fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     fitted = new_events.prepared(fitted, dataset, parsed.region, parsed.depth_km)
-    parsed.output.mkdir(parents=True, exist_ok=True)
-    say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
-    with _counting(console, "located", len(dataset)) as on_event:
-        slid = new_events.slid_over(parsed.input, parsed.windows, dataset)
-        widen = parsed.region is None and parsed.depth_km is None
-        choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
-        outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
-    located = [event.id for event in outcome.found]
-    picks = arrival_picks.picks_of_run(fitted, dataset, located, parsed.output if parsed.pictures else None)
-    found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
-    _write_outcome(parsed, console, dataset, outcome._replace(found=found))
-    if outcome.interrupted:
-        number = len(outcome.located.batch.observations.station_mask)
-        raise KeyboardInterrupt(f"{number} of {len(dataset)} windows were searched, and their results written")
+    slid = new_events.slid_over(parsed.input, parsed.windows, dataset)
+    widen = parsed.region is None and parsed.depth_km is None
+    choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
+    with logged(parsed.output, plain) as say:
+        say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
+        with _counting(console, say, "located", len(dataset)) as on_event:
+            outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
+        located = [event.id for event in outcome.found]
+        picks = arrival_picks.picks_of_run(dataset, outcome.located, located)
+        found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
+        with kept(parsed.output, len(dataset), outcome):
+            write_outcome(parsed.output, say, outcome._replace(found=found))
+            if parsed.pictures and not outcome.interrupted:
+                arrival_picks.sections_of_run(fitted, dataset, located, parsed.output)
+                new_events.pictures(parsed.output, dataset, outcome, located)
 
 
 def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
@@ -247,12 +246,10 @@ def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
 
 
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
-
     from jaxloc import prng
-    from jaxloc.calibration.calibration import Predictions
-    from jaxloc.runs import locate_picks, report
-    from jaxloc.runs.arrival_picks import observed_picks
-    from jaxloc.runs.new_events import Outcome
+    from jaxloc.runs import locate_picks, new_events
+    from jaxloc.runs.outcomes import kept, logged, write_outcome
+    from jaxloc.runs.predict import until_interrupted
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
@@ -260,59 +257,41 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     settings = locate_picks.as_settings(parsed.set)
     request = locate_picks.Request(**options | {"input": parsed.run, "settings": settings})
     picks = locate_picks.open_picks(request)
+    plain = lambda line: console.print(line, markup=False)
     for note in picks.notes:
-        console.print(note, markup=False)
+        plain(note)
     dataset = picks.dataset
-    console.print(f"locating {len(dataset)} events at {len(dataset.stations)} stations", markup=False)
-    with _counting(console, "located", len(dataset)) as on_event:
-        located = locate_picks.locate(prng.stream("location"), request, picks, on_event)
-    parsed.output.mkdir(parents=True, exist_ok=True)
-    predictions = Predictions(located.posterior)
-    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
-    used = {event.id: observed_picks(dataset, located.batch.observations, i) for i, event in enumerate(dataset.events)}
-    found = [report.moved(event._replace(picks=used[event.id]), picks.zero_s.get(event.id, 0.0)) for event in found]
-    _write_outcome(parsed, console, dataset, Outcome(found, {**picks.lost, **lost}, {}, located, predictions, False))
-
-
-def _write_outcome(parsed: argparse.Namespace, console: "Console", dataset: "Dataset", outcome: "Outcome") -> None:
-    """Files, pictures and lines of the events that were located, and of those that were not."""
-    from jaxloc.runs import new_events, report
-
-    say = lambda line: console.print(line, markup=False)
-    for event, reason in list(outcome.lost.items())[:MOST_LINES]:
-        say(f"{event} was not located: {reason}")
-    if len(outcome.lost) > MOST_LINES:
-        say(f"... and {len(outcome.lost) - MOST_LINES} more")
-    if not outcome.found:
-        raise ValueError(f"nothing located: {new_events.why_nothing(outcome)}")
-    report.write_events(parsed.output, outcome.found)
-    if parsed.pictures:
-        new_events.pictures(parsed.output, dataset, outcome, [event.id for event in outcome.found])
-    for event in outcome.found[:MOST_LINES]:
-        say(report.line(event))
-    again = f", {len(outcome.again)} the same again in another window" if outcome.again else ""
-    flagged = sum(bool(event.flag) for event in outcome.found)
-    flags = f", {flagged} with flags" if flagged else ""
-    also = ", picks.csv" if any(event.picks for event in outcome.found) else ""
-    total = len(outcome.found) + len(outcome.lost) + len(outcome.again)
-    say(f"{len(outcome.found)} of {total} events located{flags}{again}: {parsed.output}/events.csv, events.xml{also}")
+    with logged(parsed.output, plain) as say:
+        say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
+        with _counting(console, say, "located", len(dataset)) as on_event:
+            parts = locate_picks.located_in_parts(prng.stream("location"), request, picks, on_event)
+            located, interrupted = until_interrupted(parts)
+        outcome = locate_picks.outcome_of(picks, located, interrupted)
+        with kept(parsed.output, len(dataset), outcome):
+            write_outcome(parsed.output, say, outcome)
+            if parsed.pictures and not interrupted:
+                new_events.pictures(parsed.output, dataset, outcome, [event.id for event in outcome.found])
 
 
 @contextlib.contextmanager
-def _counting(console: "Console", text: str, total: int) -> Iterator[Callable[[int], None]]:
+def _counting(
+    console: "Console", say: Callable[[str], None], text: str, total: int
+) -> "Iterator[Callable[[int], None]]":
     """A progress bar of events, on a terminal, and a line every 30 s."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jaxloc.training.log import counted
+    from jaxloc.training.log import counted_in_time
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with (
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+        counted_in_time(say, text, total) as count,
+    ):
         bar = progress.add_task(text, total=total)
-        lines = counted(lambda line: console.print(line, markup=False), text, total)
 
         def on_event(number: int) -> None:
             progress.update(bar, completed=number)
-            lines(number)
+            count(number)
 
         yield on_event
 

@@ -107,7 +107,11 @@ def test_the_table_of_weight_posteriors_is_complete():
 
 def test_the_table_of_locators_is_complete():
     """Every module of `jaxloc.locators` but two is a locator; those that need no network are the registry."""
-    assert set(LOCATORS) == {m.name for m in pkgutil.iter_modules(locators.__path__)} - {"over_events", "setup"}
+    assert set(LOCATORS) == {m.name for m in pkgutil.iter_modules(locators.__path__)} - {
+        "over_events",
+        "padding",
+        "setup",
+    }
     assert set(locators.__all__) == modules_with(locators, "build")
     for name in locators.__all__:
         assert names(getattr(locators, name).build)[0] == "setup"

@@ -177,6 +177,14 @@ def covariance(mixture: dist.Distribution) -> Float[Array, "*event coordinate co
     return _covariance(components(mixture))
 
 
+@jax.jit
+def moments(
+    mixture: dist.Distribution,
+) -> tuple[Float[Array, "*event coordinate"], Float[Array, "*event coordinate coordinate"]]:
+    """`mean` and `covariance`, as one compiled program."""
+    return mean(mixture), covariance(mixture)
+
+
 def mode(
     mixture: dist.Distribution, num_steps: int = 30, num_candidates: int = 128
 ) -> Float[Array, "*event coordinate"]:

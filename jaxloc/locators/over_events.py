@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
@@ -53,7 +52,7 @@ def in_chunks(
         index = np.arange(-(-number // chunk) * chunk) % number
         parts = []
         for rows in index.reshape(-1, chunk):
-            part = compiled(shared, jax.tree.map(lambda x, rows=rows: jnp.asarray(x[rows]), events))
+            part = compiled(shared, jax.tree.map(lambda x, rows=rows: x[rows], events))
             parts.append(jax.tree.map(np.asarray, part))
             on_event(min(len(parts) * chunk, number))
         return jax.tree.map(lambda *x: np.concatenate(x)[:number], *parts)

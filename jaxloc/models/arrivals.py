@@ -111,7 +111,7 @@ def _search_settings(
     duration_s = region.origin_s[1] - region.origin_s[0]
     times = int(np.clip(np.ceil(duration_s / step_s) + 1, sizes.first[3], MOST_TIMES))
     lattice = sizes._replace(first=(*sizes.first[:3], times))
-    return {"table": _reach(stations_km, region), "lattice_sizes": lattice._asdict()}
+    return {"table": _rounded(_reach(stations_km, region)), "lattice_sizes": lattice._asdict()}
 
 
 def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Region) -> dict[str, Any]:
@@ -122,9 +122,19 @@ def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Re
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
+def _rounded(reach: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's reach, rounded outwards: its ends are part of the compiled program, which other stations can then use.
+
+    To 10 km in distance and 1 km in depth: the nodes of a table stay 2.5 km apart.
+    """
+    low, high = reach["receiver_km"]
+    distance_km = float(np.ceil(reach["distance_km"] / 10) * 10)
+    return {"distance_km": distance_km, "receiver_km": (float(np.floor(low)), float(np.ceil(high)))}
+
+
 def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, and a table that reaches them."""
-    return {"depth_prior": BROAD_DEPTH_KM, "table": _reach(stations_km, region)}
+    return {"depth_prior": BROAD_DEPTH_KM, "table": _rounded(_reach(stations_km, region))}
 
 
 def _table_grid(region: adaptive_grid.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_likelihood import Arrivals, read_arrivals, tempering_of
+from jaxloc.physics.readings import ArrivalPicks, pick_details
 
 
 class ArrivalCheck(NamedTuple):
@@ -21,12 +22,14 @@ class ArrivalCheck(NamedTuple):
         log_ratio: log of the density of each predicted arrival over that of an arrival at any time, in nats.
         arrival_s: the predicted arrival times, in s after the first sample.
         active: 1 where a station has a record, else 0.
+        picks: read from the densities; None if they were not read.
     """
 
     log_evidence: Float[Array, "*event"]
     log_ratio: Float[Array, "*event station phase"]
     arrival_s: Float[Array, "*event station phase"]
     active: Float[Array, "*event station"]
+    picks: ArrivalPicks | None = None
 
 
 def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Region) -> ArrivalCheck:
@@ -48,4 +51,4 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     log_prior = -np.log([high - low for low, high in region]).sum()
     likelihood = tempering_of(arrivals) * log_ratio.sum() + read.log_common
     evidence = likelihood + log_prior - posterior.log_prob(best)
-    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active)
+    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, pick_details(arrivals))

@@ -13,9 +13,8 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Pick
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.readings import ArrivalPicks, pick_details
-from jaxloc.plots.waveforms import waveform_section
 from jaxloc.prng import key_shape, stream
-from jaxloc.runs.predict import CHUNK, Fitted
+from jaxloc.runs.predict import CHUNK, Fitted, Located
 from jaxloc.types import PHASES, Batch, Observations, Weights
 
 
@@ -81,27 +80,33 @@ def observed_picks(dataset: Dataset, observations: Observations, i: int) -> tupl
     )
 
 
-def picks_of_run(
-    fitted: Fitted, dataset: Dataset, events: Collection[str], pictures: Path | None = None
-) -> dict[str, tuple[Pick, ...]]:
-    """Picks of some events, by id, by the network of a run; empty where it gives no arrivals.
+def picks_of_run(dataset: Dataset, located: Located, events: Collection[str]) -> dict[str, tuple[Pick, ...]]:
+    """Picks of some located events, by id, by the network of a run; empty where it gives no arrivals."""
+    picks = None if located.check is None else located.check.picks
+    if picks is None:
+        return {}
+    names = set(events)
+    number = len(located.batch.observations.station_mask)  # of all events, unless interrupted
+    return {
+        event.id: event_picks(dataset, picks, i) for i, event in enumerate(dataset.events[:number]) if event.id in names
+    }
 
-    With a folder for `pictures`, a record section of each event with its densities and picks is written there.
+
+def sections_of_run(fitted: Fitted, dataset: Dataset, events: Collection[str], folder: Path) -> None:
+    """Write a record section of each of some events, by id, with the network's densities and picks, into a folder.
+
+    A network that gives no arrivals has none.
     """
-    found: dict[str, tuple[Pick, ...]] = {}
     names = set(events)
     wanted = np.flatnonzero([event.id in names for event in dataset.events])
     for index in np.split(wanted, range(CHUNK, len(wanted), CHUNK)):
         batch = dataset.take(index)
         if not has_arrivals(fitted, batch.observations):
-            return {}
+            return
         read = read_arrivals(stream("location"), fitted, batch.observations)
         for i, event in enumerate(index):
-            found[dataset.events[event].id] = event_picks(dataset, read.picks, i)
-            if pictures is not None:
-                path = pictures / f"{file_name(dataset.events[event].id)}_waveforms.png"
-                _section(path, dataset, batch, read, i, dataset.events[event].id)
-    return found
+            name = dataset.events[event].id
+            _section(folder / f"{file_name(name)}_waveforms.png", dataset, batch, read, i, name)
 
 
 def file_name(event: str) -> str:
@@ -111,6 +116,8 @@ def file_name(event: str) -> str:
 
 def _section(path: Path, dataset: Dataset, batch: Batch, read: Read, i: int, title: str) -> None:
     """One event's vertical component over distance from the station of the earliest P pick, or the first station."""
+    from jaxloc.plots.waveforms import waveform_section  # drawing is loaded where it is asked for
+
     seen = batch.observations
     picks = jax.tree.map(lambda x: x[i], read.picks)
     time_s = np.where(picks.sure, picks.time_s, np.nan)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxloc.data.onsets import Onsets, first_onset_s, no_event
-from jaxloc.distributions.gaussian_mixture import covariance, mean
+from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck
 from jaxloc.runs.predict import Located
@@ -58,8 +58,7 @@ class Searched(NamedTuple):
 
 def verdicts(located: Located, searched: Searched) -> list[Verdict]:
     """A verdict for each located event."""
-    posterior = located.posterior.hypocentre
-    centre, spread = np.asarray(mean(posterior), float), np.asarray(covariance(posterior), float)
+    centre, spread = (np.asarray(x, float) for x in moments(located.posterior.hypocentre))
     sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 0))
     return [
         _verdict(_row(located.check, i), _row(located.onsets, i), centre[i], sd[i], searched)

@@ -1,6 +1,6 @@
 """Location of picked events by a locator without a network: grid search, S-P rule, climatology."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxloc import locators
+from jaxloc.calibration.calibration import Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.geometry import Frame, to_km
@@ -17,11 +18,15 @@ from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.tables import as_number
 from jaxloc.io.velocity_model import velocity_file
 from jaxloc.locators.climatology import kernel_density
+from jaxloc.locators.padding import over_padded
 from jaxloc.locators.setup import Setup
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
+from jaxloc.runs import report
+from jaxloc.runs.arrival_picks import observed_picks
 from jaxloc.runs.datasets import select
-from jaxloc.runs.predict import CHUNK, Located, locate_by
+from jaxloc.runs.new_events import Outcome
+from jaxloc.runs.predict import CHUNK, Located, joined, located_parts
 from jaxloc.runs.search_region import around_stations, parse_depths, parse_region, with_options
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Observations
@@ -189,5 +194,31 @@ def locate(
     Raises:
         ValueError: as `setup_for` and `jaxloc.locators.build`.
     """
+    return joined(list(located_in_parts(key, request, picks, on_chunk)))
+
+
+def located_in_parts(
+    key: Key[Array, ""],
+    request: Request,
+    picks: Picks,
+    on_chunk: Callable[[int], None] = lambda done: None,
+) -> Iterator[Located]:
+    """As `locate`, in parts; stations are padded (`jaxloc.locators.padding`)."""
     locator = locators.build(request.locator, setup_for(request, picks.dataset), request.settings)
-    return locate_by(key, locator, picks.dataset, on_chunk)
+    return located_parts(key, over_padded(locator), picks.dataset, on_chunk)
+
+
+def outcome_of(picks: Picks, located: Located, interrupted: bool) -> Outcome:
+    """Hypocentres of located events on the clock of their picks, with these, and the reasons of those not located.
+
+    Args:
+        picks: of `open_picks`.
+        located: all of its events, or the first of them.
+        interrupted: whether the others were not reached.
+    """
+    dataset = select(picks.dataset, np.arange(len(located.batch.observations.rate_hz)))
+    predictions = Predictions(located.posterior)
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
+    used = {event.id: observed_picks(dataset, located.batch.observations, i) for i, event in enumerate(dataset.events)}
+    found = [report.moved(each._replace(picks=used[each.id]), picks.zero_s.get(each.id, 0.0)) for each in found]
+    return Outcome(found, {**picks.lost, **lost}, {}, located, predictions, interrupted)

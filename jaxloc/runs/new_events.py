@@ -17,7 +17,7 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs import report
 from jaxloc.runs.datasets import select
 from jaxloc.runs.flags import Searched, Verdict, verdicts
-from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_chunks
+from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_chunks, until_interrupted
 from jaxloc.runs.search_region import parse_depths, parse_region, with_options
 from jaxloc.runs.transfer import searched_in
 from jaxloc.runs.widening import beyond_edges
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
         again: for windows that overlap, the id of the located event that each other location is a duplicate of.
         located: the located part of the data set as arrays.
         predictions: posteriors as written to files.
-        interrupted: whether the rest of the data set was not reached.
+        interrupted: whether the rest of the data set, or of the search beyond the region, was not reached.
     """
 
     found: list[Hypocentre]
@@ -60,8 +60,12 @@ def region_of_records(region: Region, duration_s: float, highest_km: float) -> R
 
 
 def highest_km(dataset: Dataset) -> float:
-    """The depth of the highest station in km, negative above sea level; 0 where none is above it."""
-    return min(0.0, float(positions_km(dataset.frame, dataset.stations)[:, 2].min()))
+    """The depth of the highest station in km, negative above sea level; 0 where none is above it.
+
+    Rounded upwards to half a kilometre: the region's top is part of the compiled program, which other stations can
+    then use.
+    """
+    return min(0.0, float(np.floor(2 * positions_km(dataset.frame, dataset.stations)[:, 2].min()) / 2))
 
 
 def prepared(
@@ -139,16 +143,8 @@ def locate_new(
         KeyboardInterrupt: where no event was located before the interruption.
     """
     refuse_duplicates(dataset)
-    parts, interrupted = [], False
     chunks = located_chunks(fitted, dataset, with_features=calibration is not None, with_checks=True, on_chunk=on_event)
-    try:
-        for part in chunks:
-            parts.append(part)
-    except KeyboardInterrupt:
-        if not parts:
-            raise
-        interrupted = True
-    located = joined(parts)
+    located, interrupted = until_interrupted(chunks)
     dataset = select(dataset, np.arange(len(located.batch.observations.station_mask)))
     decided = verdicts(located, searched(fitted, dataset, config))
 
@@ -158,7 +154,10 @@ def locate_new(
         return again, verdicts(again, searched(wider, some, config))
 
     if widen and not interrupted:
-        located, decided = beyond_edges(located, decided, fitted.spec.region, relocate, say)
+        try:
+            located, decided = beyond_edges(located, decided, fitted.spec.region, relocate, say)
+        except KeyboardInterrupt:  # the locations within the region stay
+            interrupted = True
     predictions = as_calibrated(calibration, located)
     decided = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in decided]
     refused, flags = [v.refused for v in decided], [v.flag for v in decided]

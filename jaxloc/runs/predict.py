@@ -1,7 +1,7 @@
 """Locating with a trained run: events, their posteriors, scores and pictures."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from jaxloc.calibration.calibration import Calibration, Predictions, calibrated_
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
 from jaxloc.locators.neural import with_weights
+from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
 from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.arrival_check import ArrivalCheck
@@ -26,6 +27,7 @@ from jaxloc.training.run_folder import read_log
 from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
 
 CHUNK = 32  # events whose waveforms are in memory at a time
+FEW = 8  # of new events: what is kept at an interruption
 
 
 class Fitted(NamedTuple):
@@ -89,17 +91,35 @@ def located_chunks(
     with_checks: bool = False,
     on_chunk: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Located]:
-    """As `locate`, `CHUNK` events at a time, and with checks of the located events if asked for."""
-    run = _with_check(fitted) if with_checks else lambda key, seen, plain=locator_of(fitted): (plain(key, seen), None)
-    describe = _features(fitted) if with_features else lambda observations: None
-    for at in range(0, len(dataset), CHUNK):
-        batch = dataset.take(np.arange(at, min(at + CHUNK, len(dataset))))
+    """As `locate`, in parts: of `CHUNK` events, or of `FEW` with checks of the located events."""
+    plain, size = locator_of(fitted), FEW if with_checks else CHUNK
+    run = checked_locator_of(fitted) if with_checks else lambda key, seen: (plain(key, seen), None)
+    describe = _features(fitted, size) if with_features else lambda observations: None
+    for at in range(0, len(dataset), size):
+        batch = dataset.take(np.arange(at, min(at + size, len(dataset))))
         seen = batch.observations
         posterior, check = run(prng.stream("location", seed), seen)
         onsets = _onsets(seen) if with_checks else None
         bare = batch._replace(observations=seen._replace(waveforms=None))
         yield Located(bare, posterior, describe(seen), check, onsets)
-        on_chunk(min(at + CHUNK, len(dataset)))
+        on_chunk(min(at + size, len(dataset)))
+
+
+def until_interrupted(parts: Iterable[Located]) -> tuple[Located, bool]:
+    """All parts as one, or those before an interruption from the keyboard; and whether there was one.
+
+    Raises:
+        KeyboardInterrupt: where there is no part before the interruption.
+    """
+    found = []
+    try:
+        for part in parts:
+            found.append(part)
+    except KeyboardInterrupt:
+        if not found:
+            raise
+        return joined(found), True
+    return joined(found), False
 
 
 def _onsets(seen: Observations) -> Onsets | None:
@@ -114,12 +134,29 @@ def joined(parts: Sequence[Located]) -> Located:
     return jax.tree.map(lambda *x: np.concatenate(x), *parts)
 
 
-def _with_check(fitted: Fitted) -> Callable[[Key[Array, ""], Observations], tuple[Posterior, ArrivalCheck | None]]:
-    """The locator of a trained run together with the check of its posteriors, as one compiled program."""
+def checked_locator_of(
+    fitted: Fitted,
+) -> Callable[[Key[Array, ""], Observations], tuple[Posterior, ArrivalCheck | None]]:
+    """The locator of a trained run together with the check of its posteriors, as one compiled program.
+
+    Stations are padded where the model takes any, so that other numbers of stations use the same program; events are
+    located one a call, since those of a whole chunk would be computed for one event too.
+    """
     plain, search = fitted.model.locate, fitted.model.search
     locate: Any = (lambda weights, seen: (plain(weights, seen), None)) if search is None else search.locate
-    both: Any = with_weights(locate, jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)))
-    return both
+    draw = jax.jit(lambda key, state: fitted.method.sample(key, state, fitted.num_draws))
+    both: Any = with_weights(locate, lambda key: draw(key, fitted.state), chunk=1)
+    if not fitted.model.any_station:
+        return both
+
+    def run(key: Key[Array, ""], seen: Observations) -> tuple[Posterior, ArrivalCheck | None]:
+        number = seen.station_mask.shape[1]
+        posterior, check = both(key, padded(seen, padded_size(number)))
+        if check is not None:
+            check = first_stations(check._replace(log_evidence=None), number)._replace(log_evidence=check.log_evidence)
+        return without_padding(posterior, number), check
+
+    return run
 
 
 def of_known(located: Located) -> Located:
@@ -134,18 +171,20 @@ def draw_of(key: Key[Array, ""], fitted: Fitted) -> Params:
     return jax.tree.map(lambda x: x[0], draw)
 
 
-def _features(fitted: Fitted) -> Callable[[Observations], np.ndarray | None]:
-    """Features of each event of a batch by the network with one sample of its weights."""
+def _features(fitted: Fitted, size: int) -> Callable[[Observations], np.ndarray | None]:
+    """Features of each of up to `size` events by the network with one sample of its weights, compiled once."""
     of = fitted.model.network.features
     if of is None:
         return lambda observations: None
     weights = Weights(draw_of(prng.stream("features"), fitted))
-    read = jax.jit(lambda seen: jax.lax.map(lambda one: of(weights, one), seen))
+    read = jax.jit(lambda weights, seen: jax.lax.map(lambda one: of(weights, one), seen))
 
     def describe(observations: Observations) -> np.ndarray:
-        number = observations.station_mask.shape[0]
-        padded = jax.tree.map(lambda x: x[np.arange(CHUNK) % number], observations)  # one shape: compiled once
-        return np.asarray(read(padded))[:number]
+        number, stations = observations.station_mask.shape
+        if fitted.model.any_station:
+            observations = padded(observations, padded_size(stations))
+        events = jax.tree.map(lambda x: x[np.arange(size) % number], observations)
+        return np.asarray(read(weights, events))[:number]
 
     return describe
 
@@ -231,13 +270,19 @@ def locate_by(
     key: Key[Array, ""], locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
 ) -> Located:
     """All events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time and not kept."""
-    parts, found = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK)), []
+    return joined(list(located_parts(key, locator, dataset, on_chunk)))
+
+
+def located_parts(
+    key: Key[Array, ""], locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
+) -> Iterator[Located]:
+    """As `locate_by`, up to `CHUNK` events at a time."""
+    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
     for one, index in zip(jax.random.split(key, len(parts)), parts, strict=True):
         batch = dataset.take(index)
         posterior = locator(one, batch.observations)
-        found.append(Located(batch._replace(observations=batch.observations._replace(waveforms=None)), posterior, None))
+        yield Located(batch._replace(observations=batch.observations._replace(waveforms=None)), posterior, None)
         on_chunk(int(index[-1]) + 1)
-    return jax.tree.map(lambda *x: np.concatenate(x), *found)
 
 
 def as_calibrated(calibration: Calibration | None, located: Located) -> Predictions:

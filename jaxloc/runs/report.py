@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -16,7 +16,7 @@ from jaxloc.calibration.calibration import DENSITY_REGIONS, Calibration, Predict
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.credible_regions import LEVELS
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, mean
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, moments
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
@@ -24,12 +24,12 @@ from jaxloc.io.catalogue_csv import write_csv, write_picks
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import ModelSpec
-from jaxloc.plots import maps, overview
-from jaxloc.plots import scores as scores_
-from jaxloc.plots.geography import Geography
 from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
+
+if TYPE_CHECKING:  # drawing is loaded where a picture is asked for: it takes a quarter of a second
+    from jaxloc.plots.geography import Geography
 
 FOLDS = 5
 
@@ -124,7 +124,7 @@ def hypocentres_of(
     `refused` and `flags` have a text for each event, empty where there is none (`jaxloc.runs.flags`).
     """
     posterior = predictions.posterior
-    centre, spread = np.asarray(mean(posterior.hypocentre)), np.asarray(covariance(posterior.hypocentre))
+    centre, spread = (np.asarray(x) for x in moments(posterior.hypocentre))
     latitude, longitude = to_degrees(dataset.frame, centre[:, 0], centre[:, 1])
     share = epistemic_share(posterior)
     catalogued = lambda event: {} if event.magnitude is None else {"magnitude": event.magnitude}
@@ -204,6 +204,8 @@ def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
     write_csv(folder / "events.csv", list(hypocentres))
     if any(each.picks for each in hypocentres):
         write_picks(folder / "picks.csv", list(hypocentres))
+    else:
+        (folder / "picks.csv").unlink(missing_ok=True)  # of an earlier call
     write_quakeml(folder / "events.xml", list(hypocentres))
 
 
@@ -234,9 +236,14 @@ def write_pictures(
     posterior: Posterior,
     scores: Mapping[str, dict[str, Float[np.ndarray, "event *each"]]],
     log: Sequence[Mapping[str, Any]],
-    geography: Geography = Geography(),
+    geography: "Geography | None" = None,
 ) -> None:
     """The pictures of a run: maps, calibration and training."""
+    from jaxloc.plots import overview
+    from jaxloc.plots import scores as scores_
+    from jaxloc.plots.geography import Geography
+
+    geography = geography or Geography()
     folder.mkdir(exist_ok=True)
     truth = batch.labels["hypocentre"]
     observations = batch.observations
@@ -268,6 +275,8 @@ def write_calibration(
     calibrated: Mapping[str, Float[np.ndarray, "event *each"]] | None = None,
 ) -> None:
     """The pictures of a locator's calibration: error against predicted sd, PIT histograms, coverage."""
+    from jaxloc.plots import scores as scores_
+
     folder.mkdir(parents=True, exist_ok=True)
     scores_.error_against_predicted_sd(
         folder / "stated.png", scores, f"{name}: error against predicted standard deviation"
@@ -289,15 +298,21 @@ def _one_curve(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     return rows
 
 
-def geography_of(dataset: Dataset) -> Geography:
+def geography_of(dataset: Dataset) -> "Geography":
     """The frame of a data set's maps, and the names of its stations."""
+    from jaxloc.plots.geography import Geography
+
     return Geography(dataset.frame, tuple(station.code for station in dataset.stations))
 
 
 def picture_of_event(
-    path: Path, i: int, batch: Batch, posterior: Posterior, title: str, geography: Geography = Geography()
+    path: Path, i: int, batch: Batch, posterior: Posterior, title: str, geography: "Geography | None" = None
 ) -> None:
     """One event's posterior in map view and depth sections."""
+    from jaxloc.plots import maps
+    from jaxloc.plots.geography import Geography
+
+    geography = geography or Geography()
     one = jax.tree.map(lambda x: x[i], posterior.hypocentre)
     value, mask = (np.asarray(x[i]) for x in batch.labels["hypocentre"])
     seen = batch.observations

@@ -14,7 +14,6 @@ from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.catalogue_csv import DataFrame, to_dataframe
 from jaxloc.io.catalogue_quakeml import Catalog, to_catalog
 from jaxloc.models.spec import ModelSpec
-from jaxloc.plots import overview
 from jaxloc.runs import predict, report
 from jaxloc.types import Batch, Posterior
 
@@ -107,6 +106,8 @@ class Located(Sequence[LocatedEvent]):
 
     def plot(self, path: str | Path) -> Path:
         """A map of all events with their uncertainties, and of the labelled hypocentres where they are known."""
+        from jaxloc.plots import overview
+
         truth = self.batch.labels["hypocentre"]
         stations_km = self.batch.observations.station_km[0]
         name = self.dataset.name

@@ -16,8 +16,9 @@ from jaxloc.runs.predict import Fitted, evaluate
 from jaxloc.training import checkpoints, loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
+from jaxloc.training.progress import Progress
 from jaxloc.training.run_folder import other_version, read_config, worked_in
-from jaxloc.training.stages import Config, fit, prepare, stage_of, through
+from jaxloc.training.stages import Config, built_on_call, fit, plan_of, prepare, stage_of, through
 from jaxloc.types import Method, Params, State
 
 
@@ -144,13 +145,18 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
     trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
     name, settings = trained[-1]
     prior = _prior_of(config, folder, params, model, trained)
-    stage = stage_of(config, model, name, settings, len(spec.catalogue.known), prior, like, 0)
-    state = jax.eval_shape(stage.method.init, prng.key_shape(), params)
-    kept = folder / "checkpoints" / name
-    progress = checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
-    if progress is None or progress.step < stage.plan.steps:
+    number, plan = len(spec.catalogue.known), plan_of(config, name, settings, 0)
+    method = built_on_call(lambda: stage_of(config, model, name, settings, number, prior, like, 0).method)
+    progress = _checkpoint(folder, name, method, params)
+    if progress is None or progress.step < plan.steps:
         raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
-    return Fitted(spec, model, stage.method, loop.chosen(progress, stage.plan), draws_of(config["posterior"]))
+    return Fitted(spec, model, method, loop.chosen(progress, plan), draws_of(config["posterior"]))
+
+
+def _checkpoint(folder: Path, stage: str, method: Method, params: Params) -> Progress | None:
+    """Where a stage stands; None where it has no checkpoint."""
+    state, kept = jax.eval_shape(method.init, prng.key_shape(), params), folder / "checkpoints" / stage
+    return checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
 
 
 def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
@@ -167,10 +173,10 @@ def _prior_of(config: Config, folder: Path, params: Params, model: Model, traine
         return None
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
-    stage = stage_of(config, model, wanted, stages[wanted], 1, None, like, 0)
-    state = jax.eval_shape(stage.method.init, prng.key_shape(), params)
-    progress = checkpoints.restore(checkpoints.manager(folder / "checkpoints" / wanted), state)
-    key = prng.stream("parameters of the next stage", int(config["seed"]))
+    method = built_on_call(lambda: stage_of(config, model, wanted, stages[wanted], 1, None, like, 0).method)
+    progress = _checkpoint(folder, wanted, method, params)
     if progress is None:
         raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
-    return jax.tree.map(lambda x: x[0], members_of(key, stage.method, loop.chosen(progress, stage.plan), members))
+    key = prng.stream("parameters of the next stage", int(config["seed"]))
+    state = loop.chosen(progress, plan_of(config, wanted, stages[wanted], 0))
+    return loop.members_of(key, method, state, members, first=True)

@@ -1,8 +1,10 @@
 """A run's log: lines for the user and progress, with times, in a file that can be followed."""
 
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,30 @@ def counted(say: Say, text: str, total: int, interval_s: float = INTERVAL_S) -> 
             say(f"{text} {number} of {total}")
 
     return on_number
+
+
+@contextlib.contextmanager
+def counted_in_time(say: Say, text: str, total: int, interval_s: float = INTERVAL_S) -> Iterator[Callable[[int], None]]:
+    """As `counted`, by a clock of its own: a line every `interval_s` even where nothing gets done meanwhile.
+
+    Within the context `say` is called by another thread.
+    """
+    done, ended = [0], threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(interval_s):
+            say(f"{text} {done[0]} of {total}")
+
+    def on_number(number: int) -> None:
+        done[0] = number
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield on_number
+    finally:
+        ended.set()
+        thread.join()
 
 
 def append_line(path: Path, line: str) -> None:

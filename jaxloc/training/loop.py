@@ -88,9 +88,10 @@ def chosen(progress: Progress, plan: Plan) -> State:
     return progress.best if plan.keep_best else progress.state
 
 
-def members_of(key: Key[Array, ""], method: Method, state: State, members: int) -> Params:
-    """Each member's parameters, to start the next stage from."""
-    draw = jax.jit(lambda key, state: method.sample(key, state, members).params)
+def members_of(key: Key[Array, ""], method: Method, state: State, members: int, *, first: bool = False) -> Params:
+    """Each member's parameters, to start the next stage from; with `first` those of the first alone."""
+    take = (lambda x: x[0]) if first else (lambda x: x)
+    draw = jax.jit(lambda key, state: jax.tree.map(take, method.sample(key, state, members).params))
     return draw(key, state)
 
 

@@ -101,21 +101,7 @@ def stage_of(
         ValueError: for an augmentation that does not exist, or weights or labels that have no effect with the model.
     """
     _check_effect(model, name, settings)
-    posterior = config["posterior"]
-    try:
-        augmentation = Augmentation(**settings["augmentation"])
-    except TypeError as error:
-        raise ValueError(f"stages.{name}.augmentation: {error}; use only {', '.join(Augmentation._fields)}") from error
-    plan = Plan(
-        name,
-        int(settings["steps"]),
-        int(settings["batch_size"]),
-        seed,
-        augmentation,
-        int(settings["per_call"]),
-        int(settings["checks"]),
-        bool(settings["keep_best"]) and keeps_best(posterior, settings),
-    )
+    posterior, plan = config["posterior"], plan_of(config, name, settings, seed)
     number = num_data if settings["data"] == "train" else int(config["simulation"]["num_events"])
     head = model.head(float(settings["arrival_weight"]), float(settings["hypocentre_weight"]))
     parts = model.parts(like)
@@ -126,6 +112,41 @@ def stage_of(
     goal = goal._replace(at_once=settings.get("at_once"))
     validated = target(model.network, head, centre, scale, number, parts)
     return Stage(plan, configured(posterior, goal, plan.steps, settings, in_loop=in_loop), validated)
+
+
+def plan_of(config: Config, name: str, settings: Mapping[str, Any], seed: int) -> Plan:
+    """The plan of a stage (arguments as of `stage_of`).
+
+    Raises:
+        ValueError: for an augmentation that does not exist.
+    """
+    try:
+        augmentation = Augmentation(**settings["augmentation"])
+    except TypeError as error:
+        raise ValueError(f"stages.{name}.augmentation: {error}; use only {', '.join(Augmentation._fields)}") from error
+    return Plan(
+        name,
+        int(settings["steps"]),
+        int(settings["batch_size"]),
+        seed,
+        augmentation,
+        int(settings["per_call"]),
+        int(settings["checks"]),
+        bool(settings["keep_best"]) and keeps_best(config["posterior"], settings),
+    )
+
+
+def built_on_call(build: Callable[[], Method]) -> Method:
+    """A method that is built anew where one of its functions is called.
+
+    Called within `jit` its constants (prior, initial values) are then part of the program: to locate with a trained
+    run, a hundred small programs need not be compiled for them.
+    """
+    return Method(
+        lambda key, params: build().init(key, params),
+        lambda key, state, batch: build().update(key, state, batch),
+        lambda key, state, n: build().sample(key, state, n),
+    )
 
 
 def _check_effect(model: Model, name: str, settings: Mapping[str, Any]) -> None:

@@ -1,0 +1,67 @@
+"""How a command that locates ends: files, lines for the user, its log, and what is kept at an interruption."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxloc.atomic_write import uninterrupted
+from jaxloc.runs import report
+from jaxloc.runs.new_events import Outcome, why_nothing
+from jaxloc.training.log import Say, written
+
+LOG = "log.txt"
+MOST_LINES = 20  # of events, on screen
+NOTHING_KEPT = "no results were written; give the same command again to start anew"
+
+
+def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:
+    """Files and lines of the events that were located, and lines of those that were not."""
+    if outcome.found:
+        with uninterrupted():
+            report.write_events(output, outcome.found)
+    for event, reason in list(outcome.lost.items())[:MOST_LINES]:
+        say(f"{event} was not located: {reason}")
+    if len(outcome.lost) > MOST_LINES:
+        say(f"... and {len(outcome.lost) - MOST_LINES} more")
+    if not outcome.found:
+        raise ValueError(f"nothing located: {why_nothing(outcome)}")
+    for event in outcome.found[:MOST_LINES]:
+        say(report.line(event))
+    again = f", {len(outcome.again)} the same again in another window" if outcome.again else ""
+    flagged = sum(bool(event.flag) for event in outcome.found)
+    flags = f", {flagged} with flags" if flagged else ""
+    also = ", picks.csv" if any(event.picks for event in outcome.found) else ""
+    total = len(outcome.found) + len(outcome.lost) + len(outcome.again)
+    say(f"{len(outcome.found)} of {total} events located{flags}{again}: {output}/events.csv, events.xml{also}")
+
+
+@contextlib.contextmanager
+def kept(output: Path, total: int, outcome: Outcome) -> Iterator[None]:
+    """Around the writing of results: what is kept at an interruption, before it or within.
+
+    Raises:
+        KeyboardInterrupt: with the text, where there was an interruption.
+    """
+    number, where = len(outcome.located.batch.observations.rate_hz), f"{output}/events.csv and events.xml"
+    searched = f"{number} of {total} events were searched"
+    if outcome.interrupted and not outcome.found:
+        raise KeyboardInterrupt(f"{searched}, none of them was located; {NOTHING_KEPT}")
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"the results are in {where}; lines or pictures are missing") from interrupt
+    if outcome.interrupted:
+        kept = f"their results are in {where}"
+        raise KeyboardInterrupt(f"{searched}, and {kept}; give the same command again to search all")
+
+
+@contextlib.contextmanager
+def logged(folder: Path, say: Say) -> Iterator[Say]:
+    """Lines for the user that are also written to log.txt in a folder, each with the time, as is what stopped them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOG
+    try:
+        yield written(path, say)
+    except (KeyboardInterrupt, ValueError, FloatingPointError) as stop:
+        written(path, lambda line: None)(f"stopped: {str(stop) or f'interrupted; {NOTHING_KEPT}'}")
+        raise
