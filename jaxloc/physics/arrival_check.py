@@ -51,4 +51,5 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     log_prior = -np.log([high - low for low, high in region]).sum()
     likelihood = tempering_of(arrivals) * log_ratio.sum() + read.log_common
     evidence = likelihood + log_prior - posterior.log_prob(best)
-    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, pick_details(arrivals))
+    picks = pick_details(arrivals.readings)
+    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, picks)
