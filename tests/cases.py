@@ -110,7 +110,7 @@ def _clusters() -> clusters_.Clusters:
     return clusters_.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
 
 
-POLAR = polar_classes.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8, most=20)
+POLAR = polar_classes.Classes(Scale(6, 60.0, 2), Scale(5, 5.0), Scale(4, 30.0, 2), 8)
 
 
 def _mousavi_network() -> Network:

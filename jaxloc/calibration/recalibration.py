@@ -1,8 +1,8 @@
 """Recalibration: maps of posteriors to posteriors, fitted to events whose truth is known.
 
-A recalibration is monotonic in each coordinate and takes Gaussian mixtures to Gaussian mixtures, so that every score
-and every file is computed from the recalibrated posterior as from the predicted one. It is fitted to a calibration set,
-held out from training and model selection.
+A recalibration is monotonic in each coordinate and takes distributions over hypocentres to such distributions, so that
+every score and every file is computed from the recalibrated posterior as from the predicted one. It is fitted to a
+calibration set, held out from training and model selection.
 
 `MAPS` is the registry. All functions are over batches of events and compile once for a batch: the events to fit to are
 a mask.
@@ -16,19 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.calibration.conformal import fold_of
-from jaxloc.distributions.gaussian_mixture import (
-    Components,
-    HypocentreMixture,
-    components,
-    covariance,
-    gaussian_mixture,
-    marginal,
-    mean,
-)
+from jaxloc.distributions.any_distribution import as_mixture, part_of, plain, stretched
+from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, components, covariance, mean
 from jaxloc.types import COORDINATES, Label, Posterior
 
 KNOTS = 19  # quantiles at which quantile recalibration is fitted: each twentieth
@@ -124,28 +118,26 @@ class Map(NamedTuple):
 
 
 def _scaled(key: Key[Array, ""], temperature: Float[Array, "event 4"], posterior: Posterior) -> Posterior:
-    """Every mixture scaled about its mean, in each coordinate by the root of its temperature."""
+    """Every posterior scaled about its mean, in each coordinate by the root of its temperature."""
     scale = jnp.sqrt(temperature)
-    parts, middle = components(posterior.hypocentre), mean(posterior.hypocentre)[..., None, :]
-    apart, tril = parts.mean - middle, scale[:, None, :, None] * parts.scale_tril
-    stretched = gaussian_mixture(parts.log_weight, middle + scale[:, None] * apart, tril)
+    new = stretched(posterior.hypocentre, scale)
     outer = scale[:, :, None] * scale[:, None]
     return posterior._replace(
-        hypocentre=stretched, epistemic=outer * posterior.epistemic, aleatoric=outer * posterior.aleatoric
+        hypocentre=new, epistemic=outer * posterior.epistemic, aleatoric=outer * posterior.aleatoric
     )
 
 
 @partial(jax.jit, static_argnums=2)
 def _log_likelihoods(
-    mixture: HypocentreMixture, truth: Float[Array, "event 4"], dims: tuple[int, ...]
+    posterior: dist.Distribution, truth: Float[Array, "event 4"], dims: tuple[int, ...]
 ) -> Float[Array, "temperature event"]:
     """Log-density of truths at each of `LOG_TEMPERATURES`, [temperature, event]."""
-    part = marginal(mixture, dims)
+    part = part_of(posterior, dims)
     middle, value = mean(part), truth[:, jnp.array(dims)]
 
     def at(log_temperature: Float[Array, ""]) -> Float[Array, " event"]:
         scale = jnp.exp(0.5 * log_temperature)
-        return part.log_prob(middle + (value - middle) / scale) - len(dims) * jnp.log(scale)
+        return jnp.asarray(part.log_prob(middle + (value - middle) / scale)) - len(dims) * jnp.log(scale)
 
     return jax.lax.map(at, jnp.asarray(LOG_TEMPERATURES, value.dtype))
 
@@ -155,8 +147,8 @@ Tables = dict[tuple[int, ...], np.ndarray]
 
 
 def _tabulated(posterior: Posterior, truth: Label, which: list[tuple[int, ...]]) -> Tables:
-    mixture, value = gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)
-    return {dims: np.asarray(_log_likelihoods(mixture, value, dims), float) for dims in which}
+    place, value = plain(posterior.hypocentre), jnp.asarray(truth.value)
+    return {dims: np.asarray(_log_likelihoods(place, value, dims), float) for dims in which}
 
 
 def _best(table: Float[np.ndarray, "temperature event"], use: Bool[np.ndarray, " event"]) -> float:
@@ -202,7 +194,7 @@ def _temperature_each(tables: Tables, known: Bool[np.ndarray, "event 4"]) -> Flo
 
 
 def _level_statistics(posterior: Posterior, truth: Label) -> Float[np.ndarray, "event 4"]:
-    return np.asarray(_levels(gaussian_mixture(*components(posterior.hypocentre)), jnp.asarray(truth.value)))
+    return np.asarray(_levels(plain(posterior.hypocentre), jnp.asarray(truth.value)))
 
 
 def _quantiles(level: Float[np.ndarray, "event 4"], known: Bool[np.ndarray, "event 4"]) -> Float[np.ndarray, "4 knot"]:
@@ -217,28 +209,35 @@ def _quantiles(level: Float[np.ndarray, "event 4"], known: Bool[np.ndarray, "eve
 
 
 @jax.jit
-def _levels(mixture: HypocentreMixture, value: Float[Array, "event 4"]) -> Float[Array, "event 4"]:
+def _levels(posterior: dist.Distribution, value: Float[Array, "event 4"]) -> Float[Array, "event 4"]:
     """Normal scores of the predicted distribution functions at values."""
-    nodes, scores = _tables(mixture)
+    nodes, scores = _tables(posterior)
     return jax.vmap(jax.vmap(_through))(value, nodes, scores)
 
 
-def _tables(mixture: HypocentreMixture) -> tuple[Float[Array, "event 4 node"], Float[Array, "event 4 node"]]:
+def _tables(posterior: dist.Distribution) -> tuple[Float[Array, "event 4 node"], Float[Array, "event 4 node"]]:
     """Marginals: values, and the normal scores of their distribution functions."""
-    sd = jnp.sqrt(mixture.variance)[..., None]
-    nodes = mixture.mean[..., None] + sd * jnp.linspace(-SPAN, SPAN, NODES)
+    sd = _sd(posterior)[..., None]
+    nodes = mean(posterior)[..., None] + sd * jnp.linspace(-SPAN, SPAN, NODES)
 
-    def of_event(each: tuple[HypocentreMixture, Float[Array, "4 node"]]) -> Array:
-        log_weight, middle, tril = components(each[0])
-        width = jnp.broadcast_to(jnp.sqrt((tril**2).sum(-1)), middle.shape)
-        of_one = lambda at, m, w: ndtr((at[:, None] - m) / w) @ jnp.exp(log_weight)
-        return jax.vmap(of_one, (0, 1, 1))(each[1], middle, width)
+    def of_event(each: tuple[dist.Distribution, Float[Array, "4 node"]]) -> Array:
+        return jnp.stack([_below(part_of(each[0], (i,)), at) for i, at in enumerate(each[1])])
 
-    below = jax.lax.map(of_event, (mixture, nodes))
+    below = jax.lax.map(of_event, (posterior, nodes))
     scores = ndtri(jnp.clip(below, MIN_PROBABILITY, 1 - MIN_PROBABILITY))
     # Beyond single precision, the tails of a normal; a table that is inverted has to increase strictly.
     under, over = (jnp.where(side, nodes - edge, 0.0) / sd for side, edge in _tails(below, nodes))
     return nodes, scores + under + over + 1e-4 * jnp.linspace(-SPAN, SPAN, NODES)
+
+
+def _below(part: dist.Distribution, at: Float[Array, " node"]) -> Float[Array, " node"]:
+    """The distribution function of a mixture over one coordinate."""
+    log_weight, middle, tril = components(part)
+    return ndtr((at[:, None] - middle[:, 0]) / tril[:, 0, 0]) @ jnp.exp(log_weight)
+
+
+def _sd(posterior: dist.Distribution) -> Float[Array, "event 4"]:
+    return jnp.sqrt(jnp.diagonal(covariance(posterior), axis1=-2, axis2=-1))
 
 
 def _tails(below: Float[Array, "*axes node"], nodes: Float[Array, "*axes node"]) -> list[tuple[Array, Array]]:
@@ -257,20 +256,23 @@ def _through(value: Float[Array, ""], x: Float[Array, " node"], y: Float[Array, 
 
 
 def _by_quantiles(key: Key[Array, ""], knots: Float[Array, "event 4 knot"], posterior: Posterior) -> Posterior:
-    """Pieces of every mixture, transported; a piece keeps its correlations and is scaled by the local derivative."""
-    mixture = gaussian_mixture(*components(posterior.hypocentre))
-    keys = jax.random.split(key, mixture.batch_shape[0])
-    new = _carried(keys, knots, mixture)
-    scale = jnp.sqrt(new.variance / mixture.variance)
+    """Pieces of every posterior, transported; a piece keeps its correlations and is scaled by the local derivative.
+
+    Of one that is no Gaussian mixture, pieces are those of the mixture that stands for it
+    (`jaxloc.distributions.any_distribution.as_mixture`).
+    """
+    place = plain(posterior.hypocentre)
+    new = _carried(jax.random.split(key, place.batch_shape[0]), knots, place)
+    scale = _sd(new) / _sd(place)
     epistemic = scale[..., :, None] * scale[..., None, :] * posterior.epistemic
     return posterior._replace(hypocentre=new, epistemic=epistemic, aleatoric=covariance(new) - epistemic)
 
 
 @jax.jit
 def _carried(
-    keys: Key[Array, " event"], knots: Float[Array, "event 4 knot"], mixture: HypocentreMixture
+    keys: Key[Array, " event"], knots: Float[Array, "event 4 knot"], posterior: dist.Distribution
 ) -> HypocentreMixture:
-    nodes, scores = _tables(mixture)
+    nodes, scores = _tables(posterior)
     wanted = ndtri(jnp.arange(1, KNOTS + 1) / (KNOTS + 1))
 
     def carry(
@@ -287,17 +289,17 @@ def _carried(
     def of_event(
         key: Key[Array, ""],
         knots: Float[Array, "4 knot"],
-        one: HypocentreMixture,
+        one: dist.Distribution,
         nodes: Float[Array, "4 node"],
         scores: Float[Array, "4 node"],
     ) -> tuple[Array, Array]:
-        points, tril = _pieces(key, one)
+        points, tril = _pieces(key, as_mixture(one))
         along = jax.vmap(carry)
         moved = jax.vmap(lambda point: along(point, nodes, scores, knots))(points)
         gradient = jax.vmap(lambda point: jax.vmap(jax.grad(carry))(point, nodes, scores, knots))(points)
         return moved, gradient[..., None] * tril
 
-    moved, tril = jax.lax.map(lambda each: of_event(*each), (keys, knots, mixture, nodes, scores))
+    moved, tril = jax.lax.map(lambda each: of_event(*each), (keys, knots, posterior, nodes, scores))
     equal = jnp.full(moved.shape[:-1], -math.log(PIECES))
     return HypocentreMixture(Components(equal, moved, tril))
 

@@ -1,9 +1,7 @@
-"""Distances and directions as seen from one station, and the hypocentres that they mean.
+"""Distances and directions from one station, and the moments of the hypocentres that they describe.
 
-Azimuths are back-azimuths: from the station to the event, clockwise from north, in radians. What a station says of
-distance and direction becomes a Gaussian mixture over hypocentres with a component for each distance and azimuth,
-which has the first two moments of the piece of the ring that it stands for; so a station that knows the distance
-alone states a ring.
+Azimuths are back-azimuths: from the station to the event, clockwise from north, in radians.
+`jaxloc.distributions.rings` has the density.
 """
 
 from typing import NamedTuple
@@ -12,14 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.distributions.gaussian_mixture import Components, heaviest, triangular
+from jaxloc.distributions.gaussian_mixture import Components, triangular
 from jaxloc.geometry import distance_km as distance_between_km
 
 FULL_CIRCLE = 2 * jnp.pi
 
 
 class Polar(NamedTuple):
-    """What one station says of an event: weights over distances x azimuths, each with its standard deviation.
+    """A prediction at one station: weights of distances x azimuths, each of these with its standard deviation.
 
     Depth and origin time, each with its standard deviation, are normal given the distance: one number, or one for each
     distance. Weights need not add up to one.
@@ -36,17 +34,15 @@ class Polar(NamedTuple):
     origin_sd_s: Float[Array, "*distance"]
 
 
-def hypocentres(polar: Polar, station_km: Float[Array, " 3"], most: int | None = None) -> Components:
-    """The mixture over (east, north, depth, origin time) that a station's distances and azimuths mean.
+def hypocentres(polar: Polar, station_km: Float[Array, " 3"]) -> Components:
+    """A Gaussian for each distance and azimuth, over (east, north, depth, origin time), with its two moments.
 
     A component's mean and covariance are those of points whose distance and azimuth err independently, the azimuth as
-    a normal. With `most`, so many components are kept and all others are one
-    (`jaxloc.distributions.gaussian_mixture.heaviest`).
+    a normal. The density of such points is bent: `jaxloc.distributions.rings` has it.
 
     Args:
-        polar: what the station says.
-        station_km: its place; depths are below the frame's datum, not below the station.
-        most: largest number of components kept; None: all.
+        polar: distances and azimuths.
+        station_km: place of the station; depths are below the frame's datum, not below the station.
 
     Raises:
         ValueError: where weights, distances and azimuths do not fit together.
@@ -60,8 +56,7 @@ def hypocentres(polar: Polar, station_km: Float[Array, " 3"], most: int | None =
     of_azimuths = jax.vmap(_component, (None, None, 0, 0))
     place, rows = jax.vmap(of_azimuths, (0, 0, None, None))(middle, width, polar.azimuth_rad, polar.azimuth_sd_rad)
     mean = place.reshape(-1, 4).at[:, :2].add(station_km[:2])
-    whole = Components(jax.nn.log_softmax(polar.log_weight.ravel()), mean, triangular(rows.reshape(-1, 4, 4)))
-    return whole if most is None else heaviest(whole, most)
+    return Components(jax.nn.log_softmax(polar.log_weight.ravel()), mean, triangular(rows.reshape(-1, 4, 4)))
 
 
 def _component(

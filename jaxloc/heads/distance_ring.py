@@ -4,8 +4,8 @@ Raw outputs, in this order: log-odds of noise and event; mean and width of magni
 the base-10 logarithm of distance; log-odds of up over down; the reconstruction error of an autoencoder. A missing label
 adds nothing to the likelihood.
 
-A distance alone gives a ring about the station. The density along the ring is the climatology's, conditioned on the
-distance; depth and origin time are the climatology's too.
+A distance alone gives a ring about the station (`jaxloc.distributions.rings`). The density along the ring is the
+climatology's, conditioned on the distance; depth and origin time are the climatology's too.
 """
 
 import math
@@ -17,7 +17,8 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, marginal
-from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
+from jaxloc.distributions.polar import Polar, distance_and_azimuth
+from jaxloc.distributions.rings import ring_density
 from jaxloc.heads.labels import categorical, joint, number, of_label
 from jaxloc.types import Head, Label, Labels
 
@@ -75,8 +76,7 @@ def ring(catalogue: Catalogue, station_km: Float[Array, " 3"], prior: Hypocentre
         polar = _polar(mean, sd, depth_km, origin_s)
         if prior is not None:
             polar = polar._replace(log_weight=polar.log_weight + _where_on(polar, prior, station_km))
-        around = HypocentreMixture(hypocentres(polar, station_km))
-        return {"hypocentre": around, "distance_km": dist.LogNormal(LN_10 * mean, LN_10 * sd)}
+        return {"hypocentre": ring_density(polar, station_km), "distance_km": dist.LogNormal(LN_10 * mean, LN_10 * sd)}
 
     @of_label("hypocentre")
     def log_likelihood(raw: Float[Array, " 2"], label: Label) -> Float[Array, ""]:

@@ -24,8 +24,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int
 
 from jaxloc.distributions.bandwidth import silverman
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture
-from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
+from jaxloc.distributions.polar import Polar, distance_and_azimuth
+from jaxloc.distributions.rings import ring_density
 from jaxloc.heads.labels import of_label
 from jaxloc.per_station import placed
 from jaxloc.types import Head, Label, Labels
@@ -87,17 +87,13 @@ HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Classes(NamedTuple):
-    """The classes, and the standard deviation of each relative to its width; None: the published form.
-
-    `most` components of a draw's hypocentre are kept, the others merged into one.
-    """
+    """The classes, and the standard deviation of each relative to its width; None: the published form."""
 
     distance: Scale = PUBLISHED_DISTANCE
     magnitude: Scale = PUBLISHED_MAGNITUDE
     depth: Scale = PUBLISHED_DEPTH
     azimuths: int = PUBLISHED_AZIMUTHS
     smoothing: float | None = 0.5
-    most: int = 256
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
@@ -195,7 +191,7 @@ def _distributions(kernels: Kernels, station_km: Float[Array, " 3"], read: Read)
     polar = Polar(_together(kernels, station_km, read), *map(jnp.asarray, numbers))  # pyright: ignore[reportCallIssue]
     odds = logsumexp(read.distance[1:]) - read.distance[0] + kernels.log_ratio
     return {
-        "hypocentre": HypocentreMixture(hypocentres(polar, station_km, kernels.classes.most)),
+        "hypocentre": ring_density(polar, station_km),
         "magnitude": dist.Normal(*_moments(read.magnitude, kernels.magnitude)),
         "is_event": dist.CategoricalLogits(jnp.stack([jnp.zeros_like(odds), odds])),
     }

@@ -22,8 +22,8 @@ import numpyro.distributions as dist
 from jax.scipy.special import i0e, log_ndtr, logsumexp
 from jaxtyping import Array, Bool, Float
 
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture
-from jaxloc.distributions.polar import Polar, distance_and_azimuth, hypocentres
+from jaxloc.distributions.polar import Polar, distance_and_azimuth
+from jaxloc.distributions.rings import MIN_KM, ring_density
 from jaxloc.heads.labels import of_label
 from jaxloc.types import Head, Label
 
@@ -32,7 +32,6 @@ SHARPEST = 1000.0  # concentration: a standard deviation of 1.8 degrees
 FLOOR_KM, FLOOR_S = 0.1, 0.02
 LOWEST = 3.0  # standard deviations that a distance's mean may be below zero
 REACH = 3.0  # standard deviations that nodes of a posterior reach
-MIN_KM = 0.05  # distance below which the density over the plane is constant
 UNIT = math.log(math.e - 1)  # softplus of it is one
 
 
@@ -84,7 +83,7 @@ def station(
 
     def at(station_km: Float[Array, " 3"]) -> Head:
         def distribution(raw: Float[Array, " raw"]) -> dict[str, dist.Distribution]:
-            return {"hypocentre": HypocentreMixture(hypocentres(_polar(read(raw), before, nodes), station_km))}
+            return {"hypocentre": ring_density(_polar(read(raw), before, nodes), station_km)}
 
         @of_label("hypocentre")
         def log_likelihood(raw: Float[Array, " raw"], label: Label) -> Float[Array, ""]:

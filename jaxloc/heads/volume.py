@@ -10,13 +10,15 @@ import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture, heaviest
+from jaxloc.distributions.any_distribution import ByEvent
+from jaxloc.distributions.either import either
+from jaxloc.distributions.gaussian_mixture import gaussian_mixture
+from jaxloc.distributions.voxels import WINDOW, voxel_density
 from jaxloc.heads.labels import of_label
-from jaxloc.types import COORDINATES, Head, Label
+from jaxloc.types import Head, Label
 
-SIZE = len(COORDINATES)
 SMOOTHING = 0.5  # standard deviation of a voxel's Gaussian, in cells
-MAX_VOXELS = 4096
+GROWTH = 1.2  # of a cell over its neighbour at most, along an axis of more cells than `WINDOW`
 
 
 class Grid(NamedTuple):
@@ -39,7 +41,6 @@ def volume(
     origin_sd_s: float,
     label_sigma_km: tuple[float, float, float] | None = None,
     null_class: tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]] | None = None,
-    max_voxels: int = MAX_VOXELS,
 ) -> Head:
     """A softmax over all voxels of a grid of cell edges, from raw log-weights [east, north, depth].
 
@@ -54,11 +55,11 @@ def volume(
     `null_class` adds a null class of log-weight zero, with given mean and standard deviation
     (east, north, depth in km): events outside the grid.
 
-    The distribution has the `max_voxels` heaviest voxels; the others are merged into one Gaussian of their mass, mean
-    and covariance.
+    The distribution is the same density, of all voxels (`jaxloc.distributions.voxels`).
 
     Raises:
-        ValueError: where edges are not finite and increasing, or a width is not positive.
+        ValueError: where edges are not finite and increasing, neighbouring cells of a long axis too different, or a
+            width is not positive.
     """
     grid = _grid(grid_east_km, grid_north_km, grid_depth_km)
     _origin(origin_mean_s, origin_sd_s)
@@ -68,8 +69,6 @@ def volume(
         raise ValueError(
             f"label_sigma_km must be None (the exact density) or three positive widths, got {label_sigma_km}"
         )
-    if max_voxels < 1:
-        raise ValueError(f"max_voxels must be 1 or more, got {max_voxels}")
     outside = None if null_class is None else (_three("mean", null_class[0]), _three("sd", null_class[1]))
 
     def log_weights(raw: Float[Array, "east north depth"]) -> tuple[Float[Array, "east north depth"], Float[Array, ""]]:
@@ -81,10 +80,12 @@ def volume(
 
     def distribution(raw: Float[Array, "east north depth"]) -> dict[str, dist.Distribution]:
         weight, null = log_weights(raw)
-        parts = _heaviest(weight, grid, max_voxels)
-        if outside is not None:
-            parts = _append(parts, null, jnp.asarray(outside[0]), jnp.diag(outside[1]))
-        return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
+        voxels = _density(weight, grid, origin_mean_s, origin_sd_s)
+        if outside is None:
+            return {"hypocentre": voxels}
+        mean, sd = (jnp.append(jnp.asarray(a), b) for a, b in zip(outside, (origin_mean_s, origin_sd_s), strict=True))
+        elsewhere = gaussian_mixture(jnp.zeros(1), mean[None], jnp.diag(sd)[None])
+        return {"hypocentre": either(null, elsewhere, voxels)}
 
     @of_label("hypocentre")
     def log_likelihood(raw: Float[Array, "east north depth"], label: Label) -> Float[Array, ""]:
@@ -125,8 +126,7 @@ def published_volume(
 
     def distribution(raw: Float[Array, "east north depth"]) -> dict[str, dist.Distribution]:
         weight = jax.nn.log_sigmoid(raw)
-        parts = _heaviest(weight - logsumexp(weight), grid, MAX_VOXELS)
-        return {"hypocentre": _with_origin(parts, origin_mean_s, origin_sd_s)}
+        return {"hypocentre": _density(weight, grid, origin_mean_s, origin_sd_s)}
 
     @of_label("hypocentre")
     def log_likelihood(raw: Float[Array, "east north depth"], label: Label) -> Float[Array, ""]:
@@ -162,6 +162,12 @@ def _grid(
     for name, axis in zip(("east", "north", "depth"), edges, strict=True):
         if axis.ndim != 1 or len(axis) < 2 or not np.isfinite(axis).all() or not (np.diff(axis) > 0).all():
             raise ValueError(f"grid_{name}_km must be two or more finite, rising cell edges, got {axis}")
+        growth = np.diff(axis)[1:] / np.diff(axis)[:-1]
+        if len(axis) > WINDOW + 1 and max(growth.max(), 1 / growth.min()) > GROWTH:
+            raise ValueError(
+                f"grid_{name}_km must have cells that grow by a factor of {GROWTH} at most from one to the next where "
+                f"there are more than {WINDOW}, got {axis}"
+            )
     return Grid(tuple((a[1:] + a[:-1]) / 2 for a in edges), tuple(np.diff(a) for a in edges))
 
 
@@ -207,23 +213,10 @@ def _cross_entropy(
     return (jnp.exp(_outer_sum(label)) * (weight - _outer_sum(size))).sum()
 
 
-def _heaviest(log_weight: Float[Array, "east north depth"], grid: Grid, number: int) -> Components:
-    """The heaviest voxels, and the others as one Gaussian of their mass, mean and covariance."""
-    centres = np.stack(np.meshgrid(*grid.centre_km, indexing="ij"), -1).reshape(-1, 3)
-    sds = np.stack(np.meshgrid(*grid.width_km, indexing="ij"), -1).reshape(-1, 3) * SMOOTHING
-    kernels = jnp.asarray(sds)[:, None] * jnp.eye(3)
-    return heaviest(Components(log_weight.ravel(), jnp.asarray(centres), kernels), number)
-
-
-def _append(
-    parts: Components, log_weight: Float[Array, ""], mean: Float[Array, " 3"], scale_tril: Float[Array, "3 3"]
-) -> Components:
-    one = Components(log_weight, mean, scale_tril)
-    return Components(*(jnp.concatenate([many, new[None]]) for many, new in zip(parts, one, strict=True)))
-
-
-def _with_origin(parts: Components, mean_s: float, sd_s: float) -> HypocentreMixture:
-    number = parts.log_weight.shape[0]
-    mean = jnp.concatenate([parts.mean, jnp.full((number, 1), mean_s, parts.mean.dtype)], -1)
-    scale_tril = jnp.zeros((number, SIZE, SIZE), mean.dtype).at[:, :3, :3].set(parts.scale_tril)
-    return gaussian_mixture(parts.log_weight, mean, scale_tril.at[:, 3, 3].set(sd_s))
+def _density(
+    log_weight: Float[Array, "east north depth"], grid: Grid, origin_mean_s: float, origin_sd_s: float
+) -> ByEvent:
+    """The voxels' density, and along origin time one voxel."""
+    sd = (*(SMOOTHING * jnp.asarray(width) for width in grid.width_km), jnp.full(1, origin_sd_s))
+    centre = (*map(jnp.asarray, grid.centre_km), jnp.full(1, origin_mean_s))
+    return voxel_density(log_weight[..., None], centre, sd)

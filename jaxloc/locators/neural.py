@@ -6,17 +6,9 @@ from typing import Any
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from jaxloc.distributions.any_distribution import OfDraws
-from jaxloc.distributions.gaussian_mixture import (
-    Components,
-    HypocentreMixture,
-    components,
-    covariance_of_means,
-    is_mixture,
-    mixture_of_draws,
-    split_covariance,
-)
+from jaxloc.distributions.any_distribution import of_draws, plain
 from jaxloc.distributions.gaussian_mixture import covariance as covariance_of
+from jaxloc.distributions.gaussian_mixture import covariance_of_means
 from jaxloc.distributions.gaussian_mixture import mean as mean_of
 from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw
 from jaxloc.locators.over_events import OnEvent, in_chunks
@@ -44,23 +36,12 @@ def neural(
         def one(draw: Weights) -> tuple[Any, Array, Array, dict[str, LabelPosterior]]:
             raw = network.apply(draw, observations)
             labels = head.distribution(raw)
-            place = labels.pop("hypocentre")
+            place = plain(labels.pop("hypocentre"))
             others = {name: of_draw(label) for name, label in labels.items()}
-            if not is_mixture(place):
-                return raw if average else place, mean_of(place), covariance_of(place), others
-            parts = components(place)
-            single = jax.tree.map(lambda x: x[None], parts)
-            _, covariance = split_covariance(*single)
-            mean = (jax.nn.softmax(parts.log_weight)[:, None] * parts.mean).sum(0)
-            return raw if average else parts, mean, covariance, others
+            return raw if average else place, mean_of(place), covariance_of(place), others
 
         outputs, means, covariances, others = jax.lax.map(one, weights, batch_size=draw_chunk)
-        if average:
-            hypocentre = head.distribution(average(outputs))["hypocentre"]
-        elif isinstance(outputs, Components):
-            hypocentre = mixture_of_draws(HypocentreMixture(outputs))
-        else:
-            hypocentre = OfDraws(outputs, jax.tree.leaves(outputs)[0].ndim)
+        hypocentre = head.distribution(average(outputs))["hypocentre"] if average else of_draws(outputs)
         others = {name: averaged(draws) for name, draws in others.items()}
         return Posterior(hypocentre, covariance_of_means(means), covariances.mean(0), others)
 

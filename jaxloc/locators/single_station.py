@@ -14,16 +14,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
+from jaxloc.distributions.any_distribution import ByEvent, of_draws, plain
 from jaxloc.distributions.gaussian_mixture import (
     Components,
     HypocentreMixture,
     components,
     covariance,
+    covariance_of_means,
     heaviest,
-    mixture_of_draws,
-    split_covariance,
+    mean,
     triangular,
 )
 from jaxloc.distributions.labels import LabelPosterior, averaged, of_draw, pooled
@@ -53,7 +55,7 @@ def single_station(
     correlation: float = 0.0,
     draw_chunk: int = 8,
 ) -> LocateByDraws:
-    """Locate one event by every draw of weights; with one station the posterior is exactly the network's mixture.
+    """Locate one event by every draw of weights; with one station the posterior is exactly the network's density.
 
     Args:
         network: gives `AtStation` for all stations of an event (`jaxloc.per_station.each_station`).
@@ -94,13 +96,14 @@ def combined(
     Auxiliary labels are the mean over active stations of their distributions (a linear pool, Stone 1961).
 
     Args:
-        head: of one station; its distribution has a mixture "hypocentre".
+        head: of one station; "hypocentre" among its distributions is a Gaussian mixture or a `ByEvent` density.
         prior: the training catalogue's density of hypocentres. Where its tails are lighter than a station's, their
             ratio grows without bound: make it heavier by `jaxloc.distributions.gaussian_mixture.contaminated`.
         region: search region of several stations.
         average: raw outputs of one station with a leading draw axis to those of the mean density, as for `neural`.
         sizes: of their search; the last lattice's points in space are the components of a draw's posterior.
-        most: components of a station that enter a product; the rest are one.
+        most: components of a station's Gaussian mixture that enter a product; the rest are one. Other densities enter
+            as they are.
         correlation: of the stations' errors: n stations are as informative as n / (1 + correlation (n - 1)).
         draw_chunk: draws held in memory at a time.
 
@@ -111,31 +114,28 @@ def combined(
         raise ValueError(f"correlation must be within 0-1 (0: stations err independently), got {correlation}")
     question = Question(prior, region, sizes, most, correlation)
 
-    def of_stations(raw: AtStation) -> tuple[Components, dict[str, LabelPosterior]]:
-        parts, others = jax.vmap(lambda one: _answer(head, one))(raw)
-        return parts, {name: pooled(each, raw.active) for name, each in others.items()}
+    def of_stations(raw: AtStation) -> tuple[dist.Distribution, dict[str, LabelPosterior]]:
+        places, others = jax.vmap(lambda one: _answer(head, one))(raw)
+        return places, {name: pooled(each, raw.active) for name, each in others.items()}
 
     def combine(raws: AtStation) -> Posterior:
-        parts, others = jax.lax.map(of_stations, raws, batch_size=draw_chunk)
+        places, others = jax.lax.map(of_stations, raws, batch_size=draw_chunk)
         if alone := raws.active.shape[1] == 1:
-            raws, parts = jax.tree.map(lambda x: x[:, 0], (raws, parts))
+            raws, places = jax.tree.map(lambda x: x[:, 0], (raws, places))
         else:
-            parts = jax.lax.map(lambda draw: _together(question, *draw), (parts, raws.active))
-        mixture = mixture_of_draws(HypocentreMixture(parts))
-        if average and alone:
-            mixture = head.distribution(average(raws))["hypocentre"]
-        epistemic, aleatoric = split_covariance(*parts)
-        return Posterior(mixture, epistemic, aleatoric, {name: averaged(draws) for name, draws in others.items()})
+            places = jax.lax.map(lambda draw: _together(question, *draw), (places, raws.active))
+        hypocentre = head.distribution(average(raws))["hypocentre"] if average and alone else of_draws(places)
+        epistemic, aleatoric = covariance_of_means(mean(places)), covariance(places).mean(0)
+        return Posterior(hypocentre, epistemic, aleatoric, {name: averaged(draws) for name, draws in others.items()})
 
     return combine
 
 
-def _answer(head: Head, raw: AtStation) -> tuple[Components, dict[str, LabelPosterior]]:
-    """One station's mixture, with a matrix for each component, and its labels."""
+def _answer(head: Head, raw: AtStation) -> tuple[dist.Distribution, dict[str, LabelPosterior]]:
+    """One station's distribution over hypocentres, and its labels."""
     labels = head.distribution(raw)
-    log_weight, mean, scale_tril = components(labels.pop("hypocentre"))
-    whole = Components(log_weight, mean, jnp.broadcast_to(scale_tril, (*mean.shape, mean.shape[-1])))
-    return whole, {name: of_draw(label) for name, label in labels.items()}
+    place = plain(labels.pop("hypocentre"))
+    return place, {name: of_draw(label) for name, label in labels.items()}
 
 
 class Question(NamedTuple):
@@ -148,10 +148,11 @@ class Question(NamedTuple):
     correlation: float
 
 
-def _together(question: Question, parts: Components, active: Float[Array, " station"]) -> Components:
+def _together(question: Question, places: dist.Distribution, active: Float[Array, " station"]) -> HypocentreMixture:
     """One draw's posterior by all stations, a component for each point in space of the last lattice."""
-    kept = jax.vmap(lambda own: heaviest(own, question.most))(parts)
-    density = log_product(kept, active, question.prior, question.correlation)
+    if isinstance(places, HypocentreMixture):
+        places = HypocentreMixture(jax.vmap(lambda own: heaviest(own, question.most))(places.parts))
+    density = log_product(places, active, question.prior, question.correlation)
 
     def found(centre: Float[Array, " 4"], scale_tril: Float[Array, "4 4"]) -> Components:
         return adaptive_grid.components(
@@ -166,16 +167,17 @@ def _together(question: Question, parts: Components, active: Float[Array, " stat
 
     # The search is as wide as its smoothed levels: the last lattice is placed again by what it found itself.
     start = adaptive_grid.search(density, question.region, question.sizes)
-    log_weight, mean, tril = found(*jax.lax.fori_loop(0, PLACINGS, again, start))
-    return Components(log_weight, mean, jnp.broadcast_to(tril, (*mean.shape, 4)))
+    log_weight, middle, tril = found(*jax.lax.fori_loop(0, PLACINGS, again, start))
+    return HypocentreMixture(Components(log_weight, middle, jnp.broadcast_to(tril, (*middle.shape, 4))))
 
 
 def log_product(
-    stations: Components, active: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
+    stations: dist.Distribution, active: Float[Array, " station"], prior: HypocentreMixture, correlation: float = 0.0
 ) -> LogDensity:
     """The unnormalised log-density of all active stations together, for `jaxloc.physics.adaptive_grid`.
 
-    Smoothed, each component is wider by `BLUR` spacings times the root of the number of stations: a product of n
+    Smoothed, each distribution, or component of a mixture, is wider by `BLUR` spacings times the root of the number of
+    stations: a product of n
     densities is narrower than each by that root.
     """
     number = active.sum()
@@ -188,16 +190,19 @@ def log_product(
         place = jnp.broadcast_to(points[:, None], (*origin_s.shape, 3))
         flat = jnp.concatenate([place, origin_s[..., None]], -1).reshape(-1, 4)
         each = _wider(stations, blur_km)(flat[:, None])
-        before = _wider(prior.parts, blur_km)(flat)
+        before = _wider(prior, blur_km)(flat)
         gained = jnp.where(active > 0, each - before[:, None], 0.0).sum(-1)
         return (before + share * gained).reshape(origin_s.shape)
 
     return value
 
 
-def _wider(parts: Components, blur_km: Float[Array, ""]) -> Callable[[Array], Array]:
-    """The log-density of a mixture whose components are wider by `blur_km`, and in time by that over a speed."""
+def _wider(place: dist.Distribution, blur_km: Float[Array, ""]) -> Callable[[Array], Array]:
+    """The log-density of a distribution that is wider by `blur_km`, and in time by that over a speed."""
     blur = blur_km * jnp.array([1.0, 1.0, 1.0, 1 / SMOOTHING_SPEED_KM_S])
+    if isinstance(place, ByEvent):
+        return place.widened(blur).log_prob  # pyright: ignore[reportReturnType]
+    parts = components(place)
     wide = jnp.broadcast_to(jnp.diag(blur), (*parts.scale_tril.shape[:-2], 4, 4))
     return HypocentreMixture(
         parts._replace(scale_tril=triangular(jnp.concatenate([parts.scale_tril, wide], -1)))

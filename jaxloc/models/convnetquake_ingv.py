@@ -33,7 +33,6 @@ def model(
     largest_magnitude: float = PUBLISHED_MAGNITUDE.largest,
     azimuths: int = 36,
     smoothing: float = 0.5,
-    most: int = 100,
     event_share: float | None = None,
     correlation: float = 0.0,
     published: bool = False,
@@ -46,7 +45,6 @@ def model(
         Scale(depths, deepest_km, 2),
         azimuths,
         None if published else smoothing,
-        most,
     )
     centre, spread = spread_of(spec)
     origin_s, odds = (float(centre[3]), float(spread[3])), odds_ratio(spec, event_share)

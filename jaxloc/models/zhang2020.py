@@ -16,20 +16,18 @@ def model(
     *,
     cells: Cells = (40, 48, 15),
     label_sigma_km: tuple[float, float, float] | None = (1.5, 1.5, 0.5),
-    max_voxels: int = volume.MAX_VOXELS,
     published: bool = False,
     **settings: Any,
 ) -> Model:
     """A softmax over a volume of `cells` in the region; with `published`, the paper's network and its sigmoids.
 
     The loss of sigmoids (`jaxloc.heads.volume.published_volume`) is a mean over voxels and no likelihood of the label:
-    it is for point estimates, and has neither `label_sigma_km` nor `max_voxels`.
+    it is for point estimates, and takes no `label_sigma_km`.
 
     Args:
         spec: stations, catalogue and region.
         cells: number of voxels along east, north and depth.
         label_sigma_km: width of the Gaussian that labels are smoothed by; None: not smoothed.
-        max_voxels: largest number of voxels that become components of the mixture.
         published: the paper's network and loss, for comparison.
         settings: of the network.
     """
@@ -37,7 +35,7 @@ def model(
     if published:
         head, mean = volume.published_volume(*grid), mean_log_odds
     else:
-        head, mean = volume.volume(*grid, label_sigma_km=label_sigma_km, max_voxels=max_voxels), mean_log_mass
+        head, mean = volume.volume(*grid, label_sigma_km=label_sigma_km), mean_log_mass
     shape = (cells[0], cells[1], cells[2])
     settings |= {"num_stations": len(spec.stations), "published": published}
     build = lambda **more: zhang2020.network(shape, **settings, **more)

@@ -25,7 +25,6 @@ def model(
     *,
     cells: Cells = (40, 48, 15),
     label_sigma_km: tuple[float, float, float] | None = (1.5, 1.5, 0.5),
-    max_voxels: int = 1024,
     magnitude_bins: int = 0,
     published: bool = False,
     **settings: Any,
@@ -39,7 +38,7 @@ def model(
     if published:
         place, mean = volume.published_volume(*grid, sigma_km=PUBLISHED_SIGMA_KM), mean_log_odds
     else:
-        place, mean = volume.volume(*grid, label_sigma_km=label_sigma_km, max_voxels=max_voxels), mean_log_mass
+        place, mean = volume.volume(*grid, label_sigma_km=label_sigma_km), mean_log_mass
     magnitude = binned(*MAGNITUDES, magnitude_bins) if magnitude_bins else number(2.0, 1.5, 0.05)
     voxels, shape = math.prod(cells), (cells[0], cells[1], cells[2])
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from jaxloc.distributions.any_distribution import smoothed
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, is_mixture, marginal, mean
+from jaxloc.distributions.any_distribution import marginal_of, plain, smoothed
+from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.geometry import format_degrees
 from jaxloc.plots.geography import Geography, degrees_on, name_stations
 from jaxloc.plots.style import BLUE, INK, MUTED, PAPER, VERMILION, dress, figure, frame, save
@@ -38,7 +38,7 @@ STATION = {"marker": "^", "s": 34, "color": INK, "edgecolor": PAPER, "linewidth"
 def event_map(
     key: Key[Array, ""],
     path: str | Path,
-    mixture: dist.Distribution,
+    posterior: dist.Distribution,
     station_km: Float[Array | np.ndarray, "station 3"],
     station_mask: Bool[Array | np.ndarray, " station"],
     truth: Float[Array | np.ndarray, "4"] | None = None,
@@ -51,12 +51,8 @@ def event_map(
     Shades are regions of highest density of 50, 68, 90 and 95 % of the marginal posterior of each panel. Sections begin
     at the ground, the highest station or sea level. `truth` is NaN where it is unknown.
     """
-    if is_mixture(mixture):
-        one = HypocentreMixture(components(mixture))
-        draws = np.asarray(_draws(key, one, num_draws))
-    else:
-        draws = np.asarray(_draws(key, mixture, num_draws))
-        one = smoothed(jnp.asarray(draws))
+    one = plain(posterior)
+    draws = np.asarray(_draws(key, one, num_draws))
     truth = np.full(4, np.nan) if truth is None else np.asarray(truth, float)
     stations = np.asarray(station_km)[np.asarray(station_mask)]
     names = tuple(n for n, use in zip(geography.station_names, np.asarray(station_mask), strict=False) if use)
@@ -70,7 +66,7 @@ def event_map(
     panels = ((plan, (0, 1), (east, north)), (below, (0, 2), (east, depth)), (right, (2, 1), (depth, north)))
     for axes, dims, spans in panels:
         frame(dress(axes, grid=False))
-        _regions(axes, marginal(one, dims), draws[:, dims], spans)
+        _regions(axes, marginal_of(one, dims) or smoothed(jnp.asarray(draws[:, dims])), draws[:, dims], spans)
         _points(axes, np.asarray(mean(one))[list(dims)], truth[list(dims)])
         axes.set(xlim=spans[0], ylim=spans[1])
     plan.scatter(stations[:, 0], stations[:, 1], **STATION)
@@ -126,13 +122,13 @@ def _draws(key: Key[Array, ""], mixture: dist.Distribution, number: int) -> Floa
 
 
 @jax.jit
-def _log_density(mixture: HypocentreMixture, points: Float[Array, "point 2"]) -> Float[Array, " point"]:
-    return mixture.log_prob(points)
+def _log_density(part: dist.Distribution, points: Float[Array, "point 2"]) -> Float[Array, " point"]:
+    return jnp.asarray(part.log_prob(points))
 
 
 def _regions(
     axes: Axes,
-    part: HypocentreMixture,
+    part: dist.Distribution,
     draws: Float[np.ndarray, "draw 2"],
     spans: tuple[tuple[float, float], ...],
     size: int = 160,
@@ -190,8 +186,8 @@ def _key(axes: Axes, with_truth: bool) -> None:
     axes.legend(handles=handles, loc="upper left", fontsize=7.5, frameon=False, labelcolor=INK, borderaxespad=0)
 
 
-def _summary(one: HypocentreMixture, truth: Float[np.ndarray, " 4"], share_above_surface: float) -> str:
-    middle, sd = np.asarray(mean(one)), np.sqrt(np.asarray(one.variance))
+def _summary(one: dist.Distribution, truth: Float[np.ndarray, " 4"], share_above_surface: float) -> str:
+    middle, sd = np.asarray(mean(one)), np.sqrt(np.diagonal(np.asarray(covariance(one))))
     text = f"predicted sd {np.hypot(sd[0], sd[1]):.2f} km of the epicentre, {sd[2]:.2f} km in depth"
     if np.isfinite(truth[:2]).all():
         text += f"\nerror {np.hypot(*(middle - truth)[:2]):.2f} km"

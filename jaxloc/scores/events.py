@@ -6,6 +6,7 @@ Scores are named "region/score". Errors are estimate minus truth; kilometres and
 not know is NaN.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -15,18 +16,9 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxloc.distributions.any_distribution import smoothed
+from jaxloc.distributions.any_distribution import marginal_of, mode_of, plain, smoothed
 from jaxloc.distributions.credible_regions import LEVELS, level_of, volume_of
-from jaxloc.distributions.gaussian_mixture import (
-    HypocentreMixture,
-    components,
-    covariance,
-    gaussian_mixture,
-    is_mixture,
-    marginal,
-    mean,
-    mode,
-)
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, is_mixture, marginal, mean
 from jaxloc.types import Label, Posterior
 
 COORDINATE_REGIONS = {"east": (0,), "north": (1,), "depth": (2,), "origin": (3,)}
@@ -71,19 +63,16 @@ def score_event(
     epicentre and hypocentre: `error`, `energy`, `stated` (root of the covariance's trace). `mode_error` is
     that of the densest hypocentre, `epistemic_share` the epistemic part of the variance.
     """
-    whole = posterior.hypocentre
-    if is_mixture(whole):
-        whole = mixture = gaussian_mixture(*components(whole))
-        draws = mixture.sample(key, (num_draws,))
-        mode_error = mode(marginal(mixture, (0, 1, 2))) - truth[:3]
-    else:
+    whole = plain(posterior.hypocentre)
+    key_kernels = key
+    if not is_mixture(whole):
         key, key_kernels = jax.random.split(key)  # kernels at the scored samples would count for themselves
-        mixture = smoothed(jnp.asarray(whole.sample(key_kernels, (num_draws,))))
-        draws = jnp.asarray(whole.sample(key, (num_draws,)))
-        mode_error = (draws[jnp.argmax(whole.log_prob(draws))] - truth)[:3]
+    draws = jnp.asarray(whole.sample(key, (num_draws,)))
+    parts = _parts(key_kernels, whole, num_draws)
+    mode_error = mode_of(parts["hypocentre"], draws[:, :3]) - truth[:3]
     spread, error = covariance(whole), mean(whole) - truth
     scores: Scores = {}
-    for region, part in _density_scores(mixture, whole, draws, truth).items():
+    for region, part in _density_scores(parts, draws, truth).items():
         index = jnp.array(REGIONS[region])
         seen = known[index].all()
         part |= _error_scores(region, error, mode_error, draws - truth[None])
@@ -93,17 +82,25 @@ def score_event(
     return scores
 
 
+def _parts(key: Key[Array, ""], whole: dist.Distribution, number: int) -> dict[str, dist.Distribution]:
+    """The distribution of each region's coordinates; kernel density estimates where it has no closed form."""
+    found = {region: whole if len(dims) == 4 else marginal_of(whole, dims) for region, dims in REGIONS.items()}
+    if all(part is not None for part in found.values()):
+        return {region: part for region, part in found.items() if part is not None}
+    kernels = smoothed(jnp.asarray(whole.sample(key, (number,))))
+    return {region: marginal(kernels, REGIONS[region]) if part is None else part for region, part in found.items()}
+
+
 def _density_scores(
-    mixture: HypocentreMixture, whole: dist.Distribution, draws: Float[Array, "draw 4"], truth: Float[Array, "4"]
+    parts: Mapping[str, dist.Distribution], draws: Float[Array, "draw 4"], truth: Float[Array, "4"]
 ) -> dict[str, Scores]:
     """Likelihood, level and widths, all regions sorted at once: a sort is slow to compile.
 
-    `mixture` has the densities of some coordinates, `whole` that of all of them.
+    `parts` has the distribution of each region's coordinates.
     """
-    marginal_of = lambda dims: marginal(mixture, dims) if len(dims) < 4 or whole is mixture else whole
-    parts = [(marginal_of(dims), jnp.array(dims)) for dims in REGIONS.values()]
-    density = jnp.stack([jnp.asarray(part.log_prob(draws[:, index])) for part, index in parts], 1)
-    at_truth = jnp.stack([jnp.asarray(part.log_prob(truth[index])) for part, index in parts])
+    each = [(parts[region], jnp.array(dims)) for region, dims in REGIONS.items()]
+    density = jnp.stack([jnp.asarray(part.log_prob(draws[:, index])) for part, index in each], 1)
+    at_truth = jnp.stack([jnp.asarray(part.log_prob(truth[index])) for part, index in each])
     level, width = level_of(density, at_truth), volume_of(density, jnp.array(LEVELS))
     return {
         region: {"nll": -at_truth[r], "level": level[r]}
@@ -149,9 +146,7 @@ def score_events(
     Raises:
         ValueError: where posterior and truth differ in their number of events; names both.
     """
-    mixture = posterior.hypocentre
-    if is_mixture(mixture):
-        mixture = gaussian_mixture(*components(mixture))
+    mixture = plain(posterior.hypocentre)
     if mixture.batch_shape != truth.value.shape[:1] or truth.value.shape[1:] != (4,):
         raise ValueError(
             f"posterior of batch shape {mixture.batch_shape} and truth of shape {truth.value.shape} do not "

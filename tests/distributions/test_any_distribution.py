@@ -9,7 +9,7 @@ import pytest
 from cases import quick_jit
 from numpyro.distributions import constraints
 
-from jaxloc.distributions.any_distribution import OfDraws, smoothed
+from jaxloc.distributions.any_distribution import of_draws, smoothed
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, is_mixture, mean
 from jaxloc.locators.neural import neural, with_weights
 from jaxloc.plots import maps
@@ -79,7 +79,7 @@ def test_scores_are_those_of_the_same_mixture():
 def test_draws_of_weights_are_mixed_evenly(batch):
     """Against the Gaussian mixture of the same two draws."""
     places = jax.random.normal(jax.random.key(0), (*batch, 2, 4)) * 3
-    mixed = OfDraws(Opaque(places), 2)
+    mixed = jax.vmap(of_draws)(Opaque(places)) if batch else of_draws(Opaque(places))
     known = gaussian_mixture(jnp.zeros((*batch, 2)), places, jnp.broadcast_to(ROOT, (*batch, 2, 4, 4)))
     value = jax.random.normal(jax.random.key(1), (7, *batch, 4)) * 3
     assert mixed.batch_shape == batch

@@ -27,7 +27,7 @@ from jaxloc.per_station import AtStation
 from jaxloc.types import Label
 
 SCALES = {"distance": PUBLISHED_DISTANCE, "depth": PUBLISHED_DEPTH, "magnitude": PUBLISHED_MAGNITUDE}
-LOCAL = Classes(Scale(20, 100.0, 2), Scale(10, 5.0), Scale(10, 30.0, 2), 36, 0.5, 200)
+LOCAL = Classes(Scale(20, 100.0, 2), Scale(10, 5.0), Scale(10, 30.0, 2), 36, 0.5)
 STATION_KM = jnp.array([12.0, -7.0, 0.0])
 BROAD = np.array([0.0, 0.0, 8.0, 2.0]), np.array([20.0, 20.0, 4.0, 1.0])
 
@@ -150,7 +150,7 @@ def test_a_station_with_the_distance_alone_predicts_a_ring():
 def test_outputs_of_zero_give_the_catalogue_seen_from_any_station(station_km):
     """Its mean and spread of epicentres, widened by kernels and classes, from a station within and one without."""
     places = np.random.default_rng(0).normal([15.0, -10.0], [9.0, 5.0], (250, 2)).astype(np.float32)
-    head = polar_classes(LOCAL._replace(most=720), (2.0, 1.0), epicentre_km=places)
+    head = polar_classes(LOCAL, (2.0, 1.0), epicentre_km=places)
     stated = head.distribution(AtStation(jnp.zeros(head.size), station_km, jnp.ones(())))["hypocentre"]
     sd = np.sqrt(np.diag(covariance(stated)))[:2]
     assert (np.abs(mean(stated)[:2] - places.mean(0)) < 0.35 * sd).all()

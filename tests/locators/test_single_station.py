@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cases import quick_jit
 
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
+from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture, mean
 from jaxloc.heads import gaussian
 from jaxloc.heads import labels as label_heads
 from jaxloc.locators.single_station import log_product, single_station
@@ -116,7 +116,7 @@ def test_stations_together_are_the_product_over_the_prior(active, correlation):
 def test_smoothing_a_product_widens_it_by_the_spacing():
     centre, own = gaussians(jax.random.key(3), 1)
     parts = gaussian_mixture(jnp.zeros((1, 1)), centre[:, None], own[:, None]).parts
-    density = partial(log_product(parts, jnp.ones(1), PRIOR), centre[:, :3], centre[:, 3:])
+    density = partial(log_product(HypocentreMixture(parts), jnp.ones(1), PRIOR), centre[:, :3], centre[:, 3:])
     flat = gaussian_mixture(jnp.zeros(1), centre, own)
     np.testing.assert_allclose(density(jnp.zeros(()))[0, 0], flat.log_prob(centre[0]), rtol=1e-4)
     assert density(jnp.array(20.0)) < density(jnp.zeros(())) - 1
