@@ -29,7 +29,13 @@ def load_study(study: str, overrides: list[str]) -> dict[str, Any]:
     """The resolved configuration of a study; raises as `load`."""
     if study not in study_names():
         raise ValueError(f"no such study: {study!r}; use one of {', '.join(study_names())}")
-    return resolved(composed(f"studies/{study}", overrides))
+    from jaxloc.runs import checks, checks_studies, store  # as in `load`
+
+    store.register()
+    config = composed(f"studies/{study}", overrides)
+    found = checks.without_unknown(config, resolved(config))
+    checks_studies.check_study(found, overrides)
+    return found
 
 
 def load(experiment: str, overrides: list[str]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Puts the structured configurations into Hydra's ConfigStore, under the names that `experiments/` builds on.
 
-`experiment`, `weight_free`, `forecast` and `forecast_in_parts` are whole experiments; in the groups, `base_NAME` has
-the defaults: `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`, `locator/base_LOCATOR`. The group
-`simulation` is here alone.
+`experiment`, `weight_free`, `forecast` and `forecast_in_parts` are whole experiments, `study` is a study; in the
+groups, `base_NAME` has the defaults: `data/base_seisbench`, `model/base_MODEL`, `posterior/base_METHOD`,
+`locator/base_LOCATOR`. The group `simulation` is here alone.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
 from jaxloc.models.settings import Setting, keywords_of, settings_of
-from jaxloc.runs import schema, schema_forecasts
+from jaxloc.runs import schema, schema_forecasts, schema_studies
 from jaxloc.runs.derived import dataclass_of
 
 ROOTS: dict[str, type] = {
@@ -24,6 +24,7 @@ ROOTS: dict[str, type] = {
     "weight_free": schema.WeightFree,
     "forecast": schema.Forecast,
     "forecast_in_parts": schema.ForecastInParts,
+    "study": schema_studies.Study,
 }
 DATA: dict[str, type] = {
     "seisbench": schema.SeisBench,

@@ -71,7 +71,7 @@ def _row(record: Record, about: Mapping[str, Any]) -> tuple[str, ...]:
         f"{record['parameters']:,}",
         f"{record['training_s']:.0f}",
         f"{1000 * found['locating_s']:.0f}",
-        str(about.get("published", "")),
+        str(about.get("published") or ""),
     )
 
 
@@ -116,4 +116,4 @@ def _label(name: str, card: Record) -> str:
 
 def published(networks: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether any network of a study has a published figure to compare with."""
-    return any("published" in about for about in networks.values())
+    return any(about.get("published") is not None for about in networks.values())
