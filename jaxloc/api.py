@@ -1,5 +1,6 @@
 """The Python API: load or train a run, locate, evaluate, calibrate, compare and plot; `import jaxloc` gives it all."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,7 @@ from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.calibration.storage import read_calibration, write_calibration
 from jaxloc.data.dataset import Dataset
-from jaxloc.geometry import to_km
-from jaxloc.io.catalogue import Truth
-from jaxloc.io.reference_catalogue import by_name, by_time, read_truths, seconds
+from jaxloc.io.reference_catalogue import by_name, by_time, in_frame, read_truths, seconds
 from jaxloc.io.stations import StationSource
 from jaxloc.io.tables import parse_time
 from jaxloc.io.velocity_model import VelocityFile
@@ -24,6 +23,7 @@ from jaxloc.runs import locate_picks as picking
 from jaxloc.runs import new_events, report
 from jaxloc.runs import train as training
 from jaxloc.runs.calibrate import BEST, calibrate_run
+from jaxloc.runs.compare import side_by_side
 from jaxloc.runs.datasets import fresh_events
 from jaxloc.runs.predict import Fitted
 from jaxloc.runs.results import Located, LocatedEvent, results_of
@@ -227,10 +227,8 @@ def _label(located: Located, truths: list) -> Label:
     if not any(found):
         found = by_time([_origin_s(event) for event in located], truths)
     starts = [_start_s(event.start) for event in located.dataset.events]
-    rows = [_row(located, truth, start_s) for truth, start_s in zip(found, starts, strict=True)]
-    value = np.array(rows, float)
-    known = np.isfinite(value)
-    return Label(np.where(known, value, 0.0).astype(np.float32), known)  # pyright: ignore[reportArgumentType]
+    value, known = in_frame(located.dataset.frame, found, starts)
+    return Label(value.astype(np.float32), known)  # pyright: ignore[reportArgumentType]
 
 
 def _start_s(start: str | None) -> float:
@@ -241,15 +239,6 @@ def _origin_s(event: LocatedEvent) -> float:
     """Origin time in s since 1970, NaN where the event or its start is unknown."""
     found = event.hypocentre
     return np.nan if found is None else _start_s(found.start) + found.origin_s
-
-
-def _row(located: Located, truth: Truth | None, start_s: float) -> list[float]:
-    """East, north, depth in km and origin time in s after the start; NaN where unknown."""
-    if truth is None:
-        return [np.nan] * 4
-    east, north = to_km(located.dataset.frame, np.array([truth.latitude_deg]), np.array([truth.longitude_deg]))
-    origin_s = np.nan if truth.origin_s is None else truth.origin_s - start_s
-    return [float(east[0]), float(north[0]), truth.depth_km, origin_s]
 
 
 def calibrate(
@@ -275,9 +264,16 @@ def calibrate(
 
 
 def compare(*runs: TrainedModel | str | Path, path: str | Path | None = None) -> dict[str, dict[str, Any]]:
-    """Score cards of finished runs by their folders, and, where a path is given, a figure of them."""
-    folders = [run.folder if isinstance(run, TrainedModel) else Path(run) for run in runs]
-    cards = {str(folder): report.read_scores(folder)["locator"] for folder in folders}
+    """Score cards of finished runs by their names, with climatologies, and, where a path is given, a figure of them.
+
+    Runs that share a name go by their folders. Warns of runs that were scored on different data sets.
+
+    Raises:
+        ValueError: where a folder has no scores.
+    """
+    cards, different = side_by_side([run.folder if isinstance(run, TrainedModel) else Path(run) for run in runs])
+    for line in different:
+        warnings.warn(line, stacklevel=2)
     if path is not None:
         score_plots.compare_cards(path, cards)
     return cards

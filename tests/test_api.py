@@ -19,6 +19,7 @@ from linear_regression import linear
 
 import jaxloc
 from jaxloc import inference, locators, networks
+from jaxloc.distributions.any_distribution import ByEvent
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance
 from jaxloc.heads import gaussian, volume
 from jaxloc.heads import labels as label_heads
@@ -146,7 +147,7 @@ def test_networks_keep_the_contract(name):
 
 @pytest.mark.parametrize(("network", "head"), [(n, h) for n, several in PAIRS.items() for h in several])
 def test_networks_and_heads_fit_together(network, head):
-    """A finite log-likelihood with its slope by raw outputs, a mixture over hypocentres; no labels count zero."""
+    """A finite log-likelihood with its slope by raw outputs, a distribution over hypocentres; no labels count zero."""
     reader, raw = HEADS[head](), output(network)[2]
     assert isinstance(reader, Head)
     assert names(reader.log_likelihood) == ["raw", "labels"]
@@ -160,7 +161,7 @@ def test_networks_and_heads_fit_together(network, head):
     value, slope, mixture, nothing = use(raw)
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
-    assert isinstance(mixture, HypocentreMixture)
+    assert isinstance(mixture, HypocentreMixture | ByEvent)
     assert mixture.event_shape == (4,)
     assert nothing == 0
 

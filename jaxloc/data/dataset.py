@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from jaxloc.geometry import Frame
+from jaxloc.geometry import Frame, to_km
 from jaxloc.types import Batch
 
 
@@ -26,6 +26,14 @@ class Station(NamedTuple):
     longitude_deg: float
     elevation_m: float
     position_sd_km: float = 0.0
+
+
+def positions_km(frame: Frame, stations: tuple[Station, ...]) -> Float[np.ndarray, "station 3"]:
+    """East, north and depth of stations in km."""
+    east_km, north_km = to_km(
+        frame, np.array([s.latitude_deg for s in stations]), np.array([s.longitude_deg for s in stations])
+    )
+    return np.stack([east_km, north_km, [-s.elevation_m / 1000 for s in stations]], -1).astype(np.float32)
 
 
 class Event(NamedTuple):

@@ -45,14 +45,14 @@ def clusters(
     hypocentres: Float[np.ndarray, "event 4"],
     known: Bool[np.ndarray, "event 4"],
     number: int,
-    broad: tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]],
+    spread: tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]],
     max_events: int = 400,
 ) -> Clusters:
     """`number` clusters of the events with epicentres; fewer, if some would have no event.
 
     Repeated events (records of one event) count once; of more than `max_events`, an even subset is taken. A kernel's
-    bandwidth is Silverman's (1986) for its cluster; a coordinate that an event lacks has `broad`, the mean and standard
-    deviation of the catalogue.
+    bandwidth is Silverman's (1986) for its cluster; a coordinate that an event lacks has `spread`, the mean and
+    standard deviation of the catalogue.
 
     Raises:
         ValueError: where there are fewer events than clusters.
@@ -64,7 +64,7 @@ def clusters(
     centre_km, _ = kmeans2(once[:, :2], number, minit="++", rng=np.random.default_rng(SEED))
     centre_km = centre_km[np.isin(np.arange(number), nearest(centre_km, once[:, :2]))]
     kept = once[np.linspace(0, len(once) - 1, min(len(once), max_events)).astype(int)]
-    return _kernels(centre_km, nearest(centre_km, kept[:, :2]), kept[:, :SIZE], kept[:, SIZE:] > 0, broad)
+    return _kernels(centre_km, nearest(centre_km, kept[:, :2]), kept[:, :SIZE], kept[:, SIZE:] > 0, spread)
 
 
 def nearest(
@@ -79,16 +79,16 @@ def _kernels(
     of_event: Int[np.ndarray, " event"],
     places: Float[np.ndarray, "event 4"],
     known: Bool[np.ndarray, "event 4"],
-    broad: tuple,
+    spread: tuple,
 ) -> Clusters:
-    mean, sd = np.where(known, places, broad[0]), np.broadcast_to(broad[1], places.shape).copy()
+    mean, sd = np.where(known, places, spread[0]), np.broadcast_to(spread[1], places.shape).copy()
     for cluster in range(len(centre_km)):
         own = of_event == cluster
         for i in range(SIZE):
             has = own & known[:, i]
             if has.any():
-                spread = places[has, i].std() if has.sum() > 1 else broad[1][i] / np.sqrt(len(centre_km))
-                sd[has, i] = max(spread * silverman(int(has.sum()), SIZE), MIN_BANDWIDTH[i])
+                own_sd = places[has, i].std() if has.sum() > 1 else spread[1][i] / np.sqrt(len(centre_km))
+                sd[has, i] = max(own_sd * silverman(int(has.sum()), SIZE), MIN_BANDWIDTH[i])
     return Clusters(centre_km, of_event, mean.astype(np.float32), sd.astype(np.float32))
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 from obspy import UTCDateTime, read_events
 from obspy.core.event import Catalog, Event, Origin
 
-from jaxloc.geometry import check_degrees
+from jaxloc.geometry import Frame, check_degrees, to_km
 from jaxloc.io.catalogue import Truth
 from jaxloc.io.missing_values import Quantity, is_missing_code
 from jaxloc.io.tables import Row, as_number, parse_time, read_table
@@ -122,6 +123,21 @@ def _row(path: Path, row: Row) -> Known:
         ) from error
     place = (number("latitude_deg"), number("longitude_deg"), number("depth_km"))
     return Known((row.cells["id"],), Truth(*place, origin_s))
+
+
+def in_frame(
+    frame: Frame, truths: Sequence[Truth | None], start_s: Sequence[float]
+) -> tuple[Float[np.ndarray, "event 4"], Bool[np.ndarray, "event 4"]]:
+    """East, north and depth in km and origin time in s after each start, and which are known; zero where unknown."""
+    rows = [(None,) * 4 if truth is None else truth for truth in truths]
+    latitude, longitude, depth_km, origin_s = np.array(rows, float).reshape(-1, 4).T
+    placed = np.isfinite(latitude) & np.isfinite(longitude)
+    inside = (np.where(placed, *each) for each in ((latitude, frame.latitude_deg), (longitude, frame.longitude_deg)))
+    east_km, north_km = to_km(frame, *inside)
+    plane = [np.where(placed, each, np.nan) for each in (east_km, north_km)]
+    value = np.stack([*plane, depth_km, origin_s - np.asarray(start_s, float)], -1)
+    known = np.isfinite(value)
+    return np.where(known, value, 0.0), known
 
 
 def by_name(names: Sequence[tuple[str, ...]], truths: list[Known]) -> list[Truth | None]:

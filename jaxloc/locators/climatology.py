@@ -8,7 +8,10 @@ from jaxtyping import Array, Bool, Float, Key
 from jaxloc.distributions.bandwidth import silverman
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, gaussian_mixture
 from jaxloc.locators.setup import Setup
+from jaxloc.physics.priors import Known, unknown_coordinates
 from jaxloc.types import Locator, Observations, Posterior
+
+WINDOW_S = 240.0  # of records whose length is not known
 
 
 def build(setup: Setup) -> Locator:
@@ -50,15 +53,15 @@ def repeated(density: HypocentreMixture, number: int) -> Posterior:
 def kernel_density(
     hypocentres: Float[np.ndarray, "n 4"],
     known: Bool[np.ndarray, "n 4"],
-    broad_mean: tuple[float, ...] = (0.0, 0.0, 10.0, 0.0),
-    broad_sd: tuple[float, ...] = (100.0, 100.0, 10.0, 60.0),
+    unknown: Known | None = None,
     max_components: int = 1000,
 ) -> HypocentreMixture:
     """A Gaussian kernel density estimate of a catalogue of hypocentres.
 
     Bandwidths follow Silverman's rule (1986) for each coordinate with a robust spread, at least 0.05 km and 0.01 s.
     Where an event lacks a coordinate, its kernel has the mean and standard deviation of the catalogue; a coordinate
-    that no event has is normal with `broad_mean` and `broad_sd`. Events without any known coordinate (noise windows)
+    that no event has is normal with the mean and standard deviation of `unknown`, those of `unknown_coordinates` in a
+    window of `WINDOW_S` without it. Events without any known coordinate (noise windows)
     are left out unless there are no others. Catalogues longer than `max_components` are thinned evenly.
 
     Raises:
@@ -74,7 +77,7 @@ def kernel_density(
     hypocentres, known = hypocentres[placed], known[placed]
     every = np.linspace(0, len(hypocentres) - 1, min(max_components, len(hypocentres))).astype(int)
     hypocentres, known = hypocentres[every], known[every]
-    centre, spread = np.array(broad_mean, float), np.array(broad_sd, float)
+    centre, spread = (np.array(each, float) for each in unknown or unknown_coordinates(WINDOW_S))
     width = spread.copy()
     for i, floor in enumerate((0.05, 0.05, 0.05, 0.01)):
         if known[:, i].any():

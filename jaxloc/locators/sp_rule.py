@@ -24,11 +24,11 @@ from jaxloc.networks.single_record import cut, polarisation, record_of
 from jaxloc.per_station import at_stations, placed, rows_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import mean_speed_km_s
+from jaxloc.physics.priors import CRUSTAL_DEPTH_KM
 from jaxloc.types import Batch, Head, LocateEvent, Locator, Observations, Posterior
 
 DIRECTIONS = 2  # that of the polarisation, and uniform
 START = (-1.0, -1.0, 1.0, 1.0)  # widths of distance and travel time, log-concentration, log-odds of its being right
-CRUST_KM = (10.0, 8.0)  # mean and standard deviation of depth without a catalogue
 SIZE = sum(numbers(DIRECTIONS, depth=False)) + 4
 
 
@@ -49,8 +49,8 @@ def build(setup: Setup, *, width: float = 1.0, shake_s: float = 1.0) -> Locator:
     """The rule without training: textbook widths, and the mean speeds of the setup's velocity model.
 
     Epicentral distance has a standard deviation of 25 % of the hypocentral distance plus 1 km, travel time one of 10 %
-    plus 0.1 s, both times `width`. Depth has the mean and spread of the catalogue, or `CRUST_KM`. The direction is read
-    from the first `shake_s` seconds of P where there are waveforms, and is unknown otherwise.
+    plus 0.1 s, both times `width`. Depth has the mean and spread of the catalogue, or `CRUSTAL_DEPTH_KM`. The direction
+    is read from the first `shake_s` seconds of P where there are waveforms, and is unknown otherwise.
 
     Raises:
         ValueError: where there is no velocity model, or `width` or `shake_s` is not positive.
@@ -58,7 +58,7 @@ def build(setup: Setup, *, width: float = 1.0, shake_s: float = 1.0) -> Locator:
     if not (width > 0 and shake_s > 0):
         raise ValueError(f"width and shake_s of the S-P rule must be positive, got {width} and {shake_s}")
     before = before_of(setup)
-    prior, shake = broad_prior(setup.region, before), max(4, round(shake_s * setup.rate_hz))
+    prior, shake = flat_prior(setup.region, before), max(4, round(shake_s * setup.rate_hz))
     return over_events(sp_rule(textbook(width), before, prior, setup.region, shake=shake))
 
 
@@ -72,7 +72,8 @@ def before_of(setup: Setup) -> Beforehand:
     """What the rule assumes before a record is read; raises where the setup has no velocity model."""
     model, region = velocity_of(setup, "sp_rule"), setup.region
     low_km, high_km = region.depth_km
-    depth_km = (float(np.clip(CRUST_KM[0], low_km, high_km)), min(CRUST_KM[1], (high_km - low_km) / 12**0.5))
+    mean_km, sd_km = CRUSTAL_DEPTH_KM
+    depth_km = (float(np.clip(mean_km, low_km, high_km)), min(sd_km, (high_km - low_km) / 12**0.5))
     if setup.climatology is not None:
         depth_km = (float(setup.climatology.mean[2]), float(jnp.sqrt(setup.climatology.variance[2])))
     vp_km_s, vs_km_s = (mean_speed_km_s(np.asarray(model.top_km), np.asarray(v), depth_km[0]) for v in model[1:])
@@ -81,7 +82,7 @@ def before_of(setup: Setup) -> Beforehand:
     return Beforehand((half_km, half_km), depth_km, origin_s, vp_km_s, vp_km_s / vs_km_s)
 
 
-def broad_prior(region: Region, before: Beforehand) -> HypocentreMixture:
+def flat_prior(region: Region, before: Beforehand) -> HypocentreMixture:
     """Nearly flat in east and north; depth and origin time as known beforehand."""
     centre = [*np.mean(np.asarray(region[:2]), axis=1), before.depth_km[0], before.origin_s[0]]
     spread = [*np.ptp(np.asarray(region[:2]), axis=1), before.depth_km[1], before.origin_s[1]]

@@ -37,4 +37,5 @@ def any_stations(
             place, arrival_weight=arrival_weight, hypocentre_weight=hypocentre_weight, label_sd_s=label_sd_s
         )
 
-    return Model(network, head, neural(network, head(1.0, 1.0)), transfer=Transfer())
+    plain = head(1.0, 1.0)
+    return Model(network, plain, neural(network, plain), transfer=Transfer(), weighted=head)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.arrivals import checked_arrivals
@@ -28,16 +28,14 @@ from jaxloc.physics import adaptive_grid
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
-from jaxloc.physics.priors import as_nearby, log_prior_of, same_everywhere
+from jaxloc.physics.priors import FREE_DEPTH_KM, as_nearby, log_prior_of, same_everywhere
 from jaxloc.physics.readings import read_picks
 from jaxloc.physics.table import TableGrid
 from jaxloc.physics.velocity_error import velocity_error_of
-from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Head, Network, Params, Weights
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
-BROAD_DEPTH_KM = (10.0, 15.0)  # mean and standard deviation of depth where there is no catalogue
 
 
 def model(
@@ -98,7 +96,8 @@ def model(
     transfer = Transfer(_settings_at, with_given_velocity, network_weights, with_weights, ("depth_prior", "table"))
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
     search = RegionSearch(partial(_search_settings, sizes, step_s), checked_arrivals(network, region, log_prior, sizes))
-    return Model(network, head, locate, prepare=prepare, transfer=transfer, search=search, parts=parts)
+    own = {"prepare": prepare, "transfer": transfer, "search": search, "parts": parts, "weighted": head}
+    return Model(network, head(1.0, 1.0), locate, **own)
 
 
 def _search_settings(
@@ -134,7 +133,7 @@ def _rounded(reach: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, and a table that reaches them."""
-    return {"depth_prior": BROAD_DEPTH_KM, "table": _rounded(_reach(stations_km, region))}
+    return {"depth_prior": FREE_DEPTH_KM, "table": _rounded(_reach(stations_km, region))}
 
 
 def _table_grid(region: adaptive_grid.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:

@@ -81,7 +81,7 @@ class Model(NamedTuple):
 
     Attributes:
         network: trainable parameters and observations of one event to the raw output of the head.
-        head: weights of a stage to the head.
+        head: raw output to distributions and the likelihood of labels.
         locate: draws of parameters and observations of one event to its posterior.
         labels: names of labels without which the model cannot be trained.
         step_network: `network` in a form that is faster where steps of training are compiled singly; None: the same.
@@ -90,10 +90,12 @@ class Model(NamedTuple):
         search: what it offers to locate new events in another region; None: its region is that of training.
         parts: parameters to a tree of labels (`jaxloc.types.Target`).
         baselines: weight-free locators that it is compared with.
+        weighted: the head with the weights of a stage, of a model that learns from arrivals and from hypocentres; None:
+            it has one likelihood.
     """
 
     network: Network
-    head: HeadOf
+    head: Head
     locate: LocateByDraws
     labels: tuple[str, ...] = ("hypocentre",)
     step_network: Network | None = None
@@ -102,6 +104,7 @@ class Model(NamedTuple):
     search: RegionSearch | None = None
     parts: Callable[[Params], PyTree[str]] = all_network
     baselines: Baselines = no_baselines
+    weighted: HeadOf | None = None
 
     @property
     def any_station(self) -> bool:
@@ -110,8 +113,8 @@ class Model(NamedTuple):
 
 
 def of_known_stations(network: Network, head: Head, labels: tuple[str, ...] = ("hypocentre",)) -> Model:
-    """The model of a network of the training stations with one head in all stages."""
-    return Model(network, lambda *_: head, neural(network, head), labels)
+    """The model of a network of the training stations with one likelihood."""
+    return Model(network, head, neural(network, head), labels)
 
 
 def initial(key: Key[Array, ""], model: Model, observations: Observations, members: int) -> Params:

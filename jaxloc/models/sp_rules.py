@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.heads.single_station import Beforehand
 from jaxloc.locators import sp_rule
 from jaxloc.locators.over_events import over_events
@@ -12,7 +12,6 @@ from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.models.stations_apart import prior_of, stations_apart
 from jaxloc.physics.layered import mean_speed_km_s, mean_vp_vs, velocity_of
-from jaxloc.simulation.events import positions_km
 from jaxloc.types import Head, Locator, Network
 
 CHUNK = 64  # records read at a time

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxloc.atomic_write import write_whole
-from jaxloc.data.dataset import Dataset, Station
+from jaxloc.data.dataset import Dataset, Station, positions_km
 from jaxloc.geometry import Frame
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.simulation.events import positions_km
+from jaxloc.physics.priors import Known, unknown_coordinates
 from jaxloc.types import Observations
 
 
@@ -59,8 +59,8 @@ def _chunks(number: int, size: int) -> list[np.ndarray]:
     return [np.arange(at, min(at + size, number)) for at in range(0, number, size)]
 
 
-def spread_of(spec: ModelSpec) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]:
-    """Mean and standard deviation of each coordinate; a broad guess of one that no event has.
+def spread_of(spec: ModelSpec) -> Known:
+    """Mean and standard deviation of each coordinate; `unknown_coordinates` of one that no event has.
 
     Raises:
         ValueError: where no training event has an epicentre.
@@ -70,7 +70,7 @@ def spread_of(spec: ModelSpec) -> tuple[Float[np.ndarray, " 4"], Float[np.ndarra
         raise ValueError(
             "no training event has a labelled epicentre; some must have source_latitude_deg and source_longitude_deg"
         )
-    centre, spread = np.array([0.0, 0.0, 10.0, duration_s / 4]), np.array([50.0, 50.0, 8.0, duration_s / 4])
+    centre, spread = unknown_coordinates(duration_s)
     for i in range(4):
         values = catalogue.hypocentres[catalogue.known[:, i], i]
         if len(values):

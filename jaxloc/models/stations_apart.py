@@ -21,13 +21,12 @@ def stations_apart(
     """
     whole = over_stations(head)
     locate = single_station(network, head, prior_of(spec), spec.region, average, correlation=correlation)
-    return Model(network, lambda *_: whole, locate)
+    return Model(network, whole, locate)
 
 
 def prior_of(spec: ModelSpec) -> HypocentreMixture:
     """The training catalogue as a density of few kernels, with heavier tails."""
-    centre, spread = (tuple(map(float, each)) for each in spread_of(spec))
-    density = kernel_density(*spec.catalogue, centre, spread, PRIOR_EVENTS)
+    density = kernel_density(*spec.catalogue, spread_of(spec), PRIOR_EVENTS)
     return HypocentreMixture(contaminated(density.parts, *HEAVY_TAILS))
 
 

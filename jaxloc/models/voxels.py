@@ -36,7 +36,7 @@ def of_volume(
     """
     network = build()
     locate = neural(network, head, average)
-    return Model(network, lambda *_: head, locate, step_network=build(by_slices=False))
+    return Model(network, head, locate, step_network=build(by_slices=False))
 
 
 def mean_log_mass(raws: Float[Array, "draw *voxel"]) -> Float[Array, "*voxel"]:

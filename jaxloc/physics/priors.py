@@ -11,6 +11,8 @@ from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity
 
 SAME_KM = 1e-3  # hypocentres closer than this are one
+CRUSTAL_DEPTH_KM = (10.0, 10.0)  # mean and standard deviation of depth where no earlier event is known
+FREE_DEPTH_KM = (10.0, 15.0)  # the same, wider than the crust, where arrivals alone should settle the depth
 FLAT_KM = 1e4  # standard deviation of a depth prior that is flat over any region
 
 
@@ -18,6 +20,16 @@ DepthPrior = Callable[
     [Float[Array, "point 2"], Float[Array, " 3"] | None], tuple[Float[Array, " point"], Float[Array, " point"]]
 ]
 """Epicentres to the mean and standard deviation of depth there, in km, as known without one given hypocentre."""
+
+
+Known = tuple[Float[np.ndarray, " 4"], Float[np.ndarray, " 4"]]
+"""Mean and standard deviation of each coordinate of hypocentres."""
+
+
+def unknown_coordinates(duration_s: float) -> Known:
+    """What stands for coordinates that no event of a catalogue has, in windows of `duration_s`: nearly flat."""
+    origin_s = duration_s / 4
+    return np.array([0.0, 0.0, CRUSTAL_DEPTH_KM[0], origin_s]), np.array([100.0, 100.0, CRUSTAL_DEPTH_KM[1], origin_s])
 
 
 def same_everywhere(mean_km: float, sd_km: float) -> DepthPrior:

@@ -22,7 +22,6 @@ from jaxloc.simulation.events import (
     Recording,
     Simulation,
     oklahoma_like,
-    positions_km,
     quick_start,
     random_network,
     simulated_dataset,
@@ -325,7 +324,7 @@ def _general(places_km: Float[np.ndarray, "station 3"], spec: ModelSpec, setting
     return simulation._replace(recording=recording)
 
 
-__all__ = ["Sources", "held", "open_sources", "positions_km", "practice", "select", "spec_of"]
+__all__ = ["Sources", "held", "open_sources", "practice", "select", "spec_of"]
 
 
 def unseen(data: Mapping[str, Any], seed: int, number: int, purpose: str) -> Dataset:

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc import locators
 from jaxloc.calibration.calibration import Predictions
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
-from jaxloc.geometry import Frame, to_km
+from jaxloc.geometry import Frame
 from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
-from jaxloc.io.reference_catalogue import read_truths
+from jaxloc.io.reference_catalogue import in_frame, read_truths
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.tables import as_number
 from jaxloc.io.velocity_model import velocity_file
@@ -28,7 +28,6 @@ from jaxloc.runs.datasets import select
 from jaxloc.runs.new_events import Outcome
 from jaxloc.runs.predict import CHUNK, Located, joined, located_parts
 from jaxloc.runs.search_region import around_stations, parse_depths, parse_region, with_options
-from jaxloc.simulation.events import positions_km
 from jaxloc.types import Observations
 
 SLOWEST_KM_S = 2.0  # S speed that bounds travel times without a velocity model
@@ -175,12 +174,9 @@ def read_density(path: Path, frame: Frame, region: Region) -> HypocentreMixture:
         ValueError: where the file is wrong (`jaxloc.io.reference_catalogue.read_truths`).
     """
     truths = [known.truth for known in read_truths(path)]
-    east, north = to_km(frame, np.array([t.latitude_deg for t in truths]), np.array([t.longitude_deg for t in truths]))
-    depth = np.array([t.depth_km for t in truths], float)
-    value = np.stack([east, north, np.nan_to_num(depth), np.zeros(len(truths))], -1)
-    known = np.stack([np.ones(len(truths), bool)] * 2 + [np.isfinite(depth), np.zeros(len(truths), bool)], -1)
+    value, known = in_frame(frame, truths, [np.nan] * len(truths))
     centre, width = np.mean(np.asarray(region), axis=1), np.ptp(np.asarray(region), axis=1)
-    return kernel_density(value, known, tuple(centre.tolist()), tuple((width / 12**0.5).tolist()))
+    return kernel_density(value, known, (centre, width / 12**0.5))
 
 
 def locate(

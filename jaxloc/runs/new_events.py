@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxloc.calibration.calibration import Calibration, Predictions
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.seisbench import is_seisbench
 from jaxloc.io.sliding import one_each
@@ -21,7 +21,6 @@ from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_
 from jaxloc.runs.search_region import parse_depths, parse_region, with_options
 from jaxloc.runs.transfer import searched_in
 from jaxloc.runs.widening import beyond_edges
-from jaxloc.simulation.events import positions_km
 
 BEFORE_S = 20.0  # an event may begin so long before its record, and longer in wide regions
 FAST_KM_S = 6.0

@@ -24,6 +24,7 @@ from jaxloc.io.catalogue_csv import write_csv, write_picks
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import ModelSpec
+from jaxloc.physics.priors import unknown_coordinates
 from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card, table
 from jaxloc.types import Batch, Label, Posterior
@@ -99,11 +100,7 @@ def calibration_lines(calibration: Calibration) -> list[str]:
 def climatology_of(spec: ModelSpec) -> HypocentreMixture:
     """The density of the training catalogue's hypocentres, without windows of noise."""
     duration_s = spec.num_samples / spec.rate_hz
-    return kernel_density(
-        *spec.catalogue,
-        broad_mean=(0.0, 0.0, 10.0, duration_s / 4),
-        broad_sd=(100.0, 100.0, 10.0, duration_s / 4),
-    )
+    return kernel_density(*spec.catalogue, unknown_coordinates(duration_s))
 
 
 def baseline_of(spec: ModelSpec, number: int) -> Posterior:

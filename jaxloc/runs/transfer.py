@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxloc.data.dataset import Dataset, Station, retaken
+from jaxloc.data.dataset import Dataset, Station, positions_km, retaken
 from jaxloc.io.seisbench import is_seisbench, read_seisbench
 from jaxloc.io.seisbench_metadata import read_metadata
 from jaxloc.io.seisbench_stations import list_stations
@@ -22,7 +22,6 @@ from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.velocity_error import VelocityError, error_settings
 from jaxloc.runs.predict import Fitted
-from jaxloc.simulation.events import positions_km
 from jaxloc.types import Batch, Method, Params, State, Weights
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxloc import locators, prng
 from jaxloc.calibration.calibration import Predictions
-from jaxloc.data.dataset import Dataset
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.locators.setup import Setup
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.layered import velocity_of
@@ -14,7 +14,6 @@ from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.runs.datasets import open_sources, spec_of
 from jaxloc.runs.predict import locate_by, write_results
 from jaxloc.runs.report import baseline_of, climatology_of
-from jaxloc.simulation.events import positions_km
 from jaxloc.training.log import OnStep, Say, counted
 from jaxloc.training.run_folder import worked_in
 

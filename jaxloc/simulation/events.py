@@ -17,8 +17,8 @@ import numpy as np
 from jax import random
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxloc.data.dataset import Dataset, Event, Station
-from jaxloc.geometry import Frame, to_degrees, to_km
+from jaxloc.data.dataset import Dataset, Event, Station, positions_km
+from jaxloc.geometry import Frame, to_degrees
 from jaxloc.physics.layered import VelocityModel, layered, uniform
 from jaxloc.simulation.propagation import Earth, Path, draw_earth
 from jaxloc.simulation.recording import (
@@ -185,14 +185,6 @@ def stream(
         return jax.vmap(lambda k: simulate_event(k, simulation, station_km, earth))(random.split(key, size))
 
     return batch
-
-
-def positions_km(frame: Frame, stations: tuple[Station, ...]) -> Float[np.ndarray, "station 3"]:
-    """East, north and depth of stations in km."""
-    east_km, north_km = to_km(
-        frame, np.array([s.latitude_deg for s in stations]), np.array([s.longitude_deg for s in stations])
-    )
-    return np.stack([east_km, north_km, [-s.elevation_m / 1000 for s in stations]], -1).astype(np.float32)
 
 
 def simulated_dataset(

@@ -13,12 +13,12 @@ import numpy as np
 from jax import random
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxloc.data.dataset import Dataset, Event, Station
+from jaxloc.data.dataset import Dataset, Event, Station, positions_km
 from jaxloc.geometry import Frame, distance_km, to_km
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.table import StationTable, for_stations, look_up_s, table_around
-from jaxloc.simulation.events import dated_event, positions_km
+from jaxloc.simulation.events import dated_event
 from jaxloc.simulation.finite_fault import FaultZone, Rupture, draw_rupture
 from jaxloc.simulation.propagation import Earth, Path, draw_earth, slowness_error
 from jaxloc.simulation.recording import (

@@ -154,7 +154,7 @@ def simulated_networks(
 ) -> Dataset:
     """A data set simulated on access, of events `first`, `first + 1`, ... of a key, each at its network.
 
-    Its stations are placeholders for the rows of an event.
+    Each event has stations of its own; those of the data set only name the rows of an event.
 
     Raises:
         ValueError: where there are no events, or variety or recording are invalid; names the value.

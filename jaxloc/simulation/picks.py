@@ -16,12 +16,12 @@ from jax import random
 from jaxtyping import Array, Float, Key
 
 from jaxloc.data.augmentation import picked_again
-from jaxloc.data.dataset import Dataset, Event, Station
+from jaxloc.data.dataset import Dataset, Event, Station, positions_km
 from jaxloc.geometry import Frame, distance_km
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
-from jaxloc.simulation.events import FIRST_START, positions_km
+from jaxloc.simulation.events import FIRST_START
 from jaxloc.types import Batch, Label, Observations
 
 

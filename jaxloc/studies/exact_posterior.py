@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
+from jaxloc.data.dataset import positions_km
 from jaxloc.distributions.credible_regions import LEVELS, highest_density_level
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
@@ -40,7 +41,6 @@ from jaxloc.plots.study import DensityPanel, amortised
 from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.scores.markdown import markdown_table
-from jaxloc.simulation.events import positions_km
 from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative

@@ -51,16 +51,15 @@ def locked(folder: Path, key: str) -> Iterator[None]:
         ValueError: where another process has the lock; names it.
     """
     with (folder / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise ValueError(
-                f"{folder} is in use by {file.read().strip() or 'another process'}; wait until it has ended, "
-                f"or choose another folder with {key}=..."
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+        with contextlib.suppress(OSError):  # of a file system without locks
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise ValueError(
+                    f"{folder} is in use by {file.read().strip() or 'another process'}; wait until it has ended, "
+                    f"or choose another folder with {key}=..."
+                ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()

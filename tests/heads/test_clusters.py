@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxloc.distributions.gaussian_mixture import covariance, marginal, mean
+from jaxloc.distributions.any_distribution import marginal_of
+from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.distributions.polar import circular, distance_and_azimuth
 from jaxloc.heads.clusters import averaged, cluster_classes, clusters, nearest
 from jaxloc.heads.polar_classes import (
@@ -139,7 +140,7 @@ def test_a_rare_event_is_less_likely_where_events_are_rare():
 def test_a_station_with_the_distance_alone_predicts_a_ring():
     raw = jnp.zeros(sum(LOCAL.sizes)).at[1 + 12].set(20.0)
     stated = polar_classes(LOCAL, (2.0, 1.0)).distribution(AtStation(raw, STATION_KM, jnp.ones(())))["hypocentre"]
-    draws = marginal(stated, (0, 1)).sample(jax.random.key(0), (2000,))
+    draws = marginal_of(stated, (0, 1)).sample(jax.random.key(0), (2000,))
     distance_km, azimuth_rad = distance_and_azimuth(STATION_KM, jnp.pad(draws, ((0, 0), (0, 2))))
     # 95 % of a normal, and a resultant of 2000 directions at random: its mean square is 1 / 2000.
     assert np.mean(np.abs(distance_km - 36.0) < 2 * 3.0) > 0.9

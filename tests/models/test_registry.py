@@ -57,7 +57,7 @@ def test_every_model_is_built_and_its_parts_fit_together(name):
     assert isinstance(model, Model)
     params = jax.eval_shape(model.network.init, jax.random.key(0), seen)
     assert jax.tree.structure(model.parts(params)) == jax.tree.structure(params)
-    head, labels = model.head(1.0, 1.0), {"hypocentre": Label(jnp.zeros(4), jnp.ones(4, bool))}
+    head, labels = model.head, {"hypocentre": Label(jnp.zeros(4), jnp.ones(4, bool))}
     for network in (model.network, model.step_network or model.network):
         raw = jax.eval_shape(lambda p, network=network: network.apply(Weights(p), seen), params)
         assert jax.eval_shape(lambda raw: head.log_likelihood(raw, labels), raw).shape == ()
@@ -71,7 +71,7 @@ def test_the_published_loss_is_that_of_sigmoids(name):
     """Log-odds of zero have a binary cross-entropy of log 2 a voxel, whatever the label: -0.693, as no softmax has."""
     labels = {"hypocentre": Label(jnp.array([0.0, 0.0, 5.0, 4.0]), jnp.array([True, True, True, False]))}
     for published in (True, False):
-        head = build(spec_of(name, published=published)).head(1.0, 1.0)
+        head = build(spec_of(name, published=published)).head
         found = float(head.log_likelihood(jnp.zeros(head.size), labels))
         assert (abs(found + np.log(2)) < 1e-5) == published
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import jaxloc
 from jaxloc import cli
 from jaxloc.runs.compare import side_by_side
 
@@ -63,3 +64,10 @@ def test_the_warning_is_on_screen(tmp_path, capsys):
     assert "warning: scores are of different data sets" in shown
     assert "90.0" in shown
     assert picture.stat().st_size > 10_000
+
+
+def test_the_python_interface_gives_the_same_cards_and_warns(tmp_path):
+    runs = [scored(tmp_path / "1", "x", 1.0), scored(tmp_path / "2", "y", 2.0, dataset="b", climatology=90.0)]
+    with pytest.warns(UserWarning, match="different data sets"):
+        cards = jaxloc.compare(*runs)
+    assert cards == side_by_side(runs)[0]

@@ -171,7 +171,7 @@ def test_the_catalogue_without_origin_times_is_broad_in_them() -> None:
     known[:, 3] = False
     known[:3, 2] = False
     value = np.where(known, np.random.default_rng(0).normal(size=(30, 4)), 0)
-    mixture = repeated(kernel_density(value, known, broad_sd=(1.0, 1.0, 1.0, 60.0)), 2).hypocentre
+    mixture = repeated(kernel_density(value, known, (np.zeros(4), np.array([1.0, 1.0, 1.0, 60.0]))), 2).hypocentre
     assert mixture.batch_shape == (2,)
     assert float(mixture.variance[0, 3]) == pytest.approx(3600, rel=1e-4)
     assert np.isfinite(mixture.log_prob(jnp.zeros((2, 4)))).all()

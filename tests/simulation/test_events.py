@@ -7,11 +7,11 @@ import pytest
 from cases import quick_jit
 from jax import random
 
+from jaxloc.data.dataset import positions_km
 from jaxloc.geometry import distance_km
 from jaxloc.physics.layered import layered, travel_time_s
 from jaxloc.simulation.events import (
     DEFAULT_FRAME,
-    positions_km,
     quick_start,
     random_network,
     simulate_event,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from jaxloc.data.dataset import positions_km
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
 from jaxloc.runs import config as configuration
 from jaxloc.runs import train
 from jaxloc.runs.datasets import fresh_events
-from jaxloc.simulation.events import positions_km
 from jaxloc.studies.exact_posterior import (
     PURPOSE,
     EventScores,

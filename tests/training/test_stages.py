@@ -71,8 +71,8 @@ class Anything(NamedTuple):
 
 
 ONE_HEAD = Anything()
-WEIGHTED = Model(None, lambda *weights: Anything(weights), None, prepare=lambda *a: (None, as_labelled))
-FIXED = Model(None, lambda *_: ONE_HEAD, None)
+WEIGHTED = Model(None, ONE_HEAD, None, prepare=lambda *a: (None, as_labelled), weighted=lambda *weights: ONE_HEAD)
+FIXED = Model(None, ONE_HEAD, None)
 SETTINGS = {"arrival_weight": 1.0, "hypocentre_weight": 1.0, "relabel": False}
 
 
