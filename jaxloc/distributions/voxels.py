@@ -90,17 +90,22 @@ def _along(of: Voxels, dims: tuple[int, ...]) -> Float[Array, "*cells"]:
     return jnp.transpose(total, tuple(kept.index(i) for i in dims))
 
 
+def _share(of: Voxels, *dims: int) -> Float[Array, "*cells"]:
+    """Weights along one or two axes, in rising order; summed as they are, since moments are no matter of tails."""
+    return jnp.exp(of.log_weight).sum(tuple(i for i in range(len(of.centre)) if i not in dims))
+
+
 def _mean(of: Voxels) -> Float[Array, " d"]:
-    return jnp.stack([jnp.exp(_along(of, (i,))) @ centre for i, centre in enumerate(of.centre)])
+    return jnp.stack([_share(of, i) @ centre for i, centre in enumerate(of.centre)])
 
 
 def _covariance(of: Voxels) -> Float[Array, "d d"]:
     apart = [centre - middle for centre, middle in zip(of.centre, _mean(of), strict=True)]
     found = [[jnp.zeros(())] * len(apart) for _ in apart]
     for i in range(len(apart)):
-        found[i][i] = jnp.exp(_along(of, (i,))) @ (apart[i] ** 2 + of.sd[i] ** 2)
+        found[i][i] = _share(of, i) @ (apart[i] ** 2 + of.sd[i] ** 2)
         for j in range(i):
-            found[i][j] = found[j][i] = apart[i] @ jnp.exp(_along(of, (i, j))) @ apart[j]
+            found[i][j] = found[j][i] = apart[j] @ _share(of, j, i) @ apart[i]
     return jnp.stack([jnp.stack(row) for row in found])
 
 
