@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxloc import __version__
 
-MAPS = ("best", "none", "temperature", "temperatures", "quantiles")
+MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -208,7 +208,10 @@ def _calibrate(command: argparse.ArgumentParser) -> None:
         "--map", choices=MAPS, default="best", help="recalibration (default: chosen by cross-validated likelihood)"
     )
     command.add_argument(
-        "--by", choices=("gap", "distance"), default="", help="group-conditional conformal calibration"
+        "--by",
+        choices=("gap", "distance", "local"),
+        default="",
+        help="conformal levels by groups of azimuthal gap or station distance, or from similar events",
     )
     _add_velocity(command)
 

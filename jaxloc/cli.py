@@ -90,7 +90,8 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import config as configuration
 
     configuration.check_name(parsed.experiment)
-    if idle := [o for o in parsed.overrides if o.lstrip("+~").startswith("evaluation.")]:
+    of_folds = lambda override: override.startswith("evaluation.") and "shift_windows=" not in override
+    if idle := [o for o in parsed.overrides if of_folds(o.lstrip("+~"))]:
         raise ValueError(f"{idle[0]} has no effect on a run; leave it out, or use `jaxloc crossvalidate`")
     if parsed.multirun:
         return _run_many(parsed, console)

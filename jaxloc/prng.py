@@ -30,6 +30,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "shuffled labels": 13,
         "station of an event": 14,
         "folds": 15,
+        "shifts": 16,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

@@ -2,8 +2,9 @@
 
 It is fitted to a calibration set of labelled events, held out from training and model selection, and stored in the run
 folder. Split conformal regions cover the truth of an exchangeable new event with at least the nominal probability
-(`jaxloc.calibration.conformal`); where a recalibration is fitted to the same events, levels are cross-fitted, and the
-guarantee is that of cross-validation: approximate, not exact.
+(`jaxloc.calibration.conformal`), by one level for all events, by group, or by similar events; but for groups this is
+marginal, over all events, and not for each place or kind of record. Where a recalibration is fitted to the same events,
+levels are cross-fitted, and the guarantee is that of cross-validation: approximate, not exact.
 """
 
 from typing import Any, NamedTuple
@@ -14,8 +15,11 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.calibration import out_of_distribution, recalibration
 from jaxloc.calibration.conformal import conformal_level
+from jaxloc.calibration.local_levels import LOCAL, Local, covariates_for, local_levels
+from jaxloc.calibration.local_scale import cross_fitted_locally, fit_local_scale, scaled_locally
 from jaxloc.calibration.out_of_distribution import Detector, fit_detector
 from jaxloc.calibration.recalibration import MAPS, Recalibration
+from jaxloc.data.onsets import Onsets
 from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.io.catalogue import azimuthal_gap_deg
@@ -48,17 +52,33 @@ class Calibration(NamedTuple):
     groups: Groups
     levels: dict[str, Float[np.ndarray, "group level"]]
     detector: Detector | None
+    local: Local | None = None
 
 
 def candidates(
-    key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int = 1000
+    key: Key[Array, ""], posterior: Posterior, truth: Label, num_draws: int = 1000, local: Local | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Score cards of each of `MAPS`, cross-fitted: each event is scored under a recalibration fitted without it."""
+    """Score cards of each of `MAPS`, cross-fitted: each event is scored under a recalibration fitted without it.
+
+    With covariates (`local`) also of the recalibration by them.
+    """
     cards = {}
-    for kind in MAPS:
-        corrected = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+    for kind in (*MAPS, *([LOCAL] if local is not None else [])):
+        corrected = _cross_fitted(key, kind, posterior, truth, local)
         cards[kind] = score_card(key, score_events(key, corrected, truth, num_draws))
     return cards
+
+
+def _cross_fitted(key: Key[Array, ""], kind: str, posterior: Posterior, truth: Label, local: Local | None) -> Posterior:
+    if kind == LOCAL:
+        return cross_fitted_locally(key, posterior, truth, _needed_covariates(local).covariates)
+    return posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
+
+
+def _needed_covariates(local: Local | None) -> Local:
+    if local is None:
+        raise ValueError("a local calibration must have covariates: give it the epicentres of the training events")
+    return local
 
 
 def best(cards: dict[str, dict[str, Any]]) -> str:
@@ -83,6 +103,7 @@ def calibrate(
     dataset: str,
     by: str = "",
     num_draws: int = 1000,
+    local: Local | None = None,
 ) -> Calibration:
     """Fit a calibration to a batch of events.
 
@@ -92,42 +113,74 @@ def calibrate(
         observations: of the same events; waveforms are not needed.
         truth: "hypocentre" labels, [event, 4].
         features: of each event (`Network.features`); None without out-of-distribution detection.
-        kind: one of `jaxloc.calibration.recalibration.MAPS`.
+        kind: one of `jaxloc.calibration.recalibration.MAPS`, or "local": a temperature that depends on covariates.
         dataset: name of the calibration set.
         by: "gap" or "distance" for group-conditional conformal levels, by azimuthal gap or by distance of the nearest
-            station; groups have at least `MIN_GROUP_EVENTS` events.
+            station; groups have at least `MIN_GROUP_EVENTS` events. "local" for levels from similar events.
         num_draws: of each posterior, for the levels of truths.
+        local: covariates of the events (`jaxloc.calibration.local_levels`), for "local".
 
     Raises:
         ValueError: for an unknown recalibration or grouping, or where truths are unknown or too few; says which.
     """
-    fitted = recalibration.fit(kind, posterior, truth)
-    apart = posterior if kind == "none" else recalibration.cross_fitted(key, kind, posterior, truth)
-    groups = _groups(by, posterior, observations)
+    if kind == LOCAL:
+        fitted = Recalibration(LOCAL, fit_local_scale(posterior, truth, _needed_covariates(local).covariates))
+    else:
+        fitted = recalibration.fit(kind, posterior, truth)
+    apart = _cross_fitted(key, kind, posterior, truth, local)
+    groups = _groups("" if by == LOCAL else by, posterior, observations)
     member = group_of(groups, posterior, observations)
     detector = None if features is None else fit_detector(features, epistemic_share(posterior))
     levels = _truth_levels(key, apart, truth, num_draws)
     needed = _needed(levels, truth, member, len(groups.edges) + 1)
-    return Calibration(dataset, len(truth.mask), fitted, groups, needed, detector)
+    if by == LOCAL:
+        local = _needed_covariates(local)._replace(levels={name: _known(name, levels, truth) for name in levels})
+    return Calibration(dataset, len(truth.mask), fitted, groups, needed, detector, local)
 
 
-def recalibrated(key: Key[Array, ""], calibration: Calibration, posterior: Posterior) -> Posterior:
-    """Recalibrated posteriors of a batch of events."""
-    return recalibration.recalibrated(key, calibration.map, posterior)
+def _known(region: str, levels: dict[str, np.ndarray], truth: Label) -> Float[np.ndarray, " event"]:
+    """Levels of a region's truths; NaN where a truth is unknown, 1 where the posterior is not finite."""
+    known = np.asarray(truth.mask)[:, list((REGIONS | GAUSSIAN)[region])].all(-1)
+    return np.where(known, np.where(np.isfinite(levels[region]), levels[region], 1.0), np.nan)
+
+
+def recalibrated(
+    key: Key[Array, ""],
+    calibration: Calibration,
+    posterior: Posterior,
+    covariates: Float[np.ndarray, "event covariate"] | None = None,
+) -> Posterior:
+    """Recalibrated posteriors of a batch of events; covariates are needed by a local recalibration alone.
+
+    Raises:
+        ValueError: where they are needed and missing.
+    """
+    if calibration.map.kind != LOCAL:
+        return recalibration.recalibrated(key, calibration.map, posterior)
+    if covariates is None:
+        raise ValueError("a local recalibration must have the covariates of events (`local_levels.covariates_for`)")
+    return scaled_locally(key, np.asarray(calibration.map.values), covariates, posterior)
 
 
 def conformal_levels(
-    calibration: Calibration, posterior: Posterior, observations: Observations, level: float = 0.9
+    calibration: Calibration,
+    posterior: Posterior,
+    observations: Observations,
+    level: float = 0.9,
+    covariates: Float[np.ndarray, "event covariate"] | None = None,
 ) -> dict[str, Float[np.ndarray, " event"]]:
     """By region: the conformal level of each event's region for a coverage of `level`.
 
-    One, so that no finite region is large enough, where there were too few calibration events.
+    One, so that no finite region is large enough, where there were too few calibration events. With covariates, levels
+    are those of similar events where the calibration has them.
 
     Raises:
         ValueError: for a level that is none of `LEVELS`.
     """
     if level not in LEVELS:
         raise ValueError(f"level {level} was not calibrated; use one of {', '.join(map(str, LEVELS))}")
+    if covariates is not None and calibration.local is not None and calibration.local.levels:
+        return local_levels(calibration.local, covariates, level)
     member = group_of(calibration.groups, posterior, observations)
     return {region: table[member, LEVELS.index(level)] for region, table in calibration.levels.items()}
 
@@ -149,10 +202,13 @@ def calibrated_predictions(
     posterior: Posterior,
     observations: Observations,
     features: Float[np.ndarray, "event feature"] | None,
+    onsets: Onsets | None = None,
 ) -> Predictions:
-    """The predictions for a batch of events after calibration."""
-    corrected = recalibrated(key, calibration, posterior)
-    level = conformal_levels(calibration, corrected, observations)
+    """The predictions for a batch of events after calibration; `onsets` are covariates of a local one."""
+    local = calibration.local
+    covariates = None if local is None else covariates_for(local, posterior, observations, onsets)
+    corrected = recalibrated(key, calibration, posterior, covariates)
+    level = conformal_levels(calibration, corrected, observations, covariates=covariates)
     ellipse_levels = None
     if {"ellipse", "ellipsoid"} <= set(level):
         pair = np.stack([level["ellipse"], level["ellipsoid"]], -1)

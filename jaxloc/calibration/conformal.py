@@ -74,3 +74,82 @@ def fold_of(number: int, folds: int, seed: int) -> Int[np.ndarray, " event"]:
     if not 2 <= folds <= number:
         raise ValueError(f"{number} events cannot be divided into {folds} folds; use 2 to {number}")
     return np.random.default_rng(seed).permutation(number) % folds
+
+
+def weighted_level(
+    levels: Float[np.ndarray, " event"],
+    weights: Float[np.ndarray, " event"],
+    own_weight: Float[np.ndarray, " new"] | float,
+    wanted: Float[np.ndarray, " level"],
+) -> Float[np.ndarray, "new level"]:
+    """Levels of new events where calibration and new events differ in distribution (Tibshirani and others 2019, eq. 7).
+
+    With weights in proportion to the ratio of densities of new and calibration events at each event's covariates,
+    coverage of new events is at least nominal, exactly where the ratio is known. Weights that were estimated, or that
+    favour similar events without such a ratio, have no such guarantee (`localised_level` has a marginal one).
+
+    Args:
+        levels: of calibration truths.
+        weights: of calibration events.
+        own_weight: of each new event.
+        wanted: nominal levels.
+
+    Raises:
+        ValueError: where there is no event, or a weight is negative or not finite.
+    """
+    levels, weights = np.asarray(levels, float), np.asarray(weights, float)
+    own = np.atleast_1d(np.asarray(own_weight, float))
+    if not levels.size:
+        raise ValueError("no event to calibrate with; at least one must have a known truth")
+    if wrong := [x for x in (*weights, *own) if not (np.isfinite(x) and x >= 0)]:
+        raise ValueError(f"weights of events must be finite and not negative, got {wrong[0]}")
+    order = np.argsort(levels, kind="stable")
+    below = np.cumsum(weights[order])
+    share = below / np.maximum(below[-1] + own[:, None], 1e-300)
+    first = (share[:, None] < np.asarray(wanted, float)[:, None] - 1e-9).sum(-1)
+    return np.append(levels[order], 1.0)[first]
+
+
+def similarity(
+    covariates: Float[np.ndarray, "event covariate"], others: Float[np.ndarray, "other covariate"], width: float
+) -> Float[np.ndarray, "event other"]:
+    """A Gaussian kernel of the distance of events in (standardised) covariates, for `localised_level`."""
+    apart = (np.asarray(covariates)[:, None] - np.asarray(others)[None]) / width
+    return np.exp(-0.5 * (apart**2).sum(-1))
+
+
+def localised_level(
+    levels: Float[np.ndarray, " event"],
+    own: Float[np.ndarray, "event event"],
+    new: Float[np.ndarray, " event"],
+    wanted: Float[np.ndarray, " level"],
+) -> Float[np.ndarray, " level"]:
+    """Levels of one new event from calibration events that are like it (localised conformal prediction, Guan 2023).
+
+    The score of an event is the share of truths of smaller level among events similar to it; the new event's region has
+    the levels whose score is not among the largest, as in full conformal prediction. Coverage is marginal, at least
+    nominal over all exchangeable events, whatever the similarity is. It is not guaranteed for events like this one.
+
+    Args:
+        levels: of calibration truths.
+        own: similarity of calibration events to one another, 1 on the diagonal (`similarity`).
+        new: similarity of the new event to each.
+        wanted: nominal levels.
+
+    Raises:
+        ValueError: where there is no event.
+    """
+    levels, wanted = np.asarray(levels, float), np.asarray(wanted, float)
+    if not levels.size:
+        raise ValueError("no event to calibrate with; at least one must have a known truth")
+    total_of = own.sum(1) + new
+    before = (own * (levels[None] < levels[:, None])).sum(1) / total_of
+    # A truth of the new event between two neighbouring levels: the score of each event, [between, event].
+    edges = np.append(np.sort(levels), 1.0)
+    smaller = edges[:, None] <= levels
+    scores = before + smaller * (new / total_of)
+    mine = (new * (levels < edges[:, None])).sum(1) / (new.sum() + 1.0)
+    rank = np.ceil(np.round((levels.size + 1) * wanted, 9))
+    inside = (scores < mine[:, None] - 1e-12).sum(1)[:, None] < rank
+    last = len(edges) - 1 - inside[::-1].argmax(0)
+    return np.where(inside.any(0), edges[last], edges[0])

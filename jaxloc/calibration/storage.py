@@ -1,17 +1,22 @@
-"""A calibration as a file in its run folder."""
+"""A calibration and a detector of shifts as files in their run folder."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.calibration.calibration import Calibration, Groups
+from jaxloc.calibration.covariates import Scaling
+from jaxloc.calibration.local_levels import Local
 from jaxloc.calibration.out_of_distribution import Detector
 from jaxloc.calibration.recalibration import Recalibration
+from jaxloc.calibration.shift_detector import ShiftDetector
 
-FILE = "calibration.json"
+FILE, SHIFTS = "calibration.json", "shifts.json"
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> Path:
@@ -23,6 +28,7 @@ def write_calibration(folder: Path, calibration: Calibration) -> Path:
         "groups": calibration.groups._asdict(),
         "levels": calibration.levels,
         "ordinary": calibration.detector and calibration.detector._asdict(),
+        "local": calibration.local and calibration.local._asdict() | {"scaling": calibration.local.scaling._asdict()},
     }
     plain = lambda x: np.round(np.asarray(x, float), 7).tolist() if isinstance(x, np.ndarray | jax.Array) else x
     path = folder / FILE
@@ -52,8 +58,47 @@ def read_calibration(folder: Path) -> Calibration | None:
             and Detector(
                 np.array(kept["features"], np.float32), {name: np.array(x) for name, x in kept["scores"].items()}
             ),
+            _local(found.get("local")),
         )
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); it should be deleted, or made again by `jaxloc calibrate`"
+        ) from error
+
+
+def _local(kept: Mapping[str, Any] | None) -> Local | None:
+    if kept is None:
+        return None
+    scaling = Scaling(*(np.array(kept["scaling"][name], float) for name in Scaling._fields))
+    levels = {region: np.array(values, float) for region, values in kept["levels"].items()}
+    trained_km = np.array(kept["trained_km"], float).reshape(-1, 2)
+    return Local(trained_km, scaling, np.array(kept["covariates"], float), levels)
+
+
+def write_shifts(folder: Path, detector: ShiftDetector) -> Path:
+    """Write a detector of shifts into its run folder, atomically."""
+    plain = lambda x: np.round(x, 7).tolist() if isinstance(x, np.ndarray) else x
+    path = folder / SHIFTS
+    write_whole(path, json.dumps({name: plain(value) for name, value in detector._asdict().items()}).encode())
+    return path
+
+
+def read_shifts(folder: Path) -> ShiftDetector | None:
+    """The detector of shifts of a run; None where it has none.
+
+    Raises:
+        ValueError: where the file is damaged.
+    """
+    path = folder / SHIFTS
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        names, kinds = (tuple(map(str, found[name])) for name in ("names", "kinds"))
+        centre, scale, weights, bias = (np.array(found[x], float) for x in ("centre", "scale", "weights", "bias"))
+        limits = float(found["flag_above"]), float(found["refuse_above"])
+        return ShiftDetector(names, kinds, centre, scale, weights, bias, *limits, int(found["number"]))
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it to locate without out-of-distribution flags"
         ) from error

@@ -41,6 +41,7 @@ class Hypocentre(NamedTuple):
     `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they cover a
     share `level` of truths, where that was calibrated. `alarm` is why an event is out of distribution ("": it is not),
     `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.
+    `rejected` are locations that were kept though no earthquake was found.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
     """
 
@@ -63,6 +64,12 @@ class Hypocentre(NamedTuple):
     others: Mapping[str, float] = {}  # never written to
     flag: str = ""
     picks: tuple[Pick, ...] = ()
+    rejected: bool = False
+
+    @property
+    def status(self) -> str:
+        """Evaluation status as in QuakeML: rejected, preliminary where there is a flag, or "" for neither."""
+        return "rejected" if self.rejected else "preliminary" if self.flag or self.alarm else ""
 
 
 def azimuthal_gap_deg(epicentre_km: Float[np.ndarray, "2"], station_km: Float[np.ndarray, "station 3"]) -> float:

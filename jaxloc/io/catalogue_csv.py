@@ -13,7 +13,7 @@ from jaxloc.distributions.ellipsoids import horizontal_ellipse
 from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
 
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
-LATER_COLUMNS = {"flag"}  # that files of earlier versions lack
+LATER_COLUMNS = {"flag", "status"}  # that files of earlier versions lack
 AXES = ("east", "north", "depth", "origin")
 
 
@@ -38,6 +38,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "ellipsoid_drawn_at": h.drawn_at and h.drawn_at[1],
         "alarm": h.alarm,
         "flag": h.flag,
+        "status": h.status,
         "gap_deg": h.gap_deg,
         "stations": h.num_stations,
         "epistemic_share": h.epistemic_share,
@@ -167,4 +168,5 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         row["alarm"] or None,
         others,
         row.get("flag") or "",
+        rejected=row.get("status") == "rejected",
     )

@@ -118,6 +118,7 @@ def _origin(name: str, h: Hypocentre) -> Origin:
         origin_uncertainty=_uncertainty(h),
         quality=OriginQuality(used_station_count=h.num_stations, azimuthal_gap=h.gap_deg),
         evaluation_mode="automatic",
+        evaluation_status=h.status or None,
         method_id=ResourceIdentifier("smi:local/jaxloc/posterior"),
         comments=[
             Comment(text=text, resource_id=ResourceIdentifier(f"smi:local/jaxloc/comment/{name}/{i}"))

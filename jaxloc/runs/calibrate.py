@@ -7,6 +7,8 @@ import numpy as np
 from jaxloc import prng
 from jaxloc.calibration import calibration
 from jaxloc.calibration.calibration import Calibration
+from jaxloc.calibration.covariates import covariates_of
+from jaxloc.calibration.local_levels import local_of
 from jaxloc.data.dataset import Dataset
 from jaxloc.runs.predict import Fitted, locate, of_known
 from jaxloc.types import Batch
@@ -22,8 +24,9 @@ def calibrate_run(
     Args:
         fitted: a run.
         dataset: labelled events; those of whose hypocentre nothing is known are left out.
-        kind: one of `jaxloc.calibration.recalibration.MAPS`; `BEST` takes the one of highest cross-fitted likelihood.
-        by: "gap" or "distance" for group-conditional conformal levels.
+        kind: one of `jaxloc.calibration.recalibration.MAPS`, or "local"; `BEST` takes the one of highest
+            cross-fitted likelihood.
+        by: "gap" or "distance" for group-conditional conformal levels, "local" for those of similar events.
         num_draws: of each posterior, to score it by.
 
     Raises:
@@ -36,17 +39,22 @@ def calibrate_run(
         )
     refuse_training_events(fitted, located.batch)
     truth = located.batch.labels["hypocentre"]
-    cards = calibration.candidates(key, located.posterior, truth, num_draws)
+    catalogue = fitted.spec.catalogue
+    trained_km = np.asarray(catalogue.hypocentres, float)[np.asarray(catalogue.known)[:, :2].all(-1), :2]
+    seen = located.batch.observations
+    local = local_of(covariates_of(located.posterior, seen, trained_km, located.onsets), trained_km)
+    cards = calibration.candidates(key, located.posterior, truth, num_draws, local)
     found = calibration.calibrate(
         key,
         located.posterior,
-        located.batch.observations,
+        seen,
         truth,
         located.features,
         kind=calibration.best(cards) if kind == BEST else kind,
         dataset=dataset.name,
         by=by,
         num_draws=num_draws,
+        local=local,
     )
     return cards, found
 

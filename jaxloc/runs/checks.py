@@ -93,6 +93,7 @@ RULES = (
     Rule(("evaluation.space_blocks",), lambda x: x in ("cells", "clusters"), "cells or clusters"),
     Rule(("evaluation.dev_share",), lambda x: 0 < x < 1, "a share between 0 and 1"),
     Rule(("evaluation.draws",), lambda x: x >= 2, "at least 2"),
+    Rule(("evaluation.shift_windows",), lambda x: x == 0 or x >= 2, "0 (no flags) or at least 2"),
     Rule(("data.velocity.top_km",), _increasing, "depths that increase"),
 )
 

@@ -43,6 +43,7 @@ ROUNDS = {
     "velocity_shift": 7,
     "early_warning": 8,
     "exact_posterior": 9,
+    "shifts": 10,
 }
 """Sets of simulated events by purpose; those of different purposes are independent. Training includes validation."""
 

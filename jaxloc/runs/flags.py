@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc.calibration.shift_detector import Shift, ShiftDetector, assess
 from jaxloc.data.onsets import Onsets, first_onset_s, no_event
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.physics.adaptive_grid import Region
@@ -48,22 +49,39 @@ class Searched(NamedTuple):
         highest_km: depth of the highest station (negative above sea level), up to which an event may lie.
         duration_s: length of the records.
         onsets_s: earliest and latest first onset in training; None where the position in the record does not matter.
+        shifts: out-of-distribution detector of the run at these stations; None without one.
     """
 
     region: Region | None
     highest_km: float
     duration_s: float
     onsets_s: tuple[float, float] | None = None
+    shifts: ShiftDetector | None = None
 
 
 def verdicts(located: Located, searched: Searched) -> list[Verdict]:
     """A verdict for each located event."""
     centre, spread = (np.asarray(x, float) for x in moments(located.posterior.hypocentre))
     sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 0))
-    return [
+    found = [
         _verdict(_row(located.check, i), _row(located.onsets, i), centre[i], sd[i], searched)
         for i in range(len(centre))
     ]
+    if searched.shifts is None or located.statistics is None:
+        return found
+    unlike = assess(searched.shifts, located.statistics)
+    return [_with_shift(verdict, shift) for verdict, shift in zip(found, unlike, strict=True)]
+
+
+def _with_shift(verdict: Verdict, shift: Shift) -> Verdict:
+    """A verdict with what the out-of-distribution detector says of the event."""
+    if not shift.kind:
+        return verdict
+    if verdict.refused:
+        return verdict._replace(refused=f"{verdict.refused}; it looks like {shift.kind}")
+    refused = f"no event found: it looks like {shift.kind} ({shift.reason})" if shift.refused else ""
+    flag = f"out of distribution: it looks like {shift.kind} ({shift.reason})"
+    return verdict._replace(refused=refused, flags=(*verdict.flags, flag))
 
 
 def _row(tree: Any, i: int) -> Any:

@@ -13,6 +13,7 @@ from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.seisbench import is_seisbench
 from jaxloc.io.sliding import one_each
+from jaxloc.io.stations import recognised
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs import report
 from jaxloc.runs.datasets import select
@@ -93,6 +94,8 @@ def searched(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Sea
         highest_km(dataset),
         dataset.num_samples / dataset.rate_hz,
         None if has_region else trained_onsets_s(fitted, config),
+        # Its limits are those of the stations of training.
+        fitted.shifts if recognised(dataset.stations, fitted.spec.stations) else None,
     )
 
 
@@ -158,9 +161,12 @@ def locate_new(
         except KeyboardInterrupt:  # the locations within the region stay
             interrupted = True
     predictions = as_calibrated(calibration, located)
+    rejected = [bool(v.refused) for v in decided]
     decided = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in decided]
     refused, flags = [v.refused for v in decided], [v.flag for v in decided]
-    found, lost = report.hypocentres_of(dataset, located.batch, predictions, refused=refused, flags=flags)
+    found, lost = report.hypocentres_of(
+        dataset, located.batch, predictions, refused=refused, flags=flags, rejected=rejected
+    )
     again: dict[str, str] = {}
     if overlapping:
         found, again = one_each(found)

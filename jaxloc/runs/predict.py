@@ -12,8 +12,12 @@ from jaxtyping import Array, Key
 
 from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration, Predictions, calibrated_predictions
+from jaxloc.calibration.event_statistics import Statistics, statistics_of
+from jaxloc.calibration.shift_detector import ShiftDetector
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
+from jaxloc.data.wave_statistics import wave_statistics
+from jaxloc.distributions.gaussian_mixture import covariance
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
 from jaxloc.models.model import Model
@@ -31,13 +35,14 @@ FEW = 8  # of new events: what is kept at an interruption
 
 
 class Fitted(NamedTuple):
-    """A trained run: what it was built from, and its posterior over weights."""
+    """A trained run: what it was built from, its posterior over weights, and its out-of-distribution flags if any."""
 
     spec: ModelSpec
     model: Model
     method: Method
     state: State
     num_draws: int
+    shifts: ShiftDetector | None = None
 
 
 def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
@@ -58,6 +63,7 @@ class Located(NamedTuple):
         features: of the network's layers for each [event, feature]; None if not asked for, or if the network has none.
         check: arrival densities against each posterior; None if not asked for, or if the model has none.
         onsets: of the waveforms; None if not asked for.
+        statistics: for out-of-distribution flags, by name; None if not asked for, or without arrivals.
     """
 
     batch: Batch
@@ -65,6 +71,7 @@ class Located(NamedTuple):
     features: np.ndarray | None
     check: ArrivalCheck | None = None
     onsets: Onsets | None = None
+    statistics: Statistics | None = None
 
 
 def locate(
@@ -99,9 +106,9 @@ def located_chunks(
         batch = dataset.take(np.arange(at, min(at + size, len(dataset))))
         seen = batch.observations
         posterior, check = run(prng.stream("location", seed), seen)
-        onsets = _onsets(seen) if with_checks else None
+        onsets = _onsets(seen) if with_checks or with_features else None
         bare = batch._replace(observations=seen._replace(waveforms=None))
-        yield Located(bare, posterior, describe(seen), check, onsets)
+        yield Located(bare, posterior, describe(seen), check, onsets, _statistics(seen, posterior, check, onsets))
         on_chunk(min(at + size, len(dataset)))
 
 
@@ -127,6 +134,17 @@ def _onsets(seen: Observations) -> Onsets | None:
         return None
     mask = None if seen.sample_mask is None else np.asarray(seen.sample_mask)
     return onsets_of(np.asarray(seen.waveforms), float(seen.rate_hz[0]), mask)
+
+
+def _statistics(
+    seen: Observations, posterior: Posterior, check: ArrivalCheck | None, onsets: Onsets | None
+) -> Statistics | None:
+    if check is None or check.picks is None or onsets is None or seen.waveforms is None:
+        return None
+    rate_hz, active = float(seen.rate_hz[0]), np.asarray(check.active) > 0
+    waves = wave_statistics(np.asarray(seen.waveforms), rate_hz, np.asarray(check.arrival_s), active)
+    spread, epistemic = np.asarray(covariance(posterior.hypocentre)), np.asarray(posterior.epistemic)
+    return statistics_of(check, onsets, waves, spread, epistemic, seen.waveforms.shape[-1] / rate_hz)
 
 
 def joined(parts: Sequence[Located]) -> Located:
@@ -290,4 +308,4 @@ def as_calibrated(calibration: Calibration | None, located: Located) -> Predicti
     if calibration is None:
         return Predictions(located.posterior)
     key, seen = prng.stream("recalibration"), located.batch.observations
-    return calibrated_predictions(key, calibration, located.posterior, seen, located.features)
+    return calibrated_predictions(key, calibration, located.posterior, seen, located.features, located.onsets)

@@ -115,10 +115,12 @@ def hypocentres_of(
     level: float = 0.9,
     refused: Sequence[str] = (),
     flags: Sequence[str] = (),
+    rejected: Sequence[bool] = (),
 ) -> tuple[list[Hypocentre], dict[str, str]]:
     """Located events for the files, and the reason for each event that could not be located.
 
-    `refused` and `flags` have a text for each event, empty where there is none (`jaxloc.runs.flags`).
+    `refused` and `flags` have a text for each event, empty where there is none (`jaxloc.runs.flags`); `rejected` are
+    those whose location is kept though there is no earthquake.
     """
     posterior = predictions.posterior
     centre, spread = (np.asarray(x) for x in moments(posterior.hypocentre))
@@ -159,6 +161,7 @@ def hypocentres_of(
                 alarm=None if predictions.ood_reasons is None else predictions.ood_reasons[i],
                 others=others,
                 flag=flags[i] if flags else "",
+                rejected=bool(rejected) and rejected[i],
             )
         )
     return found, lost

@@ -254,7 +254,10 @@ class Posterior:
 
 @dataclass
 class Evaluation:
-    """Cross-validation by `jaxloc crossvalidate`: numbers of folds by scheme (0: none) and their blocks."""
+    """Cross-validation by `jaxloc crossvalidate`: numbers of folds by scheme (0: none) and their blocks.
+
+    `shift_windows` alone is of a run.
+    """
 
     random_folds: int = 4
     space_folds: int = 4
@@ -264,6 +267,7 @@ class Evaluation:
     space_blocks: str = "cells"  # or clusters, by single linkage
     dev_share: float = 0.2  # of the training events of a fold, in blocks of their own, to choose the checkpoint by
     draws: int = 1000  # posterior samples for scores
+    shift_windows: int = 16  # of each kind, to fit out-of-distribution flags at the end of a run; 0: no flags
     classical: dict[str, Any] = field(default_factory=lambda: {"model_share": 0.02, "outlier": 0.05})  # grid search
 
 
@@ -282,7 +286,7 @@ class Experiment:
     posterior: Any = MISSING
     simulation: Any = None  # for stages with data=simulated
     stages: dict[str, Stage] = field(default_factory=dict)
-    evaluation: Evaluation = field(default_factory=Evaluation)  # of `jaxloc crossvalidate` alone
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
 
 @dataclass

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from jaxloc import prng
+from jaxloc.calibration.storage import read_shifts, write_shifts
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.registry import draws_of
 from jaxloc.models.model import LabelBatch, Model, as_labelled, check_labels, initial
@@ -13,6 +14,7 @@ from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, example, read_spec, write_spec
 from jaxloc.runs.datasets import open_sources, practice, spec_of
 from jaxloc.runs.predict import Fitted, evaluate
+from jaxloc.runs.shift_windows import fit_shifts
 from jaxloc.training import checkpoints, loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
@@ -50,6 +52,8 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     fitted = _train(config, folder, model, spec, sources.train, sources.dev, say, on_step)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
     evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=model.baselines(sources.train))
+    if (detector := fit_shifts(config, fitted, sources, say)) is not None:
+        write_shifts(folder, detector)
 
 
 def _train(
@@ -130,7 +134,7 @@ def load(folder: Path) -> tuple[Config, Fitted]:
         raise ValueError(f"{folder} is a run of a forecasting network; use a run of a network that locates events")
     spec = read_spec(folder / "model.json")
     try:
-        return config, restore(config, spec, build(spec), folder)
+        return config, restore(config, spec, build(spec), folder)._replace(shifts=read_shifts(folder))
     except KeyError as error:
         raise ValueError(
             f"{folder / 'config.json'} {other_version(config)}: it has no {error}; train the run again"
