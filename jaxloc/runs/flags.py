@@ -70,10 +70,10 @@ def verdicts(located: Located, searched: Searched) -> list[Verdict]:
     if searched.shifts is None or located.statistics is None:
         return found
     unlike = assess(searched.shifts, located.statistics)
-    return [_with_shift(verdict, shift) for verdict, shift in zip(found, unlike, strict=True)]
+    return [with_shift(verdict, shift) for verdict, shift in zip(found, unlike, strict=True)]
 
 
-def _with_shift(verdict: Verdict, shift: Shift) -> Verdict:
+def with_shift(verdict: Verdict, shift: Shift) -> Verdict:
     """A verdict with what the out-of-distribution detector says of the event."""
     if not shift.kind:
         return verdict

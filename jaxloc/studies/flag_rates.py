@@ -22,8 +22,9 @@ from jaxloc.runs.new_events import prepared, searched
 from jaxloc.runs.predict import Fitted, joined, located_chunks
 from jaxloc.runs.shift_windows import lowest_hz, windows
 from jaxloc.scores.auroc import auroc
+from jaxloc.scores.markdown import markdown_table
 from jaxloc.studies.early_warning import arguments_of
-from jaxloc.studies.table import Row, markdown_of, write_csv
+from jaxloc.studies.table import Row, write_csv
 
 ORDINARY_EACH = 2  # in-distribution windows for each of a shift
 BEYOND_KM = 3.0  # events at least so far beyond the search region
@@ -109,7 +110,9 @@ def _row(name: str, fitted: Fitted, dataset: Dataset, config: Mapping[str, Any])
 def main() -> None:
     """The command line of this module."""
     parsed = arguments_of("out-of-distribution flags on windows not used to fit them", "flag_rates")
-    print(markdown_of(evaluate_flags(parsed.run, parsed.events, parsed.output), SHOWN))
+    rows = evaluate_flags(parsed.run, parsed.events, parsed.output)
+    lines = [[str(row["kind"]), *(f"{row[name]:.3g}" for name in SHOWN.values() if name != "kind")] for row in rows]
+    print(markdown_table(list(SHOWN), lines))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ SMALL = {
     "small_zhang2021": FEW_EVENTS,
     "small_set_transformer": LABELS_ALONE,
     "small_station_graph": LABELS_ALONE,
-    "small_arrivals": (*LABELS_ALONE, "stages.learn.batch_size=4"),
+    "small_arrivals": (*LABELS_ALONE, "stages.learn.batch_size=4", "evaluation.shift_windows=0"),
     "small_convnetquake": FEW_EVENTS,
     "small_convnetquake_ingv": FEW_RECORDS,
     "small_mousavi2020": FEW_RECORDS,

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 
+from jaxloc.calibration.shift_detector import Shift
 from jaxloc.data.onsets import Onsets
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck
-from jaxloc.runs.flags import Searched, cut_flag, edge_flag, edges_of, no_arrivals, onset_flag
+from jaxloc.runs.flags import (
+    Searched,
+    Verdict,
+    cut_flag,
+    edge_flag,
+    edges_of,
+    no_arrivals,
+    onset_flag,
+    with_shift,
+)
 
 REGION = Region((-45.0, 45.0), (-30.0, 30.0), (-0.6, 20.0), (-20.0, 40.0))
 
@@ -96,3 +106,20 @@ def test_networks_that_learn_the_position_in_the_record_flag_others(onset_s, fla
         if flagged
         else ""
     )
+
+
+@pytest.mark.parametrize(
+    ("refused", "shift", "reason", "flag"),
+    [
+        ("", Shift(), "", ""),
+        ("", Shift("two events in one window", "so"), "", "out of distribution: it looks like two events in one window (so)"),
+        ("", Shift("noise", "so", refused=True), "no event found: it looks like noise (so)", "out of distribution"),
+        ("no event found: chance", Shift("noise", "so"), "no event found: chance; it looks like noise", ""),
+    ],
+)
+def test_shifts_are_flags_and_windows_without_an_earthquake_are_refused(refused, shift, reason, flag):
+    verdict = with_shift(Verdict(refused, ("record cut",)), shift)
+    assert verdict.refused == reason
+    assert verdict.flags[0] == "record cut"
+    assert len(verdict.flags) == 1 + bool(flag)
+    assert flag in verdict.flag

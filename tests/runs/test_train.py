@@ -29,6 +29,7 @@ TINY = [
     "model.channels=[4,4,6]",
     "+model.lattice_sizes={first:[5,5,2,10],middle:[5,5,3,5],num_middle:2,last:[5,5,5,5]}",
     "posterior.draws=2",
+    "evaluation.shift_windows=2",
     "stages.arrivals.steps=4",
     "stages.arrivals.per_call=2",
     "stages.arrivals.checks=2",
