@@ -112,7 +112,12 @@ def test_networks_that_learn_the_position_in_the_record_flag_others(onset_s, fla
     ("refused", "shift", "reason", "flag"),
     [
         ("", Shift(), "", ""),
-        ("", Shift("two events in one window", "so"), "", "out of distribution: it looks like two events in one window (so)"),
+        (
+            "",
+            Shift("two events in one window", "so"),
+            "",
+            "out of distribution: it looks like two events in one window (so)",
+        ),
         ("", Shift("noise", "so", refused=True), "no event found: it looks like noise (so)", "out of distribution"),
         ("no event found: chance", Shift("noise", "so"), "no event found: chance; it looks like noise", ""),
     ],
