@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 from jaxloc.arguments import parse
 
 PICTURES = (".png", ".pdf", ".svg")
+SELDOM = 200_000  # new objects between two collections of garbage
 INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
     compiled_on_disk(os.environ)
     parsed = parse(arguments)
+    # Imports and tracing make millions of objects that stay: looking through them again and again takes a second.
+    gc.set_threshold(SELDOM, 10, 10)
     # The heavy imports wait until a command is known, so that --help and typing errors answer at once.
     from rich.console import Console
 

@@ -36,6 +36,7 @@ from jaxloc.types import Batch, Head, Network, Params, Weights
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
+REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 
 
 def model(
@@ -95,7 +96,8 @@ def model(
     locate = arrivals_locator(network, region, log_prior, sizes)
     transfer = Transfer(_settings_at, with_given_velocity, network_weights, with_weights, ("depth_prior", "table"))
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
-    search = RegionSearch(partial(_search_settings, sizes, step_s), checked_arrivals(network, region, log_prior, sizes))
+    checked = checked_arrivals(network, region, log_prior, sizes)
+    search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed)
     own = {"prepare": prepare, "transfer": transfer, "search": search, "parts": parts, "weighted": head}
     return Model(network, head(1.0, 1.0), locate, **own)
 
@@ -110,7 +112,7 @@ def _search_settings(
     duration_s = region.origin_s[1] - region.origin_s[0]
     times = int(np.clip(np.ceil(duration_s / step_s) + 1, sizes.first[3], MOST_TIMES))
     lattice = sizes._replace(first=(*sizes.first[:3], times))
-    return {"table": _rounded(_reach(stations_km, region)), "lattice_sizes": lattice._asdict()}
+    return {"table": _for_any(region, stations_km), "lattice_sizes": lattice._asdict()}
 
 
 def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Region) -> dict[str, Any]:
@@ -121,25 +123,46 @@ def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Re
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
-def _rounded(reach: Mapping[str, Any]) -> dict[str, Any]:
-    """A table's reach, rounded outwards: its ends are part of the compiled program, which other stations can then use.
+def _for_any(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
+    """A table's reach with its top and number of nodes, which is compiled: in steps of 16, at most 2.5 km apart."""
+    reach = _reach(stations_km, region)
+    nodes = int(np.clip(16 * np.ceil(reach["distance_km"] / 2.5 / 16), 48, 128))
+    return {**reach, "top_km": min(region.depth_km[0], reach["receiver_km"][0]), "num_distances": nodes}
 
-    To 10 km in distance and 1 km in depth: the nodes of a table stay 2.5 km apart.
-    """
-    low, high = reach["receiver_km"]
-    distance_km = float(np.ceil(reach["distance_km"] / 10) * 10)
-    return {"distance_km": distance_km, "receiver_km": (float(np.floor(low)), float(np.ceil(high)))}
+
+def _numbers(spec: ModelSpec) -> dict[str, Any] | None:
+    """Sides of the region and reach of the table, in km; None where the table is that of training."""
+    table = spec.settings.get("table")
+    if table is None or "top_km" not in table:
+        return None
+    numbers = {key: table[key] for key in REACH} | {"sides_km": tuple(spec.region[:3])}
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), numbers)
+
+
+def _placed(spec: ModelSpec, numbers: Mapping[str, Any]) -> ModelSpec:
+    """The specification with other numbers of `_numbers`; origin times stay, since lattices have sizes by them."""
+    table = {**spec.settings["table"], **{key: numbers[key] for key in REACH}}
+    settings = spec.settings | {"table": table}
+    east_km, north_km, depth_km = numbers["sides_km"]
+    region = adaptive_grid.Region(east_km, north_km, depth_km, spec.region.origin_s)
+    return spec._replace(region=region, settings=settings)
 
 
 def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, and a table that reaches them."""
-    return {"depth_prior": FREE_DEPTH_KM, "table": _rounded(_reach(stations_km, region))}
+    return {"depth_prior": FREE_DEPTH_KM, "table": _for_any(region, stations_km)}
 
 
-def _table_grid(region: adaptive_grid.Region, distance_km: float, receiver_km: tuple[float, float]) -> TableGrid:
-    depth_km = (min(region.depth_km[0], receiver_km[0]), region.depth_km[1])
-    nodes = int(np.clip(distance_km / 2.5, 48, 128))
-    return TableGrid(distance_km, depth_km, (receiver_km[0], receiver_km[1]), nodes, 32, 3)
+def _table_grid(
+    region: adaptive_grid.Region,
+    distance_km: float,
+    receiver_km: tuple[float, float],
+    top_km: float | None = None,
+    num_distances: int | None = None,
+) -> TableGrid:
+    top_km = min(region.depth_km[0], receiver_km[0]) if top_km is None else top_km
+    nodes = num_distances or int(np.clip(distance_km / 2.5, 48, 128))
+    return TableGrid(distance_km, (top_km, region.depth_km[1]), (receiver_km[0], receiver_km[1]), nodes, 32, 3)
 
 
 def _fit_physics(

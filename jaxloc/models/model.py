@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.target import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
+from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck
 from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Posterior, Weights
@@ -38,10 +39,15 @@ class RegionSearch(NamedTuple):
     Attributes:
         settings: region and positions of all stations [station, 3] in km to the settings that change with these.
         locate: as `Model.locate`, with the posterior compared with the arrivals.
+        numbers: of a specification, those in which searches of other regions differ; None where it has none.
+        placed: a specification with other such numbers, which may be traced: a program compiled for one region then
+            serves others.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]]
     locate: Callable[[Weights, Observations], tuple[Posterior, ArrivalCheck]]
+    numbers: Callable[[ModelSpec], PyTree] = lambda spec: None
+    placed: Callable[[ModelSpec, PyTree], ModelSpec] = lambda spec, numbers: spec
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

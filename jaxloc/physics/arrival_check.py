@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
@@ -48,7 +47,7 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     duration_s = (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
     read = jax.tree.map(lambda x: x[0, 0], read_arrivals(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(())))
     log_ratio = (read.log_density + jnp.log(duration_s)) * arrivals.active[:, None]
-    log_prior = -np.log([high - low for low, high in region]).sum()
+    log_prior = -jnp.log(jnp.array([high - low for low, high in region])).sum()
     likelihood = tempering_of(arrivals) * log_ratio.sum() + read.log_common
     evidence = likelihood + log_prior - posterior.log_prob(best)
     picks = pick_details(arrivals.readings)

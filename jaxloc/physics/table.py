@@ -39,17 +39,20 @@ class TableGrid(NamedTuple):
     num_receivers: int = 4
 
 
-@partial(jax.jit, static_argnames="grid")
 def tabulate(model: VelocityModel, grid: TableGrid) -> TravelTimeTable:
-    """Tabulate a model; inside `jit` and `grad` this is cheap enough to repeat at every step."""
-    x, z, r = (
-        jnp.linspace(*ends, count)
-        for ends, count in (
-            ((0.0, grid.distance_km), grid.num_distances),
-            (grid.depth_km, grid.num_depths),
-            (grid.receiver_km, grid.num_receivers),
-        )
-    )
+    """Tabulate a model; inside `jit` and `grad` this is cheap enough to repeat at every step.
+
+    Ends of the grid may be traced; the numbers of nodes are shapes.
+    """
+    ends = ((0.0, grid.distance_km), tuple(grid.depth_km), tuple(grid.receiver_km))
+    return _tabulated(model, ends, (grid.num_distances, grid.num_depths, grid.num_receivers))
+
+
+@partial(jax.jit, static_argnames="counts")
+def _tabulated(
+    model: VelocityModel, ends: tuple[tuple[float, float], ...], counts: tuple[int, int, int]
+) -> TravelTimeTable:
+    x, z, r = (jnp.linspace(*between, count) for between, count in zip(ends, counts, strict=True))
 
     def slowness(
         speed_km_s: Float[Array, " layer"], x_km: Float[Array, ""], z_km: Float[Array, ""], r_km: Float[Array, ""]

@@ -60,12 +60,8 @@ def region_of_records(region: Region, duration_s: float, highest_km: float) -> R
 
 
 def highest_km(dataset: Dataset) -> float:
-    """The depth of the highest station in km, negative above sea level; 0 where none is above it.
-
-    Rounded upwards to half a kilometre: the region's top is part of the compiled program, which other stations can
-    then use.
-    """
-    return min(0.0, float(np.floor(2 * positions_km(dataset.frame, dataset.stations)[:, 2].min()) / 2))
+    """The depth of the highest station in km, negative above sea level; 0 where none is above it."""
+    return min(0.0, float(positions_km(dataset.frame, dataset.stations)[:, 2].min()))
 
 
 def prepared(

@@ -21,6 +21,7 @@ from jaxloc.distributions.gaussian_mixture import covariance
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
 from jaxloc.models.model import Model
+from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.arrival_check import ArrivalCheck
 from jaxloc.runs import report
@@ -157,13 +158,13 @@ def checked_locator_of(
 ) -> Callable[[Key[Array, ""], Observations], tuple[Posterior, ArrivalCheck | None]]:
     """The locator of a trained run together with the check of its posteriors, as one compiled program.
 
-    Stations are padded where the model takes any, so that other numbers of stations use the same program; events are
-    located one a call, since those of a whole chunk would be computed for one event too.
+    Stations are padded where the model takes any, and the searched region is an argument, so that other stations use
+    the same program; events are located one a call, since those of a whole chunk would be computed for one event too.
     """
-    plain, search = fitted.model.locate, fitted.model.search
-    locate: Any = (lambda weights, seen: (plain(weights, seen), None)) if search is None else search.locate
     draw = jax.jit(lambda key, state: fitted.method.sample(key, state, fitted.num_draws))
-    both: Any = with_weights(locate, lambda key: draw(key, fitted.state), chunk=1)
+    numbers = None if fitted.model.search is None else fitted.model.search.numbers(fitted.spec)
+    shared: Any = lambda key: (draw(key, fitted.state), numbers)
+    both: Any = with_weights(_checked(fitted), shared, chunk=1)
     if not fitted.model.any_station:
         return both
 
@@ -175,6 +176,21 @@ def checked_locator_of(
         return without_padding(posterior, number), check
 
     return run
+
+
+def _checked(fitted: Fitted) -> Any:
+    """Weights with the numbers of the searched region, and an event, to its posterior and check."""
+    plain, search, spec = fitted.model.locate, fitted.model.search, fitted.spec
+    if search is None:
+        return lambda shared, seen: (plain(shared[0], seen), None)
+
+    def locate(shared: Any, seen: Observations) -> Any:
+        weights, numbers = shared
+        placed = search if numbers is None else build(search.placed(spec, numbers)).search
+        assert placed is not None
+        return placed.locate(weights, seen)
+
+    return locate
 
 
 def of_known(located: Located) -> Located:

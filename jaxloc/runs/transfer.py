@@ -217,7 +217,10 @@ def _region_around(dataset: Dataset) -> tuple[Region, Float[np.ndarray, "station
     low, high = places.min(0), places.max(0)
     margin = max(20.0, 0.5 * float(np.hypot(*(high - low)[:2])))
     duration_s = dataset.num_samples / dataset.rate_hz
-    # Outwards to multiples of 10 km: a few stations more or less use the same compiled program.
-    outwards = lambda low_km, high_km: (float(np.floor(low_km / 10) * 10), float(np.ceil(high_km / 10) * 10))
-    east_km, north_km = (outwards(low[axis] - margin, high[axis] + margin) for axis in (0, 1))
-    return Region(east_km, north_km, (0.0, 40.0), (-20.0, duration_s)), places
+    region = Region(
+        (float(low[0] - margin), float(high[0] + margin)),
+        (float(low[1] - margin), float(high[1] + margin)),
+        (0.0, 40.0),
+        (-20.0, duration_s),
+    )
+    return region, places

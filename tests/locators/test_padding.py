@@ -10,7 +10,7 @@ from jaxloc.distributions.gaussian_mixture import gaussian_mixture, moments
 from jaxloc.distributions.labels import Classes
 from jaxloc.locators.over_events import over_events
 from jaxloc.locators.padding import over_padded, padded, padded_size, without_padding
-from jaxloc.models.model import Model, Transfer, same_settings
+from jaxloc.models.model import Model, RegionSearch, Transfer, same_settings
 from jaxloc.physics.arrival_check import ArrivalCheck
 from jaxloc.runs.predict import Fitted, checked_locator_of
 from jaxloc.types import Method, Posterior, Weights
@@ -80,8 +80,7 @@ def checked_run(traces):
         at = jnp.broadcast_to(seen.station_km[:, :1], (len(seen.station_km), 2))
         return place(seen), ArrivalCheck(jnp.ones(()), at, at, seen.station_mask * 1.0)
 
-    search = type("Search", (), {"locate": staticmethod(locate)})()
-    transfer = Transfer(same_settings, None, None, None, ())
+    search, transfer = RegionSearch(same_settings, locate), Transfer()
     model = Model(None, None, lambda weights, seen: place(seen), transfer=transfer, search=search)
     method = Method(None, None, lambda key, state, n: Weights(jnp.zeros(n)))
     return Fitted(None, model, method, jnp.zeros(1), 2)
