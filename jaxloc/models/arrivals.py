@@ -16,6 +16,7 @@ from jaxloc.locators.arrivals import checked_arrivals
 from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_labelled, as_tuples
 from jaxloc.models.network_and_physics import (
     NetworkAndPhysics,
+    at_other_stations,
     network_weights,
     parts,
     with_given_velocity,
@@ -94,7 +95,10 @@ def model(
         return _fit_physics(network, setting, params, dataset, by_network, fit)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
-    transfer = Transfer(_settings_at, with_given_velocity, network_weights, with_weights, ("depth_prior", "table"))
+    local = ("depth_prior", "table", "prior")
+    transfer = Transfer(
+        _settings_at, with_given_velocity, network_weights, with_weights, local, elsewhere=at_other_stations
+    )
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
     checked = checked_arrivals(network, region, log_prior, sizes)
     search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed)

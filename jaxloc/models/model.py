@@ -70,7 +70,8 @@ class Transfer(NamedTuple):
 
     `settings(region, stations_km)` gives the settings that change. `velocity(params, num_layers)` gives parameters
     for a velocity model of so many layers in place of that of training; None: the model has travel times in its
-    weights and uses no velocity model. `portable(params)` are the parameters that depend on no station, region or
+    weights and uses no velocity model. `elsewhere(params, num_layers)` does the same where the stations are others too.
+    `portable(params)` are the parameters that depend on no station, region or
     velocity model, and `placed(params, portable)` puts them in the place of those of other parameters; by default all
     of them are. `local_settings` names settings that are those of a region or its stations.
     """
@@ -80,6 +81,7 @@ class Transfer(NamedTuple):
     portable: Callable[[Params], Params] = lambda params: params
     placed: Callable[[Params, Params], Params] = lambda params, portable: portable
     local_settings: tuple[str, ...] = ()
+    elsewhere: Callable[[Params, int], Params] | None = None
 
 
 class Model(NamedTuple):

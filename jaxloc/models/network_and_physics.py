@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.parameters import PhysicsParameters, PhysicsSetting, physics_at, prior_parameters
+from jaxloc.physics.parameters import PhysicsParameters, PhysicsSetting, elsewhere, physics_at, prior_parameters
 from jaxloc.types import NETWORK, Network, Observations, Params, Weights
 
 PHYSICS = "physics"
@@ -60,6 +60,11 @@ def with_given_velocity(params: NetworkAndPhysics, num_layers: int) -> NetworkAn
     """Parameters for a velocity model that is used as it is given."""
     physics = params.physics._replace(speed=jnp.zeros(num_layers), vp_vs=jnp.zeros(()))
     return params._replace(physics=physics)
+
+
+def at_other_stations(params: NetworkAndPhysics, num_layers: int) -> NetworkAndPhysics:
+    """Parameters for other stations and a velocity model as it is given (`jaxloc.physics.parameters.elsewhere`)."""
+    return params._replace(physics=elsewhere(params.physics, num_layers))
 
 
 def network_weights(params: NetworkAndPhysics) -> Params:

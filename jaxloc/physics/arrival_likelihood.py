@@ -24,6 +24,7 @@ from jaxloc.physics.adaptive_grid import LogDensity
 from jaxloc.physics.common_error import CommonError, MostProbable, factors_s, most_probable, summary_of
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.physics.readings import Readings
+from jaxloc.physics.source_terms import SourceTerms, share_of, terms_at
 from jaxloc.physics.table import StationTable, look_up_s
 
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
@@ -33,7 +34,9 @@ HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
 class Physics(NamedTuple):
     """What ties arrival times to a hypocentre, for the stations at hand.
 
-    `common` are errors that all travel times of an event have in common; None: there are none.
+    `common` are errors that all travel times of an event have in common. `path` is the error of the path to one
+    station, relative to the travel time. `terms` are station terms that depend on the source; they take a share of the
+    variance of `smoothing_s`. None: there are no such errors or terms.
     """
 
     table: StationTable
@@ -46,6 +49,8 @@ class Physics(NamedTuple):
     floor_km: Float[Array, " 2"]
     surprises: Float[Array, ""]
     common: CommonError | None = None
+    path: Float[Array, ""] | None = None
+    terms: SourceTerms | None = None
 
 
 class Arrivals(NamedTuple):
@@ -128,9 +133,10 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
     def read(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Reading:
+        errors = _errors_around(physics, points)
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
-        squared_s2 = physics.smoothing_s**2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
-        variance_s2, follows = _with_delays(squared_s2, physics.delay_covariance_s2, 1 - mass[:, 0, -1])
+        squared_s2 = errors.smoothing_s2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
+        variance_s2, follows = _with_delays(squared_s2, errors.delay_covariance_s2, 1 - mass[:, 0, -1])
         width_s = jnp.sqrt(variance_s2)
         response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
         smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
@@ -138,7 +144,7 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         level = physics.outlier / duration_s
         inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
         outside = jnp.log((1 - physics.outlier) * none + level)
-        arrival_s, log_common = _with_common_error(arrivals, points, origin_s, width_s)
+        arrival_s, log_common = _with_common_error(arrivals, points, origin_s, width_s, errors.delay_s)
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
@@ -147,16 +153,40 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
     return read
 
 
+class _Errors(NamedTuple):
+    """Errors of travel times from around a place: variances, terms of its sources, and what is not known of terms."""
+
+    smoothing_s2: Float[Array, "station phase"]
+    delay_s: Float[Array, "station phase"]
+    delay_covariance_s2: Float[Array, "station phase phase"]
+
+
+def _errors_around(physics: Physics, points: Float[Array, "point 3"]) -> _Errors:
+    """The errors of travel times from points that lie around their mean."""
+    place_km, smoothing_s2 = points.mean(0), physics.smoothing_s**2
+    if physics.path is not None:
+        smoothing_s2 = smoothing_s2 + (physics.path * travel_s(physics, place_km)) ** 2
+    if physics.terms is None:
+        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2)
+    terms = terms_at(physics.terms, place_km, jnp.sqrt(((points - place_km) ** 2).sum(-1).mean()))
+    share = share_of(physics.terms.covariance)
+    # Far from all known events the whole variance is that without terms.
+    scale = jnp.sqrt(share * smoothing_s2) / physics.terms.covariance.sd_s
+    covariance_s2 = scale[:, :, None] * scale[:, None] * terms.covariance_s2
+    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2)
+
+
 def _with_common_error(
     arrivals: Arrivals,
     points: Float[Array, "point 3"],
     origin_s: Float[Array, "point time"],
     width_s: Float[Array, "station phase"],
+    delay_s: Float[Array, "station phase"],
 ) -> tuple[Float[Array, "point time station phase"], Float[Array, "point time"]]:
     """Predicted arrival times with the most probable errors that they have in common, and the log of these' part."""
     physics = arrivals.physics
     time_s = travel_s(physics, points)
-    arrival_s = origin_s[..., None, None] + time_s[:, None]
+    arrival_s = origin_s[..., None, None] + time_s[:, None] + delay_s
     if physics.common is None:
         return arrival_s, jnp.zeros_like(origin_s)
     factors = factors_s(physics.common, time_s, physics.station_km - points[:, None])

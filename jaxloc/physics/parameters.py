@@ -7,6 +7,7 @@ errors for the stations of one event.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -38,6 +39,8 @@ class PhysicsPrior(NamedTuple):
         surprises: share of hypocentres in the heavy tails.
         lateral: relative standard deviation of speeds to the east and to the north of an event, where the velocity
             model has an uncertainty (`jaxloc.physics.common_error`).
+        path: error of the path to one station, relative to the travel time (NonLinLoc's second error, Lomax and
+            others 2000); 0: none.
     """
 
     speed_sd: float = 0.05
@@ -57,6 +60,7 @@ class PhysicsPrior(NamedTuple):
     surprises: float = 0.05
     surprises_log_sd: float = 1.0
     lateral: float = 0.01
+    path: float = 0.0
 
 
 class PhysicsParameters(NamedTuple):
@@ -104,6 +108,15 @@ def prior_parameters(setting: PhysicsSetting) -> PhysicsParameters:
     )
 
 
+def elsewhere(parameters: PhysicsParameters, num_layers: int) -> PhysicsParameters:
+    """Parameters at other stations with a velocity model of `num_layers`: before data, but for the station terms.
+
+    The spread of the station terms of training tells how large those of other stations are.
+    """
+    zeros = jax.tree.map(jnp.zeros_like, parameters)
+    return zeros._replace(speed=jnp.zeros(num_layers), delay=parameters.delay, position=parameters.position)
+
+
 def velocity_at(parameters: PhysicsParameters, setting: PhysicsSetting) -> VelocityModel:
     """The velocity model: P velocities by layer, and the Vp/Vs of each layer times a common factor."""
     prior, published = setting.prior, setting.velocity
@@ -142,6 +155,7 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
         jnp.array(prior.floor_km) * jnp.exp(prior.floor_log_sd * p.floor),
         jnp.minimum(prior.surprises * jnp.exp(prior.surprises_log_sd * p.surprises), LARGEST_SHARE),
         _common_error(setting),
+        jnp.array(prior.path) if prior.path else None,
     )
 
 

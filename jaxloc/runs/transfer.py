@@ -182,9 +182,9 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None)
     if not shared:
         region, places_km = _region_around(dataset)
         moved = at_stations(moved, fitted.model, dataset.frame, region, places_km)
-    method = fitted.method
-    if velocity is not None and given_velocity is not None:
-        method = _changed(method, lambda params: given_velocity(params, len(layers["top_km"])))
+    method, change = fitted.method, given_velocity if shared else fitted.model.transfer.elsewhere
+    if change is not None:
+        method = _changed(method, lambda params: change(params, len(layers["top_km"])))
     return fitted._replace(model=build(moved), spec=moved, method=method)
 
 

@@ -74,7 +74,7 @@ def test_the_file_holds_no_station_region_or_velocity_model(tmp_path):
         assert all(name == "about" or name.startswith("trace/") for name in archive)
         assert {archive[name].shape[0] for name in archive if name != "about"} == {2}
     assert set(about) == {"settings", "rate_hz", "bandpass_hz", "weights"}
-    assert set(about["settings"]) == {*SMALL, "lattice_sizes"}
+    assert set(about["settings"]) == {"name", "channels", "lattice_sizes"}
 
 
 @pytest.mark.parametrize(

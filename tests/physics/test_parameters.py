@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from cases import quick_jit
 
-from jaxloc.physics.arrival_likelihood import travel_s
+from jaxloc.physics.arrival_likelihood import _errors_around, travel_s
 from jaxloc.physics.layered import mean_vp_vs, velocity_of, velocity_settings
-from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters, velocity_at
+from jaxloc.physics.parameters import (
+    PhysicsPrior,
+    PhysicsSetting,
+    elsewhere,
+    physics_at,
+    prior_parameters,
+    velocity_at,
+)
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Observations
 
@@ -100,3 +107,25 @@ def test_a_velocity_model_is_written_to_settings_and_read_again(velocity):
 def test_wrong_velocity_settings_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         velocity_of(ONE_RATIO | changed)
+
+
+def test_elsewhere_parameters_are_those_before_data_but_for_station_terms():
+    """Errors fitted in one region, of readings and paths there, are not taken to another."""
+    here = setting()
+    fitted = jax.tree.map(lambda x: x + 1.0, prior_parameters(here))
+    there = elsewhere(fitted, 2)
+    assert there.speed.shape == (2,)
+    np.testing.assert_array_equal(there.delay, 1.0)
+    for name in ("smoothing", "outlier", "correlation", "floor", "surprises", "vp_vs", "speed"):
+        np.testing.assert_array_equal(getattr(there, name), 0.0)
+
+
+def test_errors_of_paths_grow_with_travel_time():
+    """Smoothing of 0.06 s and 2 % of 10 s add in squares, to 0.21 s: the width of a sharp density."""
+    here = setting(velocity=ONE_RATIO, path=0.02, smoothing_s=(0.06, 0.06), delay_sd_s=(0.0, 0.0))
+    physics = quick_jit(lambda: physics_at(prior_parameters(here), here, seen([0, 0, 0])))()
+    place = jnp.array([[55.0, 0.0, 8.0]])
+    travel = np.asarray(travel_s(physics, place))[0]
+    found = np.sqrt(_errors_around(physics, place).smoothing_s2)
+    np.testing.assert_allclose(found, np.hypot(0.06, 0.02 * travel), rtol=1e-5)
+    assert travel[0, 0] > 9
