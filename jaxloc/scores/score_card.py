@@ -17,6 +17,8 @@ from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores import bootstrap
 from jaxloc.scores.events import COORDINATE_REGIONS, REGIONS
 
+EPISTEMIC = "epistemic_rank_correlation"
+SHARE = "epicentre/epistemic_share/mean"
 MIN_EVENTS = 5  # events of an interval by the bootstrap, or of a rank correlation
 UNITS = {"origin": "s", "epicentre": "km", "hypocentre": "km", "space_time": None}
 WIDTH_UNITS = {"origin": "s", "epicentre": "km2", "hypocentre": "km3", "space_time": "km3 s"}
@@ -37,7 +39,8 @@ def score_card(
     - `crps`, `energy`, `nll`, `stated`, `width50` ...: mean and median; `epistemic_share`: mean;
     - `coverage`: by level in per cent, with Clopper-Pearson intervals;
     - `pit_uniformity`, `level_uniformity`: Cramer-von Mises statistic and p-value;
-    - `rank_correlation`: Spearman's, of predicted standard deviation and absolute error, of at least `MIN_EVENTS`.
+    - `rank_correlation`: Spearman's, of predicted standard deviation and absolute error, of at least `MIN_EVENTS`;
+      `epistemic_rank_correlation`: the same of the epistemic part of that standard deviation.
 
     Intervals are percentiles over `num_resamples` bootstrap resamples of events, the same events in all
     scores. Plain numbers, so `json.dumps` takes the card as it is; what cannot be computed is None.
@@ -73,13 +76,18 @@ def _region_card(region: str, scores: dict[str, Float[np.ndarray, " event"]], se
         for label, statistic in _statistics(region, name, value)
     }
     if "error" in kept and card["number"] >= MIN_EVENTS:
-        statistics["rank_correlation", ""] = bootstrap.rank_correlation(kept["stated"], np.abs(kept["error"]))
+        error = np.abs(kept["error"])
+        statistics["rank_correlation", ""] = bootstrap.rank_correlation(kept["stated"], error)
+        if "epistemic_share" in kept:
+            epistemic_sd = kept["stated"] * np.sqrt(np.maximum(np.nan_to_num(kept["epistemic_share"]), 0))
+            statistics[EPISTEMIC, ""] = bootstrap.rank_correlation(epistemic_sd, error)
     found = bootstrap.intervals(statistics, card["number"], seed=seed, num_resamples=num_resamples)
     for (name, label), estimate in found.items():
         plain = {end: _plain(value) for end, value in estimate.items()}
         card[name] = card.get(name, {}) | {label: plain} if label else plain
     if "error" in kept:
-        card.setdefault("rank_correlation", dict.fromkeys(("value", "low", "high")))
+        for name in ("rank_correlation", EPISTEMIC):
+            card.setdefault(name, dict.fromkeys(("value", "low", "high")))
     card["coverage"] = {f"{round(100 * p)}": _coverage(kept["level"], p) for p in LEVELS}
     for name in ("pit", "level"):
         if name in kept:
@@ -146,7 +154,8 @@ _ROWS = (
     ("  depth", "depth/coverage/90"),
     ("  hypocentre", "hypocentre/coverage/90"),
     ("area of 90 % region, median (km2)", "epicentre/width90/median"),
-    ("epistemic share, epicentre", "epicentre/epistemic_share/mean"),
+    ("epistemic share, epicentre", SHARE),
+    ("  its rank correlation with error", f"epicentre/{EPISTEMIC}"),
 )
 SHOWN = {"catalogue": "climatology", "sp_rule": "S-P rule", "sp_rule_fitted": "S-P rule, fitted"}
 
@@ -179,13 +188,19 @@ def _cell(card: Card, path: str, with_interval: bool) -> str:
     estimate, few = lookup(card, path), card[path.split("/")[0]]["number"] < MIN_EVENTS if lookup(card, path) else False
     if few and path.endswith("rank_correlation"):
         return "too few events"
-    if estimate is None or estimate["value"] is None:
+    if estimate is None or estimate["value"] is None or (path == SHARE and _undefined(card)):
         return "-"
     size = abs(estimate["value"])
     places = 0 if size >= 100 else 1 if size >= 10 else 2
     value, low, high = ("-" if x is None else f"{x:.{places}f}" for x in map(estimate.get, ("value", "low", "high")))
     # Intervals of coverage are exact, those by the bootstrap need some events.
     return f"{value} [{low}, {high}]" if with_interval and (not few or "/coverage/" in path) else value
+
+
+def _undefined(card: Card) -> bool:
+    """Whether the epistemic share cannot be compared with errors: it is not shown without that comparison."""
+    found = lookup(card, f"epicentre/{EPISTEMIC}")
+    return found is None or found["value"] is None
 
 
 def _caption(cards: dict[str, Card]) -> str:

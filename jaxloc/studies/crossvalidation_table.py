@@ -30,6 +30,7 @@ SCORES = {
     **{f"hypocentre_{name}": f"hypocentre/coverage/{name}" for name in NAMES},
     "rank_correlation": "epicentre/rank_correlation",
     "epistemic_share": "epicentre/epistemic_share/mean",
+    "epistemic_rank_correlation": "epicentre/epistemic_rank_correlation",
 }
 CONFORMAL = [f"conformal_{name}" for name in NAMES]
 COLUMNS = (

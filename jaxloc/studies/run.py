@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.plots.benchmark import standings
+from jaxloc.plots.scores import coverage_curve
 from jaxloc.plots.study import NOMINAL, write_pictures
 from jaxloc.runs.executors import run_jobs
 from jaxloc.studies import benchmark_table, job, table
@@ -112,10 +113,28 @@ def gather(
         write_whole(folder / "networks.md", benchmark_table.markdown(records, networks).encode())
         standings(folder / "networks.png", benchmark_table.standings(records))
     write_pictures(folder, table.over_seeds(rows), _levels(records))
+    others = dict.fromkeys(name for record in records for name in record["conditions"] if name != NOMINAL)
+    _write_reliability(folder, {NOMINAL: _levels(records)} | {name: _levels(records, name) for name in others})
 
 
-def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """Credible levels of the truth, by network and method, of all events as trained, at the largest training set."""
+def _write_reliability(folder: Path, by_condition: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Reliability in and out of distribution, a figure for each network and method that has several conditions."""
+    for network, methods in by_condition[NOMINAL].items():
+        for method in methods:
+            there = {
+                condition: levels[network][method]
+                for condition, levels in by_condition.items()
+                if method in levels.get(network, {})
+            }
+            if len(there) > 1:
+                path = folder / f"reliability_{network}_{method}.png"
+                coverage_curve(path, there, f"{network} {method}: reliability in and out of distribution")
+
+
+def _levels(
+    records: Sequence[Mapping[str, Any]], condition: str = NOMINAL
+) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Credible levels of the truth of a condition's events, by network and method, at the largest training set."""
     largest: dict[str, int] = {}
     for record in records:
         own = record["cell"]
@@ -123,9 +142,9 @@ def _levels(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[st
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for record in records:
         own = record["cell"]
-        if (own["size"] or 0) == largest[own["network"]]:
+        if (own["size"] or 0) == largest[own["network"]] and condition in record["conditions"]:
             levels = found.setdefault(own["network"], {}).setdefault(own["method"], {})
-            for name, values in record["conditions"][NOMINAL]["raw"]["levels"].items():
+            for name, values in record["conditions"][condition]["raw"]["levels"].items():
                 known = np.array(values, float)
                 levels[name] = np.concatenate([levels.get(name, known[:0]), known])
     return found

@@ -27,6 +27,7 @@ SCORES = {
     "nll_nats": "hypocentre/nll/mean",
     "area90_km2": "epicentre/width90/median",
     "epistemic_share": "epicentre/epistemic_share/mean",
+    "epistemic_rank_correlation": "epicentre/epistemic_rank_correlation",
     **dict(zip(COVERAGE, (f"hypocentre/coverage/{100 * level:.0f}" for level in LEVELS), strict=True)),
     "epicentre_90": "epicentre/coverage/90",
     "depth_90": "depth/coverage/90",
@@ -44,6 +45,7 @@ SHOWN = (
     *COVERAGE,
     "area90_km2",
     "epistemic_share",
+    "epistemic_rank_correlation",
     "training_s",
 )
 POSTERIORS = ("raw", "calibrated", "climatology")

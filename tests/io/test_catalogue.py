@@ -285,3 +285,18 @@ def test_azimuthal_gap(epicentre_km, station_km, gap_deg) -> None:
 def test_a_degree_at_the_equator_and_at_a_pole(latitude_deg, direction, expected_km) -> None:
     """Torge & Mueller, Geodesy; north (0) and east (1)."""
     np.testing.assert_allclose(km_per_degree(latitude_deg)[direction], expected_km, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({}, ""), ({"flag": "record cut"}, "preliminary"), ({"flag": "no event found", "rejected": True}, "rejected")],
+)
+def test_flagged_locations_are_preliminary_and_those_without_an_earthquake_rejected(tmp_path, change, status) -> None:
+    event = located()[0]._replace(flag="", alarm=None)._replace(**change)
+    write_quakeml(tmp_path / "events.xml", [event])
+    origin = read_events(tmp_path / "events.xml")[0].origins[0]
+    assert (origin.evaluation_status or "") == status
+    assert any(comment.text == f"flag: {event.flag}" for comment in origin.comments) == bool(event.flag)
+    write_csv(tmp_path / "events.csv", [event])
+    (again,) = read_csv(tmp_path / "events.csv")
+    assert (again.status, again.rejected) == (status, event.rejected)

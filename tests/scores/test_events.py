@@ -112,6 +112,9 @@ def test_a_calibrated_locator_has_nominal_coverage(card: Card, region) -> None:
     bias = card["east"]["error"]["bias"]
     assert bias["low"] < bias["value"] < bias["high"]
     assert card["epicentre"]["rank_correlation"]["low"] > 0.2  # wider posteriors, larger errors
+    # A quarter of every variance is epistemic: that part ranks errors as the whole does.
+    same = card["epicentre"]["rank_correlation"]["value"]
+    assert card["epicentre"]["epistemic_rank_correlation"]["value"] == pytest.approx(same, abs=0.01)
 
 
 def test_overconfidence_shows(truth: Label, card: Card) -> None:
@@ -159,6 +162,7 @@ def test_the_catalogue_is_a_calibrated_but_wide_posterior(truth: Label, card: Ca
     assert 0.85 < other["epicentre"]["coverage"]["90"]["value"] < 1.0
     assert other["epicentre"]["error"]["mean"]["value"] > 5 * card["epicentre"]["error"]["mean"]["value"]
     assert other["epicentre"]["rank_correlation"]["value"] is None  # it says the same of all events
+    assert other["epicentre"]["epistemic_rank_correlation"]["value"] is None
     shown = Console(width=100, record=True)
     shown.print(table({"ours": card, "catalogue": other}))
     text = shown.export_text()
