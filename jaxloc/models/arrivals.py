@@ -5,17 +5,15 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.locators.arrivals import arrivals as arrivals_locator
 from jaxloc.locators.arrivals import checked_arrivals
-from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_labelled, as_tuples
+from jaxloc.models.model import LabelBatch, Model, RegionSearch, Transfer, as_tuples
 from jaxloc.models.network_and_physics import (
-    NetworkAndPhysics,
     at_other_stations,
     network_weights,
     parts,
@@ -23,17 +21,17 @@ from jaxloc.models.network_and_physics import (
     with_physics,
     with_weights,
 )
+from jaxloc.models.physics_of_events import fitted_to_picks, terms_by_source
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
 from jaxloc.physics import adaptive_grid
-from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.layered import velocity_of
-from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
+from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting
 from jaxloc.physics.priors import FREE_DEPTH_KM, as_nearby, log_prior_of, same_everywhere
-from jaxloc.physics.readings import read_picks
+from jaxloc.physics.source_terms import SourceTerms
 from jaxloc.physics.table import TableGrid
 from jaxloc.physics.velocity_error import velocity_error_of
-from jaxloc.types import Batch, Head, Network, Params, Weights
+from jaxloc.types import Head, Params
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
@@ -54,6 +52,7 @@ def model(
     fit_steps: int = 200,
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
+    source_terms: bool = False,
 ) -> Model:
     """Arrival times by a network, hypocentres by physics: of stations that were not there in training too."""
     region = spec.region
@@ -74,6 +73,7 @@ def model(
         grid,
         PhysicsPrior(**as_tuples(prior or {})),
         velocity_error_of(spec.velocity),
+        spec.source_terms,
     )
     bare = arrivals_network.network(channels=tuple(channels), kernel_size=kernel_size, dropout=dropout)
     network = with_physics(bare, setting)
@@ -92,7 +92,10 @@ def model(
 
     def prepare(params: Any, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
         fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
-        return _fit_physics(network, setting, params, dataset, by_network, fit)
+        return fitted_to_picks(network, setting, params, dataset, by_network, fit)
+
+    def terms(draws: Any, dataset: Dataset) -> SourceTerms:
+        return terms_by_source(network, setting, draws, dataset)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
     local = ("depth_prior", "table", "prior")
@@ -103,7 +106,7 @@ def model(
     checked = checked_arrivals(network, region, log_prior, sizes)
     search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed)
     own = {"prepare": prepare, "transfer": transfer, "search": search, "parts": parts, "weighted": head}
-    return Model(network, head(1.0, 1.0), locate, **own)
+    return Model(network, head(1.0, 1.0), locate, **own, source_terms=terms if source_terms else None)
 
 
 def _search_settings(
@@ -167,55 +170,3 @@ def _table_grid(
     top_km = min(region.depth_km[0], receiver_km[0]) if top_km is None else top_km
     nodes = num_distances or int(np.clip(distance_km / 2.5, 48, 128))
     return TableGrid(distance_km, (top_km, region.depth_km[1]), (receiver_km[0], receiver_km[1]), nodes, 32, 3)
-
-
-def _fit_physics(
-    network: Network,
-    setting: PhysicsSetting,
-    params: NetworkAndPhysics,
-    dataset: Dataset,
-    by_network: bool,
-    settings: Mapping[str, Any],
-) -> tuple[Params, LabelBatch]:
-    """Physics from picks of a data set, and arrival labels for all of its stations; settings are of `fit_physics`."""
-    batch = _picked(network if by_network else None, params, dataset)
-    if not np.any(batch.observations.pick_mask):
-        if by_network:
-            raise ValueError(
-                "the network is sure of no arrival in any training event, so that none can be labelled anew; "
-                "train the stage before for more steps, or set relabel=false"
-            )
-        return params, as_labelled
-    one = jax.tree.map(lambda x: x[0], dataset.take(np.arange(1)).observations)
-
-    physics_of = lambda parameters: physics_at(parameters, setting, one)
-    fitted, hypocentres = fit_physics(physics_of, prior_parameters(setting), batch, **settings)
-    physics = jax.jit(physics_of)(fitted)
-    labelled = jax.jit(jax.vmap(lambda event, place: label_arrivals(physics, event, place)))
-
-    def label(index: Int[np.ndarray, " event"], events: Batch) -> Batch:
-        bare = events._replace(observations=events.observations._replace(waveforms=None))
-        labels: dict = jax.tree.map(np.asarray, labelled(bare, hypocentres[index]).labels)
-        return events._replace(labels=labels)
-
-    return params._replace(physics=fitted), label
-
-
-def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
-    """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
-    read = network and jax.jit(
-        lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o).readings), seen)
-    )
-
-    def take(index: Int[np.ndarray, " event"]) -> Batch:
-        events = dataset.take(index)
-        seen, (value, labelled) = events.observations, events.labels["arrivals"]
-        given = (value, labelled) if seen.picks_s is None else (seen.picks_s, seen.pick_mask)
-        picks_s, mask = (np.asarray(x) for x in (read(seen) if read else given))
-        seen = seen._replace(
-            waveforms=None, picks_s=np.where(labelled, value, picks_s), pick_mask=np.asarray(labelled) | mask
-        )
-        return events._replace(observations=seen)
-
-    parts = [take(index) for index in np.array_split(np.arange(len(dataset)), -(-len(dataset) // 32))]
-    return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)), *parts)

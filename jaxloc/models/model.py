@@ -13,6 +13,7 @@ from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.physics.source_terms import SourceTerms
 from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Posterior, Weights
 
 LabelBatch = Callable[[np.ndarray, Batch], Batch]
@@ -71,9 +72,9 @@ class Transfer(NamedTuple):
     `settings(region, stations_km)` gives the settings that change. `velocity(params, num_layers)` gives parameters
     for a velocity model of so many layers in place of that of training; None: the model has travel times in its
     weights and uses no velocity model. `elsewhere(params, num_layers)` does the same where the stations are others too.
-    `portable(params)` are the parameters that depend on no station, region or
-    velocity model, and `placed(params, portable)` puts them in the place of those of other parameters; by default all
-    of them are. `local_settings` names settings that are those of a region or its stations.
+    `portable(params)` are the parameters that depend on no station, region or velocity model, and
+    `placed(params, portable)` puts them in the place of those of other parameters; by default all of them are.
+    `local_settings` names settings that are those of a region or its stations.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]] = same_settings
@@ -98,6 +99,8 @@ class Model(NamedTuple):
         search: what it offers to locate new events in another region; None: its region is that of training.
         parts: parameters to a tree of labels (`jaxloc.types.Target`).
         baselines: weight-free locators that it is compared with.
+        source_terms: draws of trained parameters and training events to station terms that depend on the source; None:
+            the model has none.
         weighted: the head with the weights of a stage, of a model that learns from arrivals and from hypocentres; None:
             it has one likelihood.
     """
@@ -112,6 +115,7 @@ class Model(NamedTuple):
     search: RegionSearch | None = None
     parts: Callable[[Params], PyTree[str]] = all_network
     baselines: Baselines = no_baselines
+    source_terms: Callable[[Params, Dataset], SourceTerms] | None = None
     weighted: HeadOf | None = None
 
     @property

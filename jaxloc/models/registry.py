@@ -53,4 +53,4 @@ def at_stations(
     places = np.concatenate([stations_km[:, :2], np.zeros((len(stations_km), 2))], -1)
     catalogue = Catalogue(places, np.tile([True, True, False, False], (len(places), 1)))
     settings = spec.settings | model.transfer.settings(region, stations_km)
-    return spec._replace(frame=frame, region=region, settings=settings, catalogue=catalogue)
+    return spec._replace(frame=frame, region=region, settings=settings, catalogue=catalogue, source_terms=None)

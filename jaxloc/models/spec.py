@@ -13,6 +13,7 @@ from jaxloc.data.dataset import Dataset, Station, positions_km
 from jaxloc.geometry import Frame
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.priors import Known, unknown_coordinates
+from jaxloc.physics.source_terms import Covariance, SourceTerms
 from jaxloc.types import Observations
 
 
@@ -36,6 +37,7 @@ class ModelSpec(NamedTuple):
         catalogue: hypocentres of the training events.
         velocity: `top_km`, `vp_km_s`, and `vs_km_s` or one `vp_vs` (`jaxloc.physics.layered.velocity_of`).
         region: where hypocentres are searched for.
+        source_terms: station terms that depend on the source, as they were learnt after training; None: there are none.
     """
 
     settings: dict[str, Any]
@@ -47,6 +49,7 @@ class ModelSpec(NamedTuple):
     catalogue: Catalogue
     velocity: dict[str, Any]
     region: Region
+    source_terms: SourceTerms | None = None
 
 
 def catalogue_of(dataset: Dataset, chunk: int = 64) -> Catalogue:
@@ -85,6 +88,7 @@ def write_spec(path: Path, spec: ModelSpec) -> None:
         "stations": [s._asdict() for s in spec.stations],
         "region": spec.region._asdict(),
         "catalogue": {k: v.tolist() for k, v in spec.catalogue._asdict().items()},
+        "source_terms": None if spec.source_terms is None else _plain(spec.source_terms),
     }
     write_whole(path, json.dumps(plain, indent=1).encode())
 
@@ -104,6 +108,7 @@ def read_spec(path: Path) -> ModelSpec:
             region=Region(**{k: (float(v[0]), float(v[1])) for k, v in plain["region"].items()}),
             catalogue=Catalogue(np.array(plain["catalogue"]["hypocentres"], np.float32), known),
             bandpass_hz=None if plain["bandpass_hz"] is None else tuple(plain["bandpass_hz"]),
+            source_terms=_terms(plain.get("source_terms")),
         )
     except FileNotFoundError as error:
         raise ValueError(
@@ -111,6 +116,24 @@ def read_spec(path: Path) -> ModelSpec:
         ) from error
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged or of another version ({error}); train the run again") from error
+
+
+def _plain(terms: SourceTerms) -> dict[str, Any]:
+    """Lists of numbers, residuals and their variances to six digits."""
+    lists = {k: np.asarray(v, float).tolist() for k, v in terms.covariance._asdict().items()}
+    six = lambda x: [float(f"{value:.6g}") for value in np.asarray(x, float).reshape(-1)]
+    arrays = {name: six(getattr(terms, name)) for name in ("source_km", "residual_s", "noise_s2")}
+    return {"covariance": lists, "shape": list(np.shape(terms.residual_s)), **arrays}
+
+
+def _terms(plain: dict[str, Any] | None) -> SourceTerms | None:
+    if plain is None:
+        return None
+    single = lambda values: jnp.asarray(values, jnp.float32)
+    of_picks = lambda name: single(plain[name]).reshape(plain["shape"])
+    covariance = Covariance(**{name: single(values) for name, values in plain["covariance"].items()})
+    source_km = single(plain["source_km"]).reshape(-1, 3)
+    return SourceTerms(source_km, of_picks("residual_s"), of_picks("noise_s2"), covariance)
 
 
 def example(spec: ModelSpec, num_stations: int | None = None) -> Observations:

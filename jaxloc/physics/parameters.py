@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jaxloc.physics.arrival_likelihood import Physics
 from jaxloc.physics.common_error import CommonError
 from jaxloc.physics.layered import VelocityModel, mean_vp_vs
+from jaxloc.physics.source_terms import SourceTerms, of_stations
 from jaxloc.physics.table import StationTable, TableGrid, for_stations, tabulate
 from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.types import PHASES, Observations
@@ -81,7 +82,8 @@ class PhysicsSetting(NamedTuple):
     """What the parameters refer to: a velocity model, stations with data, and the grid of travel-time tables.
 
     `position_sd_km` is the standard deviation of the horizontal position of each station with data, `error` the
-    uncertainty of the velocity model as a whole; None: it counts as exact, but for the parameters.
+    uncertainty of the velocity model as a whole; None: it counts as exact, but for the parameters. `terms` are station
+    terms that depend on the source, of the stations with data; None: there are none.
     """
 
     velocity: VelocityModel
@@ -89,6 +91,7 @@ class PhysicsSetting(NamedTuple):
     grid: TableGrid
     prior: PhysicsPrior = PhysicsPrior()
     error: VelocityError | None = None
+    terms: SourceTerms | None = None
 
 
 def prior_parameters(setting: PhysicsSetting) -> PhysicsParameters:
@@ -156,6 +159,7 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
         jnp.minimum(prior.surprises * jnp.exp(prior.surprises_log_sd * p.surprises), LARGEST_SHARE),
         _common_error(setting),
         jnp.array(prior.path) if prior.path else None,
+        None if setting.terms is None else of_stations(setting.terms, row),
     )
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 NEAREST = 24
 FIT_EVENTS = 160  # with which variances and scale are fitted: the cost is the third power of their number
@@ -102,6 +102,13 @@ def fit_terms(
     covariance = _fitted(source_km[::step], residual_s[::step], seen[::step], pick_sd_s[::step])
     noise_s2 = jnp.where(seen, covariance.nugget_s**2 + pick_sd_s**2, UNSEEN_S2)
     return SourceTerms(source_km, residual_s, noise_s2, covariance)
+
+
+def of_stations(terms: SourceTerms, row: Int[Array, " station"]) -> SourceTerms:
+    """The terms of other rows of stations; a row after the last is a station without residuals."""
+    residual_s = jnp.pad(jnp.asarray(terms.residual_s), ((0, 0), (0, 1), (0, 0)))[:, row]
+    noise_s2 = jnp.pad(jnp.asarray(terms.noise_s2), ((0, 0), (0, 1), (0, 0)), constant_values=UNSEEN_S2)[:, row]
+    return SourceTerms(jnp.asarray(terms.source_km), residual_s, noise_s2, terms.covariance)
 
 
 def share_of(covariance: Covariance) -> Float[Array, " phase"]:

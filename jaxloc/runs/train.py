@@ -21,7 +21,7 @@ from jaxloc.training.loop import members_of
 from jaxloc.training.progress import Progress
 from jaxloc.training.run_folder import other_version, read_config, worked_in
 from jaxloc.training.stages import Config, built_on_call, fit, plan_of, prepare, stage_of, through
-from jaxloc.types import Method, Params, State
+from jaxloc.types import PHASES, Method, Params, State
 
 
 def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None = None) -> Path:
@@ -50,6 +50,7 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     model = build(spec)
     check_labels(model, sources.train)
     fitted = _train(config, folder, model, spec, sources.train, sources.dev, say, on_step)
+    fitted = _with_source_terms(fitted, sources.train, folder, say)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
     evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=model.baselines(sources.train))
     if (detector := fit_shifts(config, fitted, sources, say)) is not None:
@@ -88,6 +89,20 @@ def _train(
 
     method, state = through(config, params, fit_one)
     return Fitted(spec, model, method, state, draws_of(config["posterior"]))
+
+
+def _with_source_terms(fitted: Fitted, train: Dataset, folder: Path, say: Say) -> Fitted:
+    """A trained run with station terms that depend on the source, where its model has them; written into its folder."""
+    if fitted.model.source_terms is None:
+        return fitted
+    draws = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws).params)
+    terms = fitted.model.source_terms(draws(prng.stream("location")), train)
+    found = terms.covariance
+    sd_s, alone_s = (", ".join(f"{x:.2f} s ({p})" for x, p in zip(each, PHASES, strict=True)) for each in found[:2])
+    say(f"station terms by source: sd {sd_s} over {float(found.scale_km):.1f} km; of each event alone {alone_s}")
+    spec = fitted.spec._replace(source_terms=terms)
+    write_spec(folder / "model.json", spec)
+    return fitted._replace(spec=spec, model=build(spec))
 
 
 def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> Params:

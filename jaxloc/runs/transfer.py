@@ -178,7 +178,7 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None)
     # The velocity model of training, whatever is known of it, is at another network one without a reported uncertainty.
     of_training: Mapping[str, Any] = dict(spec.velocity) | error_settings(VelocityError())
     layers = of_training if velocity is None else velocity.settings()
-    moved = spec._replace(velocity=layers, num_samples=dataset.num_samples)
+    moved = spec._replace(velocity=layers, num_samples=dataset.num_samples, source_terms=None)
     if not shared:
         region, places_km = _region_around(dataset)
         moved = at_stations(moved, fitted.model, dataset.frame, region, places_km)
