@@ -267,7 +267,7 @@ class Evaluation:
     space_blocks: str = "cells"  # or clusters, by single linkage
     dev_share: float = 0.2  # of the training events of a fold, in blocks of their own, to choose the checkpoint by
     draws: int = 1000  # posterior samples for scores
-    shift_windows: int = 16  # of each kind, to fit out-of-distribution flags at the end of a run; 0: no flags
+    shift_windows: int = 8  # of each kind, to fit out-of-distribution flags at the end of a run; 0: no flags
     classical: dict[str, Any] = field(default_factory=lambda: {"model_share": 0.02, "outlier": 0.05})  # grid search
 
 

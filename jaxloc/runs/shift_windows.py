@@ -25,7 +25,7 @@ from jaxloc.runs.predict import Fitted, joined, located_chunks
 from jaxloc.training.log import Say, counted
 from jaxloc.types import Batch
 
-ORDINARY_EACH = 5  # windows like those of training, for each window of a kind of shift
+ORDINARY_EACH = 8  # windows like those of training, for each window of a kind of shift
 LATEST = 0.25  # of the record: windows begin up to so much earlier than in training
 PURPOSE = "shifts"  # of fresh events
 UNFILTERED_HZ = 1.0  # lower end of the band of records that are not filtered

@@ -9,6 +9,8 @@ from normal_posteriors import EVENTS, KEY, stated
 from scipy.stats import chi2
 
 from jaxloc.calibration import calibration
+from jaxloc.calibration.covariates import covariates_of
+from jaxloc.calibration.local_levels import local_of
 from jaxloc.calibration.storage import FILE, read_calibration, write_calibration
 from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import mean
@@ -129,3 +131,28 @@ def test_groups_and_levels_that_were_not_calibrated_are_refused(action, message)
     posterior, _, found = calibrated()
     with pytest.raises(ValueError, match=message):
         action(found, posterior)
+
+
+def test_a_local_calibration_follows_its_covariate_and_comes_back_from_its_file(tmp_path):
+    """Errors three times as large in variance far from the training events, which lie at the origin."""
+    posterior, truth = stated(np.ones(4))
+    middle, observed = np.asarray(mean(posterior.hypocentre)), seen(posterior)
+    trained_km = np.zeros((1, 2))
+    covariates = covariates_of(posterior, observed, trained_km, None)
+    far = covariates.nearest_km > np.median(covariates.nearest_km)
+    value = np.where(far[:, None], middle + 3**0.5 * (truth.value - middle), truth.value)
+    local = local_of(covariates, trained_km)
+    found = calibration.calibrate(
+        KEY, posterior, observed, truth._replace(value=value), None, kind="local", dataset="", by="local", local=local
+    )
+    write_calibration(tmp_path, found)
+    again = read_calibration(tmp_path)
+    assert again is not None
+    predictions = predicted(again, posterior, observed, None)
+    ratio = np.asarray(predictions.posterior.hypocentre.variance / posterior.hypocentre.variance)[:, 0]
+    assert ratio[far].mean() > 1.5 * ratio[~far].mean()
+    np.testing.assert_allclose(predictions.ellipse_levels, 0.9, atol=0.12)
+    direct = predicted(found, posterior, observed, None)
+    np.testing.assert_allclose(direct.ellipse_levels, predictions.ellipse_levels, atol=1e-3)
+    with pytest.raises(ValueError, match="must have covariates"):
+        calibration.calibrate(KEY, posterior, observed, truth, None, kind="local", dataset="")
