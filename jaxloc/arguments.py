@@ -157,7 +157,6 @@ def _locate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--slide",
         type=float,
-        default=0.5,
         metavar="OVERLAP",
         help="without --windows, records longer than the network's window are searched in windows that overlap by this "
         "share of their length (default: 0.5); the same event in several windows is written once",

@@ -215,6 +215,8 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
             raise ValueError(
                 f"--{option.replace('_', '-')} must be used with --locator; leave it out for a trained run"
             )
+    if parsed.slide is not None and parsed.windows is not None:
+        raise ValueError(f"--slide {parsed.slide:g} must be used without --windows, which say where windows start")
     from jaxloc.runs import arrival_picks, new_events, train
     from jaxloc.runs.outcomes import kept, logged, write_outcome
     from jaxloc.runs.transfer import open_input, trained_for
@@ -223,7 +225,8 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     config, fitted = train.load(parsed.run)
     calibration = _calibration_of(parsed, console)
     given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
-    dataset = open_input(fitted, config, *given, overlap=parsed.slide, say=plain)
+    overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
+    dataset = open_input(fitted, config, *given, **overlap, say=plain)
     new_events.refuse_duplicates(dataset)
     fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     fitted = new_events.prepared(fitted, dataset, parsed.region, parsed.depth_km)

@@ -72,3 +72,9 @@ def test_an_interrupted_command_promises_only_what_it_keeps(command, says, monke
     monkeypatch.setitem(cli._COMMANDS, command[0], stop)
     assert cli.main(command) == cli.INTERRUPTED
     assert says in capsys.readouterr().err
+
+
+def test_sliding_over_given_windows_is_refused(capsys):
+    command = ["locate", "run", "data", "--stations", "s.csv", "--windows", "w.csv", "--slide", "0.8"]
+    assert cli.main(command) == 1
+    assert "--slide 0.8 must be used without --windows" in capsys.readouterr().err

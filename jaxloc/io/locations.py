@@ -18,16 +18,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxloc.geometry import check_degrees
+from jaxloc.geometry import check_degrees, great_circle_km
 from jaxloc.io.catalogue import WGS84, Truth
 from jaxloc.io.catalogue_csv import AXES, PAIRS
-from jaxloc.io.missing_values import POSSIBLE, Quantity, is_missing_code
+from jaxloc.io.missing_values import POSSIBLE, Quantity, is_missing_code, is_null_island
 from jaxloc.io.tables import Row, as_number, read_table
 from jaxloc.io.uncertainty_checks import Finding, check_covariances, check_sizes, refuse
 
 NEEDED = ("id", "latitude_deg", "longitude_deg", "truth_latitude_deg", "truth_longitude_deg")
 SD = ("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s")
 LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s: a reported uncertainty of zero is no density
+FAR_KM = 500.0  # from the true epicentres: too far for errors of location
 LONGEST_S = 86400.0  # an origin time further from the true one counts from another moment
 
 
@@ -151,6 +152,11 @@ def _about(path: Path, given: Located, true: Truth) -> tuple[np.ndarray, np.ndar
     for what, place in (("place", given[1:4]), ("true place", true[:3])):
         check_degrees(np.array(place[0]), np.array(place[1]), f"{path}: the {what} of event {name}")
         _check_depth(f"{path}: the depth of the {what} of event {name}", place[2])
+        if is_null_island(*place[:2]):
+            raise ValueError(
+                f"{path}: the {what} of event {name} is 0 N 0 E, which stands for an unknown position; it must be "
+                "corrected, or the event left out"
+            )
     azimuth, _, distance_m = WGS84.inv(true.longitude_deg, true.latitude_deg, given.longitude_deg, given.latitude_deg)
     offset_km = distance_m / 1000 * np.array([np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))])
     estimate = np.array([*offset_km, given.depth_km, given.origin_s])
@@ -162,7 +168,10 @@ def _about(path: Path, given: Located, true: Truth) -> tuple[np.ndarray, np.ndar
         )
     known = np.isfinite(estimate) & np.isfinite(truth) & np.isfinite(np.diag(given.covariance))
     if not known[:2].all():
-        raise ValueError(f"{path}: event {name} has no standard error of its epicentre; it must have one to be scored")
+        also = " (a QuakeML ellipse or radius counts with its confidence level)" if path.suffix == ".xml" else ""
+        raise ValueError(
+            f"{path}: event {name} has no standard error of its epicentre; it must have one to be scored{also}"
+        )
     covariance = np.where(np.outer(known, known), given.covariance, 0.0)
     covariance[~known, ~known] = 1.0
     return np.where(known, estimate, 0.0), covariance, np.where(known, truth, 0.0), known
@@ -211,12 +220,40 @@ def against(path: Path, located: list[Located], truths: list[Truth | None]) -> P
 
 def _predictions(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> Predictions:
     parts = [_about(path, *pair) for pair in zip(located, true, strict=True)]
+    _check_exchanged(path, located, true)
+    _check_depth_sign(path, located, true)
     estimate, covariance, truth, known = (np.stack(part) for part in zip(*parts, strict=True))
     names = [one.names[0] for one in located]
     refuse(path, check_covariances(names, covariance))
     covariance, narrow = _widened(covariance)
     findings = (*(finding for one in located for finding in one.findings), *check_sizes(names, covariance))
     return Predictions(names, estimate, covariance, truth, known, int(narrow.sum()), findings=findings)
+
+
+def _check_exchanged(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> None:
+    """Refuse places that are far from the true ones, and near them with latitude and longitude exchanged."""
+    first, second = np.array([one[1:3] for one in located]).T
+    latitude, longitude = np.array([real[:2] for real in true]).T
+    apart_km = float(np.median(great_circle_km(first, second, latitude, longitude)))
+    if apart_km < FAR_KM or np.abs(second).max() > 90:
+        return
+    exchanged_km = float(np.median(great_circle_km(second, first, latitude, longitude)))
+    if exchanged_km < apart_km / 10:
+        raise ValueError(
+            f"{path}: places are {apart_km:.0f} km from the true ones: are latitude and longitude exchanged? they "
+            f"would then be {exchanged_km:.0f} km away; the columns must be corrected"
+        )
+
+
+def _check_depth_sign(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> None:
+    """Refuse depths that count upwards: all negative, and like the true ones with the other sign."""
+    depths = np.array([(one.depth_km, real.depth_km) for one, real in zip(located, true, strict=True)])
+    given, real = depths[np.isfinite(depths).all(1)].T
+    if len(given) and given.max() < 0 < real.min() and np.abs(given + real).max() < 0.5 * np.abs(given - real).min():
+        raise ValueError(
+            f"{path}: depths about {np.median(given):.3g} km, the true ones are about {np.median(real):.3g} km; depths "
+            "count downwards from sea level, their sign must be changed"
+        )
 
 
 def _check_depth_unit(path: Path, located: Sequence[Located], true: Sequence[Truth]) -> None:

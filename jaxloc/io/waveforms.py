@@ -89,6 +89,7 @@ def read_waveforms(
         rate_hz = Counter(piece.rate_hz for piece in first).most_common(1)[0][0]
     if bandpass_hz is not None:
         check_band(bandpass_hz, rate_hz)
+    _warn_of_slow(first, rate_hz)
     begin, end = min(piece.start for piece in used), max(piece.end for piece in used)
     duration_s = None if num_samples is None else num_samples / rate_hz
     cut = [Window(begin, str(begin))] if windows is None else read_windows(windows, before_s, duration_s)
@@ -110,6 +111,17 @@ def read_waveforms(
     take = _Take(source, cut, _labels(cut, everyone, frame), station_km, station_index, memory_mb)
     take.name_once(_notes(preferred, pieces, channels))
     return Dataset(name_of(files), frame, everyone, events, float(rate_hz), num_samples, take)
+
+
+def _warn_of_slow(pieces: Sequence[Piece], rate_hz: float) -> None:
+    """Names stations that are sampled below the rate asked for: their high frequencies are missing."""
+    slow = {".".join(p.channel.split(".")[:2]): p.rate_hz for p in pieces if p.rate_hz < 0.99 * rate_hz}
+    if slow:
+        listed = some([f"{code} {rate:g} Hz" for code, rate in sorted(slow.items())])
+        warnings.warn(
+            f"sampled below {rate_hz:g} Hz, so that frequencies above half their rate are missing: {listed}",
+            stacklevel=3,
+        )
 
 
 def _by_station(pieces: list[Piece]) -> dict[str, list[Piece]]:

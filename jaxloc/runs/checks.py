@@ -45,6 +45,18 @@ def _increasing(values: Sequence[float]) -> bool:
     return all(low < high for low, high in pairwise(values))
 
 
+def _sizes(value: int | Sequence[int]) -> bool:
+    sizes = [value] if isinstance(value, int | float) else list(value)
+    return len(sizes) > 0 and all(size >= 1 for size in sizes)
+
+
+LARGEST_BATCH = 10_000  # events at once: more of them fit no memory
+SIZES = ("channels", "clusters", "components", "heads", "hidden", "kernel_size", "kernels", "layers", "neighbours") + (
+    "recurrent",
+    "rounds",
+    "seeds",
+    "width",
+)
 RULES = (
     Rule(("seed",), lambda x: 0 <= x < 2**32, "a whole number within 0-4294967295"),
     Rule(("run_dir", "name", "data.folder", "data.path"), lambda x: bool(x.strip()), "a name that is not empty"),
@@ -53,12 +65,13 @@ RULES = (
         lambda x: x >= 1,
         "at least 1",
     ),
-    Rule(("*.batch_size", "*.per_call", "*.checks", "*.at_once", "data.memory_mb"), lambda x: x >= 1, "at least 1"),
+    Rule(("*.batch_size",), lambda x: 1 <= x <= LARGEST_BATCH, f"within 1-{LARGEST_BATCH}"),
+    Rule(("*.per_call", "*.checks", "*.at_once", "data.memory_mb"), lambda x: x >= 1, "at least 1"),
     Rule(("simulation.num_*", "data.events_each"), lambda x: x >= 1, "at least 1"),
     Rule(("stages.*.steps",), lambda x: x >= 0, "0 or more (0 leaves the stage out)"),
     Rule(("data.held_out", "data.least_picks"), lambda x: x >= 0, "0 or more"),
     Rule(
-        ("*.learning_rate", "stages.*.rates.*", "*.arrival_weight", "*.hypocentre_weight", "data.region.margin_km"),
+        ("stages.*.rates.*", "*.arrival_weight", "*.hypocentre_weight", "data.region.margin_km"),
         lambda x: 0 <= x < math.inf,
         "0 or more, and finite",
     ),
@@ -67,7 +80,14 @@ RULES = (
     Rule(("*.augmentation.drop_*", "data.lost_picks"), lambda x: 0 <= x <= 1, "a share within 0-1"),
     Rule(("*.augmentation.*",), lambda x: 0 <= x < math.inf, "0 or more, and finite"),
     Rule(
-        ("posterior.rate", "posterior.prior_scale", "temperature", "*.temperature", "*.initial_scale"),
+        (
+            "*.learning_rate",
+            "posterior.rate",
+            "posterior.prior_scale",
+            "temperature",
+            "*.temperature",
+            "*.initial_scale",
+        ),
         lambda x: 0 < x < math.inf,
         "greater than 0",
     ),
@@ -95,6 +115,8 @@ RULES = (
     Rule(("evaluation.draws",), lambda x: x >= 2, "at least 2"),
     Rule(("evaluation.shift_windows",), lambda x: x == 0 or x >= 2, "0 (no flags) or at least 2"),
     Rule(("data.velocity.top_km",), _increasing, "depths that increase"),
+    Rule(("model.dropout",), lambda x: 0 <= x < 1, "a share within 0-1, below 1"),
+    Rule(tuple(f"model.{name}" for name in SIZES), _sizes, "at least 1, and where it is a list, not empty"),
 )
 
 

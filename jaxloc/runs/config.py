@@ -93,8 +93,11 @@ def _compose(name: str, overrides: list[str]) -> DictConfig:
         GlobalHydra.instance().hydra = before
 
 
-def _by_posterior(values: DictConfig, otherwise: Any, *, _root_: DictConfig) -> Any:
-    """`${by_posterior:{nuts:100},600}`: the value for the chosen posterior, 600 for those that are not named."""
+def _by_posterior(values: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """`${by_posterior:{nuts:100},600}`: the value for the chosen posterior, 600 for those that are not named.
+
+    OmegaConf gives `values` as a `DictConfig` or a dict, by its version, and warns of an annotation of the other kind.
+    """
     return values.get(_root_.posterior.name, otherwise)
 
 

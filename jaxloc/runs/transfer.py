@@ -53,6 +53,8 @@ def open_input(
         own_picks = _own_picks(config, Path(records))
         dataset = read_seisbench(records, split=split, pick_columns=own_picks, **as_trained)
         return _marked(_reported(dataset, fitted, as_trained), fitted)
+    if split is not None:
+        raise ValueError(f"--split={split} must be used with a SeisBench folder; waveform files have no splits")
     if stations is None:
         raise ValueError(
             "waveform files must come with --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"

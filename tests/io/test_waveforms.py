@@ -138,6 +138,15 @@ def test_sensitivity_of_stationxml(toy: Path, given) -> None:
     np.testing.assert_array_equal(ours[1], theirs[1])
 
 
+@pytest.mark.parametrize(("rate_hz", "named"), [(100.0, "XX.BB 50 Hz"), (50.0, ""), (20.0, "")])
+def test_stations_below_the_rate_asked_for_are_named(toy: Path, rate_hz: float, named: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_waveforms(toy / "mseed", toy / "stations.csv", [START], num_samples=100, rate_hz=rate_hz)
+    said = [str(warning.message) for warning in caught if "sampled below" in str(warning.message)]
+    assert [text.split(": ")[1] for text in said] == ([named] if named else [])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -20,10 +20,16 @@ REFUSED = [
     ("stages.arrivals.steps=-5", "stages.arrivals.steps=-5 is refused: it must be 0 or more"),
     ("stages.arrivals.steps=1.5", "stages.arrivals.steps=1.5 cannot be used: it must be a whole number"),
     ("stages.arrivals.steps=abc", "stages.arrivals.steps=abc cannot be used: it must be a whole number"),
-    ("stages.arrivals.learning_rate=nan", "learning_rate=nan is refused: it must be 0 or more, and finite"),
+    ("stages.arrivals.learning_rate=nan", "learning_rate=nan is refused: it must be greater than 0"),
     ("stages.arrivals.learning_rate=fast", "learning_rate=fast cannot be used: it must be a number"),
-    ("stages.arrivals.batch_size=0", "batch_size=0 is refused: it must be at least 1"),
-    ("stages.arrivals.batch_size=-2", "batch_size=-2 is refused: it must be at least 1"),
+    ("stages.arrivals.batch_size=0", "batch_size=0 is refused: it must be within 1-10000"),
+    ("stages.arrivals.batch_size=-2", "batch_size=-2 is refused: it must be within 1-10000"),
+    ("stages.arrivals.batch_size=100000", "batch_size=100000 is refused: it must be within 1-10000"),
+    ("stages.arrivals.learning_rate=0", "learning_rate=0.0 is refused: it must be greater than 0"),
+    ("model.dropout=1.5", "model.dropout=1.5 is refused: it must be a share within 0-1, below 1"),
+    ("model.kernel_size=0", "model.kernel_size=0 is refused: it must be at least 1"),
+    ("model.channels=[]", "model.channels=[] is refused: it must be at least 1, and where it is a list, not empty"),
+    ("model.channels=[4,0]", "model.channels=[4, 0] is refused: it must be at least 1"),
     ("stages.arrivals.per_call=0", "per_call=0 is refused"),
     ("stages.arrivals.checks=0", "checks=0 is refused"),
     ("stages.arrivals.keep_best=maybe", "keep_best=maybe cannot be used: it must be true or false"),
@@ -188,7 +194,8 @@ def test_tuples_of_fixed_length_are_checked(annotation, value, number):
     assert wrong_length(annotation, value) == number
 
 
-def test_a_second_configuration_warns_of_nothing(recwarn):
+@pytest.mark.parametrize("experiment", ["quickstart", "oklahoma_preseis"])  # the second has values by posterior
+def test_a_second_configuration_warns_of_nothing(experiment, recwarn):
     for _ in range(2):
-        configuration.load("quickstart", [])
+        configuration.load(experiment, [])
     assert not [str(each.message) for each in recwarn if issubclass(each.category, UserWarning)]

@@ -90,6 +90,13 @@ def test_an_error_of_zero_becomes_ten_metres_and_is_counted(tmp_path):
         ({"truth_depth_km": "6000"}, "depth of the true place of event a must be within -10 to 750 km, got 6000"),
         ({"origin_s": "1546138800"}, "origin time of event a is 1.54614e[+]09 s after the true one.*same moment"),
         ({"id": ""}, "event 1 has no id"),
+        ({"latitude_deg": "0", "longitude_deg": "0.0"}, "the place of event a is 0 N 0 E, which stands for an unknown"),
+        ({"truth_latitude_deg": "0", "truth_longitude_deg": "0"}, "the true place of event a is 0 N 0 E"),
+        (
+            {"latitude_deg": "15.1", "longitude_deg": "40.0", "truth_latitude_deg": "40", "truth_longitude_deg": "15"},
+            r"places are 3\d{3} km from the true ones: are latitude and longitude exchanged.* then be 9 km away",
+        ),
+        ({"depth_km": "-7.5"}, "depths about -7.5 km, the true ones are about 6 km; depths count downwards"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, changed, message):

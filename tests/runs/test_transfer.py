@@ -62,6 +62,12 @@ def files(folder: Path, north_km: float) -> tuple[Path, Path]:
     return folder / "data", folder / "stations.csv"
 
 
+def test_a_split_of_waveform_files_is_refused(tmp_path: Path) -> None:
+    data, stations = files(tmp_path, 0.0)
+    with pytest.raises(ValueError, match="--split=dev must be used with a SeisBench folder"):
+        open_input(fitted(any_station=True), CONFIG, [data], stations, None, "dev")
+
+
 @pytest.mark.parametrize("north_km", [0.0, 0.1, 0.5, 5.0, 22.0, 900.0])
 def test_the_given_positions_are_used(north_km: float, tmp_path: Path) -> None:
     data, stations = files(tmp_path, north_km)
