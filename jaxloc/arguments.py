@@ -55,7 +55,8 @@ formats:
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
   --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities
-  --output     events.csv (hypocentre, uncertainties, covariance) and events.xml (QuakeML)
+  --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
+               at least every 30 s); Ctrl-C keeps the events located so far
 """
 
 EVALUATE = """\
