@@ -3,14 +3,17 @@
 import csv
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from obspy import UTCDateTime
-from pandas import DataFrame
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.ellipsoids import horizontal_ellipse
 from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
 LATER_COLUMNS = {"flag", "status"}  # that files of earlier versions lack
@@ -64,12 +67,14 @@ def _text(value: object) -> str:
     return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
-def to_dataframe(hypocentres: list[Hypocentre]) -> DataFrame:
+def to_dataframe(hypocentres: list[Hypocentre]) -> "DataFrame":
     """Located events as a table, one row an event, with the columns of `write_csv`; unknown values are None or NaN.
 
     Raises:
         ValueError: as `write_csv`.
     """
+    from pandas import DataFrame
+
     check_events(hypocentres)
     others = dict.fromkeys(name for h in hypocentres for name in h.others)
     return DataFrame([_row(h) for h in hypocentres], columns=[*_columns(), *others])

@@ -26,7 +26,6 @@ from jaxloc.io.seisbench_choice import choose_rows, only_rows
 from jaxloc.io.seisbench_metadata import (
     NO_TIME,
     Rows,
-    check_events,
     choose_split,
     column,
     epicentres,
@@ -57,16 +56,11 @@ from jaxloc.io.seisbench_traces import (
     row_lengths,
 )
 from jaxloc.io.seisbench_writing import write_seisbench
-from jaxloc.io.station_checks import centre_of, station_positions
+from jaxloc.io.station_checks import centre_of, check_events, station_positions
 from jaxloc.io.stations import join_stations
 from jaxloc.types import PHASES, Batch, Label, Labels, Observations
 
 __all__ = ["ARRIVAL_COLUMNS", "read_seisbench", "write_seisbench"]
-
-
-def is_seisbench(path: Path) -> bool:
-    """Whether a folder is in SeisBench format: with a metadata table, or the chunks of one."""
-    return (path / "metadata.csv").exists() or (path / "chunks").exists()
 
 
 def read_seisbench(

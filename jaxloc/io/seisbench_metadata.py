@@ -18,7 +18,6 @@ import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
 from jaxloc.data.dataset import Event, Station
-from jaxloc.geometry import check_degrees, frame_of, to_km
 from jaxloc.io.missing_values import Quantity, is_missing_code, is_null_island
 from jaxloc.io.tables import parse_time
 
@@ -36,7 +35,6 @@ AS_TEXT = (
 )
 NO_VALUE = ["", "nan", "NaN", "NAN", "NA", "N/A", "None", "null", "NULL", "<NA>"]
 LONGEST_DELAY_S = 3600.0
-FARTHEST_EVENT_KM, WIDEST_NETWORK_KM = 2000.0, 500.0
 SAME_ORIGIN_S, SAME_PLACE_KM = 10.0, 20.0
 """Rows of one event whose origins differ by more than this are of two earthquakes."""
 KM_PER_DEGREE = 111.19
@@ -282,32 +280,3 @@ def _events(rows: Rows, keys: Shaped[np.ndarray, " event"], earliest: Int[np.nda
         Event(str(key), str(s), time_text(t), time_text(o), None if np.isnan(m) else float(m))
         for key, s, t, o, m in zip(keys, split, start_ns, origin_ns, magnitude, strict=True)
     )
-
-
-def check_events(
-    names: list[str],
-    latitude_deg: Float[np.ndarray, " event"],
-    longitude_deg: Float[np.ndarray, " event"],
-    stations: tuple[Station, ...],
-) -> None:
-    """Refuse events that are no points on the earth, or more than 2,000 km from a network narrower than 500 km.
-
-    Raises:
-        ValueError: names the event and asks whether latitude and longitude are swapped.
-    """
-    known = np.flatnonzero(np.isfinite(latitude_deg) & np.isfinite(longitude_deg))
-    if not len(known):
-        return
-    check_degrees(latitude_deg[known], longitude_deg[known], "an event's source_latitude_deg, source_longitude_deg")
-    latitude = np.array([station.latitude_deg for station in stations])
-    longitude = np.array([station.longitude_deg for station in stations])
-    centre = frame_of(latitude, longitude)
-    from_centre_km = np.hypot(*to_km(centre, latitude, longitude))
-    away_km = np.hypot(*to_km(centre, latitude_deg[known], longitude_deg[known]))
-    worst = int(np.argmax(away_km))
-    if 2 * from_centre_km.max() < WIDEST_NETWORK_KM and away_km[worst] > FARTHEST_EVENT_KM:
-        i = known[worst]
-        raise ValueError(
-            f"event {names[i]} at latitude {latitude_deg[i]}, longitude {longitude_deg[i]} lies "
-            f"{away_km[worst]:.0f} km from the centre of its stations; are latitude and longitude swapped?"
-        )

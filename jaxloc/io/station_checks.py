@@ -12,6 +12,7 @@ from jaxloc.io.missing_values import is_null_island
 from jaxloc.io.station_epochs import named
 
 ELEVATIONS_M = (-11_000.0, 9_000.0)
+FARTHEST_EVENT_KM, WIDEST_NETWORK_KM = 2000.0, 500.0
 ISOLATED_KM = 1000.0
 ISOLATION = 10.0
 """A station is isolated where it is 1,000 km, and ten times as far as most, from the centre of the stations."""
@@ -143,3 +144,32 @@ def station_positions(stations: tuple[Station, ...], frame: Frame) -> Float[np.n
 
 MISTAKE_KM, MISTAKE = 200.0, 3.0
 """A mistake explains a position where its correction is nearer by 200 km and to a third of the distance."""
+
+
+def check_events(
+    names: list[str],
+    latitude_deg: Float[np.ndarray, " event"],
+    longitude_deg: Float[np.ndarray, " event"],
+    stations: tuple[Station, ...],
+) -> None:
+    """Refuse events that are no points on the earth, or more than 2,000 km from a network narrower than 500 km.
+
+    Raises:
+        ValueError: names the event and asks whether latitude and longitude are swapped.
+    """
+    known = np.flatnonzero(np.isfinite(latitude_deg) & np.isfinite(longitude_deg))
+    if not len(known):
+        return
+    check_degrees(latitude_deg[known], longitude_deg[known], "an event's source_latitude_deg, source_longitude_deg")
+    latitude = np.array([station.latitude_deg for station in stations])
+    longitude = np.array([station.longitude_deg for station in stations])
+    centre = frame_of(latitude, longitude)
+    from_centre_km = np.hypot(*to_km(centre, latitude, longitude))
+    away_km = np.hypot(*to_km(centre, latitude_deg[known], longitude_deg[known]))
+    worst = int(np.argmax(away_km))
+    if 2 * from_centre_km.max() < WIDEST_NETWORK_KM and away_km[worst] > FARTHEST_EVENT_KM:
+        i = known[worst]
+        raise ValueError(
+            f"event {names[i]} at latitude {latitude_deg[i]}, longitude {longitude_deg[i]} lies "
+            f"{away_km[worst]:.0f} km from the centre of its stations; are latitude and longitude swapped?"
+        )

@@ -27,8 +27,14 @@ from jaxloc.geometry import Frame, to_km
 from jaxloc.io.channel_orientation import Channels, orientation
 from jaxloc.io.contributions import Contribution, lost, some
 from jaxloc.io.instruments import Instrument, instruments_of, sensor_rank, usable
-from jaxloc.io.seisbench_metadata import check_events
-from jaxloc.io.station_checks import centre_of, check_isolated, checked, refuse_mistaken, station_positions
+from jaxloc.io.station_checks import (
+    centre_of,
+    check_events,
+    check_isolated,
+    checked,
+    refuse_mistaken,
+    station_positions,
+)
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id, sensitivity_at
 from jaxloc.io.station_records import Cut, Note, Source, cut_window

@@ -12,7 +12,6 @@ from jaxloc import prng
 from jaxloc.data.dataset import Dataset, Station
 from jaxloc.data.selection import concatenated, held, of_events, select
 from jaxloc.data.views import shuffled, taken_by, with_noise
-from jaxloc.io.seisbench import read_seisbench
 from jaxloc.models.model import as_tuples
 from jaxloc.models.spec import Catalogue, ModelSpec, catalogue_of
 from jaxloc.physics.adaptive_grid import Region, region_around
@@ -129,6 +128,8 @@ def _by_time(dataset: Dataset) -> np.ndarray:
 
 
 def _read(data: Mapping[str, Any], split: str) -> Dataset:
+    from jaxloc.io.seisbench import read_seisbench  # with pandas, which waveform files do without
+
     return read_seisbench(
         Path(data["folder"]).expanduser(),
         split=split,

@@ -14,7 +14,8 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.geometry import Frame
 from jaxloc.io.picks import FEWEST_PICKS, Picks, read_picks
 from jaxloc.io.reference_catalogue import in_frame, read_truths
-from jaxloc.io.seisbench import is_seisbench, read_seisbench
+from jaxloc.io.seisbench import read_seisbench
+from jaxloc.io.seisbench_folder import is_seisbench
 from jaxloc.io.tables import as_number
 from jaxloc.io.velocity_model import velocity_file
 from jaxloc.locators.climatology import kernel_density

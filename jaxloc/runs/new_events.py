@@ -11,7 +11,7 @@ from jaxtyping import Int
 from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.io.catalogue import Hypocentre
-from jaxloc.io.seisbench import is_seisbench
+from jaxloc.io.seisbench_folder import is_seisbench
 from jaxloc.io.sliding import one_each
 from jaxloc.io.stations import recognised
 from jaxloc.physics.adaptive_grid import Region

@@ -17,7 +17,7 @@ from jaxloc.calibration.shift_detector import ShiftDetector
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
 from jaxloc.data.wave_statistics import wave_statistics
-from jaxloc.distributions.gaussian_mixture import covariance
+from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
 from jaxloc.models.model import Model
@@ -144,7 +144,7 @@ def _statistics(
         return None
     rate_hz, active = float(seen.rate_hz[0]), np.asarray(check.active) > 0
     waves = wave_statistics(np.asarray(seen.waveforms), rate_hz, np.asarray(check.arrival_s), active)
-    spread, epistemic = np.asarray(covariance(posterior.hypocentre)), np.asarray(posterior.epistemic)
+    spread, epistemic = np.asarray(moments(posterior.hypocentre)[1]), np.asarray(posterior.epistemic)
     return statistics_of(check, onsets, waves, spread, epistemic, seen.waveforms.shape[-1] / rate_hz)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import jax
 import numpy as np
@@ -11,11 +11,14 @@ import numpy as np
 from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Hypocentre
-from jaxloc.io.catalogue_csv import DataFrame, to_dataframe
+from jaxloc.io.catalogue_csv import to_dataframe
 from jaxloc.io.catalogue_quakeml import Catalog, to_catalog
 from jaxloc.models.spec import ModelSpec
 from jaxloc.runs import predict, report
 from jaxloc.types import Batch, Posterior
+
+if TYPE_CHECKING:
+    from jaxloc.io.catalogue_csv import DataFrame
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Located(Sequence[LocatedEvent]):
         """The located events as an ObsPy catalog with uncertainties."""
         return to_catalog(list(self.hypocentres))
 
-    def to_dataframe(self) -> DataFrame:
+    def to_dataframe(self) -> "DataFrame":
         """The located events as a table with the columns of `events.csv`."""
         return to_dataframe(list(self.hypocentres))
 

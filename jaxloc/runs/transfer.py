@@ -9,9 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.data.dataset import Dataset, Station, positions_km, retaken
-from jaxloc.io.seisbench import is_seisbench, read_seisbench
-from jaxloc.io.seisbench_metadata import read_metadata
-from jaxloc.io.seisbench_stations import list_stations
+from jaxloc.io.seisbench_folder import is_seisbench
 from jaxloc.io.sliding import window_starts
 from jaxloc.io.station_checks import refuse_mistaken
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, report_moves
@@ -48,6 +46,10 @@ def open_input(
     if isinstance(records, str | Path) and is_seisbench(Path(records)):
         if stations is not None or windows is not None:
             raise ValueError("a SeisBench folder must be read alone; --stations and --windows go with waveform files")
+        from jaxloc.io.seisbench import read_seisbench
+        from jaxloc.io.seisbench_metadata import read_metadata
+        from jaxloc.io.seisbench_stations import list_stations
+
         listed = list_stations(read_metadata(Path(records))[0])
         as_trained = _as_trained(fitted, config, listed, windowed=False)
         own_picks = _own_picks(config, Path(records))
