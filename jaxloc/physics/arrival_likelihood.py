@@ -189,8 +189,10 @@ def _with_common_error(
     arrival_s = origin_s[..., None, None] + time_s[:, None] + delay_s
     if physics.common is None:
         return arrival_s, jnp.zeros_like(origin_s)
-    factors = factors_s(physics.common, time_s, physics.station_km - points[:, None])
-    fixed = jax.lax.stop_gradient((summary_of(arrivals.readings, width_s), arrival_s, tempering_of(arrivals)))
+    factors = factors_s(physics.common, time_s)
+    duration_s = (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
+    seen = summary_of(arrivals.readings, width_s, physics.outlier, duration_s)
+    fixed = jax.lax.stop_gradient((seen, arrival_s, tempering_of(arrivals)))
     found: MostProbable = most_probable(fixed[0], fixed[1], factors, fixed[2])
     return arrival_s + found.shift_s, found.log_part
 

@@ -1,12 +1,12 @@
 """Errors that all travel times of an event have in common, integrated out of the likelihood.
 
-A velocity model that is wrong by some per cent moves all arrivals together: by a share of their travel time, S more
-than P where Vp/Vs is wrong, and one way to the east of the event and the other way to its west where speeds differ
-laterally. These errors are a few unknowns z of each event, standard normal before data, that add `factors @ z` to the
-arrival times. Residuals of picks tell of them (far stations late, near ones early), and what they do not tell stays
-unknown and widens the posterior. The integral over z is Laplace's approximation at each hypocentre (Tierney & Kadane
-1986, JASA 81): exact for normal picks. Wrong picks have little weight, as those of Student's t distribution
-(Lange and others 1989, JASA 84).
+A velocity model that is wrong by some per cent moves all arrivals together: by a share of their travel time, and S more
+than P where Vp/Vs is wrong. These errors are unknowns z of each event, standard normal before data, that add
+`factors @ z` to the arrival times. Residuals of picks tell of them (far stations late, near ones early), and what they
+do not tell stays unknown and widens the posterior. The integral over z is Laplace's approximation at each hypocentre
+(Tierney & Kadane 1986, JASA 81): exact for normal picks. The most probable z is found as by the expectation-
+maximisation algorithm (Dempster and others 1977, JRSS B 39) for picks of which some are wrong, and may lie anywhere,
+while the share of the common errors in the width of residuals falls from one to zero.
 """
 
 from typing import Any, NamedTuple
@@ -18,31 +18,31 @@ from jaxtyping import Array, Float
 from jaxloc.physics.readings import Readings, pick_details
 from jaxloc.types import PHASES
 
-DEGREES_OF_FREEDOM = 4.0  # of Student's t for picks
-TINY = 1e-6
+SHARES = (1.0, 0.1, 0.0, 0.0)  # of the variance of common errors, in the width of residuals that each round starts from
 
 
 class CommonError(NamedTuple):
-    """Relative standard deviations: of all speeds together, of Vp/Vs, and of speeds to the east and to the north.
-
-    The speed along a horizontal ray towards an azimuth differs from the mean by `lateral` times its sine and cosine.
-    """
+    """Relative standard deviations: of all speeds together, and of Vp/Vs."""
 
     speed: Float[Array, ""]
     vp_vs: Float[Array, ""]
-    lateral: Float[Array, ""]
 
 
 class Summary(NamedTuple):
-    """Arrival densities as normal picks; `share` is the probability of a pick, zero at stations without records."""
+    """Arrival densities as normal picks.
+
+    `share` is the probability that there is a pick, zero at stations without records; `wrong` is the density in 1/s of
+    picks that are not those of the event.
+    """
 
     time_s: Float[Array, "station phase"]
     variance_s2: Float[Array, "station phase"]
     share: Float[Array, "station phase"]
+    wrong: Float[Array, ""]
 
 
 class MostProbable(NamedTuple):
-    """The most probable common errors at each hypocentre, what they add to arrival times, and the log of their part.
+    """What the most probable common errors add to arrival times at each hypocentre, and the log of their part.
 
     `log_part` is the log-prior of the errors and half the log-determinant of their covariance given the picks.
     """
@@ -51,36 +51,22 @@ class MostProbable(NamedTuple):
     log_part: Float[Array, "point time"]
 
 
-def summary_of(readings: Readings, width_s: Float[Array, "station phase"]) -> Summary:
-    """The picks of arrival densities that errors of `width_s` come on top of."""
-    picks = pick_details(readings)
-    return Summary(picks.time_s, picks.sigma_s**2 + width_s**2, picks.probability * readings.active[:, None])
+def summary_of(
+    readings: Readings, width_s: Float[Array, "station phase"], outlier: Float[Array, ""], duration_s: Float[Array, ""]
+) -> Summary:
+    """The picks of arrival densities that errors of `width_s` come on top of, a share `outlier` of them wrong."""
+    picks, share = pick_details(readings), readings.active[:, None]
+    return Summary(
+        picks.time_s, picks.sigma_s**2 + width_s**2, picks.probability * share, outlier / (1 - outlier) / duration_s
+    )
 
 
 def factors_s(
-    error: CommonError,
-    travel_s: Float[Array, "point station phase"],
-    apart_km: Float[Array, "point station 3"],
+    error: CommonError, travel_s: Float[Array, "point station phase"]
 ) -> Float[Array, "factor point station phase"]:
-    """What one standard deviation of each common error adds to arrival times.
-
-    Args:
-        error: standard deviations.
-        travel_s: travel times.
-        apart_km: stations minus hypocentres, east, north and down.
-    """
+    """What one standard deviation of each common error adds to arrival times."""
     of_s = jnp.array([float(phase == "S") for phase in PHASES])
-    straight_km = jnp.sqrt((apart_km**2).sum(-1) + TINY)
-    east, north = (apart_km[..., i] / straight_km for i in range(2))
-    lateral_s = error.lateral * travel_s
-    return jnp.stack(
-        [
-            error.speed * travel_s,
-            error.vp_vs * of_s * travel_s,
-            lateral_s * east[..., None],
-            lateral_s * north[..., None],
-        ]
-    )
+    return jnp.stack([error.speed * travel_s, error.vp_vs * of_s * travel_s])
 
 
 def most_probable(
@@ -101,62 +87,61 @@ def most_probable(
         The errors' part of arrival times, differentiable in the factors, not in the errors: at the maximum the
         likelihood does not change with them.
     """
-    residual_s = seen.time_s - predicted_s
-    column_s = factors[:, :, None]
-    total_s2 = seen.variance_s2 + (column_s**2).sum(0)
-    z, _ = _given_weights(_weights(seen, residual_s, total_s2, power), residual_s, column_s)
-    left_s = residual_s - _times(column_s, z)
-    z, log_determinant = _given_weights(_weights(seen, left_s, seen.variance_s2, power), residual_s, column_s)
+    flat = lambda x: x.reshape(*x.shape[:-2], -1)  # one axis of picks
+    residual_s, column_s, variance_s2 = flat(seen.time_s - predicted_s), flat(factors), flat(seen.variance_s2)
+    of_common_s2 = (column_s**2).sum(0)[:, None]
+    left_s, z, log_determinant = residual_s, jnp.zeros(()), jnp.zeros(())
+    for share in SHARES:
+        right = _probability_right(left_s, variance_s2 + share * of_common_s2, seen.wrong)
+        weight = jax.lax.stop_gradient(power * flat(seen.share) * right / variance_s2)
+        z, log_determinant = _given_weights(weight, residual_s, column_s)
+        left_s = residual_s - jnp.einsum("fpn,fpt->ptn", column_s, z)
     z = jax.lax.stop_gradient(z)
-    return MostProbable(_times(column_s, z), -0.5 * ((z**2).sum(0) + log_determinant))
+    shift_s = jnp.einsum("fpsq,fpt->ptsq", factors, z)
+    return MostProbable(shift_s, -0.5 * ((z**2).sum(0) + log_determinant))
 
 
-def _weights(
-    seen: Summary, residual_s: Float[Array, "*batch"], variance_s2: Float[Array, "*batch"], power: Float[Array, ""]
+def _probability_right(
+    residual_s: Float[Array, "*batch"], variance_s2: Float[Array, "*batch"], wrong: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
-    """Inverse variances of picks, smaller where a residual is larger than its standard deviation."""
-    trust = (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + residual_s**2 / variance_s2)
-    return jax.lax.stop_gradient(power * seen.share * jnp.minimum(trust, 1.0) / seen.variance_s2)
-
-
-def _times(
-    column_s: Float[Array, "factor point 1 station phase"], z: Float[Array, "factor point time"]
-) -> Float[Array, "point time station phase"]:
-    return (column_s * z[..., None, None]).sum(0)
+    """The probability that a pick with this residual is of the event."""
+    density = jnp.exp(-0.5 * residual_s**2 / variance_s2) / jnp.sqrt(2 * jnp.pi * variance_s2)
+    return density / (density + wrong)
 
 
 def _given_weights(
-    weight: Float[Array, "point time station phase"],
-    residual_s: Float[Array, "point time station phase"],
-    column_s: Float[Array, "factor point 1 station phase"],
+    weight: Float[Array, "point time pick"],
+    residual_s: Float[Array, "point time pick"],
+    column_s: Float[Array, "factor point pick"],
 ) -> tuple[Float[Array, "factor point time"], Float[Array, "point time"]]:
     """Mean of the errors given normal picks, and the log-determinant of the inverse of their covariance."""
     size = len(column_s)
-    over_picks = lambda x: x.sum((-2, -1))
-    information = [
-        [over_picks(weight * column_s[i] * column_s[j]) + float(i == j) for j in range(i + 1)] for i in range(size)
-    ]
-    return _solved(information, [over_picks(weight * column * residual_s) for column in column_s])
+    pairs = [(i, j) for i in range(size) for j in range(i + 1)]
+    products = jnp.stack([column_s[i] * column_s[j] for i, j in pairs])
+    information = jnp.einsum("ptn,kpn->kpt", weight, products)
+    right = jnp.einsum("ptn,fpn->fpt", weight * residual_s, column_s)
+    lower: dict[tuple[int, int], Any] = {
+        pair: each + float(pair[0] == pair[1]) for pair, each in zip(pairs, information, strict=True)
+    }
+    return _solved(lower, right)
 
 
 def _solved(
-    lower: list[list[Float[Array, "*batch"]]], right: list[Float[Array, "*batch"]]
+    lower: dict[tuple[int, int], Float[Array, "*batch"]], right: Float[Array, "row *batch"]
 ) -> tuple[Float[Array, "row *batch"], Float[Array, "*batch"]]:
     """Solution of small positive definite systems, and the log of their determinants.
 
     Cholesky's method written out: linear-algebra libraries are slow for many small matrices.
     """
-    size = len(right)
-    tril: list[list[Any]] = [[0.0] * size for _ in range(size)]
-    for i in range(size):
-        for j in range(i + 1):
-            rest = lower[i][j] - sum(tril[i][k] * tril[j][k] for k in range(j))
-            tril[i][j] = jnp.sqrt(rest) if i == j else rest / tril[j][j]
+    size, tril = len(right), {}
+    for i, j in lower:
+        rest = lower[i, j] - sum(tril[i, k] * tril[j, k] for k in range(j))
+        tril[i, j] = jnp.sqrt(rest) if i == j else rest / tril[j, j]
     half: list[Any] = []
     for i in range(size):
-        half.append((right[i] - sum(tril[i][k] * half[k] for k in range(i))) / tril[i][i])
+        half.append((right[i] - sum(tril[i, k] * half[k] for k in range(i))) / tril[i, i])
     z: list[Any] = [0.0] * size
     for i in reversed(range(size)):
-        z[i] = (half[i] - sum(tril[k][i] * z[k] for k in range(i + 1, size))) / tril[i][i]
-    diagonal = jnp.stack([tril[i][i] for i in range(size)])
+        z[i] = (half[i] - sum(tril[k, i] * z[k] for k in range(i + 1, size))) / tril[i, i]
+    diagonal = jnp.stack([tril[i, i] for i in range(size)])
     return jnp.stack(z), 2 * jnp.log(diagonal).sum(0)

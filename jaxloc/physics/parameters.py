@@ -38,8 +38,6 @@ class PhysicsPrior(NamedTuple):
         correlation: between the travel-time errors of two stations.
         floor_km: error of position common to all stations, horizontal and vertical.
         surprises: share of hypocentres in the heavy tails.
-        lateral: relative standard deviation of speeds to the east and to the north of an event, where the velocity
-            model has an uncertainty (`jaxloc.physics.common_error`).
         path: error of the path to one station, relative to the travel time (NonLinLoc's second error, Lomax and
             others 2000); 0: none.
     """
@@ -60,7 +58,6 @@ class PhysicsPrior(NamedTuple):
     floor_log_sd: float = 0.7
     surprises: float = 0.05
     surprises_log_sd: float = 1.0
-    lateral: float = 0.01
     path: float = 0.0
 
 
@@ -167,7 +164,7 @@ def _common_error(setting: PhysicsSetting) -> CommonError | None:
     if setting.error is None:
         return None
     vp_vs = setting.error.vp_vs / mean_vp_vs(setting.velocity)
-    return CommonError(jnp.array(setting.error.speed), jnp.array(vp_vs), jnp.array(setting.prior.lateral))
+    return CommonError(jnp.array(setting.error.speed), jnp.array(vp_vs))
 
 
 def _tables(parameters: PhysicsParameters, setting: PhysicsSetting, observations: Observations) -> StationTable:
