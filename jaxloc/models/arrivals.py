@@ -35,6 +35,7 @@ from jaxloc.types import Head, Params
 
 TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
 MOST_TIMES = 400
+ELSEWHERE = {"path": 0.01, "outlier": 0.1}  # of the prior of physics at other stations: paths err, more picks are wrong
 REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 
 
@@ -156,8 +157,8 @@ def _placed(spec: ModelSpec, numbers: Mapping[str, Any]) -> ModelSpec:
 
 
 def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
-    """What the network's settings become at other stations: free depth, and a table that reaches them."""
-    return {"depth_prior": FREE_DEPTH_KM, "table": _for_any(region, stations_km)}
+    """What the network's settings become at other stations: free depth, a table that reaches them, and `ELSEWHERE`."""
+    return {"depth_prior": FREE_DEPTH_KM, "table": _for_any(region, stations_km), "prior": dict(ELSEWHERE)}
 
 
 def _table_grid(
