@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
-from jaxloc.physics.adaptive_grid import Region, Search
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.adaptive_sampling import Sampling
 from jaxloc.physics.arrival_likelihood import Arrivals, Physics
 from jaxloc.physics.layered import uniform
 from jaxloc.physics.table import TableGrid, for_stations, tabulate
@@ -18,7 +19,7 @@ SMOOTHING_S, OUTLIER, PICK_SD_S = (0.12, 0.2), 0.03, 0.06
 SURPRISES = 0.1  # share of hypocentres that err more than stated
 ROWS = 12  # of every event, so that one compilation serves all
 GRID = TableGrid(150.0, (0.0, 25.0), (-3.0, 1.0), 3, 3, 2)  # slowness is the same everywhere: exact
-SIZES = Search()
+SIZES = Sampling()
 
 
 def stations(number, seed=0):

@@ -44,6 +44,7 @@ from jaxloc.networks import (
 )
 from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
+from jaxloc.physics.adaptive_sampling import Sampling
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
@@ -57,6 +58,7 @@ STATIONS, SAMPLES, RATE_HZ = 5, 128, 20.0
 CENTRE, SCALE = (3.0, -4.0, 8.0, 2.0), (20.0, 15.0, 5.0, 1.0)
 REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 20.0), (-2.0, 5.0))
 SIZES = Search((7, 7, 2, 12), (7, 7, 3, 5), 2, (7, 7, 5, 5))
+SAMPLING = Sampling((7, 7, 2, 12), points=128, levels=3, last=256, times=5)
 LOG_PRIOR = log_prior_of(REGION, same_everywhere(8.0, 5.0))
 BEFORE = Beforehand((15.0, 10.0), (8.0, 5.0), (2.0, 1.0))
 PRIOR = gaussian_mixture(jnp.zeros(1), jnp.array([CENTRE]), jnp.diag(jnp.array(SCALE))[None])
@@ -143,7 +145,7 @@ NETWORKS = {
 }
 
 HEADS: dict[str, Callable[[], Head]] = {
-    "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SIZES),
+    "arrivals": lambda: arrival_head.arrivals(REGION, LOG_PRIOR, sizes=SAMPLING),
     "clusters": lambda: over_stations(placed(lambda station_km: cluster_head.cluster_classes(_clusters()), 4)),
     "beside": lambda: arrival_head.with_arrivals(HEADS["moved"]()),
     "chain": lambda: autoregressive.chain(
@@ -229,7 +231,7 @@ def _neural(network: Network, locate: neural.LocateByDraws) -> Locator:
 
 def _by_arrivals() -> Locator:
     network = _arrivals_network()
-    return _neural(network, arrivals_locator.arrivals(network, REGION, LOG_PRIOR, SIZES))
+    return _neural(network, arrivals_locator.arrivals(network, REGION, LOG_PRIOR, SAMPLING))
 
 
 def _by_records() -> Locator:

@@ -11,8 +11,9 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Bool, Float
 
 from jaxloc.distributions.gaussian_mixture import Components, HypocentreMixture, gaussian_mixture
-from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
-from jaxloc.physics.arrival_likelihood import Arrivals, hypocentre_lattice, posterior_of
+from jaxloc.physics.adaptive_grid import LogDensity, Region
+from jaxloc.physics.adaptive_sampling import Sampling
+from jaxloc.physics.arrival_likelihood import Arrivals, hypocentre_cloud, posterior_of
 from jaxloc.physics.readings import Readings, WithReadings
 from jaxloc.types import Head, Labels
 
@@ -24,8 +25,8 @@ def arrivals(
     log_prior: LogDensity,
     *,
     log_prior_without: Callable[[Float[Array, " 3"]], LogDensity] | None = None,
-    sizes: Search = Search(),
-    learning_sizes: tuple[int, int, int, int] = (9, 9, 7, 7),
+    sizes: Sampling = Sampling(),
+    learning_samples: int = 512,
     arrival_weight: float = 1.0,
     hypocentre_weight: float = 1.0,
     label_sd_s: float = 0.05,
@@ -36,17 +37,17 @@ def arrivals(
         region: where hypocentres are looked for.
         log_prior: prior density of hypocentres.
         log_prior_without: the same as known without the event at a labelled hypocentre, to learn with.
-        sizes: lattice of a location.
-        learning_sizes: points of the last lattice while learning.
+        sizes: of the search of a location.
+        learning_samples: samples of the last round while learning.
         arrival_weight: weight of the log-likelihood of labelled arrival times, 0 to leave it out.
         hypocentre_weight: weight of the log-density of labelled hypocentres, 0 to leave it out.
         label_sd_s: error of labelled arrival times, in s.
     """
-    small = sizes._replace(last=learning_sizes)
+    small = sizes._replace(last=min(sizes.last, learning_samples))
 
-    def mixture(raw: Arrivals, sizes: Search, prior: LogDensity = log_prior) -> HypocentreMixture:
-        grid = hypocentre_lattice(raw, prior, region, sizes)
-        return posterior_of(grid, raw.physics.floor_km, raw.physics.surprises)
+    def mixture(raw: Arrivals, sizes: Sampling, prior: LogDensity = log_prior) -> HypocentreMixture:
+        cloud = hypocentre_cloud(raw, prior, region, sizes)
+        return posterior_of(cloud, raw.physics.floor_km, raw.physics.surprises)
 
     def log_likelihood(raw: Arrivals, labels: Labels) -> Float[Array, ""]:
         total = jnp.zeros(())

@@ -1,4 +1,4 @@
-"""Location by the arrival densities of a network and physics: one lattice an event for all draws of weights."""
+"""Location by the arrival densities of a network and physics: the same samples of space for all draws of weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,26 +9,26 @@ from jaxtyping import Array
 
 from jaxloc.distributions.gaussian_mixture import covariance, covariance_of_means
 from jaxloc.locators.neural import LocateByDraws
-from jaxloc.physics import adaptive_grid
-from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
+from jaxloc.physics.adaptive_grid import LogDensity, Region
+from jaxloc.physics.adaptive_sampling import Cloud, Sampling, evaluate, mean_of, search
 from jaxloc.physics.arrival_check import ArrivalCheck, check_arrivals
-from jaxloc.physics.arrival_likelihood import Arrivals, log_density, posterior_of
+from jaxloc.physics.arrival_likelihood import Arrivals, about_station, log_density, posterior_of
 from jaxloc.types import Network, Observations, Posterior, Weights
 
 
-def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()) -> LocateByDraws:
-    """Locate one event by every draw of weights on a common lattice.
+def arrivals(network: Network, region: Region, log_prior: LogDensity, sizes: Sampling = Sampling()) -> LocateByDraws:
+    """Locate one event by every draw of weights at common samples.
 
-    The lattice is placed by the mean of the draws' arrival densities and physics; every draw's own posterior is
-    then computed on it, and their mean is the posterior. The covariance of the draws' means is epistemic, the rest
-    of the posterior's aleatoric.
+    These follow the mean of the draws' arrival densities and physics (`jaxloc.physics.adaptive_sampling`); every draw's
+    own posterior is then computed at them, and their mean is the posterior. The covariance of the draws' means is
+    epistemic, the rest of the posterior's aleatoric.
     """
     locate = located_draws(region, log_prior, sizes)
     return lambda weights, observations: locate(_read(network, weights, observations))
 
 
 def checked_arrivals(
-    network: Network, region: Region, log_prior: LogDensity, sizes: Search = Search()
+    network: Network, region: Region, log_prior: LogDensity, sizes: Sampling = Sampling()
 ) -> Callable[[Weights, Observations], tuple[Posterior, ArrivalCheck]]:
     """As `arrivals`, with the posterior compared with the mean arrival densities of the draws (`check_arrivals`)."""
     locate = located_draws(region, log_prior, sizes)
@@ -46,22 +46,22 @@ def _read(network: Network, weights: Weights, observations: Observations) -> Arr
     return jax.lax.map(lambda w: network.apply(w, observations), weights)
 
 
-def located_draws(region: Region, log_prior: LogDensity, sizes: Search) -> Callable[[Arrivals], Posterior]:
+def located_draws(region: Region, log_prior: LogDensity, sizes: Sampling) -> Callable[[Arrivals], Posterior]:
     """Arrival densities of one event by every draw [draw, ...] to the posterior."""
 
     def locate(draws: Arrivals) -> Posterior:
-        centre, scale_tril = adaptive_grid.search(log_density(_mean(draws), log_prior), region, sizes)
+        together = _mean(draws)
+        about = about_station(together)
+        proposal = search(log_density(together, log_prior), region, sizes, about=about)
 
-        def on_lattice(one: Arrivals) -> tuple[Array, Array]:
-            grid = adaptive_grid.evaluate(log_density(one, log_prior), centre, scale_tril, sizes.last)
-            parts = adaptive_grid.components(grid, one.physics.floor_km)
-            return grid.log_mass, jnp.exp(parts.log_weight) @ parts.mean
+        def at_samples(one: Arrivals) -> tuple[Array, Array]:
+            cloud = evaluate(log_density(one, log_prior), proposal)
+            return cloud.log_mass, mean_of(cloud)
 
-        log_mass, means = jax.lax.map(on_lattice, draws)
+        log_mass, means = jax.lax.map(at_samples, draws)
         total = jax.scipy.special.logsumexp(log_mass, axis=0) - jnp.log(log_mass.shape[0])
-        axes = tuple(jnp.linspace(-adaptive_grid.SPREAD, adaptive_grid.SPREAD, n) for n in sizes.last)
-        grid = adaptive_grid.Lattice(centre, scale_tril, axes, total)
-        mixture = posterior_of(grid, draws.physics.floor_km.mean(0), draws.physics.surprises.mean())
+        cloud = Cloud(proposal.point_km, proposal.origin_s, total, proposal.log_density)
+        mixture = posterior_of(cloud, draws.physics.floor_km.mean(0), draws.physics.surprises.mean())
         epistemic = covariance_of_means(means)
         # The mixture has these draws alone: the covariance of their means about their own mean.
         within = covariance(mixture) - epistemic * (len(means) - 1) / len(means)

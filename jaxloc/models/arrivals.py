@@ -24,7 +24,8 @@ from jaxloc.models.network_and_physics import (
 from jaxloc.models.physics_of_events import fitted_to_picks, terms_by_source
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import arrivals as arrivals_network
-from jaxloc.physics import adaptive_grid
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.adaptive_sampling import Sampling
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting
 from jaxloc.physics.priors import FREE_DEPTH_KM, as_nearby, log_prior_of, same_everywhere
@@ -33,7 +34,7 @@ from jaxloc.physics.table import TableGrid
 from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.types import Head, Params
 
-TIME_STEP_S = 1.5  # of origin times in the first lattice of a new region
+TIME_STEP_S = 1.5  # of origin times in the first round of a new region
 MOST_TIMES = 400
 ELSEWHERE = {"path": 0.01, "outlier": 0.1}  # of the prior of physics at other stations: paths err, more picks are wrong
 REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
@@ -45,7 +46,7 @@ def model(
     channels: tuple[int, ...] = (12, 16, 24, 32, 48),
     kernel_size: int = 7,
     dropout: float = 0.0,
-    lattice_sizes: Mapping[str, Any] | None = None,
+    search_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
     depth_prior_reach_km: float | None = 10.0,
     catalogue_sd_km: tuple[float, float, float] = (0.4, 0.4, 1.5),
@@ -78,7 +79,7 @@ def model(
     )
     bare = arrivals_network.network(channels=tuple(channels), kernel_size=kernel_size, dropout=dropout)
     network = with_physics(bare, setting)
-    sizes = adaptive_grid.Search(**as_tuples(lattice_sizes or {}))
+    sizes = Sampling(**as_tuples(search_sizes or {}))
 
     def head(arrival_weight: float, hypocentre_weight: float) -> Head:
         return arrivals_head(
@@ -111,19 +112,19 @@ def model(
 
 
 def _search_settings(
-    sizes: adaptive_grid.Search,
+    sizes: Sampling,
     step_s: float,
-    region: adaptive_grid.Region,
+    region: Region,
     stations_km: Float[np.ndarray, "station 3"],
 ) -> dict[str, Any]:
-    """A table of travel times that reaches the region, and a first lattice whose origin times are `step_s` apart."""
+    """A table of travel times that reaches the region, and a first round whose origin times are `step_s` apart."""
     duration_s = region.origin_s[1] - region.origin_s[0]
     times = int(np.clip(np.ceil(duration_s / step_s) + 1, sizes.first[3], MOST_TIMES))
-    lattice = sizes._replace(first=(*sizes.first[:3], times))
-    return {"table": _for_any(region, stations_km), "lattice_sizes": lattice._asdict()}
+    wider = sizes._replace(first=(*sizes.first[:3], times))
+    return {"table": _for_any(region, stations_km), "search_sizes": wider._asdict()}
 
 
-def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Region) -> dict[str, Any]:
+def _reach(stations_km: Float[np.ndarray, "station 3"], region: Region) -> dict[str, Any]:
     """What a table must cover: from every station to every corner of the region, and the stations' depths."""
     east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
     north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
@@ -131,7 +132,7 @@ def _reach(stations_km: Float[np.ndarray, "station 3"], region: adaptive_grid.Re
     return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
 
 
-def _for_any(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
+def _for_any(region: Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """A table's reach with its top and number of nodes, which is compiled: in steps of 16, at most 2.5 km apart."""
     reach = _reach(stations_km, region)
     nodes = int(np.clip(16 * np.ceil(reach["distance_km"] / 2.5 / 16), 48, 128))
@@ -148,21 +149,21 @@ def _numbers(spec: ModelSpec) -> dict[str, Any] | None:
 
 
 def _placed(spec: ModelSpec, numbers: Mapping[str, Any]) -> ModelSpec:
-    """The specification with other numbers of `_numbers`; origin times stay, since lattices have sizes by them."""
+    """The specification with other numbers of `_numbers`; origin times stay, since the first round depends on them."""
     table = {**spec.settings["table"], **{key: numbers[key] for key in REACH}}
     settings = spec.settings | {"table": table}
     east_km, north_km, depth_km = numbers["sides_km"]
-    region = adaptive_grid.Region(east_km, north_km, depth_km, spec.region.origin_s)
+    region = Region(east_km, north_km, depth_km, spec.region.origin_s)
     return spec._replace(region=region, settings=settings)
 
 
-def _settings_at(region: adaptive_grid.Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
+def _settings_at(region: Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
     """What the network's settings become at other stations: free depth, a table that reaches them, and `ELSEWHERE`."""
     return {"depth_prior": FREE_DEPTH_KM, "table": _for_any(region, stations_km), "prior": dict(ELSEWHERE)}
 
 
 def _table_grid(
-    region: adaptive_grid.Region,
+    region: Region,
     distance_km: float,
     receiver_km: tuple[float, float],
     top_km: float | None = None,

@@ -19,8 +19,9 @@ from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, contaminated, gaussian_mixture
 from jaxloc.geometry import distance_km
-from jaxloc.physics import adaptive_grid
-from jaxloc.physics.adaptive_grid import LogDensity
+from jaxloc.physics.about_station import About
+from jaxloc.physics.adaptive_grid import LogDensity, Region
+from jaxloc.physics.adaptive_sampling import Cloud, Sampling, components, evaluate, search
 from jaxloc.physics.common_error import CommonError, MostProbable, factors_s, most_probable, summary_of
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.physics.readings import Readings
@@ -28,6 +29,7 @@ from jaxloc.physics.source_terms import SourceTerms, share_of, terms_at
 from jaxloc.physics.table import StationTable, look_up_s
 
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
+PHASES_OF_FEW = 4.5  # arrivals of two stations and less: hypocentres lie on a shell, or where two of them meet
 HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
 
 
@@ -230,17 +232,21 @@ def _interpolated(
     return jnp.where(within, left + part * (right - left), outside)
 
 
-def hypocentre_lattice(
-    arrivals: Arrivals, log_prior: LogDensity, region: adaptive_grid.Region, sizes: adaptive_grid.Search
-) -> adaptive_grid.Lattice:
-    """The posterior of one event on the last lattice of a coarse-to-fine search."""
+def hypocentre_cloud(
+    arrivals: Arrivals, log_prior: LogDensity, region: Region, sizes: Sampling, last: int | None = None
+) -> Cloud:
+    """The posterior of one event at the samples of an adaptive search, `last` of them or as `sizes` has it."""
     fixed = log_density(jax.lax.stop_gradient(arrivals), log_prior)
-    centre, scale_tril = adaptive_grid.search(fixed, region, sizes)
-    return adaptive_grid.evaluate(log_density(arrivals, log_prior), centre, scale_tril, sizes.last)
+    about = jax.lax.stop_gradient(about_station(arrivals))
+    return evaluate(log_density(arrivals, log_prior), search(fixed, region, sizes, last, about))
 
 
-def posterior_of(
-    grid: adaptive_grid.Lattice, floor_km: Float[Array, " 2"], surprises: Float[Array, ""]
-) -> HypocentreMixture:
-    """The posterior that a lattice stands for, with the error of position and the tails that no arrival tells of."""
-    return gaussian_mixture(*contaminated(adaptive_grid.components(grid, floor_km), surprises, HEAVY_TAIL_SCALE))
+def about_station(arrivals: Arrivals) -> About:
+    """Coordinates about the station with the surest arrivals, where there are not more than two."""
+    present = (1 - jnp.exp(arrivals.log_mass[..., -1])).sum(-1) * arrivals.active
+    return About(arrivals.physics.station_km[present.argmax()], present.sum() < PHASES_OF_FEW)
+
+
+def posterior_of(cloud: Cloud, floor_km: Float[Array, " 2"], surprises: Float[Array, ""]) -> HypocentreMixture:
+    """The posterior that samples stand for, with the error of position and the tails that no arrival tells of."""
+    return gaussian_mixture(*contaminated(components(cloud, floor_km), surprises, HEAVY_TAIL_SCALE))

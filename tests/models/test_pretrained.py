@@ -18,7 +18,7 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.types import Weights
 
 SMALL = {"name": "arrivals", "channels": [4, 6], "prior": {"speed_sd": 0.01}}
-SEARCH = {"first": [5, 5, 2, 10], "middle": [5, 5, 3, 5], "num_middle": 2, "last": [5, 5, 5, 5]}
+SEARCH = {"first": [5, 5, 2, 10], "points": 64, "levels": 3, "last": 128, "times": 5}
 TWO_LAYERS = {"top_km": [0.0, 8.0], "vp_km_s": [5.0, 6.2], "vp_vs": 1.73}
 BY_LAYER = {"top_km": [0.0, 2.0, 9.0], "vp_km_s": [2.4, 5.0, 6.2], "vs_km_s": [1.0, 2.9, 3.6]}
 
@@ -29,7 +29,7 @@ def spec_at(latitude_deg, number, velocity, settings=SMALL):
     )
     places = np.array([[0.0, 0.0, 5.0, 4.0], [8.0, -5.0, 9.0, 5.0]], np.float32)
     return ModelSpec(
-        dict(settings) | ({"lattice_sizes": SEARCH} if settings["name"] == "arrivals" else {}),
+        dict(settings) | ({"search_sizes": SEARCH} if settings["name"] == "arrivals" else {}),
         Frame(latitude_deg, 10.0), stations, 20.0, 256, (1.0, 8.0),
         Catalogue(places, np.ones((2, 4), bool)), velocity,
         Region((-40.0, 40.0), (-40.0, 60.0), (0.0, 20.0), (-5.0, 12.0)),
@@ -74,7 +74,7 @@ def test_the_file_holds_no_station_region_or_velocity_model(tmp_path):
         assert all(name == "about" or name.startswith("trace/") for name in archive)
         assert {archive[name].shape[0] for name in archive if name != "about"} == {2}
     assert set(about) == {"settings", "rate_hz", "bandpass_hz", "weights"}
-    assert set(about["settings"]) == {"name", "channels", "lattice_sizes"}
+    assert set(about["settings"]) == {"name", "channels", "search_sizes"}
 
 
 @pytest.mark.parametrize(

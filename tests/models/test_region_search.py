@@ -13,10 +13,10 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Weights
 
-SEARCH = {"first": [5, 5, 2, 10], "middle": [5, 5, 3, 5], "num_middle": 2, "last": [5, 5, 5, 5]}
+SEARCH = {"first": [5, 5, 2, 10], "points": 64, "levels": 3, "last": 128, "times": 5}
 STATIONS = tuple(Station(f"XX.{i}", 35 + 0.1 * i, 10.0 + 0.03 * i**2, 500.0) for i in range(4))
 SPEC = ModelSpec(
-    {"name": "arrivals", "channels": [4, 6], "lattice_sizes": SEARCH},
+    {"name": "arrivals", "channels": [4, 6], "search_sizes": SEARCH},
     Frame(35.0, 10.0),
     STATIONS,
     20.0,

@@ -21,7 +21,7 @@ from arrival_densities import (
 from scipy.special import logsumexp
 
 from jaxloc.physics.arrival_check import check_arrivals
-from jaxloc.physics.arrival_likelihood import hypocentre_lattice, posterior_of, read_arrivals
+from jaxloc.physics.arrival_likelihood import hypocentre_cloud, posterior_of, read_arrivals
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 
 DURATION_S = SAMPLES / RATE_HZ
@@ -31,7 +31,7 @@ LOG_VOLUME = float(np.log([high - low for low, high in REGION]).sum())
 
 @jax.jit
 def checked(seen):
-    grid = hypocentre_lattice(seen, log_prior_of(REGION, FLAT), REGION, SIZES)
+    grid = hypocentre_cloud(seen, log_prior_of(REGION, FLAT), REGION, SIZES)
     return check_arrivals(seen, posterior_of(grid, seen.physics.floor_km, jnp.array(0.0)), REGION)
 
 

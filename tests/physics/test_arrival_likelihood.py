@@ -29,9 +29,9 @@ from scipy.stats import multivariate_normal, norm
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
 from jaxloc.heads.arrivals import _interpolated
 from jaxloc.heads.arrivals import arrivals as arrivals_head
-from jaxloc.physics import adaptive_grid
+from jaxloc.physics import adaptive_sampling
 from jaxloc.physics.arrival_likelihood import (
-    hypocentre_lattice,
+    hypocentre_cloud,
     log_density,
     posterior_of,
     predicted_s,
@@ -45,8 +45,8 @@ from jaxloc.types import Label, Observations
 @jax.jit
 def located(seen):
     """Mean and covariance of the located mixture, and its log-weights' sum."""
-    grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
-    mixture = gaussian_mixture(*adaptive_grid.components(grid, seen.physics.floor_km))
+    grid = hypocentre_cloud(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
+    mixture = gaussian_mixture(*adaptive_sampling.components(grid, seen.physics.floor_km))
     return mean(mixture), covariance(mixture), jax.nn.logsumexp(mixture.parts.log_weight)
 
 
@@ -77,15 +77,11 @@ def brute_force(station_km, arrival_s, correlation=0.0):
 
 
 def assert_same(got, want, mean_off=0.15, wider=0.25):
-    """Mean within a share of a standard deviation; widths equal, or wider, never narrower.
-
-    Kernels add 3 to 4 per cent; the rest is the smoothing of arrivals by 0.4 of the last lattice's spacing, which
-    follows depth, the worst known: a tenth with 12 stations, up to a quarter with 5.
-    """
+    """Mean within a share of a standard deviation; widths equal but for the error of samples, or wider."""
     white = np.linalg.inv(np.linalg.cholesky(want[1]))
     assert np.linalg.norm(white @ (np.asarray(got[0], float) - want[0])) < mean_off
     share = np.sqrt(np.diag(np.asarray(got[1], float)) / np.diag(want[1]))
-    assert (share > 0.97).all(), share
+    assert (share > 0.94).all(), share  # of 2,000 samples a width is good to 0.016
     assert (share < 1 + wider).all(), share
     assert got[2] == pytest.approx(0, abs=1e-4)
 
@@ -176,9 +172,9 @@ def test_derivatives_reach_arrivals_and_physics_and_are_finite():
     seen = arrivals(station_km, times_s(station_km, TRUTH), correlation=0.05)
 
     def log_prob(seen):
-        small = SIZES._replace(last=(7, 7, 5, 5))
-        grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, small)
-        parts = adaptive_grid.components(grid, seen.physics.floor_km)
+        small = SIZES._replace(last=256)
+        grid = hypocentre_cloud(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, small)
+        parts = adaptive_sampling.components(grid, seen.physics.floor_km)
         return gaussian_mixture(*parts).log_prob(jnp.asarray(TRUTH, jnp.float32))
 
     slope = quick_jit(jax.grad(log_prob))(seen)
@@ -240,7 +236,7 @@ def test_more_surprises_are_heavier_tails_about_the_same_middle():
     station_km = stations(6)
     seen = arrivals(station_km, times_s(station_km, TRUTH))
     prior = log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR))
-    grid = quick_jit(lambda: hypocentre_lattice(seen, prior, REGION, SIZES))()
+    grid = quick_jit(lambda: hypocentre_cloud(seen, prior, REGION, SIZES))()
     few, many = (quick_jit(posterior_of)(grid, jnp.full(2, 1e-3), jnp.array(share)) for share in (0.01, 0.3))
     np.testing.assert_allclose(mean(few), mean(many), atol=1e-3)
     # A share s of three times the width has 1 + 8 s times the variance.

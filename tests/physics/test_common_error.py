@@ -8,8 +8,8 @@ from arrival_densities import DEPTH_PRIOR, REGION, ROWS, SIZES, arrivals, statio
 from scipy.stats import chi2, multivariate_normal, norm
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
-from jaxloc.physics import adaptive_grid
-from jaxloc.physics.arrival_likelihood import hypocentre_lattice
+from jaxloc.physics import adaptive_sampling
+from jaxloc.physics.arrival_likelihood import hypocentre_cloud
 from jaxloc.physics.common_error import CommonError, Summary, factors_s, most_probable
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 
@@ -47,8 +47,8 @@ def test_wrong_picks_hardly_change_common_errors(wrong_s):
 def located(seen, error):
     """Mean and covariance of the hypocentre in space, with common errors of the travel times."""
     seen = seen._replace(physics=seen.physics._replace(common=error))
-    grid = hypocentre_lattice(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
-    mixture = gaussian_mixture(*adaptive_grid.components(grid, seen.physics.floor_km))
+    grid = hypocentre_cloud(seen, log_prior_of(REGION, same_everywhere(*DEPTH_PRIOR)), REGION, SIZES)
+    mixture = gaussian_mixture(*adaptive_sampling.components(grid, seen.physics.floor_km))
     return mean(mixture)[:3], covariance(mixture)[:3, :3]
 
 
