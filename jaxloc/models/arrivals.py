@@ -37,6 +37,7 @@ from jaxloc.types import Head, Params
 TIME_STEP_S = 1.5  # of origin times in the first round of a new region
 MOST_TIMES = 400
 ELSEWHERE = {"path": 0.01, "outlier": 0.1}  # of the prior of physics at other stations: paths err, more picks are wrong
+BEYOND = {**ELSEWHERE, "path": 0.025}  # the same beyond the region of training, whose events say nothing of the paths
 REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 
 
@@ -105,8 +106,9 @@ def model(
         _settings_at, with_given_velocity, network_weights, with_weights, local, elsewhere=at_other_stations
     )
     step_s = max(TIME_STEP_S, (region.origin_s[1] - region.origin_s[0]) / (sizes.first[3] - 1))
+    beyond = {"depth_prior": FREE_DEPTH_KM, "prior": {**(prior or {}), **BEYOND}}
     checked = checked_arrivals(network, region, log_prior, sizes)
-    search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed)
+    search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed, beyond)
     own = {"prepare": prepare, "transfer": transfer, "search": search, "parts": parts, "weighted": head}
     return Model(network, head(1.0, 1.0), locate, **own, source_terms=terms if source_terms else None)
 

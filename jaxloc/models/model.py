@@ -1,6 +1,7 @@
 """The type of a model: a network with what it needs to be trained and to locate."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -43,12 +44,14 @@ class RegionSearch(NamedTuple):
         numbers: of a specification, those in which searches of other regions differ; None where it has none.
         placed: a specification with other such numbers, which may be traced: a program compiled for one region then
             serves others.
+        beyond: settings that change where a region reaches beyond that of training.
     """
 
     settings: Callable[[Region, Float[np.ndarray, "station 3"]], dict[str, Any]]
     locate: Callable[[Weights, Observations], tuple[Posterior, ArrivalCheck]]
     numbers: Callable[[ModelSpec], PyTree] = lambda spec: None
     placed: Callable[[ModelSpec, PyTree], ModelSpec] = lambda spec, numbers: spec
+    beyond: Mapping[str, Any] = MappingProxyType({})
 
 
 def not_prepared(params: Params, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:

@@ -24,6 +24,9 @@ class Catalogue(NamedTuple):
     known: Bool[np.ndarray, "event 4"]
 
 
+REMOVED = ("lattice_sizes",)  # settings of older runs without an effect on what was trained
+
+
 class ModelSpec(NamedTuple):
     """A model by name and settings, and what it takes from the training data.
 
@@ -103,6 +106,7 @@ def read_spec(path: Path) -> ModelSpec:
         plain = json.loads(path.read_text())
         known = np.array(plain["catalogue"]["known"], bool)
         return ModelSpec(**plain)._replace(
+            settings={k: v for k, v in plain["settings"].items() if k not in REMOVED},
             frame=Frame(**plain["frame"]),
             stations=tuple(Station(**s) for s in plain["stations"]),
             region=Region(**{k: (float(v[0]), float(v[1])) for k, v in plain["region"].items()}),

@@ -20,7 +20,7 @@ from jaxloc.runs.datasets import select
 from jaxloc.runs.flags import Searched, Verdict, verdicts
 from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_chunks, until_interrupted
 from jaxloc.runs.search_region import parse_depths, parse_region, with_options
-from jaxloc.runs.transfer import searched_in
+from jaxloc.runs.transfer import searched_beyond, searched_in
 from jaxloc.runs.widening import beyond_edges
 
 BEFORE_S = 20.0  # an event may begin so long before its record, and longer in wide regions
@@ -147,7 +147,7 @@ def locate_new(
     decided = verdicts(located, searched(fitted, dataset, config))
 
     def relocate(region: Region, rows: Int[np.ndarray, " row"]) -> tuple[Located, list[Verdict]]:
-        some, wider = select(dataset, rows), searched_in(fitted, dataset, region)
+        some, wider = select(dataset, rows), searched_beyond(fitted, dataset, region)
         again = joined(list(located_chunks(wider, some, with_features=calibration is not None, with_checks=True)))
         return again, verdicts(again, searched(wider, some, config))
 

@@ -205,6 +205,15 @@ def searched_in(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:
     return fitted._replace(model=build(spec), spec=spec)
 
 
+def searched_beyond(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:
+    """As `searched_in` for a region of whose places and paths training knows nothing (`RegionSearch.beyond`)."""
+    found, search = searched_in(fitted, dataset, region), fitted.model.search
+    if search is None or not search.beyond:
+        return found
+    spec = found.spec._replace(settings={**found.spec.settings, **search.beyond})
+    return found._replace(model=build(spec), spec=spec)
+
+
 def _changed(method: Method, change: Callable[[Params], Params]) -> Method:
     """The same weight posterior with the parameters of each draw changed."""
 
@@ -216,10 +225,10 @@ def _changed(method: Method, change: Callable[[Params], Params]) -> Method:
 
 
 def _region_around(dataset: Dataset) -> tuple[Region, Float[np.ndarray, "station 3"]]:
-    """The region of the stations of a data set with a margin, and their positions in km."""
+    """The region of the stations of a data set, three times as long as their network, and their positions in km."""
     places = positions_km(dataset.frame, dataset.stations)
     low, high = places.min(0), places.max(0)
-    margin = max(20.0, 0.5 * float(np.hypot(*(high - low)[:2])))
+    margin = max(20.0, float(np.hypot(*(high - low)[:2])))
     duration_s = dataset.num_samples / dataset.rate_hz
     region = Region(
         (float(low[0] - margin), float(high[0] + margin)),

@@ -6,10 +6,12 @@ from cases import quick_jit
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame
+from jaxloc.models.arrivals import BEYOND
 from jaxloc.models.model import initial
 from jaxloc.models.registry import build
-from jaxloc.models.spec import Catalogue, ModelSpec, example
+from jaxloc.models.spec import Catalogue, ModelSpec, example, read_spec, write_spec
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.priors import FREE_DEPTH_KM
 from jaxloc.simulation.events import positions_km
 from jaxloc.types import Weights
 
@@ -62,3 +64,17 @@ def test_one_program_searches_every_region():
 
 def test_a_run_in_its_region_of_training_has_no_such_numbers():
     assert build(SPEC).search.numbers(SPEC) is None
+
+
+def test_beyond_the_region_of_training_paths_err_more_and_depth_is_free():
+    """Other settings of the prior stay, since they are the units of the parameters that training found."""
+    spec = SPEC._replace(settings=SPEC.settings | {"prior": {"speed_sd": 0.01}})
+    beyond = build(spec).search.beyond
+    assert beyond["prior"] == {"speed_sd": 0.01, **BEYOND}
+    assert beyond["depth_prior"] == FREE_DEPTH_KM
+    build(spec._replace(settings=spec.settings | dict(beyond)))
+
+
+def test_runs_with_the_sizes_of_a_lattice_are_still_read(tmp_path):
+    write_spec(tmp_path / "model.json", SPEC._replace(settings=SPEC.settings | {"lattice_sizes": None}))
+    assert read_spec(tmp_path / "model.json").settings == SPEC.settings
