@@ -145,16 +145,32 @@ class Info(NamedTuple):
     divergence: Float[Array, ""]
 
 
+class Diagnosis(NamedTuple):
+    """Whether a state of a weight posterior has converged, and by which criterion; `figures` by name for reports.
+
+    Of an ensemble, arrays have a leading axis of members.
+    """
+
+    converged: Bool[Array, "*member"]
+    criterion: str
+    figures: dict[str, Any]
+
+
 class Method(NamedTuple):
-    """A way to find a posterior over weights, as three pure functions.
+    """A way to find a posterior over weights, as pure functions.
 
     `init(key, params)` starts from given parameters, `update(key, state, batch)` takes one step,
     and `sample(key, state, n)` gives `n` draws at once, with a leading draw axis.
+
+    A posterior may end before the last step of its stage, where further updates would change nothing
+    (`finished(state)`), and may tell whether it has converged (`diagnose(state)`); None where it does neither.
     """
 
     init: Callable[[Key[Array, ""], Params], State]
     update: Callable[[Key[Array, ""], State, Batch], tuple[State, Info]]
     sample: Callable[[Key[Array, ""], State, int], Weights]
+    finished: Callable[[State], Bool[Array, ""]] | None = None
+    diagnose: Callable[[State], Diagnosis] | None = None
 
 
 class Posterior(NamedTuple):

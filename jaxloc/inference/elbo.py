@@ -1,150 +1,205 @@
-"""The evidence lower bound (ELBO) for any family of distributions over all weights, by NumPyro.
+"""The evidence lower bound (ELBO) for any family of normal distributions over all weights.
 
 The divergence may be annealed (`warm_up`): a wide initial posterior then fits the data before it contracts to the
 prior. The prior's scale may be fitted as well (`learn_prior`; empirical Bayes, MacKay 1992): the bound approximates the
 evidence. Parameters outside of the network (`Target.parts`) keep their prior.
+
+Scales are logarithms of standard deviations in units of the prior, with a learning rate of their own: a step changes
+them by a share, wherever they are. They start from the width that the first steps' gradients imply: one over the root
+of one (the prior's precision) plus the Fisher information, the variance of an event's gradient times the number of
+events. That is the prior's width for weights that data do not determine, and close to the optimum for the others.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import numpyro.distributions as dist
 import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
-from numpyro import handlers
-from numpyro.distributions import constraints
-from numpyro.infer import SVI, Predictive, TraceMeanField_ELBO
-from numpyro.infer.svi import SVIState
-from numpyro.optim import optax_to_numpyro
 
+from jaxloc.inference import convergence
+from jaxloc.inference.convergence import Moments, Progress
 from jaxloc.inference.microbatching import size_of, total_log_likelihood
-from jaxloc.prng import key_shape
-from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Variation, Weights
+from jaxloc.types import NETWORK, Batch, Diagnosis, Info, Method, Params, Target, Variation, Weights
 
-SITE = "displacement"
-MIDDLE, SPREAD = f"{SITE}_loc", f"{SITE}_scale"
+MIDDLE, LOG_SPREAD, FACTOR = "mean", "log_sd", "factor"
 ESTIMATORS = ("plain", "flipout", "local")
 LOG_WIDTH = "log_prior_width"
+Fitted = dict[str, Array]
 
 
 class Family(NamedTuple):
-    """Distributions of all weights (in units of their prior): parameters, their initial values and constraints."""
+    """Normal distributions of all weights in units of their prior, by unconstrained parameters.
 
-    parameters: dict[str, tuple[Array, constraints.Constraint]]
-    distribution: Callable[[dict[str, Array]], dist.Distribution]
+    `LOG_SPREAD` scales each weight's displacement from the mean `MIDDLE`; `factor` gives the first values of what
+    correlates them, `columns` numbers a weight, whose learning rate is that of scales over the root of their number.
+    """
+
+    distribution: Callable[[Fitted], dist.Distribution]
+    factor: Float[Array, "..."] | None = None
+    columns: int = 1
+
+
+class VariationalState(NamedTuple):
+    """Unconstrained parameters, the optimiser's state, how far the fit is, and the gradients of its first steps."""
+
+    fitted: Fitted
+    optimizer: optax.OptState
+    progress: Progress
+    moments: Moments
 
 
 def variational(
     target: Target,
     optimizer: optax.GradientTransformation,
     family: Family,
+    steps: int,
+    *,
+    initial_scale: float | None = None,
+    scale_rate: float = 0.05,
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
     estimator: str = "plain",
 ) -> Method:
-    """Variational inference with any family of distributions.
+    """Variational inference with any family of normal distributions, until it has converged (`convergence`).
 
     The likelihood of a batch counts for all `num_data` events, the divergence from the prior once. Losses are divided
     by `num_data`: nats an event. They include the whole divergence, also while it is annealed, so that losses of
-    different steps are comparable. Estimators other than `plain` need a family of independent normals, with `SPREAD`
-    among its parameters.
+    different steps are comparable. The gradient is that of the path alone (Roeder and others 2017): its noise vanishes
+    where the family has the posterior. Estimators other than `plain` need independent normals.
 
     Raises:
         ValueError: where the number of steps of the warm-up is negative.
     """
     if warm_up < 0:
         raise ValueError(f"warm_up must be a number of steps, at least 0, got {warm_up}")
+    plan = convergence.plan_of(steps)
+    if initial_scale is not None:
+        plan = plan._replace(first=0)
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
     array_of, fittable = _arrays(target)
+    to_nats = target.num_data / temperature
+    factor_rate = scale_rate / math.sqrt(family.columns)
+    optimizers = {MIDDLE: optimizer, LOG_SPREAD: optax.adam(scale_rate), FACTOR: optax.adam(factor_rate)}
+
+    def split(fitted: Fitted) -> dict[str, Fitted]:
+        """The parameters of each optimiser: means with the prior's width, scales, the factor."""
+        own = lambda name: name if name in (LOG_SPREAD, FACTOR) else MIDDLE
+        return {by: {name: x for name, x in fitted.items() if own(name) == by} for by in optimizers}
 
     def weights_of(z: Float[Array, " weight"]) -> Weights:
         return Weights(unravel(centre + scale * z))
 
-    def varied(z: Float[Array, " weight"]) -> Weights:
+    def varied(key: Key[Array, ""], fitted: Fitted, z: Float[Array, " weight"]) -> Weights:
         if estimator == "plain":
             return weights_of(z)
-        fitted, key = parameters(), cast(Key[Array, ""], numpyro.prng_key())
-        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * fitted[SPREAD])
+        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * jnp.exp(fitted[LOG_SPREAD]))
         return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
 
-    def parameters() -> Any:
-        return {name: numpyro.param(name, at, constraint=c) for name, (at, c) in family.parameters.items()}
-
-    def width(log_width: Float[Array, " group"] | None) -> Float[Array, " weight"] | float:
+    def width(fitted: Fitted) -> Any:
         """The scale of the prior of displacements: one, or the fitted one."""
-        return 1.0 if log_width is None else jnp.exp(fittable * log_width)[array_of]
+        return jnp.exp(fittable * fitted[LOG_WIDTH])[array_of] if learn_prior else 1.0
 
-    def model(batch: Batch | None, weight: Float[Array, ""] | float = temperature) -> None:
-        log_width: Any = numpyro.param(LOG_WIDTH, jnp.zeros(fittable.size)) if learn_prior else None
-        with handlers.scale(scale=weight):
-            z: Any = numpyro.sample(SITE, dist.Normal(0, width(log_width)).expand(centre.shape).to_event(1))
-        if batch is None:  # the guide asks only for the site
-            return
-        # No plate: it refuses a batch that contains an event more than once.
-        with handlers.scale(scale=target.num_data / size_of(batch)):
-            numpyro.factor("log_likelihood", total_log_likelihood(target, varied(z), batch))
-
-    def guide(batch: Batch | None, weight: Float[Array, ""] | float = temperature) -> None:
-        with handlers.scale(scale=weight):
-            numpyro.sample(SITE, family.distribution(parameters()))
-
-    per_event = 1 / target.num_data
-    svi = SVI(
-        handlers.scale(model, per_event),
-        handlers.scale(guide, per_event),
-        optax_to_numpyro(optimizer),
-        TraceMeanField_ELBO(),
-    )
-    # NumPyro stores the transforms of parameters on the object: set up once from shapes, without computation.
-    jax.eval_shape(lambda key: svi.init(key, None), key_shape())
-
-    def init(key: Key[Array, ""], params: Params) -> SVIState:
-        start = svi.optim.get_params(svi.init(key, None).optim_state)
-        start[MIDDLE] = (ravel_pytree(params)[0] - centre) / scale
-        return SVIState(svi.optim.init(start), None, None)
-
-    def divergence(state: SVIState) -> Array:
-        params = svi.get_params(state)
-        fitted, prior = family.distribution(params), width(params.get(LOG_WIDTH))
-        squares = (fitted.variance + fitted.mean**2) / prior**2
+    def divergence(fitted: Fitted) -> Float[Array, ""]:
+        q, prior = family.distribution(fitted), width(fitted)
+        squares = (jnp.asarray(q.variance) + jnp.asarray(q.mean) ** 2) / prior**2
         in_prior = (0.5 * squares + 0.5 * math.log(2 * math.pi) + jnp.log(prior)).sum()
-        return (in_prior - fitted.entropy()) / target.num_data
+        return (in_prior - q.entropy()) / target.num_data
 
-    def update(key: Key[Array, ""], state: SVIState, batch: Batch) -> tuple[SVIState, Info]:
-        step = state.optim_state[0]
-        weight = temperature * jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else temperature
-        kl = divergence(state)
-        new, loss = svi.update(state._replace(rng_key=key), batch, weight)
-        negative = loss - weight * kl
-        return new._replace(rng_key=None), Info(negative + temperature * kl, negative, temperature * kl)
+    def drawn(key: Key[Array, ""], fitted: Fitted, first: Array) -> Float[Array, " weight"]:
+        """A draw; the mean in the first steps."""
+        z = jnp.asarray(family.distribution(fitted).sample(key))
+        return jnp.where(first, fitted[MIDDLE], z)
 
-    def sample(key: Key[Array, ""], state: SVIState, n: int) -> Weights:
-        draws = Predictive(guide, params=svi.get_params(state), num_samples=n, parallel=True)(key, None)
-        return jax.vmap(weights_of)(draws[SITE])
+    def apart(fitted: Fitted, key: Key[Array, ""], first: Array) -> Float[Array, ""]:
+        """An estimate of the divergence whose gradient is that of the path."""
+        z = drawn(key, fitted, first)
+        q = family.distribution(jax.lax.stop_gradient(fitted))
+        return (q.log_prob(z) - dist.Normal(0.0, width(fitted)).log_prob(z).sum()) / target.num_data  # pyright: ignore
 
-    return Method(init, update, sample)
+    def negative(fitted: Fitted, keys: tuple[Array, Array], batch: Batch, first: Array) -> Float[Array, ""]:
+        weights = varied(keys[1], fitted, drawn(keys[0], fitted, first))
+        return -total_log_likelihood(target, weights, batch) / size_of(batch)
+
+    def init(key: Key[Array, ""], params: Params) -> VariationalState:
+        z = (ravel_pytree(params)[0] - centre) / scale
+        fitted = {MIDDLE: z, LOG_SPREAD: jnp.full_like(z, math.log(initial_scale or 1.0))}
+        fitted |= {} if family.factor is None else {FACTOR: family.factor}
+        fitted |= {LOG_WIDTH: jnp.zeros(fittable.size)} if learn_prior else {}
+        memory = {by: optimizers[by].init(part) for by, part in split(fitted).items()}
+        progress = convergence.begun(plan, fittable.size)
+        return VariationalState(fitted, memory, progress, convergence.no_moments(z.shape if plan.first else ()))
+
+    def update(key: Key[Array, ""], state: VariationalState, batch: Batch) -> tuple[VariationalState, Info]:
+        fitted, step = state.fitted, state.progress.step
+        first, (key_draw, key_event) = step < plan.first, jax.random.split(key)
+        loss, by_data = jax.value_and_grad(negative)(fitted, (key_draw, key_event), batch, first)
+        weight = temperature * (jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else 1.0)
+        by_prior = jax.grad(apart)(fitted, key_draw, first)
+        gradient = jax.tree.map(lambda data, prior: data + weight * prior, by_data, by_prior)
+        share = convergence.rate(plan, state.progress)
+        moved, memory = dict(fitted), {}
+        for by, part in split(gradient).items():
+            # Scales wait for the end of the first steps, which estimate them.
+            part = part if by == MIDDLE else jax.tree.map(lambda g: jnp.where(first, 0.0, g), part)
+            change, memory[by] = optimizers[by].update(part, state.optimizer[by], split(fitted)[by])
+            moved |= {name: fitted[name] + share * change[name] for name in part}
+        moments = state.moments
+        if plan.first:
+            seen = moments.with_one(by_data[MIDDLE])
+            moments = jax.tree.map(lambda new, old: jnp.where(first, new, old), seen, moments)
+            information = to_nats * size_of(batch) * moments.variance
+            estimate = -0.5 * jnp.log1p(information)
+            moved[LOG_SPREAD] = jnp.where(step + 1 == plan.first, estimate, moved[LOG_SPREAD])
+        kl = temperature * divergence(fitted)
+        progress = convergence.followed(
+            plan, state.progress, loss + kl, -to_nats * _by_array(gradient[LOG_SPREAD], array_of, fittable.size)
+        )
+        return VariationalState(moved, memory, progress, moments), Info(loss + kl, loss, kl)
+
+    def sample(key: Key[Array, ""], state: VariationalState, n: int) -> Weights:
+        return jax.vmap(weights_of)(jnp.asarray(family.distribution(state.fitted).sample(key, (n,))))
+
+    def diagnose(state: VariationalState) -> Diagnosis:
+        sd = jnp.sqrt(jnp.asarray(family.distribution(state.fitted).variance))
+        of_network = sd[np.flatnonzero(fittable[array_of])] if fittable.any() else sd
+        low, middle, high = jnp.quantile(of_network, jnp.array([0.05, 0.5, 0.95]))
+        last = state.progress.last
+        figures = {
+            "steps": state.progress.step,
+            "divergence": temperature * divergence(state.fitted),
+            "sigma_over_prior": {"median": middle, "p05": low, "p95": high},
+            "gradient_of_log_sd": {"mean": last.mean[-1], "standard_error": last.error[-1]},
+        }
+        return Diagnosis(convergence.converged(state.progress), convergence.CRITERION, figures)
+
+    return Method(init, update, sample, lambda state: convergence.finished(plan, state.progress), diagnose)
 
 
-def learnt_prior_scale(target: Target, state: SVIState) -> Params:
+def learnt_prior_scale(target: Target, state: VariationalState) -> Params:
     """Fitted standard deviations of the prior, a tree like the parameters.
 
     Raises:
         ValueError: where the state's prior was not fitted.
     """
-    params = state.optim_state[1][0]
-    if LOG_WIDTH not in params:
+    if LOG_WIDTH not in state.fitted:
         raise ValueError("the prior of this posterior was not fitted; use learn_prior=true to fit its scale")
     leaves, tree = jax.tree.flatten(target.prior_scale)
-    factors = jnp.exp(_arrays(target)[1] * params[LOG_WIDTH])
+    factors = jnp.exp(_arrays(target)[1] * state.fitted[LOG_WIDTH])
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
+
+
+def _by_array(values: Float[Array, " weight"], array_of: np.ndarray, number: int) -> Float[Array, " array_and_all"]:
+    """The mean of each array's values, and of all."""
+    sums = jax.ops.segment_sum(values, jnp.asarray(array_of), number, indices_are_sorted=True)
+    return jnp.append(sums / np.bincount(array_of, minlength=number), values.mean())
 
 
 def _arrays(target: Target) -> tuple[np.ndarray, np.ndarray]:

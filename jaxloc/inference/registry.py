@@ -4,11 +4,12 @@ Weight posteriors are the functions of `jaxloc.inference.__all__` whose first ar
 given follows from their signatures, so that a new one needs no entry here:
 
 * `optimizer`: Adam with warm-up and cosine decay, at a constant rate where the annotation is `ConstantRate`;
-* `steps`: the number of steps of the stage;
+* `steps`: the number of steps of the stage, the largest one of a posterior that ends once it has converged;
 * `start`, `warm_up`: a number of steps, in configurations a share of those of the stage (`begin`, `warm_up`);
 * everything else is an option of the same name in configurations (`posterior.options`).
 
-A posterior with `start` or `steps` is complete at the end of its stage alone.
+A posterior with `start` or `steps` is complete at the end of its stage alone, and one with a temperature, which is
+more than a point, is not to be stopped early either: its spread would be that of its first steps.
 """
 
 import inspect
@@ -88,8 +89,8 @@ def configured(posterior: Settings, target: Target, steps: int, stage: Settings,
 
 
 def keeps_best(posterior: Settings, stage: Settings) -> bool:
-    """Whether the best state on validation events may be chosen: not of posteriors complete at the end of a stage."""
-    return not {"start", "steps"} & set(_arguments(_builder(_name(posterior, stage))))
+    """Whether the best state on validation events may be chosen: of point estimates alone."""
+    return not {"start", "steps", "temperature"} & set(_arguments(_builder(_name(posterior, stage))))
 
 
 def has_optimizer(name: str) -> bool:

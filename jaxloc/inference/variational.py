@@ -1,11 +1,8 @@
-"""Variational inference over all weights, by NumPyro: independent normals, low rank, full covariance.
+"""Variational posteriors over weights by NumPyro's distributions: independent normals, low rank, full covariance.
 
 The weights are one site, in units of their prior: w = mean + scale * z with z standard normal before data. One
-setting, `initial_scale`, then suits every layer: a twentieth of the prior lets the likelihood dominate from the first
-step. NumPyro's defaults (0.1 in weight units, random mean) end in the prior.
-
-Guides are those of NumPyro's AutoNormal, AutoLowRankMultivariateNormal and AutoMultivariateNormal, written out: for the
-first, random numbers are generated in a loop of their own (`DrawnApart`), and for all, the divergence is separate.
+setting then suits every layer. Each family has means, logarithms of standard deviations and, where weights are
+correlated, a factor in units of these. NumPyro's guides (0.1 in weight units, random mean) end in the prior.
 """
 
 from typing import Any
@@ -13,15 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-import optax
-from jaxtyping import Array, Float, Key
-from numpyro.distributions import constraints
+from jaxtyping import Array, Key
+from numpyro.distributions.util import vec_to_tril_matrix
 
-from jaxloc.inference.elbo import ESTIMATORS, MIDDLE, SITE, SPREAD, Family, variational
+from jaxloc.inference.elbo import ESTIMATORS, FACTOR, LOG_SPREAD, MIDDLE, Family, Fitted, variational
+from jaxloc.inference.optimizer import ConstantRate
 from jaxloc.prng import drawn_apart
 from jaxloc.types import Method, Target
 
-FACTOR = f"{SITE}_factor"
 MAX_FULL = (
     5000  # largest number of weights with a full covariance: 25 million numbers, and twice as many in Adam's state
 )
@@ -43,15 +39,17 @@ class DrawnApart(dist.Normal):
 
 def mean_field(
     target: Target,
-    optimizer: optax.GradientTransformation,
+    optimizer: ConstantRate,
     *,
-    initial_scale: float = 0.05,
+    steps: int,
+    initial_scale: float | None = None,
+    scale_rate: float = 0.05,
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
     estimator: str = "plain",
 ) -> Method:
-    """Mean-field variational inference: independent normals, fitted by the evidence lower bound.
+    """Mean-field variational inference: independent normals, fitted by the evidence lower bound until it converges.
 
     The bound and the posterior are the same for every estimator of the gradient; its variance is not:
 
@@ -64,8 +62,11 @@ def mean_field(
 
     Args:
         target: likelihood and prior.
-        optimizer: an optax optimiser.
-        initial_scale: initial standard deviation of every weight, in standard deviations of its prior.
+        optimizer: an optax optimiser at a constant rate, for means; the rate falls once the fit has converged.
+        steps: largest number of steps; the fit is complete at the end of its stage alone (`convergence`).
+        initial_scale: initial standard deviation of every weight, in standard deviations of its prior; None: what the
+            gradients of the first tenth of the steps imply (`elbo`), the prior's where data say nothing.
+        scale_rate: learning rate of the logarithms of standard deviations, by Adam: the largest change in a step.
         temperature: of the posterior: the divergence is multiplied by it. One is Bayes' rule.
         warm_up: steps over which the divergence's weight rises to the temperature (Sønderby and others 2016).
         learn_prior: whether the prior's scale is fitted too, one factor for each array of weights of the network.
@@ -76,21 +77,32 @@ def mean_field(
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
-    size = _size(target)
-    first = {
-        MIDDLE: (jnp.zeros(size), constraints.real),
-        SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
-    }
-    family = Family(first, lambda fitted: DrawnApart(fitted[MIDDLE], fitted[SPREAD]).to_event(1))
-    return variational(target, optimizer, family, temperature, warm_up, learn_prior, estimator)
+
+    def distribution(fitted: Fitted) -> dist.Distribution:
+        return DrawnApart(fitted[MIDDLE], jnp.exp(fitted[LOG_SPREAD])).to_event(1)
+
+    return variational(
+        target,
+        optimizer,
+        Family(distribution),
+        steps,
+        initial_scale=initial_scale,
+        scale_rate=scale_rate,
+        temperature=temperature,
+        warm_up=warm_up,
+        learn_prior=learn_prior,
+        estimator=estimator,
+    )
 
 
 def low_rank(
     target: Target,
-    optimizer: optax.GradientTransformation,
+    optimizer: ConstantRate,
     *,
+    steps: int,
     rank: int = 10,
-    initial_scale: float = 0.05,
+    initial_scale: float | None = None,
+    scale_rate: float = 0.05,
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
@@ -104,25 +116,31 @@ def low_rank(
     """
     if rank < 1:
         raise ValueError(f"rank must be at least 1, got {rank}; without directions use mean_field")
-    size = _size(target)
-    first = {
-        MIDDLE: (jnp.zeros(size), constraints.real),
-        SPREAD: (jnp.full(size, initial_scale), constraints.softplus_positive),
-        FACTOR: (jnp.zeros((size, rank)), constraints.real),
-    }
 
-    def distribution(fitted: dict[str, Float[Array, "..."]]) -> dist.Distribution:
-        spread = fitted[SPREAD]
+    def distribution(fitted: Fitted) -> dist.Distribution:
+        spread = jnp.exp(fitted[LOG_SPREAD])
         return dist.LowRankMultivariateNormal(fitted[MIDDLE], fitted[FACTOR] * spread[:, None], spread**2)
 
-    return variational(target, optimizer, Family(first, distribution), temperature, warm_up, learn_prior)
+    return variational(
+        target,
+        optimizer,
+        Family(distribution, jnp.zeros((_size(target), rank)), rank),
+        steps,
+        initial_scale=initial_scale,
+        scale_rate=scale_rate,
+        temperature=temperature,
+        warm_up=warm_up,
+        learn_prior=learn_prior,
+    )
 
 
 def full_covariance(
     target: Target,
-    optimizer: optax.GradientTransformation,
+    optimizer: ConstantRate,
     *,
-    initial_scale: float = 0.05,
+    steps: int,
+    initial_scale: float | None = None,
+    scale_rate: float = 0.05,
     temperature: float = 1.0,
     warm_up: int = 0,
     learn_prior: bool = False,
@@ -140,15 +158,22 @@ def full_covariance(
             f"the covariance of {size:,} weights has {size**2:,} elements, at most {MAX_FULL:,} weights are possible; "
             "use low_rank, or full_covariance of a subspace"
         )
-    first = {
-        MIDDLE: (jnp.zeros(size), constraints.real),
-        FACTOR: (initial_scale * jnp.eye(size), constraints.scaled_unit_lower_cholesky),
-    }
 
-    def distribution(fitted: dict[str, Float[Array, "..."]]) -> dist.Distribution:
-        return dist.MultivariateNormal(fitted[MIDDLE], scale_tril=fitted[FACTOR])
+    def distribution(fitted: Fitted) -> dist.Distribution:
+        unit = vec_to_tril_matrix(fitted[FACTOR], -1) + jnp.eye(size)
+        return dist.MultivariateNormal(fitted[MIDDLE], scale_tril=jnp.exp(fitted[LOG_SPREAD])[:, None] * unit)
 
-    return variational(target, optimizer, Family(first, distribution), temperature, warm_up, learn_prior)
+    return variational(
+        target,
+        optimizer,
+        Family(distribution, jnp.zeros(size * (size - 1) // 2), size),
+        steps,
+        initial_scale=initial_scale,
+        scale_rate=scale_rate,
+        temperature=temperature,
+        warm_up=warm_up,
+        learn_prior=learn_prior,
+    )
 
 
 def _size(target: Target) -> int:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
-from jaxloc.types import Batch, Info, Method, Params, State, Target, Weights
+from jaxloc.types import Batch, Diagnosis, Info, Method, Params, State, Target, Weights
 
 
 def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
@@ -49,7 +49,19 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
         draws = jax.vmap(lambda k, s: method.sample(k, s, rounds))(jax.random.split(key, size), state)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])[:n], draws)
 
-    return Method(init, update, sample)
+    finished, diagnose = method.finished, method.diagnose
+
+    def all_finished(state: State) -> Bool[Array, ""]:
+        assert finished is not None
+        return jax.vmap(finished)(state).all()
+
+    def each_diagnosed(state: State) -> Diagnosis:
+        assert diagnose is not None
+        each = [diagnose(jax.tree.map(lambda x, i=i: x[i], state)) for i in range(size)]
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *((one.converged, one.figures) for one in each))
+        return Diagnosis(stacked[0], each[0].criterion, stacked[1])
+
+    return Method(init, update, sample, finished and all_finished, diagnose and each_diagnosed)
 
 
 class SubspaceState(NamedTuple):
@@ -118,4 +130,12 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
         fixed = [leaf[None].repeat(n, 0) for leaf in state.fixed]
         return Weights(whole(draws.params, fixed), draws.key)
 
-    return Method(init, update, sample)
+    like = inside(part(target.template, False))  # whether there is a criterion, and a state's own, need no values
+    finished, diagnose = like.finished, like.diagnose
+    return Method(
+        init,
+        update,
+        sample,
+        finished and (lambda state: finished(state.inner)),
+        diagnose and (lambda state: diagnose(state.inner)),
+    )

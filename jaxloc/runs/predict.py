@@ -231,11 +231,12 @@ def evaluate(
     say: Say = print,
     calibration: Calibration | None = None,
     baselines: Mapping[str, Locator] = MappingProxyType({}),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
     With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
-    those of `baselines`, weight-free locators.
+    those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -249,7 +250,7 @@ def evaluate(
     others |= {
         name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
     }
-    return write_results(folder, name, dataset, located, predictions, others, seconds, say)
+    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about)
 
 
 def write_results(
@@ -261,6 +262,7 @@ def write_results(
     others: Mapping[str, Posterior],
     locating_s: float,
     say: Say = print,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write scores, events and pictures of located labelled events into a folder; the score cards.
 
@@ -273,6 +275,7 @@ def write_results(
         others: posteriors of the same events by other locators, whose score cards are added.
         locating_s: how long locating took.
         say: takes one line for the user.
+        more: what else scores.json tells of the run.
     """
     found, lost = report.hypocentres_of(dataset, located.batch, predictions)
     for event, reason in lost.items():
@@ -290,6 +293,7 @@ def write_results(
         "conformal": report.conformal(scores["locator"]),
         "labels": score_labels(located.posterior.others, located.batch.labels),
         "polar": score_polar(prng.stream("polar scores"), locators, located.batch.observations, truth),
+        **more,
     }
     report.write_scores(folder, cards, about)
     known = np.asarray(truth.mask).any(-1)

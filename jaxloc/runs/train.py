@@ -15,7 +15,7 @@ from jaxloc.models.spec import ModelSpec, example, read_spec, write_spec
 from jaxloc.runs.datasets import open_sources, practice, spec_of
 from jaxloc.runs.predict import Fitted, evaluate
 from jaxloc.runs.shift_windows import fit_shifts
-from jaxloc.training import checkpoints, loop
+from jaxloc.training import checkpoints, loop, weight_posterior
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
 from jaxloc.training.progress import Progress
@@ -52,7 +52,9 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     fitted = _train(config, folder, model, spec, sources.train, sources.dev, say, on_step)
     fitted = _with_source_terms(fitted, sources.train, folder, say)
     say(f"locating {len(sources.dev)} events with {fitted.num_draws} draws of the weights")
-    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=model.baselines(sources.train))
+    about = {"weight_posterior": weight_posterior.read(folder)}
+    baselines = model.baselines(sources.train)
+    evaluate(fitted, sources.dev, folder, str(config["name"]), say, baselines=baselines, about=about)
     if (detector := fit_shifts(config, fitted, sources, say)) is not None:
         write_shifts(folder, detector)
 
@@ -167,7 +169,7 @@ def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitt
     number, plan = len(spec.catalogue.known), plan_of(config, name, settings, 0)
     method = built_on_call(lambda: stage_of(config, model, name, settings, number, prior, like, 0).method)
     progress = _checkpoint(folder, name, method, params)
-    if progress is None or progress.step < plan.steps:
+    if progress is None or not loop.complete(method, plan, progress):
         raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
     return Fitted(spec, model, method, loop.chosen(progress, plan), draws_of(config["posterior"]))
 

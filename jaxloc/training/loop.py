@@ -44,7 +44,7 @@ def fit(
     on_check: Callable[[Progress, dict[str, Any]], None],
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Progress:
-    """Train from `progress` to the end of the plan.
+    """Train from `progress` to the end of the plan, or until a posterior that knows when it has converged has ended.
 
     A step's events, augmentation and noise follow from the plan's seed and the number of the step alone, so that
     training resumed from a check is the training that was never interrupted.
@@ -56,7 +56,7 @@ def fit(
     every = max(plan.per_call, -(-plan.steps // plan.checks // plan.per_call) * plan.per_call)
     losses: list[Array] = []
     since, began = progress.step, time.monotonic()
-    while progress.step < plan.steps:
+    while not complete(method, plan, progress):
         number = min(plan.per_call, plan.steps - progress.step)
         steps = np.arange(progress.step, progress.step + number)
         batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
@@ -67,7 +67,7 @@ def fit(
         losses.append(info)
         progress = progress._replace(step=int(steps[-1]) + 1, state=state)
         on_step(progress.step, float(info.loss[-1]))
-        if progress.step % every == 0 or progress.step == plan.steps:
+        if progress.step % every == 0 or complete(method, plan, progress):
             progress, dev = _validated(key, progress, plan, dev_loss)
             mean = {name: float(np.mean([np.mean(getattr(i, name)) for i in losses])) for name in info._fields}
             seconds = time.monotonic() - began
@@ -81,6 +81,13 @@ def fit(
             on_check(progress, record)
             losses, since, began = [], progress.step, time.monotonic()
     return progress
+
+
+def complete(method: Method, plan: Plan, progress: Progress) -> bool:
+    """Whether a stage has ended: by its number of steps, or because further ones would change nothing."""
+    if progress.step >= plan.steps or method.finished is None:
+        return progress.step >= plan.steps
+    return bool(method.finished(progress.state))
 
 
 def chosen(progress: Progress, plan: Plan) -> State:

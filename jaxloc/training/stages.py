@@ -14,7 +14,7 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.inference import prior_mean, prior_scale, target
 from jaxloc.inference.registry import configured, keeps_best
 from jaxloc.models.model import LabelBatch, Model, not_prepared
-from jaxloc.training import loop, progress
+from jaxloc.training import loop, progress, weight_posterior
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import Plan
 from jaxloc.training.run_folder import fit_stage
@@ -147,6 +147,7 @@ def built_on_call(build: Callable[[], Method]) -> Method:
         lambda key, params: build().init(key, params),
         lambda key, state, batch: build().update(key, state, batch),
         lambda key, state, n: build().sample(key, state, n),
+        jax.jit(lambda state: build().finished is not None and build().finished(state)),
     )
 
 
@@ -177,4 +178,22 @@ def fit(
 
     plan, key = stage.plan, prng.stream("stage", stage.plan.seed)
     dev_loss = loop.held_out_loss(stage.method, stage.target, dev, 4) if plan.keep_best else None
-    return fit_stage(key, folder, plan, stage.method, params, len(data), take, dev_loss, say, on_step)
+    ended = fit_stage(key, folder, plan, stage.method, params, len(data), take, dev_loss, say, on_step)
+    if stage.method.diagnose is not None:
+        record = weight_posterior.read(folder)
+        if record is None or record["stage"] != plan.name:
+            record = {"stage": plan.name, **_record(stage, loop.chosen(ended, plan), take, len(data))}
+            weight_posterior.write(folder, record)
+        say(weight_posterior.line(record))
+    return ended
+
+
+def _record(stage: Stage, state: State, take: loop.TakeBatch, num_events: int) -> dict[str, Any]:
+    """What the weight posterior is worth, on the first training events without augmentation."""
+    number = min(weight_posterior.EVENTS, num_events)
+    size = min(weight_posterior.CHUNK, number)
+    index = np.arange(-(-number // size) * size).reshape(-1, size) % num_events
+    batches = [take(each) for each in index]
+    key = prng.stream("weight posterior", stage.plan.seed)
+    expected = weight_posterior.expected_under(key, stage.method, state, stage.target, batches, number)
+    return weight_posterior.described(stage.method, state, expected)
