@@ -78,7 +78,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "kriegerowski2019": _kriegerowski2019,
     "zhang2020": _zhang2020,
 }
-METHODS = {"point": inference.point, "mean_field": inference.mean_field}
+METHODS = {"point": inference.point, "mean_field": partial(inference.mean_field, steps=1000)}
 
 
 def batch(number: int = EVENTS) -> Batch:

@@ -76,7 +76,7 @@ def _forward(network: "torch.nn.Sequential", x: "torch.Tensor") -> tuple["torch.
 def test_step_of_jaxloc(benchmark: BenchmarkFixture, figures: dict) -> None:
     """Mean-field inference, five updates in a loop."""
     params, batches = convolutions.first_params(), convolutions.batches()
-    method = inference.mean_field(convolutions.target(params), convolutions.optimizer())
+    method = inference.mean_field(convolutions.target(params), convolutions.optimizer(), steps=1000)
     state = convolutions.started(method, params)
     run = convolutions.steps(method, state)
     seconds = _least_s(benchmark, lambda: jax.block_until_ready(run(state, batches)), rounds=21)

@@ -18,9 +18,9 @@ from jaxloc.types import Method
 
 METHODS = {
     "point": inference.point,
-    "plain": inference.mean_field,
-    "flipout": partial(inference.mean_field, estimator="flipout"),
-    "local": partial(inference.mean_field, estimator="local"),
+    "plain": partial(inference.mean_field, steps=1000),
+    "flipout": partial(inference.mean_field, steps=1000, estimator="flipout"),
+    "local": partial(inference.mean_field, steps=1000, estimator="local"),
 }
 
 
@@ -53,7 +53,7 @@ def test_ensemble(benchmark: BenchmarkFixture, figures: dict) -> None:
 def test_memory_of_draws(figures: dict, draws: int) -> None:
     """Mean and standard deviation over samples, each sampled when it is needed."""
     params = convolutions.first_params()
-    method = inference.mean_field(convolutions.target(params), convolutions.optimizer())
+    method = inference.mean_field(convolutions.target(params), convolutions.optimizer(), steps=1000)
 
     def moments(state: object, waveforms: jax.Array) -> tuple[jax.Array, jax.Array]:
         def one(key: jax.Array) -> jax.Array:

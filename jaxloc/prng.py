@@ -23,7 +23,6 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "scores": 20,
         "polar scores": 0,
         "forecasts": 0,
-        "weight posterior": 0,
         "pictures": 0,
         "noise of a condition": 7,
         "noise windows": 11,

@@ -163,7 +163,8 @@ class Method(NamedTuple):
     and `sample(key, state, n)` gives `n` draws at once, with a leading draw axis.
 
     A posterior may end before the last step of its stage, where further updates would change nothing
-    (`finished(state)`), and may tell whether it has converged (`diagnose(state)`); None where it does neither.
+    (`finished(state)`), may tell whether it has converged (`diagnose(state)`), and give the prior as a state of its own
+    (`at_prior(state)`), whose losses are then those of the prior; None where it does not.
     """
 
     init: Callable[[Key[Array, ""], Params], State]
@@ -171,6 +172,7 @@ class Method(NamedTuple):
     sample: Callable[[Key[Array, ""], State, int], Weights]
     finished: Callable[[State], Bool[Array, ""]] | None = None
     diagnose: Callable[[State], Diagnosis] | None = None
+    at_prior: Callable[[State], State] | None = None
 
 
 class Posterior(NamedTuple):

@@ -200,17 +200,17 @@ PAIRS = {
 METHODS: dict[str, Callable[[Target, optax.GradientTransformation], Method]] = {
     "dropout": inference.dropout,
     "ensemble": lambda target, optimizer: inference.ensemble(inference.point(target, optimizer), 3),
-    "full_covariance": inference.full_covariance,
+    "full_covariance": partial(inference.full_covariance, steps=40),
     "laplace": partial(inference.laplace, start=2),
-    "low_rank": partial(inference.low_rank, rank=2),
-    "mean_field": inference.mean_field,
+    "low_rank": partial(inference.low_rank, steps=40, rank=2),
+    "mean_field": partial(inference.mean_field, steps=40),
     "nuts": lambda target, optimizer: inference.nuts(target, start=2, keep=4),
     "point": inference.point,
     "sghmc": lambda target, optimizer: inference.sghmc(target, steps=8, keep=4),
     "sgld": lambda target, optimizer: inference.sgld(target, steps=8, keep=4),
     "stein": partial(inference.stein, particles=3),
     "subspace": lambda target, optimizer: inference.subspace(
-        target, lambda name: name == "kernel", lambda part: inference.full_covariance(part, optimizer)
+        target, lambda name: name == "kernel", lambda part: inference.full_covariance(part, optimizer, steps=40)
     ),
     "swag": partial(inference.swag, start=1),
 }

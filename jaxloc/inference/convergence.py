@@ -13,16 +13,19 @@ plateau too). After that a stage has ended.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 FIRST = 0.1  # share of the steps before the first window, in which scales are estimated
 WINDOWS = 10  # in the other steps
-DECAY = 2  # windows over which the rate falls to zero
+DECAY = 3  # windows over which the rate falls to zero, as the square of the time left
 TOLERANCE = 0.15  # of the mean gradient with its error: 0.15 is a standard deviation that errs by 7 per cent
 CRITERION = (
     f"mean gradient of log sd below {TOLERANCE:g} (two standard errors included) for all weights, within {TOLERANCE:g} "
-    "and three standard errors for each array, and a loss that fell by less than two standard errors over two windows"
+    "and three standard errors for each array and for the weights that data determine, and a loss that fell by less "
+    "than two standard errors over two windows"
 )
 
 
@@ -83,9 +86,9 @@ def plan_of(steps: int) -> Plan:
 class Progress(NamedTuple):
     """How far a fit has come.
 
-    `loss` is of the current window and `before` of the two before it, the later one first, `gradient` of log standard
-    deviations by array (the last element is over all weights); `last` is the gradient of the last full window. The rate
-    falls from step `decay` on. `settled` is whether both criteria held there.
+    `loss` is of the current window and `before` of the two before it, the later one first. `gradient` of log standard
+    deviations is by group (`by_array`), and `last` that of the last full window. The rate falls from step `decay` on.
+    `settled` is whether both criteria held there.
     """
 
     step: Int[Array, ""]
@@ -99,14 +102,14 @@ class Progress(NamedTuple):
 
 def begun(plan: Plan, num_arrays: int) -> Progress:
     """Before the first step."""
-    none, by_array = no_moments(), no_moments((num_arrays + 1,))
+    none, by_array = no_moments(), no_moments((num_arrays + 2,))
     return Progress(
         jnp.zeros((), jnp.int32), none, (none, none), by_array, by_array, jnp.int32(plan.latest), jnp.zeros((), bool)
     )
 
 
-def followed(plan: Plan, progress: Progress, loss: Float[Array, ""], gradient: Float[Array, " array"]) -> Progress:
-    """Progress after one more step, with its loss and its gradient by array, the last element over all weights."""
+def followed(plan: Plan, progress: Progress, loss: Float[Array, ""], gradient: Float[Array, " group"]) -> Progress:
+    """Progress after one more step, with its loss and its gradient by array (`by_array`)."""
     counts, step = progress.step >= plan.first, progress.step + 1
     keep = lambda new, old: Moments(*(jnp.where(counts, a, b) for a, b in zip(new, old, strict=True)))
     now = progress._replace(
@@ -127,6 +130,20 @@ def followed(plan: Plan, progress: Progress, loss: Float[Array, ""], gradient: F
     )
 
 
+def by_array(
+    gradient: Float[Array, " weight"], sd: Float[Array, " weight"], array_of: Int[np.ndarray, " weight"], number: int
+) -> Float[Array, " group"]:
+    """Means of a gradient over each array, over the weights that data determine, and over all.
+
+    The second but last counts each weight by the share of its prior variance that it has lost: most weights of a
+    network have the prior's width, and would hide the others.
+    """
+    sums = jax.ops.segment_sum(gradient, jnp.asarray(array_of), number, indices_are_sorted=True)
+    lost = jnp.clip(1 - sd**2, 0.0, 1.0)
+    determined = (lost * gradient).sum() / jnp.maximum(lost.sum(), 1e-9)
+    return jnp.concatenate([sums / np.bincount(array_of, minlength=number), jnp.stack([determined, gradient.mean()])])
+
+
 def is_flat(before: Moments, now: Moments) -> Bool[Array, ""]:
     """Whether the loss of a window fell by less than two standard errors since an earlier one."""
     error = jnp.sqrt(before.error**2 + now.error**2)
@@ -141,7 +158,7 @@ def is_small(gradient: Moments) -> Bool[Array, ""]:
 
 def rate(plan: Plan, progress: Progress) -> Float[Array, ""]:
     """The factor of the learning rate at the next step."""
-    return jnp.clip(1 - (progress.step - progress.decay) / (DECAY * plan.window), 0.0, 1.0)
+    return jnp.clip(1 - (progress.step - progress.decay) / (DECAY * plan.window), 0.0, 1.0) ** 2
 
 
 def finished(plan: Plan, progress: Progress) -> Bool[Array, ""]:

@@ -12,7 +12,7 @@ events. That is the prior's width for weights that data do not determine, and cl
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +46,10 @@ class Family(NamedTuple):
 
 
 class VariationalState(NamedTuple):
-    """Unconstrained parameters, the optimiser's state, how far the fit is, and the gradients of its first steps."""
+    """Unconstrained parameters, the optimisers' states, how far the fit is, and the gradients of its first steps."""
 
     fitted: Fitted
-    optimizer: optax.OptState
+    optimizer: dict[str, optax.OptState]
     progress: Progress
     moments: Moments
 
@@ -71,8 +71,8 @@ def variational(
 
     The likelihood of a batch counts for all `num_data` events, the divergence from the prior once. Losses are divided
     by `num_data`: nats an event. They include the whole divergence, also while it is annealed, so that losses of
-    different steps are comparable. The gradient is that of the path alone (Roeder and others 2017): its noise vanishes
-    where the family has the posterior. Estimators other than `plain` need independent normals.
+    different steps are comparable. Without noise of batches, that of the `plain` gradient vanishes where the family has
+    the posterior. Other estimators need independent normals.
 
     Raises:
         ValueError: where the number of steps of the warm-up is negative.
@@ -119,7 +119,12 @@ def variational(
         return jnp.where(first, fitted[MIDDLE], z)
 
     def apart(fitted: Fitted, key: Key[Array, ""], first: Array) -> Float[Array, ""]:
-        """An estimate of the divergence whose gradient is that of the path."""
+        """The divergence, or an estimate whose gradient is that of the path (Roeder and others 2017).
+
+        That has the noise of the likelihood's gradient with the other sign, where all events have the same weights.
+        """
+        if estimator != "plain":
+            return divergence(fitted)
         z = drawn(key, fitted, first)
         q = family.distribution(jax.lax.stop_gradient(fitted))
         return (q.log_prob(z) - dist.Normal(0.0, width(fitted)).log_prob(z).sum()) / target.num_data  # pyright: ignore
@@ -140,7 +145,7 @@ def variational(
     def update(key: Key[Array, ""], state: VariationalState, batch: Batch) -> tuple[VariationalState, Info]:
         fitted, step = state.fitted, state.progress.step
         first, (key_draw, key_event) = step < plan.first, jax.random.split(key)
-        loss, by_data = jax.value_and_grad(negative)(fitted, (key_draw, key_event), batch, first)
+        loss, by_data = _with_gradient(negative)(fitted, (key_draw, key_event), batch, first)
         weight = temperature * (jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else 1.0)
         by_prior = jax.grad(apart)(fitted, key_draw, first)
         gradient = jax.tree.map(lambda data, prior: data + weight * prior, by_data, by_prior)
@@ -150,22 +155,27 @@ def variational(
             # Scales wait for the end of the first steps, which estimate them.
             part = part if by == MIDDLE else jax.tree.map(lambda g: jnp.where(first, 0.0, g), part)
             change, memory[by] = optimizers[by].update(part, state.optimizer[by], split(fitted)[by])
-            moved |= {name: fitted[name] + share * change[name] for name in part}
+            moved |= {name: fitted[name] + share * x for name, x in cast(Fitted, change).items()}
         moments = state.moments
         if plan.first:
             seen = moments.with_one(by_data[MIDDLE])
-            moments = jax.tree.map(lambda new, old: jnp.where(first, new, old), seen, moments)
-            information = to_nats * size_of(batch) * moments.variance
+            moments = Moments(*(jnp.where(first, new, old) for new, old in zip(seen, moments, strict=True)))
+            information = to_nats * size_of(batch) * jnp.asarray(moments.variance)
             estimate = -0.5 * jnp.log1p(information)
             moved[LOG_SPREAD] = jnp.where(step + 1 == plan.first, estimate, moved[LOG_SPREAD])
         kl = temperature * divergence(fitted)
-        progress = convergence.followed(
-            plan, state.progress, loss + kl, -to_nats * _by_array(gradient[LOG_SPREAD], array_of, fittable.size)
-        )
+        by_scale = -to_nats * gradient[LOG_SPREAD]
+        groups = convergence.by_array(by_scale, jnp.exp(fitted[LOG_SPREAD]), array_of, fittable.size)
+        progress = convergence.followed(plan, state.progress, loss + kl, groups)
         return VariationalState(moved, memory, progress, moments), Info(loss + kl, loss, kl)
 
     def sample(key: Key[Array, ""], state: VariationalState, n: int) -> Weights:
         return jax.vmap(weights_of)(jnp.asarray(family.distribution(state.fitted).sample(key, (n,))))
+
+    def at_prior(state: VariationalState) -> VariationalState:
+        fitted = {name: jnp.zeros_like(x) for name, x in state.fitted.items()}
+        step = jnp.maximum(state.progress.step, plan.first)
+        return state._replace(fitted=fitted, progress=state.progress._replace(step=step))
 
     def diagnose(state: VariationalState) -> Diagnosis:
         sd = jnp.sqrt(jnp.asarray(family.distribution(state.fitted).variance))
@@ -177,10 +187,12 @@ def variational(
             "divergence": temperature * divergence(state.fitted),
             "sigma_over_prior": {"median": middle, "p05": low, "p95": high},
             "gradient_of_log_sd": {"mean": last.mean[-1], "standard_error": last.error[-1]},
+            "gradient_of_determined": {"mean": last.mean[-2], "standard_error": last.error[-2]},
         }
         return Diagnosis(convergence.converged(state.progress), convergence.CRITERION, figures)
 
-    return Method(init, update, sample, lambda state: convergence.finished(plan, state.progress), diagnose)
+    finished = lambda state: convergence.finished(plan, state.progress)
+    return Method(init, update, sample, finished, diagnose, at_prior)
 
 
 def learnt_prior_scale(target: Target, state: VariationalState) -> Params:
@@ -196,10 +208,8 @@ def learnt_prior_scale(target: Target, state: VariationalState) -> Params:
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
 
 
-def _by_array(values: Float[Array, " weight"], array_of: np.ndarray, number: int) -> Float[Array, " array_and_all"]:
-    """The mean of each array's values, and of all."""
-    sums = jax.ops.segment_sum(values, jnp.asarray(array_of), number, indices_are_sorted=True)
-    return jnp.append(sums / np.bincount(array_of, minlength=number), values.mean())
+def _with_gradient(function: Callable[..., Array]) -> Callable[..., tuple[Array, Fitted]]:
+    return jax.value_and_grad(function)
 
 
 def _arrays(target: Target) -> tuple[np.ndarray, np.ndarray]:

@@ -49,7 +49,7 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
         draws = jax.vmap(lambda k, s: method.sample(k, s, rounds))(jax.random.split(key, size), state)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:])[:n], draws)
 
-    finished, diagnose = method.finished, method.diagnose
+    finished, diagnose, at_prior = method.finished, method.diagnose, method.at_prior
 
     def all_finished(state: State) -> Bool[Array, ""]:
         assert finished is not None
@@ -61,7 +61,14 @@ def ensemble(method: Method, size: int, *, in_loop: bool = True) -> Method:
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *((one.converged, one.figures) for one in each))
         return Diagnosis(stacked[0], each[0].criterion, stacked[1])
 
-    return Method(init, update, sample, finished and all_finished, diagnose and each_diagnosed)
+    return Method(
+        init,
+        update,
+        sample,
+        finished and all_finished,
+        diagnose and each_diagnosed,
+        at_prior and jax.vmap(at_prior),
+    )
 
 
 class SubspaceState(NamedTuple):
@@ -131,11 +138,12 @@ def subspace(target: Target, selected: Callable[[str], bool], method: Callable[[
         return Weights(whole(draws.params, fixed), draws.key)
 
     like = inside(part(target.template, False))  # whether there is a criterion, and a state's own, need no values
-    finished, diagnose = like.finished, like.diagnose
+    finished, diagnose, at_prior = like.finished, like.diagnose, like.at_prior
     return Method(
         init,
         update,
         sample,
         finished and (lambda state: finished(state.inner)),
         diagnose and (lambda state: diagnose(state.inner)),
+        at_prior and (lambda state: state._replace(inner=at_prior(state.inner))),
     )

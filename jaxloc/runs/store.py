@@ -79,7 +79,11 @@ def _locator(name: str) -> type:
 
 def _posterior(method: str) -> type:
     """What every weight posterior has, and the options of its method."""
-    options = {key: Setting(type(value), value) for key, value in registry.options_of(method).items()}
+    number = float | None  # options that are None by default are numbers
+    options = {
+        key: Setting(number if value is None else type(value), value)
+        for key, value in registry.options_of(method).items()
+    }
     if "temperature" in options:
         options["temperature"] = Setting(float, "${temperature}")
     of_method = dataclass_of(f"Options_{method}", options)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from jaxloc.training.progress import Progress
 from jaxloc.types import Batch, Method, Params, State, Target
 
 DEV_CHUNK = 10
+COMPARED = 16  # batches by which a bound is compared with that of the prior
 TakeBatch = Callable[[Int[np.ndarray, " event"]], Batch]
 
 
@@ -52,15 +53,14 @@ def fit(
     Raises:
         FloatingPointError: at the first loss that is not finite; names stage and steps and the likely cause.
     """
-    advance = jax.jit(partial(_advance, method, plan))
+    advance = _compiled(method, plan)
     every = max(plan.per_call, -(-plan.steps // plan.checks // plan.per_call) * plan.per_call)
     losses: list[Array] = []
     since, began = progress.step, time.monotonic()
     while not complete(method, plan, progress):
         number = min(plan.per_call, plan.steps - progress.step)
         steps = np.arange(progress.step, progress.step + number)
-        batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
-        keys = jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.asarray(steps))
+        keys, batches = _of_steps(key, plan, steps, num_events, take)
         at = on_all((keys, progress.state), plan.batch_size)
         state, info = advance(*at, shared_out(batches, plan.batch_size, axis=1))
         _check_finite(plan, steps, np.asarray(info.loss), batches, state)
@@ -88,6 +88,26 @@ def complete(method: Method, plan: Plan, progress: Progress) -> bool:
     if progress.step >= plan.steps or method.finished is None:
         return progress.step >= plan.steps
     return bool(method.finished(progress.state))
+
+
+def gain_over_prior(
+    key: Key[Array, ""], method: Method, plan: Plan, state: State, num_events: int, take: TakeBatch
+) -> Float[np.ndarray, " step"] | None:
+    """How much higher the lower bound of a state is than that of the prior, in nats an event, by batches of training.
+
+    By the compiled steps of the stage, whose changes are discarded; None where a method has no bound.
+    """
+    if method.at_prior is None:
+        return None
+    advance, found = _compiled(method, plan), []
+    prior = jax.jit(method.at_prior)(state)
+    number = min(plan.per_call, plan.steps)
+    for first in range(plan.steps, plan.steps + COMPARED, number):
+        keys, batches = _of_steps(key, plan, np.arange(first, first + number), num_events, take)
+        batches = shared_out(batches, plan.batch_size, axis=1)
+        own, before = (advance(*on_all((keys, each), plan.batch_size), batches)[1].loss for each in (state, prior))
+        found.append(np.asarray(before) - np.asarray(own))
+    return np.concatenate(found)
 
 
 def chosen(progress: Progress, plan: Plan) -> State:
@@ -121,6 +141,19 @@ def held_out_loss(
         return float(-np.concatenate(parts)[: len(dataset)].mean())
 
     return loss
+
+
+@lru_cache(1)
+def _compiled(method: Method, plan: Plan) -> Callable[..., tuple[State, Any]]:
+    """Steps of a stage, compiled where they are first called."""
+    return jax.jit(partial(_advance, method, plan))
+
+
+def _of_steps(
+    key: Key[Array, ""], plan: Plan, steps: Int[np.ndarray, " step"], num_events: int, take: TakeBatch
+) -> tuple[Key[Array, " step"], Batch]:
+    batches = _stack([take(_events(plan, int(step), num_events)) for step in steps])
+    return jax.vmap(lambda s: jax.random.fold_in(key, s))(jnp.asarray(steps)), batches
 
 
 def _advance(method: Method, plan: Plan, keys: Key[Array, " step"], state: State, batches: Batch) -> tuple[State, Any]:

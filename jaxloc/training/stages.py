@@ -147,8 +147,12 @@ def built_on_call(build: Callable[[], Method]) -> Method:
         lambda key, params: build().init(key, params),
         lambda key, state, batch: build().update(key, state, batch),
         lambda key, state, n: build().sample(key, state, n),
-        jax.jit(lambda state: build().finished is not None and build().finished(state)),
+        jax.jit(lambda state: _finished(build(), state)),
     )
+
+
+def _finished(method: Method, state: State) -> Any:
+    return False if method.finished is None else method.finished(state)
 
 
 def _check_effect(model: Model, name: str, settings: Mapping[str, Any]) -> None:
@@ -182,18 +186,9 @@ def fit(
     if stage.method.diagnose is not None:
         record = weight_posterior.read(folder)
         if record is None or record["stage"] != plan.name:
-            record = {"stage": plan.name, **_record(stage, loop.chosen(ended, plan), take, len(data))}
+            state = loop.chosen(ended, plan)
+            gain = loop.gain_over_prior(key, stage.method, plan, state, len(data), take)
+            record = {"stage": plan.name, **weight_posterior.described(stage.method, state, gain)}
             weight_posterior.write(folder, record)
         say(weight_posterior.line(record))
     return ended
-
-
-def _record(stage: Stage, state: State, take: loop.TakeBatch, num_events: int) -> dict[str, Any]:
-    """What the weight posterior is worth, on the first training events without augmentation."""
-    number = min(weight_posterior.EVENTS, num_events)
-    size = min(weight_posterior.CHUNK, number)
-    index = np.arange(-(-number // size) * size).reshape(-1, size) % num_events
-    batches = [take(each) for each in index]
-    key = prng.stream("weight posterior", stage.plan.seed)
-    expected = weight_posterior.expected_under(key, stage.method, state, stage.target, batches, number)
-    return weight_posterior.described(stage.method, state, expected)

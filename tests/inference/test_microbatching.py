@@ -15,10 +15,10 @@ from jaxloc.types import Variation, Weights
 
 METHODS = {
     "point": inference.point,
-    "mean_field": inference.mean_field,
-    "flipout": partial(inference.mean_field, estimator="flipout"),
+    "mean_field": partial(inference.mean_field, steps=40),
+    "flipout": partial(inference.mean_field, steps=40, estimator="flipout"),
     "subspace": lambda target, optimizer: inference.subspace(
-        target, lambda name: name == "rest", lambda part: inference.mean_field(part, optimizer)
+        target, lambda name: name == "rest", lambda part: inference.mean_field(part, optimizer, steps=40)
     ),
 }
 

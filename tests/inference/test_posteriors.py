@@ -30,7 +30,7 @@ def test_point_is_the_analytic_mode():
 
 @lru_cache
 def fitted_mean_field(temperature=1.0):
-    method = mean_field(linear(), falling(3000, 0.03), temperature=temperature)
+    method = mean_field(linear(), optax.adam(0.03), steps=3000, temperature=temperature)
     return method, *fit(method, start(), 3000)
 
 
@@ -38,8 +38,8 @@ def fitted_mean_field(temperature=1.0):
 def test_mean_field_has_the_analytic_mean_and_conditional_widths(temperature):
     """The best independent normals have the mean, and one over the root of the precision's diagonal as widths.
 
-    At temperature T the likelihood weighs 1 / T. Steps are noisy, falling to zero: 0.1 standard deviations and 5
-    per cent.
+    At temperature T the likelihood weighs 1 / T. Steps are noisy, falling to zero: 0.2 standard deviations, three
+    times the noise of the last steps, and 5 per cent.
     """
     method, state, _ = fitted_mean_field(temperature)
     x, y = data()
@@ -47,7 +47,7 @@ def test_mean_field_has_the_analytic_mean_and_conditional_widths(temperature):
     mean = np.linalg.solve(precision, x.T @ y / NOISE**2 / temperature)
     sd = 1 / np.sqrt(np.diag(precision))
     draws = np.asarray(jax.jit(method.sample, static_argnums=2)(jax.random.key(2), state, 20000).params["kernel"])
-    np.testing.assert_allclose((draws.mean(0) - mean) / sd, 0, atol=0.1)
+    np.testing.assert_allclose((draws.mean(0) - mean) / sd, 0, atol=0.2)
     np.testing.assert_allclose(draws.std(0) / sd, 1, atol=0.05)
     # Independent: correlations of 20,000 draws are zero within four times 0.007.
     assert np.abs(np.corrcoef(draws.T) - np.eye(DIM)).max() < 0.03
@@ -58,7 +58,7 @@ def test_the_bound_lies_under_the_evidence_by_the_known_divergence():
     _, _, info = fitted_mean_field()
     _, precision, evidence = analytic()
     gap = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
-    losses = np.asarray(info.loss, float)[-1000:] * EVENTS
+    losses = np.asarray(info.loss, float)[-500:] * EVENTS
     error = losses.std() / np.sqrt(len(losses))
     assert gap > 0.1
     assert losses.mean() > -evidence
@@ -134,7 +134,7 @@ def test_members_of_an_ensemble_are_those_trained_alone(in_loop):
 
 
 def test_an_ensemble_of_mean_fields_spreads_within_and_between_members():
-    method = ensemble(mean_field(linear(), optax.adam(1e-3), initial_scale=0.05), 2)
+    method = ensemble(mean_field(linear(), optax.adam(1e-3), steps=40, initial_scale=0.05), 2)
     state, _ = fit(method, start(2), 1)
     draws = np.asarray(method.sample(jax.random.key(0), state, 400).params["kernel"])
     np.testing.assert_allclose(draws[::2].std(0), 0.05 * PRIOR, rtol=4 / np.sqrt(400) + 0.05)

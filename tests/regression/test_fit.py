@@ -25,7 +25,7 @@ def test_a_linear_regression_has_its_exact_predictive_density():
     """Kernel prior sqrt(2 / 2) = 1 and bias prior 0.3: the posterior is normal, and so is the prediction."""
     x, y = linear_data()
     likelihood = lambda raw: dist.Normal(raw[0], NOISE)
-    full = partial(inference.full_covariance, initial_scale=0.05)
+    full = inference.full_covariance
     settings = {"steps": 2000, "batch_size": 200, "standardise": False}
     fitted = regression.fit(jax.random.key(0), nn.Dense(1), likelihood, x, y, full, **settings)
     new = np.array([[0.0, 0.0], [4.0, 4.0], [-3.0, 5.0]])
@@ -65,7 +65,7 @@ def test_uncertainty_grows_where_there_are_no_data():
     y = np.sin(2 * x[:, 0]) + 0.1 * rng.normal(size=120)
     module = nn.Sequential([nn.Dense(30), nn.tanh, nn.Dense(1)])
     likelihood = lambda raw: dist.Normal(raw[0], 0.1)
-    full = partial(inference.full_covariance, initial_scale=0.02)
+    full = inference.full_covariance
     fitted = regression.fit(
         jax.random.key(0), module, likelihood, x, y, full, steps=3000, prior_scale=2.0, standardise=False
     )
@@ -116,7 +116,7 @@ def test_units_of_counts():
         inference.sgld,
         inference.stein,
         inference.swag,
-        lambda target, optimizer: inference.mean_field(target, optimizer),
+        lambda target, optimizer: inference.mean_field(target, optimizer, steps=40),
     ],
 )
 def test_any_posterior_is_named_and_no_more(method):

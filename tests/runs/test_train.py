@@ -59,6 +59,17 @@ def finished(tmp_path_factory):
     return folder
 
 
+def test_a_run_tells_whether_its_weight_posterior_has_converged(finished):
+    """Of the few steps here it has not; the line for the user is in the log."""
+    record = json.loads((finished / "scores.json").read_text())["about"]["weight_posterior"]
+    assert record["converged"] is False
+    assert record["stage"] == "hypocentres"
+    assert "log sd" in record["criterion"]
+    assert 0 < record["sigma_over_prior"]["p05"] <= record["sigma_over_prior"]["p95"]
+    assert np.isfinite(record["elbo_minus_prior_elbo"]["value"])
+    assert sum("weight posterior: NOT CONVERGED" in line for line in (finished / "log.txt").read_text().split("\n")) == 1
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory, finished):
     """The run's events as a SeisBench folder."""
