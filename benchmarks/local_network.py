@@ -5,6 +5,7 @@ not depend on them.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
