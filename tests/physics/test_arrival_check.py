@@ -65,11 +65,11 @@ def test_arrivals_at_random_times_are_no_event(seed):
 
 
 def test_without_any_arrival_the_evidence_is_even():
-    """No density but the flat ones: both hypotheses predict the same. The lattice's own error is 1.5 nats."""
+    """No density but the flat ones: both hypotheses predict the same. Samples of the search region err by 2.5 nats."""
     station_km = stations(12)
     seen = arrivals(station_km, times_s(station_km, TRUTH))
     silent = jnp.full_like(seen.log_mass, -50.0).at[..., -1].set(0.0)
-    assert checked(seen._replace(log_mass=silent)).log_evidence == pytest.approx(0, abs=1.5)
+    assert checked(seen._replace(log_mass=silent)).log_evidence == pytest.approx(0, abs=2.5)
 
 
 @pytest.mark.parametrize("origin_s", [-60.0, 60.0, 18.0])

@@ -17,6 +17,14 @@ from jaxloc.training.log import counted_in_time
 EVENTS = 40  # more than are located at a time
 
 
+@pytest.fixture(autouse=True)
+def _interruptible():
+    """Processes that a shell starts in the background ignore interruptions from the keyboard; these tests must not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def picks(tmp_path):
     """Picks of some events, and a catalogue for the climatology: the locator that needs no time."""
