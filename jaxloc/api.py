@@ -15,7 +15,7 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.io.reference_catalogue import by_name, by_time, in_frame, read_truths, seconds
 from jaxloc.io.stations import StationSource
 from jaxloc.io.tables import parse_time
-from jaxloc.io.velocity_model import VelocityFile
+from jaxloc.io.velocity_model import velocity_file
 from jaxloc.io.waveform_index import WaveformSource
 from jaxloc.plots import scores as score_plots
 from jaxloc.runs import config as configuration
@@ -50,6 +50,7 @@ class TrainedModel:
         stations: StationSource | None = None,
         windows: str | Path | None = None,
         velocity: str | Path | None = None,
+        velocity_form: str | None = None,
         split: str | None = None,
         raw: bool = False,
         region: str | None = None,
@@ -68,6 +69,8 @@ class TrainedModel:
             stations: StationXML, a station table or an ObsPy inventory; needed with waveforms.
             windows: CSV of window starts or origin times; without it, all of the records (see above).
             velocity: velocity model of another region, CSV with depth_km, vp_km_s, vs_km_s.
+            velocity_form: "layers" or "gradient", linear between its rows; None: what its column `form` says, else
+                layers.
             split: events of this split alone (SeisBench folder).
             raw: whether to leave the run's calibration out.
             region: search region, WEST/EAST/SOUTH/NORTH in degrees; of training, or around other stations without it.
@@ -80,7 +83,8 @@ class TrainedModel:
             ValueError: where an input is missing or wrong; names it.
         """
         dataset = self.open(records, stations=stations, windows=windows, split=split)
-        fitted = trained_for(self.fitted, dataset, None if velocity is None else VelocityFile(Path(velocity)))
+        model = velocity_file(None if velocity is None else Path(velocity), form=velocity_form)
+        fitted = trained_for(self.fitted, dataset, model)
         calibration = None if raw else self.calibration
         slid = new_events.slid_over(records, windows, dataset)
         outcome = new_events.locate_new(
@@ -161,6 +165,7 @@ def locate_picks(
     *,
     stations: str | Path | None = None,
     velocity: str | Path | None = None,
+    velocity_form: str | None = None,
     catalogue: str | Path | None = None,
     region: str | None = None,
     depth_km: tuple[float, float] | None = None,
@@ -174,6 +179,7 @@ def locate_picks(
         locator: one of `jaxloc.locators.__all__`.
         stations: StationXML or a station table; needed with files of picks.
         velocity: velocity model, CSV with depth_km, vp_km_s, vs_km_s.
+        velocity_form: as for `TrainedModel.locate`.
         catalogue: earlier events, QuakeML or CSV, for the climatology.
         region: search region in degrees, "WEST/EAST/SOUTH/NORTH"; around the stations without it.
         depth_km: shallowest and deepest searched depth below sea level.
@@ -185,6 +191,7 @@ def locate_picks(
     """
     places, model, earlier = (None if path is None else Path(path) for path in (stations, velocity, catalogue))
     request = picking.Request(locator, Path(picks), places, model, earlier, region, depth_km, split, settings)
+    request = request._replace(velocity_form=velocity_form)
     read = picking.open_picks(request)
     found = results_of(read.dataset, picking.locate(prng.stream("location"), request, read))
     moved = tuple(report.moved(event, read.zero_s.get(event.id, 0.0)) for event in found.hypocentres)

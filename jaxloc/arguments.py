@@ -54,7 +54,8 @@ formats:
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
-  --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities
+  --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities, or with --velocity-form
+               gradient velocities at depths, linear between them; a column form (layers, gradient) says it by row
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
                at least every 30 s); Ctrl-C keeps the events located so far
 """
@@ -260,6 +261,12 @@ def _add_velocity(command: argparse.ArgumentParser) -> None:
         "--velocity-error", type=float, metavar="SHARE", help="its uncertainty, as a share of speeds (default: 0.05)"
     )
     command.add_argument("--vp-vs-error", type=float, metavar="SD", help="its uncertainty of Vp/Vs (default: 0.05)")
+    command.add_argument(
+        "--velocity-form",
+        choices=("layers", "gradient"),
+        help="its rows: layers of constant speed, or a linear gradient from each to the next (default: what its column "
+        "form says, layers without one)",
+    )
 
 
 def _add_raw(command: argparse.ArgumentParser) -> None:

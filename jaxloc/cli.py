@@ -250,7 +250,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
 def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
     from jaxloc.io.velocity_model import velocity_file
 
-    return velocity_file(parsed.velocity, parsed.velocity_error, parsed.vp_vs_error)
+    return velocity_file(parsed.velocity, parsed.velocity_error, parsed.vp_vs_error, parsed.velocity_form)
 
 
 def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:

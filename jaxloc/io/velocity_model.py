@@ -9,12 +9,15 @@ Names of columns, in any case, with a unit behind them or none (km and km/s then
 | P and S speed | vp, p, alpha; vs, s, beta | km/s, m/s |
 | ratio, instead of S speeds | vp_vs, vpvs, ratio | |
 | standard deviations | vp_sd, vs_sd; vp_sd_percent; vp_vs_sd | km/s, m/s; % |
+| what lies between a row and the next | form: layers, gradient | |
 
-A file without header has the columns depth, vp, vs. Text behind ` #` is a comment. All is checked against what rocks
-have: a value in another unit is refused, not converted by guess.
+Between rows the speeds are those of the upper one, or linear where `form` says gradient; thin layers replace gradients
+(`jaxloc.physics.gradient`). A file without header has the columns depth, vp, vs. Text behind ` #` is a comment. All is
+checked against what rocks have: a value in another unit is refused, not converted by guess.
 """
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxloc.io.tables import Table, read_table
+from jaxloc.physics.gradient import FORMS, thin_layers
 from jaxloc.physics.layered import VelocityModel, check_layers, layered, velocity_settings
 from jaxloc.physics.velocity_error import VelocityError, error_settings, velocity_error
 
@@ -41,18 +45,21 @@ SD_NAMES = {
     "vs_percent": (("vssdpercent", "vssdpct"), {"": 0.01}),
     "vp_vs_sd": (("vpvssd", "sdvpvs", "sigmavpvs", "ratiosd"), {"": 1.0}),
 }
+GRADIENT_ROWS, GRADIENT_KM, GRADIENT_STEP = 8, 5.0, 0.1
+"""Rows that look like a gradient: how many, how thick most are, and by what share the speed of most increases."""
 
 
 class VelocityFile(NamedTuple):
-    """A file with a velocity model, and what the user says of its uncertainty (None: what the file says)."""
+    """A file with a velocity model, and what the user says of its uncertainty and form (None: what the file says)."""
 
     path: Path
     speed_sd: float | None = None
     vp_vs_sd: float | None = None
+    form: str | None = None
 
     def model(self) -> VelocityModel:
         """The velocity model; raises as `read_velocity`."""
-        return read_velocity(self.path)
+        return read_velocity(self.path, self.form)
 
     def error(self) -> VelocityError:
         """Its uncertainty: the user's, else the file's, else the default; raises as `read_velocity_error`."""
@@ -64,20 +71,29 @@ class VelocityFile(NamedTuple):
 
 
 def velocity_file(
-    path: Path | None, speed_sd: float | None = None, vp_vs_sd: float | None = None
+    path: Path | None, speed_sd: float | None = None, vp_vs_sd: float | None = None, form: str | None = None
 ) -> VelocityFile | None:
     """A file and its options, None without a file.
 
     Raises:
-        ValueError: where options come without a file.
+        ValueError: where options come without a file, or there is no such form.
     """
-    if path is None and (speed_sd, vp_vs_sd) != (None, None):
-        raise ValueError("--velocity-error and --vp-vs-error must come with --velocity, the model that they are of")
-    return None if path is None else VelocityFile(path, speed_sd, vp_vs_sd)
+    if path is None and (speed_sd, vp_vs_sd, form) != (None, None, None):
+        raise ValueError(
+            "--velocity-error, --vp-vs-error and --velocity-form must come with --velocity, the model that they are of"
+        )
+    if form is not None and form not in FORMS:
+        raise ValueError(f"the form of a velocity model must be one of {', '.join(FORMS)}, got {form!r}")
+    return None if path is None else VelocityFile(path, speed_sd, vp_vs_sd, form)
 
 
-def read_velocity(path: str | Path) -> VelocityModel:
+def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
     """A velocity model from a table; each layer keeps the S speed that the file gives it.
+
+    Args:
+        path: the table.
+        form: what lies between its rows, one of `FORMS`; None: what its column `form` says, layers without one. A
+            table without that column that looks like a gradient has a warning then.
 
     Raises:
         ValueError: where the file is missing, empty or no table, a column is missing, or a value is none or impossible
@@ -86,8 +102,33 @@ def read_velocity(path: str | Path) -> VelocityModel:
     table = _read(path)
     vp, vs = _speeds(table)
     top = _tops_km(table)
-    check_layers(top, vp, vs, [row.place for row in table.rows])
-    return layered(top.tolist(), vp.tolist(), vs.tolist())
+    linear = _linear(table, form)
+    check_layers(top, vp, vs, [row.place for row in table.rows], linear)
+    if form is None and "form" not in table.columns and _looks_linear(top, vp):
+        warnings.warn(
+            f"{path} has {len(top)} rows whose speeds increase step by step, and is taken as layers of constant "
+            "speed; if speeds are linear between rows, use --velocity-form gradient, otherwise --velocity-form layers",
+            stacklevel=2,
+        )
+    return layered(*(values.tolist() for values in thin_layers(top, vp, vs, linear)))
+
+
+def _linear(table: Table, form: str | None) -> list[bool]:
+    """Whether speeds are linear between each row and the next one."""
+    if form is not None or table.find("form") is None:
+        return [form == "gradient"] * len(table.rows)
+    for row in table.rows:
+        if row.text("form") not in ("", *FORMS):
+            raise ValueError(f"{row.place}, column form: {row.text('form')!r} must be one of {', '.join(FORMS)}")
+    return [row.text("form") == "gradient" for row in table.rows]
+
+
+def _looks_linear(top_km: Float[np.ndarray, " row"], vp_km_s: Float[np.ndarray, " row"]) -> bool:
+    if len(top_km) < GRADIENT_ROWS:
+        return False
+    step = np.diff(vp_km_s) / vp_km_s[:-1]
+    smooth = (step > 0) & (step < GRADIENT_STEP) & (np.diff(top_km) <= GRADIENT_KM)
+    return bool((step >= 0).all() and smooth.mean() >= 0.75)
 
 
 def _read(path: str | Path) -> Table:

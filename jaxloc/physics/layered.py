@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxloc.physics.gradient import FORMS, thin_layers
+
 NEWTON_STEPS = 8
 TOPS_KM = (-10.0, 700.0)
 SPEEDS_KM_S = (0.05, 14.0)
@@ -62,6 +64,8 @@ def layered(top_km: list[float], vp_km_s: list[float], vs_km_s: list[float]) -> 
 def velocity_of(velocity: Mapping[str, Any]) -> VelocityModel:
     """The velocity model of settings: `top_km`, `vp_km_s`, and `vs_km_s` by layer or one `vp_vs`; double precision.
 
+    With `form` "gradient" speeds are linear between these depths, and thin layers replace them (`thin_layers`).
+
     Raises:
         ValueError: where a layer lacks a value, or a value is out of range (`check_layers`).
     """
@@ -77,8 +81,11 @@ def velocity_of(velocity: Mapping[str, Any]) -> VelocityModel:
             f"velocity needs one vp_km_s, and one vs_km_s or a common vp_vs, for each top_km; got {top.size} tops, "
             f"{vp.size} P and {vs.size} S velocities"
         )
+    form = velocity.get("form", FORMS[0])
+    if form not in FORMS:
+        raise ValueError(f"velocity.form must be one of {', '.join(FORMS)}, got {form}")
     check_layers(top, vp, vs, [f"velocity, layer {i + 1}" for i in range(len(top))])
-    layers: Any = (top, vp, vs)
+    layers: Any = (top, vp, vs) if form == FORMS[0] else thin_layers(top, vp, vs, [True] * len(top))
     return VelocityModel(*layers)
 
 
@@ -97,8 +104,11 @@ def check_layers(
     vp_km_s: Float[np.ndarray, " layer"],
     vs_km_s: Float[np.ndarray, " layer"],
     places: Sequence[str],
+    linear: Sequence[bool] | None = None,
 ) -> None:
     """Refuse layers that no rock has; `places` names the origin of each layer in messages.
+
+    Where speeds are `linear` between two rows and the next has the depth of the second, that is a step of speed.
 
     Raises:
         ValueError: where a top, a speed or Vp/Vs is out of range, or tops do not increase; names the first such value.
@@ -108,7 +118,8 @@ def check_layers(
         _check_within(place, "vp", vp_km_s[i], SPEEDS_KM_S, "km/s", "speeds in m/s are named vp_m_s")
         _check_within(place, "vs", vs_km_s[i], SPEEDS_KM_S, "km/s", "speeds in m/s are named vs_m_s")
         _check_within(place, "vp / vs", vp_km_s[i] / vs_km_s[i], VP_VS, "", "correct vp, vs or their ratio")
-        if i and top_km[i] <= top_km[i - 1]:
+        step = linear is not None and i > 1 and linear[i - 2] and top_km[i - 2] < top_km[i - 1] == top_km[i]
+        if i and top_km[i] <= top_km[i - 1] and not step:
             raise ValueError(
                 f"{place}: the top at {top_km[i]:g} km is not below the one before it, at {top_km[i - 1]:g} km; tops "
                 "must increase downwards, one for each layer"

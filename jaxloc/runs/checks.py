@@ -18,6 +18,7 @@ from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
 from jaxloc.models.settings import settings_of
+from jaxloc.physics.gradient import FORMS
 from jaxloc.physics.layered import VP_VS
 from jaxloc.physics.pick_likelihood import KINDS
 from jaxloc.runs.derived import wrong_length
@@ -107,6 +108,7 @@ RULES = (
     Rule(("locator.kind",), lambda x: x in KINDS, f"one of {', '.join(KINDS)}"),
     Rule(("data.velocity.vp_vs",), lambda x: VP_VS[0] <= x <= VP_VS[1], f"within {VP_VS[0]}-{VP_VS[1]}"),
     Rule(("data.velocity.speed_sd", "data.velocity.vp_vs_sd"), lambda x: 0 <= x <= 0.5, "within 0-0.5"),
+    Rule(("data.velocity.form",), lambda x: x in FORMS, f"one of {', '.join(FORMS)}"),
     Rule(("data.velocity.vp_km_s",), _velocities, "velocities within 0.1-15 km/s"),
     Rule(("evaluation.*_folds",), lambda x: x == 0 or x >= 2, "0 (none) or at least 2"),
     Rule(("evaluation.space_km",), lambda x: 0 < x < math.inf, "greater than 0"),

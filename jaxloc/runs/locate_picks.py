@@ -49,6 +49,7 @@ class Request(NamedTuple):
     settings: Mapping[str, Any] = {}  # never written to
     velocity_error: float | None = None
     vp_vs_error: float | None = None
+    velocity_form: str | None = None
 
 
 def open_picks(request: Request) -> Picks:
@@ -126,7 +127,7 @@ def setup_for(request: Request, dataset: Dataset) -> Setup:
     Raises:
         ValueError: where a file or an option is wrong.
     """
-    velocity = velocity_file(request.velocity, request.velocity_error, request.vp_vs_error)
+    velocity = velocity_file(request.velocity, request.velocity_error, request.vp_vs_error, request.velocity_form)
     model, error = (None, None) if velocity is None else (velocity.model(), velocity.error())
     station_km = positions_km(dataset.frame, dataset.stations)
     seen = _bare(dataset)

@@ -11,6 +11,7 @@ from omegaconf import MISSING
 
 from jaxloc.data.augmentation import Augmentation
 from jaxloc.models.settings import fields_of
+from jaxloc.physics.gradient import FORMS
 from jaxloc.runs.derived import dataclass_of
 from jaxloc.simulation.networks import Variety
 
@@ -19,12 +20,16 @@ AugmentationSettings = dataclass_of("AugmentationSettings", fields_of(Augmentati
 
 @dataclass
 class Velocity:
-    """Layers of constant velocity: their tops, P velocities, and S velocities or one ratio of P to S velocity."""
+    """Layers of constant velocity: their tops, P velocities, and S velocities or one ratio of P to S velocity.
+
+    With `form` "gradient" velocities are linear between the depths `top_km`.
+    """
 
     top_km: list[float] = MISSING
     vp_km_s: list[float] = MISSING
     vp_vs: float | None = None
     vs_km_s: list[float] | None = None  # by layer, in place of vp_vs
+    form: str = FORMS[0]
     speed_sd: float | None = None  # uncertainty of all speeds together, as a share of them; null: exact
     vp_vs_sd: float | None = None  # uncertainty of Vp/Vs; null: exact, unless speed_sd is given
 

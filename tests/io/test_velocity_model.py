@@ -1,5 +1,6 @@
 """Velocity models as tables: columns and units of other programs, S speeds by layer, impossible values."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,63 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_velocity(tmp_path / "none.csv")
 
 
+BY_ROW = "depth,vp,vs,form\n0,5,2.8,layers\n2,6,3.5,gradient\n8,6.8,3.9,\n"
+
+
+def test_a_gradient_is_what_the_option_or_the_file_says(tmp_path: Path) -> None:
+    plain, mixed = written(tmp_path, FORMS["house"]), tmp_path / "mixed.csv"
+    mixed.write_text(BY_ROW)
+    speeds = {
+        name: np.asarray(read_velocity(path, form).vp_km_s)
+        for name, (path, form) in {
+            "plain": (plain, None),
+            "gradient": (plain, "gradient"),
+            "mixed": (mixed, None),
+            "layers": (mixed, "layers"),
+        }.items()
+    }
+    assert speeds["plain"].tolist() == speeds["layers"].tolist() == pytest.approx(VP)
+    assert 5 < speeds["gradient"][0] < 5.1
+    assert speeds["mixed"][0] == 5
+    assert 6 < speeds["mixed"][1] < 6.1
+    assert all(len(speeds[name]) > 4 for name in ("gradient", "mixed"))
+    assert len(velocity_file(plain, form="gradient").settings()["top_km"]) == len(speeds["gradient"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BY_ROW.replace("gradient", "linear"), "line 3, column form: 'linear' must be one of layers, gradient"),
+        ("depth,vp,vs\n0,5,2.8\n8,6,3.4\n8,7,4\n", "line 4: the top at 8 km is not below"),
+    ],
+)
+def test_forms_and_steps_are_checked(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_velocity(written(tmp_path, text))
+
+
+def test_a_step_in_a_gradient_has_two_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, "depth,vp,vs\n0,5,2.8\n30,6.8,3.9\n30,8,4.6\n")
+    model = read_velocity(path, "gradient")
+    np.testing.assert_allclose([x[-1] for x in model], [30, 8, 4.6])
+    assert (np.diff(model.top_km) > 0).all()
+
+
+@pytest.mark.parametrize(("form", "warns"), [(None, True), ("layers", False), ("gradient", False)])
+def test_rows_that_look_like_a_gradient_are_warned_of(form: str | None, warns: bool, tmp_path: Path) -> None:
+    rows = [(z, 4 + 0.2 * z, 2.3 + 0.115 * z) for z in range(10)]
+    path = written(tmp_path, "depth,vp,vs\n" + lines(rows))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_velocity(path, form)
+    assert [str(w.message).endswith("--velocity-form layers") for w in caught] == [True] * warns
+
+
+def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be one of layers, gradient, got 'linear'"):
+        velocity_file(tmp_path / "model.csv", form="linear")
+
+
 ERRORS = {
     "none": ("depth,vp,vs\n0,5,2.8\n2,6,3.5\n", (0.05, 0.05)),
     "of P, km/s": ("depth,vp,vs,vp_sd_km_s\n0,5,2.8,0.2\n2,6,3.5,0.24\n", (0.04, 0.05)),
@@ -95,3 +153,5 @@ def test_an_uncertainty_must_be_that_of_a_file() -> None:
     assert velocity_file(None) is None
     with pytest.raises(ValueError, match="must come with --velocity"):
         velocity_file(None, 0.1)
+    with pytest.raises(ValueError, match="must come with --velocity"):
+        velocity_file(None, form="gradient")

@@ -39,6 +39,7 @@ REFUSED = [
     ("stages.arrivals.data=simulated", "needs events; use +simulation=general"),
     ("data.velocity.vp_vs=0.5", "data.velocity.vp_vs=0.5 is refused: it must be within 1.4-2.6"),
     ("data.velocity.vp_km_s=[5000,6000,6100,6700,8000]", "must be velocities within 0.1-15 km/s"),
+    ("data.velocity.form=linear", "data.velocity.form=linear is refused: it must be one of layers, gradient"),
     ("data.velocity.vp_km_s=[5,6]", "5 tops and 2 velocities"),
     ("data.velocity.top_km=[0,2,1,20,38]", "must be depths that increase"),
     ("data.num_train=0", "data.num_train=0 is refused: it must be at least 1"),
