@@ -15,21 +15,27 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.inference.point import PointState, point
-from jaxloc.types import NETWORK, Batch, Info, Method, Params, Target, Weights
+from jaxloc.types import NETWORK, Batch, Diagnosis, Info, Method, Params, Target, Weights
 
 MAX_FULL = 2000  # largest number of weights with full curvature: a Hessian costs that many gradients
 WIDTHS = np.exp(np.linspace(-5, 5, 501)).astype(
     np.float32
 )  # scale factors of the prior that are compared, two per cent apart
+AWAY = 0.15  # as much as the error of a standard deviation that variational posteriors are allowed
+CRITERION = f"the mode less than {AWAY:g} standard deviations away from the weights, root mean square over directions"
 FLAT = 1e-3  # curvature relative to the prior's, below which a direction is not constrained by the data
 
 
 class LaplaceState(NamedTuple):
-    """The point estimate, and the curvature of the negative log-likelihood there, in units of the prior."""
+    """The point estimate, curvature of the negative log-likelihood and gradient of the negative log-posterior there.
+
+    Both are means over the batches of the later steps, in units of the prior.
+    """
 
     point: PointState
     step: Int[Array, ""]
     curvature: Float[Array, "weight ..."]
+    gradient: Float[Array, " weight"]
 
 
 def laplace(
@@ -85,7 +91,8 @@ def laplace(
 
     def init(key: Key[Array, ""], params: Params) -> LaplaceState:
         shape = centre.shape if diagonal else (centre.size, centre.size)
-        return LaplaceState(learner.init(key, params), jnp.zeros((), jnp.int32), jnp.zeros(shape))
+        zero = jnp.zeros((), jnp.int32)
+        return LaplaceState(learner.init(key, params), zero, jnp.zeros(shape), jnp.zeros(centre.shape))
 
     def learn(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         updated, info = learner.update(key, state.point, batch)
@@ -95,9 +102,10 @@ def laplace(
         z = (ravel_pytree(state.point.params)[0] - centre) / scale
         share = 1 / (state.step - start + 1)
         found = state.curvature + share * (curvature(key, z, batch) - state.curvature)
-        loss = negative(z, batch) / target.num_data
-        prior = -target.log_prior(state.point.params) / target.num_data
-        return state._replace(curvature=found), Info(loss + prior, loss, prior)
+        value, downhill = jax.value_and_grad(negative)(z, batch)
+        gradient = state.gradient + share * (downhill + z - state.gradient)
+        loss, prior = value / target.num_data, -target.log_prior(state.point.params) / target.num_data
+        return state._replace(curvature=found, gradient=gradient), Info(loss + prior, loss, prior)
 
     def update(key: Key[Array, ""], state: LaplaceState, batch: Batch) -> tuple[LaplaceState, Info]:
         new, info = jax.lax.cond(state.step < start, learn, add_curvature, key, state, batch)
@@ -113,7 +121,17 @@ def laplace(
         z = jnp.where(state.step > start, z, mode)  # there is no curvature before
         return Weights(jax.vmap(unravel)(centre + scale * z))
 
-    return Method(init, update, sample)
+    return Method(init, update, sample, diagnose=lambda state: _diagnosis(target, state, start))
+
+
+def _diagnosis(target: Target, state: LaplaceState, start: int) -> Diagnosis:
+    """How far the mode of the parabola lies from the weights, in its standard deviations: one Newton step's length."""
+    near = _nearby(target, state)
+    along = state.gradient if near.directions is None else state.gradient @ near.directions
+    away = jnp.sqrt(jnp.mean(along**2 / (1 + near.curvature)))
+    averaged = jnp.maximum(state.step - start, 0)
+    figures = {"steps_of_curvature": averaged, "mode_is_away_sd": away}
+    return Diagnosis((averaged > 0) & (away < AWAY), CRITERION, figures)
 
 
 class Nearby(NamedTuple):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 from numpyro.infer.hmc import hmc
 
+from jaxloc.inference.mixing import diagnosis_of
 from jaxloc.inference.sample_buffer import Kept, keep_if, nothing, sample_kept
 from jaxloc.inference.whitening import displacement
 from jaxloc.prng import key_shape
@@ -84,7 +85,7 @@ def nuts(
     def sample(key: Key[Array, ""], state: NutsState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(sample_kept(key, state.kept, state.chain.z, n)))
 
-    return Method(init, update, sample)
+    return Method(init, update, sample, diagnose=lambda state: diagnosis_of(state.kept))
 
 
 def _keyless(chain: Any) -> Any:

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxloc.inference.mixing import diagnosis_of
 from jaxloc.inference.sample_buffer import Kept, keep_if, nothing, sample_kept
 from jaxloc.inference.whitening import displacement
 from jaxloc.types import Batch, Info, Method, Params, Target, Weights
@@ -246,4 +247,4 @@ def _chain(
     def sample(key: Key[Array, ""], state: ChainState, n: int) -> Weights:
         return Weights(jax.vmap(units.to_params)(sample_kept(key, state.kept, state.z, n)))
 
-    return Method(init, update, sample)
+    return Method(init, update, sample, diagnose=lambda state: diagnosis_of(state.kept))

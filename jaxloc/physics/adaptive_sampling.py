@@ -191,8 +191,10 @@ def _best(cloud: Cloud) -> Kernels:
         gain = likelihood - at[2] > WORTH
         return at[0] + 1, jax.tree.map(lambda a, b: jnp.where(gain, a, b), kernels, at[1]), likelihood, gain
 
-    first = (jnp.ones((), int), *made(jnp.array(NEIGHBOURS[0])), jnp.ones((), bool))
-    return jax.lax.while_loop(lambda at: at[3] & (at[0] < len(NEIGHBOURS)), better, first)[1]
+    # One trial in the loop's body alone: what is written twice is compiled twice.
+    none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(made, jnp.zeros(()))[0])
+    start = (jnp.zeros((), int), none, jnp.array(-jnp.inf), jnp.ones((), bool))
+    return jax.lax.while_loop(lambda at: at[3] & (at[0] < len(NEIGHBOURS)), better, start)[1]
 
 
 def mean_of(cloud: Cloud) -> Float[Array, " 4"]:

@@ -30,6 +30,7 @@ from jaxloc.physics.table import StationTable, look_up_s
 
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
 PHASES_OF_FEW = 4.5  # arrivals of two stations and less: hypocentres lie on a shell, or where two of them meet
+UNKNOWNS = 4  # of a hypocentre
 HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
 
 
@@ -115,8 +116,13 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
 
 def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
     """The power of the likelihood: n stations with errors of correlation r count as n / (1 + r (n - 1))."""
-    present = ((1 - jnp.exp(arrivals.log_mass[..., -1])).mean(-1) * arrivals.active).sum()
+    present = number_present(arrivals) / 2
     return 1 / (1 + arrivals.physics.correlation * jnp.maximum(present - 1, 0))
+
+
+def number_present(arrivals: Arrivals) -> Float[Array, ""]:
+    """How many arrivals are expected in the records."""
+    return ((1 - jnp.exp(arrivals.log_mass[..., -1])).sum(-1) * arrivals.active).sum()
 
 
 def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
@@ -131,13 +137,15 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
     spectrum = jnp.fft.rfft(mass[..., :-1], 2 * samples)
     frequency_hz = jnp.fft.rfftfreq(2 * samples) * arrivals.rate_hz
     read_p_s = mass[:, 0, :-1].argmax(-1) / arrivals.rate_hz
+    # As many arrivals together are narrower than one: smoothed so far, their product is as wide as the spacing.
+    wider = jnp.sqrt(jnp.maximum(number_present(arrivals) / UNKNOWNS, 1.0))
 
     def read(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Reading:
         errors = _errors_around(physics, points)
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
-        squared_s2 = errors.smoothing_s2 + (0.4 * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
+        squared_s2 = errors.smoothing_s2 + (0.4 * wider * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
         variance_s2, follows = _with_delays(squared_s2, errors.delay_covariance_s2, 1 - mass[:, 0, -1])
         width_s = jnp.sqrt(variance_s2)
         response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)

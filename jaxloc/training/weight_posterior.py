@@ -41,7 +41,7 @@ def line(record: Mapping[str, Any]) -> str:
     if "sigma_over_prior" in record:
         width = record["sigma_over_prior"]
         shown.append("sd / prior " + " - ".join(_short(width[q]) for q in ("p05", "median", "p95")))
-    for name in ("r_hat_max", "ess_min", "gradient_norm"):
+    for name in ("r_hat_p95", "ess_p05", "mode_is_away_sd"):
         if name in record:
             shown.append(f"{name} {_short(record[name])}")
     if gain := record.get("elbo_minus_prior_elbo"):
@@ -71,9 +71,10 @@ def _numbers(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(array: np.ndarray) -> Any:
-    """Of one member a number, of several a list."""
-    return array.reshape(-1)[0].item() if array.size == 1 else array.tolist()
+    """Of one member a number, of several a list; None where there is none."""
+    values = [x if np.isfinite(x) else None for x in array.reshape(-1).tolist()]
+    return values[0] if array.size == 1 else values
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float | int) else "/".join(f"{x:.3g}" for x in value)
+    return "/".join("none" if x is None else f"{x:.3g}" for x in (value if isinstance(value, list) else [value]))
