@@ -25,9 +25,12 @@ from jaxloc.runs import train as training
 from jaxloc.runs.calibrate import BEST, calibrate_run
 from jaxloc.runs.compare import side_by_side
 from jaxloc.runs.datasets import fresh_events
-from jaxloc.runs.predict import Fitted
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.inputs import open_input, slid_over
+from jaxloc.runs.load import load as load_run
+from jaxloc.runs.outcomes import duplicates
 from jaxloc.runs.results import Located, LocatedEvent, results_of
-from jaxloc.runs.transfer import open_input, trained_for
+from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.types import Label
 
 Say = Callable[[str], None]
@@ -86,9 +89,9 @@ class TrainedModel:
         model = velocity_file(None if velocity is None else Path(velocity), form=velocity_form)
         fitted = trained_for(self.fitted, dataset, model)
         calibration = None if raw else self.calibration
-        slid = new_events.slid_over(records, windows, dataset)
+        slid = slid_over(records, windows, dataset)
         outcome = new_events.locate_new(
-            new_events.prepared(fitted, dataset, region, depth_km),
+            prepared(fitted, dataset, region, depth_km),
             dataset,
             self.config,
             calibration,
@@ -97,7 +100,7 @@ class TrainedModel:
             every=not slid if every is None else every,
             on_event=on_event,
         )
-        found, lost = tuple(outcome.found), outcome.lost | new_events.duplicates(outcome)
+        found, lost = tuple(outcome.found), outcome.lost | duplicates(outcome)
         return Located(dataset, outcome.located.batch, outcome.predictions, found, lost, self.fitted.spec)
 
     def open(
@@ -122,7 +125,7 @@ def load(folder: str | Path) -> TrainedModel:
     Raises:
         ValueError: where the folder is no finished run, or its checkpoint is damaged.
     """
-    config, fitted = training.load(Path(folder))
+    config, fitted = load_run(Path(folder))
     return TrainedModel(Path(folder), config, fitted, read_calibration(Path(folder)))
 
 

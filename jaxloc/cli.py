@@ -217,20 +217,22 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
             )
     if parsed.slide is not None and parsed.windows is not None:
         raise ValueError(f"--slide {parsed.slide:g} must be used without --windows, which say where windows start")
-    from jaxloc.runs import arrival_picks, new_events, train
+    from jaxloc.runs import arrival_picks, new_events
+    from jaxloc.runs.inputs import open_input, slid_over
+    from jaxloc.runs.load import load
     from jaxloc.runs.outcomes import kept, logged, write_outcome
-    from jaxloc.runs.transfer import open_input, trained_for
+    from jaxloc.runs.transfer import prepared, trained_for
 
     plain = lambda line: console.print(line, markup=False)
-    config, fitted = train.load(parsed.run)
+    config, fitted = load(parsed.run)
     calibration = _calibration_of(parsed, console)
     given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
     overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
     dataset = open_input(fitted, config, *given, **overlap, say=plain)
     new_events.refuse_duplicates(dataset)
     fitted = trained_for(fitted, dataset, _velocity_of(parsed))
-    fitted = new_events.prepared(fitted, dataset, parsed.region, parsed.depth_km)
-    slid = new_events.slid_over(parsed.input, parsed.windows, dataset)
+    fitted = prepared(fitted, dataset, parsed.region, parsed.depth_km)
+    slid = slid_over(parsed.input, parsed.windows, dataset)
     widen = parsed.region is None and parsed.depth_km is None
     choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
     with logged(parsed.output, plain) as say:
@@ -311,15 +313,18 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
         raise ValueError("evaluate must have RUN and DATASET, or --predictions FILE")
     if parsed.truth is not None:
         raise ValueError("use --truth with --predictions only; a DATASET has its own labels")
-    from jaxloc.runs import predict, report, train
-    from jaxloc.runs.transfer import open_input, trained_for
+    from jaxloc.runs import report
+    from jaxloc.runs.evaluate import evaluate
+    from jaxloc.runs.inputs import open_input
+    from jaxloc.runs.load import load
+    from jaxloc.runs.transfer import trained_for
 
-    config, fitted = train.load(parsed.run)
+    config, fitted = load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
     fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
-    predict.evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
+    evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
     _show(report.read_scores(folder), console)
     console.print(f"score card and pictures: {folder}", markup=False)
 
@@ -336,12 +341,14 @@ def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibrat
 
 def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.calibration.storage import write_calibration
-    from jaxloc.runs import report, train
+    from jaxloc.runs import report
     from jaxloc.runs.calibrate import calibrate_run
     from jaxloc.runs.datasets import fresh_events
-    from jaxloc.runs.transfer import open_input, trained_for
+    from jaxloc.runs.inputs import open_input
+    from jaxloc.runs.load import load
+    from jaxloc.runs.transfer import trained_for
 
-    config, fitted = train.load(parsed.run)
+    config, fitted = load(parsed.run)
     if parsed.dataset is None:
         dataset = fresh_events(config["data"], int(config["seed"]), parsed.events)
     else:

@@ -17,6 +17,9 @@ COMPONENTS = ("Z", "N", "E")
 PHASES = ("P", "S")
 COORDINATES = ("east_km", "north_km", "depth_km", "origin_s")
 
+LEVELS = (0.50, 0.68, 0.90, 0.95)
+"""Levels of the credible regions that are scored and calibrated."""
+
 Params: TypeAlias = PyTree[Array]
 
 NETWORK = "network"

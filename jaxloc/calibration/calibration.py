@@ -20,12 +20,11 @@ from jaxloc.calibration.local_scale import cross_fitted_locally, fit_local_scale
 from jaxloc.calibration.out_of_distribution import Detector, fit_detector
 from jaxloc.calibration.recalibration import MAPS, Recalibration
 from jaxloc.data.onsets import Onsets
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.io.catalogue import azimuthal_gap_deg
 from jaxloc.scores.events import REGIONS, score_events
 from jaxloc.scores.score_card import score_card
-from jaxloc.types import Label, Observations, Posterior
+from jaxloc.types import LEVELS, Label, Observations, Posterior
 
 MIN_GROUP_EVENTS = (
     40  # smallest group of events: a 95 % conformal level needs 19, and twice as many reduce its variance

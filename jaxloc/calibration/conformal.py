@@ -10,7 +10,7 @@ nominal probability, at most 1 / (n + 1) more.
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxloc.distributions.credible_regions import LEVELS
+from jaxloc.types import LEVELS
 
 
 def conformal_level(

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from jaxloc.data.onsets import Onsets
 from jaxloc.data.wave_statistics import WaveStatistics
-from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.physics.readings import ArrivalCheck
 
 FAR_S = 0.5  # of a pick from its predicted arrival
 LEAST_S = 0.01

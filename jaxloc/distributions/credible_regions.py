@@ -46,6 +46,3 @@ def volume_of(log_density: Float[Array, "draw *event"], level: Float[Array, " le
     threshold = jnp.sort(log_density, axis=0)[number - rank]
     inside = log_density[:, None] >= threshold[None]
     return jnp.moveaxis(jnp.where(inside, jnp.exp(-log_density[:, None]), 0.0).mean(0), 0, -1)
-
-
-LEVELS = (0.50, 0.68, 0.90, 0.95)

@@ -11,8 +11,9 @@ from jaxloc.distributions.gaussian_mixture import covariance, covariance_of_mean
 from jaxloc.locators.neural import LocateByDraws
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.adaptive_sampling import Cloud, Sampling, evaluate, mean_of, search
-from jaxloc.physics.arrival_check import ArrivalCheck, check_arrivals
+from jaxloc.physics.arrival_check import check_arrivals
 from jaxloc.physics.arrival_likelihood import Arrivals, about_station, log_density, posterior_of
+from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.types import Network, Observations, Posterior, Weights
 
 

@@ -13,7 +13,7 @@ from jaxloc.inference.target import all_network
 from jaxloc.locators.neural import LocateByDraws, neural
 from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.physics.source_terms import SourceTerms
 from jaxloc.types import Batch, Head, Locator, Network, Observations, Params, Posterior, Weights
 

@@ -1,7 +1,5 @@
 """What arrival densities say of a located event: whether there is one, and which of its arrivals were recorded."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,28 +7,9 @@ from jaxtyping import Array, Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_likelihood import Arrivals, read_arrivals, tempering_of
-from jaxloc.physics.readings import ArrivalPicks, pick_details
+from jaxloc.physics.readings import ArrivalCheck, pick_details
 
 CANDIDATES = 256
-
-
-class ArrivalCheck(NamedTuple):
-    """One event, or a batch with a leading axis, against its arrival densities.
-
-    Attributes:
-        log_evidence: log of the probability of the arrival densities with an event anywhere in the region over that
-            without one, in nats.
-        log_ratio: log of the density of each predicted arrival over that of an arrival at any time, in nats.
-        arrival_s: the predicted arrival times, in s after the first sample.
-        active: 1 where a station has a record, else 0.
-        picks: read from the densities; None if they were not read.
-    """
-
-    log_evidence: Float[Array, "*event"]
-    log_ratio: Float[Array, "*event station phase"]
-    arrival_s: Float[Array, "*event station phase"]
-    active: Float[Array, "*event station"]
-    picks: ArrivalPicks | None = None
 
 
 def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Region) -> ArrivalCheck:

@@ -36,6 +36,25 @@ class ArrivalPicks(NamedTuple):
     sure: Bool[Array, "*event station phase"]
 
 
+class ArrivalCheck(NamedTuple):
+    """One event, or a batch with a leading axis, against its arrival densities.
+
+    Attributes:
+        log_evidence: log of the probability of the arrival densities with an event anywhere in the region over that
+            without one, in nats.
+        log_ratio: log of the density of each predicted arrival over that of an arrival at any time, in nats.
+        arrival_s: the predicted arrival times, in s after the first sample.
+        active: 1 where a station has a record, else 0.
+        picks: read from the densities; None if they were not read.
+    """
+
+    log_evidence: Float[Array, "*event"]
+    log_ratio: Float[Array, "*event station phase"]
+    arrival_s: Float[Array, "*event station phase"]
+    active: Float[Array, "*event station"]
+    picks: ArrivalPicks | None = None
+
+
 def pick_details(readings: Readings) -> ArrivalPicks:
     """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density."""
     mass = jnp.exp(readings.log_mass[..., :-1])

@@ -14,7 +14,8 @@ from jaxloc.io.catalogue import Pick
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.readings import ArrivalPicks, pick_details
 from jaxloc.prng import key_shape, stream
-from jaxloc.runs.predict import CHUNK, Fitted, Located
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.predict import CHUNK, Located
 from jaxloc.types import PHASES, Batch, Observations, Weights
 
 

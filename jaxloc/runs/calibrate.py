@@ -10,7 +10,8 @@ from jaxloc.calibration.calibration import Calibration
 from jaxloc.calibration.covariates import covariates_of
 from jaxloc.calibration.local_levels import local_of
 from jaxloc.data.dataset import Dataset
-from jaxloc.runs.predict import Fitted, locate, of_known
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.predict import locate, of_known
 from jaxloc.types import Batch
 
 BEST = "best"

@@ -15,7 +15,7 @@ from jaxloc.calibration.shift_detector import Shift, ShiftDetector, assess
 from jaxloc.data.onsets import Onsets, first_onset_s, no_event
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.predict import Located
 
 LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)

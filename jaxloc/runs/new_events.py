@@ -3,83 +3,27 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxloc.calibration.calibration import Calibration, Predictions
+from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset, positions_km
-from jaxloc.io.catalogue import Hypocentre
-from jaxloc.io.seisbench_folder import is_seisbench
 from jaxloc.io.sliding import one_each
 from jaxloc.io.stations import recognised
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs import report
 from jaxloc.runs.datasets import select
+from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
-from jaxloc.runs.predict import Fitted, Located, as_calibrated, joined, located_chunks, until_interrupted
-from jaxloc.runs.search_region import parse_depths, parse_region, with_options
-from jaxloc.runs.transfer import searched_beyond, searched_in
+from jaxloc.runs.outcomes import Outcome
+from jaxloc.runs.predict import Located, as_calibrated, joined, located_chunks, until_interrupted
+from jaxloc.runs.search_region import highest_km
+from jaxloc.runs.transfer import searched_beyond
 from jaxloc.runs.widening import beyond_edges
 
-BEFORE_S = 20.0  # an event may begin so long before its record, and longer in wide regions
-FAST_KM_S = 6.0
 Say = Callable[[str], None]
-
-
-class Outcome(NamedTuple):
-    """Result of locating the events of a data set.
-
-    Attributes:
-        found: located events.
-        lost: reason by id of each event that was not located.
-        again: for windows that overlap, the id of the located event that each other location is a duplicate of.
-        located: the located part of the data set as arrays.
-        predictions: posteriors as written to files.
-        interrupted: whether the rest of the data set, or of the search beyond the region, was not reached.
-    """
-
-    found: list[Hypocentre]
-    lost: dict[str, str]
-    again: dict[str, str]
-    located: Located
-    predictions: Predictions
-    interrupted: bool
-
-
-def region_of_records(region: Region, duration_s: float, highest_km: float) -> Region:
-    """The search region for records of some length: origin times of all of them, depths up to the highest station.
-
-    Origin times begin 20 s before the record, or by half of the region's diagonal at 6 km/s where that is longer.
-    """
-    east_km, north_km = (high - low for low, high in region[:2])
-    before_s = min(max(BEFORE_S, 0.5 * float(np.hypot(east_km, north_km)) / FAST_KM_S), max(duration_s, BEFORE_S))
-    origin_s = (min(region.origin_s[0], -before_s), duration_s)
-    return region._replace(origin_s=origin_s, depth_km=(min(region.depth_km[0], highest_km), region.depth_km[1]))
-
-
-def highest_km(dataset: Dataset) -> float:
-    """The depth of the highest station in km, negative above sea level; 0 where none is above it."""
-    return min(0.0, float(positions_km(dataset.frame, dataset.stations)[:, 2].min()))
-
-
-def prepared(
-    fitted: Fitted, dataset: Dataset, region: str | None = None, depth_km: Sequence[float] | None = None
-) -> Fitted:
-    """The run with the search region of the records of a data set, or as options --region and --depth-km give it.
-
-    Raises:
-        ValueError: where an option is wrong, or the model has no search region (`jaxloc.runs.search_region`).
-    """
-    degrees = None if region is None else parse_region(region)
-    depths = None if depth_km is None else parse_depths(depth_km)
-    if fitted.model.search is None and (degrees or depths):
-        name = fitted.spec.settings["name"]
-        raise ValueError(f"the model {name} searches no region: leave out --region and --depth-km")
-    duration_s = dataset.num_samples / dataset.rate_hz
-    found = region_of_records(fitted.spec.region, duration_s, highest_km(dataset))
-    return searched_in(fitted, dataset, with_options(found, dataset.frame, degrees, depths))
 
 
 def searched(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Searched:
@@ -127,7 +71,7 @@ def locate_new(
 
     Args:
         fitted: of `prepared`.
-        dataset: of `jaxloc.runs.transfer.open_input`.
+        dataset: of `jaxloc.runs.inputs.open_input`.
         config: of the run.
         calibration: of its posteriors; None for uncalibrated ones.
         overlapping: windows overlap, so that an event may be in several.
@@ -169,14 +113,6 @@ def locate_new(
     return Outcome(found, lost, again, located, predictions, interrupted)
 
 
-def slid_over(records: Any, windows: Any, dataset: Dataset) -> bool:
-    """Whether a data set of `jaxloc.runs.transfer.open_input` has windows that slide over long records."""
-    if windows is not None or isinstance(records, Dataset) or len(dataset) < 2:
-        return False
-    paths = records if isinstance(records, list | tuple) else [records]
-    return not any(isinstance(path, str | Path) and is_seisbench(Path(path)) for path in paths)
-
-
 def refuse_duplicates(dataset: Dataset) -> None:
     """Check ids before anything is located.
 
@@ -186,17 +122,6 @@ def refuse_duplicates(dataset: Dataset) -> None:
     for name, count in Counter(event.id for event in dataset.events).items():
         if count > 1:
             raise ValueError(f"event id {name!r} occurs {count} times; each window must have an id of its own")
-
-
-def duplicates(outcome: Outcome) -> dict[str, str]:
-    """The reason, by id, of each location that was left out as a duplicate."""
-    return {name: f"the same event as {other}" for name, other in outcome.again.items()}
-
-
-def why_nothing(outcome: Outcome) -> str:
-    """Why no event was located: each reason once, those of most events first."""
-    reasons = Counter(outcome.lost.values()).most_common(3)
-    return "; ".join(f"{reason}" if count == 1 else f"{reason} ({count} events)" for reason, count in reasons)
 
 
 def pictures(folder: Path, dataset: Dataset, outcome: Outcome, keep: Sequence[str]) -> None:

@@ -1,17 +1,41 @@
 """How a command that locates ends: files, lines for the user, its log, and what is kept at an interruption."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from jaxloc.atomic_write import uninterrupted
+from jaxloc.calibration.calibration import Predictions
+from jaxloc.io.catalogue import Hypocentre
 from jaxloc.runs import report
-from jaxloc.runs.new_events import Outcome, why_nothing
+from jaxloc.runs.predict import Located
 from jaxloc.training.log import Say, written
 
 LOG = "log.txt"
 MOST_LINES = 20  # of events, on screen
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
+
+
+class Outcome(NamedTuple):
+    """Result of locating the events of a data set.
+
+    Attributes:
+        found: located events.
+        lost: reason by id of each event that was not located.
+        again: for windows that overlap, the id of the located event that each other location is a duplicate of.
+        located: the located part of the data set as arrays.
+        predictions: posteriors as written to files.
+        interrupted: whether the rest of the data set, or of the search beyond the region, was not reached.
+    """
+
+    found: list[Hypocentre]
+    lost: dict[str, str]
+    again: dict[str, str]
+    located: Located
+    predictions: Predictions
+    interrupted: bool
 
 
 def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:
@@ -33,6 +57,17 @@ def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:
     also = ", picks.csv" if any(event.picks for event in outcome.found) else ""
     total = len(outcome.found) + len(outcome.lost) + len(outcome.again)
     say(f"{len(outcome.found)} of {total} events located{flags}{again}: {output}/events.csv, events.xml{also}")
+
+
+def why_nothing(outcome: Outcome) -> str:
+    """Why no event was located: each reason once, those of most events first."""
+    reasons = Counter(outcome.lost.values()).most_common(3)
+    return "; ".join(f"{reason}" if count == 1 else f"{reason} ({count} events)" for reason, count in reasons)
+
+
+def duplicates(outcome: Outcome) -> dict[str, str]:
+    """The reason, by id, of each location that was left out as a duplicate."""
+    return {name: f"the same event as {other}" for name, other in outcome.again.items()}
 
 
 @contextlib.contextmanager

@@ -1,9 +1,6 @@
-"""Locating with a trained run: events, their posteriors, scores and pictures."""
+"""Locating with a trained run or a weight-free locator: a data set's events and their posteriors."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,46 +10,19 @@ from jaxtyping import Array, Key
 from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration, Predictions, calibrated_predictions
 from jaxloc.calibration.event_statistics import Statistics, statistics_of
-from jaxloc.calibration.shift_detector import ShiftDetector
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.onsets import Onsets, onsets_of
 from jaxloc.data.wave_statistics import wave_statistics
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
-from jaxloc.models.model import Model
 from jaxloc.models.registry import build
-from jaxloc.models.spec import ModelSpec
-from jaxloc.physics.arrival_check import ArrivalCheck
-from jaxloc.runs import report
-from jaxloc.scores.labels import score_labels
-from jaxloc.scores.polar import score_polar
-from jaxloc.training.log import Say, counted
-from jaxloc.training.run_folder import read_log
-from jaxloc.types import Batch, Locator, Method, Observations, Params, Posterior, State, Weights
+from jaxloc.physics.readings import ArrivalCheck
+from jaxloc.runs.fitted import Fitted, draw_of, locator_of
+from jaxloc.types import Batch, Locator, Observations, Posterior, Weights
 
 CHUNK = 32  # events whose waveforms are in memory at a time
 FEW = 8  # of new events: what is kept at an interruption
-
-
-class Fitted(NamedTuple):
-    """A trained run: what it was built from, its posterior over weights, and its out-of-distribution flags if any."""
-
-    spec: ModelSpec
-    model: Model
-    method: Method
-    state: State
-    num_draws: int
-    shifts: ShiftDetector | None = None
-
-
-def locator_of(fitted: Fitted, on_event: Callable[[int], None] = lambda done: None) -> Locator:
-    """The locator of a trained run, compiled once."""
-    return with_weights(
-        fitted.model.locate,
-        jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws)),
-        on_event=on_event,
-    )
 
 
 class Located(NamedTuple):
@@ -199,12 +169,6 @@ def of_known(located: Located) -> Located:
     return jax.tree.map(lambda x: x[known], located)
 
 
-def draw_of(key: Key[Array, ""], fitted: Fitted) -> Params:
-    """One draw of the network's parameters."""
-    draw = jax.jit(lambda key: fitted.method.sample(key, fitted.state, 1).params)(key)
-    return jax.tree.map(lambda x: x[0], draw)
-
-
 def _features(fitted: Fitted, size: int) -> Callable[[Observations], np.ndarray | None]:
     """Features of each of up to `size` events by the network with one sample of its weights, compiled once."""
     of = fitted.model.network.features
@@ -221,87 +185,6 @@ def _features(fitted: Fitted, size: int) -> Callable[[Observations], np.ndarray 
         return np.asarray(read(weights, events))[:number]
 
     return describe
-
-
-def evaluate(
-    fitted: Fitted,
-    dataset: Dataset,
-    folder: Path,
-    name: str,
-    say: Say = print,
-    calibration: Calibration | None = None,
-    baselines: Mapping[str, Locator] = MappingProxyType({}),
-    about: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Locate labelled events and write scores, events and pictures into a folder; the score cards.
-
-    With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
-    those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    on_chunk = counted(say, "located", len(dataset))
-    located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
-    seconds = time.monotonic() - began
-    predictions = as_calibrated(calibration, located)
-    others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
-    if calibration is not None:
-        others["calibrated"] = predictions.posterior
-    others |= {
-        name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
-    }
-    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about)
-
-
-def write_results(
-    folder: Path,
-    name: str,
-    dataset: Dataset,
-    located: Located,
-    predictions: Predictions,
-    others: Mapping[str, Posterior],
-    locating_s: float,
-    say: Say = print,
-    more: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Write scores, events and pictures of located labelled events into a folder; the score cards.
-
-    Args:
-        folder: exists.
-        name: of the run.
-        dataset: the events.
-        located: their posteriors by the run's locator.
-        predictions: the posteriors that events are written with.
-        others: posteriors of the same events by other locators, whose score cards are added.
-        locating_s: how long locating took.
-        say: takes one line for the user.
-        more: what else scores.json tells of the run.
-    """
-    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
-    for event, reason in lost.items():
-        say(f"event {event} was not located: {reason}")
-    report.write_events(folder, found)
-    truth = located.batch.labels["hypocentre"]
-    locators = {"locator": located.posterior, **others}
-    cards, scores = report.score(locators, truth)
-    about = {
-        "name": name,
-        "dataset": dataset.name,
-        "events": len(dataset),
-        "locating_s": round(locating_s, 2),
-        "lost": lost,
-        "conformal": report.conformal(scores["locator"]),
-        "labels": score_labels(located.posterior.others, located.batch.labels),
-        "polar": score_polar(prng.stream("polar scores"), locators, located.batch.observations, truth),
-        **more,
-    }
-    report.write_scores(folder, cards, about)
-    known = np.asarray(truth.mask).any(-1)
-    pick = lambda x: x[known] if known.any() else x  # windows of noise have no hypocentre
-    shown, posterior, scores = jax.tree.map(pick, (located.batch, predictions.posterior, scores))
-    geography = report.geography_of(dataset)
-    report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder), geography)
-    return cards
 
 
 def locate_by(

@@ -15,7 +15,6 @@ from jaxloc.calibration import out_of_distribution
 from jaxloc.calibration.calibration import DENSITY_REGIONS, Calibration, Predictions, epistemic_share
 from jaxloc.calibration.conformal import conformal_level, cross_fitted, smallest_number
 from jaxloc.data.dataset import Dataset
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, moments
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
@@ -27,7 +26,7 @@ from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.priors import unknown_coordinates
 from jaxloc.scores.events import score_events
 from jaxloc.scores.score_card import score_card, table
-from jaxloc.types import Batch, Label, Posterior
+from jaxloc.types import LEVELS, Batch, Label, Posterior
 
 if TYPE_CHECKING:  # drawing is loaded where a picture is asked for: it takes a quarter of a second
     from jaxloc.plots.geography import Geography

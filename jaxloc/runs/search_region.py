@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.geometry import Frame, check_degrees, to_km
 from jaxloc.physics.adaptive_grid import Region
 
 LEAST_MARGIN_KM = 20.0
 DEEPEST_KM = 700.0
 DEFAULT_DEPTH_KM = 40.0
+BEFORE_S = 20.0  # an event may begin so long before its record, and longer in wide regions
+FAST_KM_S = 6.0
 
 
 def parse_region(text: str) -> tuple[float, float, float, float]:
@@ -75,3 +78,19 @@ def around_stations(
     sides = [(float(a - margin), float(b + margin)) for a, b in zip(low[:2], high[:2], strict=True)]
     depth_km = (min(0.0, float(low[2])), min(max(DEFAULT_DEPTH_KM, reach_km), DEEPEST_KM))
     return Region(sides[0], sides[1], depth_km, origin_s)
+
+
+def region_of_records(region: Region, duration_s: float, highest_km: float) -> Region:
+    """The search region for records of some length: origin times of all of them, depths up to the highest station.
+
+    Origin times begin 20 s before the record, or by half of the region's diagonal at 6 km/s where that is longer.
+    """
+    east_km, north_km = (high - low for low, high in region[:2])
+    before_s = min(max(BEFORE_S, 0.5 * float(np.hypot(east_km, north_km)) / FAST_KM_S), max(duration_s, BEFORE_S))
+    origin_s = (min(region.origin_s[0], -before_s), duration_s)
+    return region._replace(origin_s=origin_s, depth_km=(min(region.depth_km[0], highest_km), region.depth_km[1]))
+
+
+def highest_km(dataset: Dataset) -> float:
+    """The depth of the highest station in km, negative above sea level; 0 where none is above it."""
+    return min(0.0, float(positions_km(dataset.frame, dataset.stations)[:, 2].min()))

@@ -20,8 +20,9 @@ from jaxloc.data import shifts
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.selection import concatenated, select
 from jaxloc.runs.datasets import SIMULATED, Sources, fresh_events
-from jaxloc.runs.new_events import prepared
-from jaxloc.runs.predict import Fitted, joined, located_chunks
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.predict import joined, located_chunks
+from jaxloc.runs.transfer import prepared
 from jaxloc.training.log import Say, counted
 from jaxloc.types import Batch
 

@@ -3,24 +3,24 @@
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from jaxloc import prng
-from jaxloc.calibration.storage import read_shifts, write_shifts
+from jaxloc.calibration.storage import write_shifts
 from jaxloc.data.dataset import Dataset
 from jaxloc.inference.registry import draws_of
 from jaxloc.models.model import LabelBatch, Model, as_labelled, check_labels, initial
 from jaxloc.models.registry import build
-from jaxloc.models.spec import ModelSpec, example, read_spec, write_spec
+from jaxloc.models.spec import ModelSpec, example, write_spec
 from jaxloc.runs.datasets import open_sources, practice, spec_of
-from jaxloc.runs.predict import Fitted, evaluate
+from jaxloc.runs.evaluate import evaluate
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.load import load
 from jaxloc.runs.shift_windows import fit_shifts
-from jaxloc.training import checkpoints, loop, weight_posterior
+from jaxloc.training import loop, weight_posterior
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
-from jaxloc.training.progress import Progress
-from jaxloc.training.run_folder import other_version, read_config, worked_in
-from jaxloc.training.stages import Config, built_on_call, fit, plan_of, prepare, stage_of, through
+from jaxloc.training.run_folder import worked_in
+from jaxloc.training.stages import Config, fit, prepare, stage_of, through
 from jaxloc.types import PHASES, Method, Params, State
 
 
@@ -138,66 +138,3 @@ def started_from(folder: Path, blank: Params, spec: ModelSpec, members: int) -> 
 
 def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
     return {jax.tree_util.keystr(k): x.shape for k, x in jax.tree_util.tree_leaves_with_path(params)}
-
-
-def load(folder: Path) -> tuple[Config, Fitted]:
-    """A trained run from its folder.
-
-    Raises:
-        ValueError: where the folder is no finished run, or its checkpoint is damaged or of another network.
-    """
-    config = read_config(folder)
-    if "task" in config:
-        raise ValueError(f"{folder} is a run of a forecasting network; use a run of a network that locates events")
-    spec = read_spec(folder / "model.json")
-    try:
-        return config, restore(config, spec, build(spec), folder)._replace(shifts=read_shifts(folder))
-    except KeyError as error:
-        raise ValueError(
-            f"{folder / 'config.json'} {other_version(config)}: it has no {error}; train the run again"
-        ) from error
-
-
-def restore(config: Config, spec: ModelSpec, model: Model, folder: Path) -> Fitted:
-    """The last stage's posterior over weights, read into a model (which may search another region)."""
-    members = int(config["posterior"]["members"])
-    params = _blank(model, spec, members)
-    like = jax.tree.map(lambda x: x[0], params)
-    trained = [(n, s) for n, s in config["stages"].items() if s["steps"]]
-    name, settings = trained[-1]
-    prior = _prior_of(config, folder, params, model, trained)
-    number, plan = len(spec.catalogue.known), plan_of(config, name, settings, 0)
-    method = built_on_call(lambda: stage_of(config, model, name, settings, number, prior, like, 0).method)
-    progress = _checkpoint(folder, name, method, params)
-    if progress is None or not loop.complete(method, plan, progress):
-        raise ValueError(f"{folder} is not trained to its end; `jaxloc run` with its configuration resumes it")
-    return Fitted(spec, model, method, loop.chosen(progress, plan), draws_of(config["posterior"]))
-
-
-def _checkpoint(folder: Path, stage: str, method: Method, params: Params) -> Progress | None:
-    """Where a stage stands; None where it has no checkpoint."""
-    state, kept = jax.eval_shape(method.init, prng.key_shape(), params), folder / "checkpoints" / stage
-    return checkpoints.restore(checkpoints.manager(kept), state) if kept.is_dir() else None
-
-
-def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
-    """Zeros in the shape of the parameters: to read a checkpoint nothing need be sampled or compiled."""
-    one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape())
-    return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), one)
-
-
-def _prior_of(config: Config, folder: Path, params: Params, model: Model, trained: list) -> Params | None:
-    """The weights that the prior of the last stage is centred on, from the checkpoint of the stage they came from."""
-    wanted = config["posterior"]["prior_from"]
-    stages = dict(trained)
-    if wanted not in stages or wanted == trained[-1][0]:
-        return None
-    members = int(config["posterior"]["members"])
-    like = jax.tree.map(lambda x: x[0], params)
-    method = built_on_call(lambda: stage_of(config, model, wanted, stages[wanted], 1, None, like, 0).method)
-    progress = _checkpoint(folder, wanted, method, params)
-    if progress is None:
-        raise ValueError(f"{folder} lacks the checkpoint of stage {wanted!r}; train the run again")
-    key = prng.stream("parameters of the next stage", int(config["seed"]))
-    state = loop.chosen(progress, plan_of(config, wanted, stages[wanted], 0))
-    return loop.members_of(key, method, state, members, first=True)

@@ -12,7 +12,8 @@ from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.runs.datasets import open_sources, spec_of
-from jaxloc.runs.predict import locate_by, write_results
+from jaxloc.runs.evaluate import write_results
+from jaxloc.runs.predict import locate_by
 from jaxloc.runs.report import baseline_of, climatology_of
 from jaxloc.training.log import OnStep, Say, counted
 from jaxloc.training.run_folder import worked_in

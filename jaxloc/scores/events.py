@@ -17,9 +17,9 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.distributions.any_distribution import marginal_of, mode_of, plain, smoothed
-from jaxloc.distributions.credible_regions import LEVELS, level_of, volume_of
+from jaxloc.distributions.credible_regions import level_of, volume_of
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, covariance, is_mixture, marginal, mean
-from jaxloc.types import Label, Posterior
+from jaxloc.types import LEVELS, Label, Posterior
 
 COORDINATE_REGIONS = {"east": (0,), "north": (1,), "depth": (2,), "origin": (3,)}
 SPACE_REGIONS = {"epicentre": (0, 1), "hypocentre": (0, 1, 2)}

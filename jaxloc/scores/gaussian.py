@@ -10,8 +10,8 @@ import scipy.stats
 from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores.events import COORDINATE_REGIONS, REGIONS, SPACE_REGIONS
+from jaxloc.types import LEVELS
 
 NODES = np.arange(-40.0, 40.25, 0.5)  # of log t; the sum is that of the integral to about 1e-8
 UNIT_BALL = (1.0, 2.0, math.pi, 4 / 3 * math.pi, math.pi**2 / 2)  # volume by dimension

@@ -13,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.labels import Classes, LabelPosterior, Number
 from jaxloc.scores.auroc import auroc
 from jaxloc.scores.bootstrap import resampled_mean
 from jaxloc.scores.gaussian import normal_crps
-from jaxloc.types import Labels
+from jaxloc.types import LEVELS, Labels
 
 NODES, REACH = 201, 8.0  # of the integral of the CRPS
 MIN_PROBABILITY = 1e-6  # smallest probability of a class, to score its logarithm

@@ -13,9 +13,9 @@ import scipy.stats
 from jaxtyping import Array, Float, Key
 from rich.table import Table
 
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores import bootstrap
 from jaxloc.scores.events import COORDINATE_REGIONS, REGIONS
+from jaxloc.types import LEVELS
 
 EPISTEMIC = "epistemic_rank_correlation"
 SHARE = "epicentre/epistemic_share/mean"

@@ -21,7 +21,9 @@ from jaxloc.plots.scores import coverage_curve
 from jaxloc.runs import predict, report, train
 from jaxloc.runs.datasets import events_left_out, labelled_events
 from jaxloc.runs.executors import run_jobs
-from jaxloc.runs.predict import Fitted, Located
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.load import load
+from jaxloc.runs.predict import Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.runs.weight_free import setup_of
 from jaxloc.scores.events import score_events
@@ -102,7 +104,7 @@ def run_fold(planned: Planned) -> Record:
     """
     folder = Path(planned.config["run_dir"])
     train.run(planned.config, folder, say=lambda line: None)
-    config, fitted = train.load(folder)
+    config, fitted = load(folder)
     test = events_left_out(config["data"], int(config["seed"]))
     located = predict.of_known(predict.locate(trained_for(fitted, test, None), test))
     record = {"scheme": planned.scheme, "number": planned.number, "evaluation": _settings(planned)}

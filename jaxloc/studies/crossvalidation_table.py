@@ -11,11 +11,11 @@ from jaxtyping import Float
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.calibration.conformal import conformal_level
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup, score_card
 from jaxloc.studies.folds import SCHEMES
 from jaxloc.studies.table import Row, value_of, write_csv
+from jaxloc.types import LEVELS
 
 EDGES_KM = (0.0, 1.0, 2.0, 5.0, np.inf)  # of distances to the nearest training event
 NAMES = [f"{100 * level:.0f}" for level in LEVELS]

@@ -20,8 +20,9 @@ from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.truncation import at_times, cut, first_p_s
 from jaxloc.models.spec import ModelSpec
 from jaxloc.plots.early_warning import over_time
-from jaxloc.runs import predict, report, train
+from jaxloc.runs import predict, report
 from jaxloc.runs.datasets import unseen
+from jaxloc.runs.load import load
 from jaxloc.runs.predict import Located
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import lookup
@@ -69,7 +70,7 @@ def evaluate_over_time(run: Path, number: int, folder: Path, times_s: Sequence[f
     """
     if not times_s or not all(time_s > 0 for time_s in times_s):
         raise ValueError(f"times_s must be positive times in s after the first P, got {list(times_s)}")
-    config, fitted = train.load(run)
+    config, fitted = load(run)
     triggered = config["data"].get("records", {}).get("elapsed_s") is not None
     events = whole_records(config, number)
     spec = without_repeats(fitted.spec) if triggered else fitted.spec

@@ -18,13 +18,14 @@ from jaxloc import prng
 from jaxloc.calibration import calibration, conformal, out_of_distribution, recalibration
 from jaxloc.calibration.calibration import Calibration
 from jaxloc.data.dataset import Dataset
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.models.model import no_baselines
 from jaxloc.plots.study import NOMINAL
-from jaxloc.runs import predict, report, train
+from jaxloc.runs import predict, report
 from jaxloc.runs.calibrate import calibrate_run
 from jaxloc.runs.datasets import open_sources, select
-from jaxloc.runs.predict import Fitted, Located
+from jaxloc.runs.fitted import Fitted, draw_of
+from jaxloc.runs.load import load
+from jaxloc.runs.predict import Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.scores import auroc as auroc_
 from jaxloc.scores.bootstrap import resampled_mean
@@ -32,7 +33,7 @@ from jaxloc.scores.events import score_events
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import score_card
 from jaxloc.studies.shifts import calibration_events, conditions, fresh_test_events, other_networks
-from jaxloc.types import Label, Posterior
+from jaxloc.types import LEVELS, Label, Posterior
 
 RESAMPLES = 200  # of events, for intervals that the table does not show
 NUM_BASELINE_EVENTS = 500  # events that baselines are compared on
@@ -56,12 +57,12 @@ def evaluate_run(config: Mapping[str, Any], evaluation: Settings) -> Record:
         evaluation: settings (`evaluation` of a study's configuration).
 
     Raises:
-        ValueError: as `jaxloc.runs.train.load`.
+        ValueError: as `jaxloc.runs.load.load`.
     """
-    config, fitted = train.load(Path(config["run_dir"]))
+    config, fitted = load(Path(config["run_dir"]))
     data, seed = config["data"], int(config["seed"])
     of = _on_fresh_events if data["kind"] in WAVEFORMS else _on_validation_events
-    size = sum(x.size for x in jax.tree.leaves(predict.draw_of(prng.stream("features"), fitted)))
+    size = sum(x.size for x in jax.tree.leaves(draw_of(prng.stream("features"), fitted)))
     return {"parameters": int(size), **of(data, seed, fitted, evaluation)}
 
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Key
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.data.dataset import positions_km
-from jaxloc.distributions.credible_regions import LEVELS, highest_density_level
+from jaxloc.distributions.credible_regions import highest_density_level
 from jaxloc.distributions.gaussian_mixture import (
     HypocentreMixture,
     components,
@@ -38,10 +38,11 @@ from jaxloc.physics.pick_likelihood import OriginTime, PickErrors, over_origin, 
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
 from jaxloc.plots.study import DensityPanel, amortised
-from jaxloc.runs import predict, train
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
+from jaxloc.runs.fitted import locator_of
+from jaxloc.runs.load import load
 from jaxloc.scores.markdown import markdown_table
-from jaxloc.types import COORDINATES, Batch, LocateEvent, Locator, Observations, Posterior
+from jaxloc.types import COORDINATES, LEVELS, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative
 FINE = Search(last=(31, 31, 27, 1))
@@ -177,14 +178,14 @@ def compare(runs: Sequence[Path], number: int, folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: where a folder is no finished run, or runs differ in their data.
     """
-    loaded = {path.name: train.load(path) for path in runs}
+    loaded = {path.name: load(path) for path in runs}
     config = next(iter(loaded.values()))[0]
     for name, (other, _) in loaded.items():
         if (other["data"], other["seed"]) != (config["data"], config["seed"]):
             raise ValueError(f"data and seed of {name} must be those of {runs[0].name}; compare runs on the same data")
     dataset = fresh_events(config["data"], int(config["seed"]), number, PURPOSE)
     batch, key = dataset.take(np.arange(number)), prng.stream("exact posterior")
-    locators = {name: predict.locator_of(one) for name, (_, one) in loaded.items()}
+    locators = {name: locator_of(one) for name, (_, one) in loaded.items()}
     exact = exact_posterior_of(config["data"], positions_km(dataset.frame, dataset.stations))
     scores = {name: score(key, locator, batch) for name, locator in locators.items()}
     scores["exact"] = score_exact(key, exact, batch)

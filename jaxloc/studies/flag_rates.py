@@ -15,12 +15,14 @@ from jaxloc.calibration import shift_detector
 from jaxloc.calibration.shift_detector import ORDINARY
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.selection import select
-from jaxloc.runs import train
 from jaxloc.runs.datasets import fresh_events
+from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import verdicts
-from jaxloc.runs.new_events import prepared, searched
-from jaxloc.runs.predict import Fitted, joined, located_chunks
+from jaxloc.runs.load import load
+from jaxloc.runs.new_events import searched
+from jaxloc.runs.predict import joined, located_chunks
 from jaxloc.runs.shift_windows import lowest_hz, windows
+from jaxloc.runs.transfer import prepared
 from jaxloc.scores.auroc import auroc
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.studies.early_warning import arguments_of
@@ -51,7 +53,7 @@ def evaluate_flags(run: Path, number: int, folder: Path) -> list[Row]:
     Raises:
         ValueError: where `run` has no flags or its data are not simulated.
     """
-    config, fitted = train.load(run)
+    config, fitted = load(run)
     if fitted.shifts is None:
         raise ValueError(f"{run} has no out-of-distribution flags; train it with evaluation.shift_windows above 0")
     data, seed = config["data"], int(config["seed"])

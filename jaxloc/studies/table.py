@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxloc.atomic_write import write_whole
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import lookup
+from jaxloc.types import LEVELS
 
 KEY = ("network", "method", "size", "condition", "posterior")
 COVERAGE = tuple(f"hypocentre_{100 * level:.0f}" for level in LEVELS)

@@ -8,8 +8,9 @@ should grow with the errors.
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxloc.runs import predict, train
+from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
+from jaxloc.runs.load import load
 from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
 
@@ -35,7 +36,7 @@ def evaluate_factors(run: Path, number: int, folder: Path, factors: Sequence[flo
     """
     if not factors or not all(factor > 0 for factor in factors):
         raise ValueError(f"factors on the speeds must be positive, got {list(factors)}")
-    config, fitted = train.load(run)
+    config, fitted = load(run)
     if "speed_factor" not in config["data"]:
         raise ValueError(f"{run} has no data.speed_factor; use a run on data=groningen, which can change velocities")
     rows = []

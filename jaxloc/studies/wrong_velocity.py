@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxloc.io.velocity_model import velocity_file
 from jaxloc.physics.layered import VelocityModel, velocity_of
-from jaxloc.runs import predict, train
+from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
+from jaxloc.runs.load import load
 from jaxloc.runs.transfer import trained_for
 from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
@@ -44,7 +45,7 @@ def evaluate_models(run: Path, number: int, folder: Path) -> list[Row]:
     Raises:
         ValueError: where `run` is no finished run of simulated data, or its network uses no velocity model.
     """
-    config, fitted = train.load(run)
+    config, fitted = load(run)
     events = fresh_events(config["data"], int(config["seed"]), number, PURPOSE)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -12,9 +12,8 @@ from jaxloc.calibration import calibration
 from jaxloc.calibration.covariates import covariates_of
 from jaxloc.calibration.local_levels import local_of
 from jaxloc.calibration.storage import FILE, read_calibration, write_calibration
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import mean
-from jaxloc.types import Observations
+from jaxloc.types import LEVELS, Observations
 
 FEATURES = np.random.default_rng(0).normal(size=(EVENTS, 5))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxloc.calibration.conformal import conformal_level, cross_fitted
-from jaxloc.distributions.credible_regions import LEVELS
+from jaxloc.types import LEVELS
 
 
 @pytest.mark.parametrize(

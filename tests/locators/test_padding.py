@@ -11,8 +11,9 @@ from jaxloc.distributions.labels import Classes
 from jaxloc.locators.over_events import over_events
 from jaxloc.locators.padding import over_padded, padded, padded_size, without_padding
 from jaxloc.models.model import Model, RegionSearch, Transfer, same_settings
-from jaxloc.physics.arrival_check import ArrivalCheck
-from jaxloc.runs.predict import Fitted, checked_locator_of
+from jaxloc.physics.readings import ArrivalCheck
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.predict import checked_locator_of
 from jaxloc.types import Method, Posterior, Weights
 
 KEY = jax.random.key(0)

@@ -6,7 +6,7 @@ import pytest
 from jaxloc.calibration.shift_detector import Shift
 from jaxloc.data.onsets import Onsets
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.arrival_check import ArrivalCheck
+from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.flags import (
     Searched,
     Verdict,

@@ -5,7 +5,9 @@ import pytest
 from jaxloc.data.dataset import Dataset, Event
 from jaxloc.geometry import Frame
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.runs.new_events import refuse_duplicates, region_of_records, slid_over
+from jaxloc.runs.inputs import slid_over
+from jaxloc.runs.new_events import refuse_duplicates
+from jaxloc.runs.search_region import region_of_records
 from jaxloc.runs.widening import widened
 
 TRAINED = Region((-45.0, 45.0), (-45.0, 45.0), (0.0, 20.0), (-5.0, 25.0))

@@ -18,6 +18,8 @@ from jaxloc.runs import config as configuration
 from jaxloc.runs import predict, train
 from jaxloc.runs.calibrate import refuse_training_events
 from jaxloc.runs.datasets import open_sources
+from jaxloc.runs.fitted import draw_of
+from jaxloc.runs.load import load
 
 TINY = [
     "data.num_stations=5",
@@ -123,7 +125,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(finished, tmp_path):
     lines: list[str] = []
     train.run(tiny(folder), folder, say=lines.append)
     assert any("resumed at step 2 of 4" in line for line in lines)
-    first, second = (train.load(f)[1].state for f in (finished, folder))
+    first, second = (load(f)[1].state for f in (finished, folder))
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
@@ -170,7 +172,7 @@ def test_a_calibrated_run_predicts_calibrated_errors(finished, labelled, tmp_pat
 
 
 def test_events_of_training_calibrate_nothing(finished):
-    _, fitted = train.load(finished)
+    _, fitted = load(finished)
     sources = open_sources(tiny(finished)["data"], 0)
     refuse_training_events(fitted, sources.dev.take(np.arange(3)))
     with pytest.raises(ValueError, match="3 of 3 events are training events of this run"):
@@ -178,8 +180,8 @@ def test_events_of_training_calibrate_nothing(finished):
 
 
 def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, labelled):
-    _, fitted = train.load(finished)
-    from jaxloc.runs.transfer import open_input
+    _, fitted = load(finished)
+    from jaxloc.runs.inputs import open_input
 
     config = json.loads((finished / "config.json").read_text())
     # The written waveforms have gone through the band already.
@@ -277,8 +279,8 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_only_weights_of_the_same_network_can_be_started_from(finished, action, message):
-    _, fitted = train.load(finished)
-    own = predict.draw_of(jax.random.key(0), fitted)
+    _, fitted = load(finished)
+    own = draw_of(jax.random.key(0), fitted)
     blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
     start = lambda spec, like=blank: train.started_from(finished, like, spec, 1)
     assert jax.tree.structure(start(fitted.spec)) == jax.tree.structure(own)
@@ -305,7 +307,7 @@ def test_a_network_of_any_stations_is_used_and_learns_on_at_a_network_it_never_s
     real = [f"data.folder={labelled}", "data.train_split=dev", "data.dev_split=null", "data.held_out=2"]
     real += ["data.pick_columns={}", f"run_dir={second}", f"start_from={first}", "stages.learn.learning_rate=0"]
     assert cli.main(["run", "oklahoma_set_transformer", *small, *real]) == 0
-    start, end = (predict.draw_of(jax.random.key(0), train.load(folder)[1]) for folder in (first, second))
+    start, end = (draw_of(jax.random.key(0), load(folder)[1]) for folder in (first, second))
     for before, after in zip(jax.tree.leaves(start), jax.tree.leaves(end), strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -333,7 +335,7 @@ def test_an_event_without_active_stations_is_reported_and_kept(finished):
     from jaxloc.data.dataset import Dataset
     from jaxloc.runs import report
 
-    _, fitted = train.load(finished)
+    _, fitted = load(finished)
     made = open_sources(tiny(finished)["data"], 0).dev
 
     def take(index):

@@ -18,8 +18,9 @@ from jaxloc.models.spec import Catalogue, ModelSpec
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.velocity_error import VelocityError, velocity_error_of
-from jaxloc.runs.predict import Fitted
-from jaxloc.runs.transfer import open_input, trained_for
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.inputs import open_input
+from jaxloc.runs.transfer import trained_for
 from jaxloc.types import Method
 
 CODES = ("AA", "BB", "CC")

@@ -9,12 +9,11 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from jaxloc.distributions.credible_regions import LEVELS
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.scores.events import REGIONS, crps, energy_score, score_events
 from jaxloc.scores.score_card import Card, lookup, score_card, table, to_json
-from jaxloc.types import Label, Posterior
+from jaxloc.types import LEVELS, Label, Posterior
 
 KEYS = jax.random.split(jax.random.key(3), 5)
 NUM_EVENTS = 400

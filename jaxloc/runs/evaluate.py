@@ -1,0 +1,103 @@
+"""Evaluation of a trained run on labelled events: scores, events and pictures in a folder."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxloc import prng
+from jaxloc.calibration.calibration import Calibration, Predictions
+from jaxloc.data.dataset import Dataset
+from jaxloc.runs import report
+from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.predict import Located, as_calibrated, locate, locate_by
+from jaxloc.scores.labels import score_labels
+from jaxloc.scores.polar import score_polar
+from jaxloc.training.log import Say, counted
+from jaxloc.training.run_folder import read_log
+from jaxloc.types import Locator, Posterior
+
+
+def evaluate(
+    fitted: Fitted,
+    dataset: Dataset,
+    folder: Path,
+    name: str,
+    say: Say = print,
+    calibration: Calibration | None = None,
+    baselines: Mapping[str, Locator] = MappingProxyType({}),
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Locate labelled events and write scores, events and pictures into a folder; the score cards.
+
+    With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
+    those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    on_chunk = counted(say, "located", len(dataset))
+    located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
+    seconds = time.monotonic() - began
+    predictions = as_calibrated(calibration, located)
+    others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
+    if calibration is not None:
+        others["calibrated"] = predictions.posterior
+    others |= {
+        name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
+    }
+    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about)
+
+
+def write_results(
+    folder: Path,
+    name: str,
+    dataset: Dataset,
+    located: Located,
+    predictions: Predictions,
+    others: Mapping[str, Posterior],
+    locating_s: float,
+    say: Say = print,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Write scores, events and pictures of located labelled events into a folder; the score cards.
+
+    Args:
+        folder: exists.
+        name: of the run.
+        dataset: the events.
+        located: their posteriors by the run's locator.
+        predictions: the posteriors that events are written with.
+        others: posteriors of the same events by other locators, whose score cards are added.
+        locating_s: how long locating took.
+        say: takes one line for the user.
+        more: what else scores.json tells of the run.
+    """
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
+    for event, reason in lost.items():
+        say(f"event {event} was not located: {reason}")
+    report.write_events(folder, found)
+    truth = located.batch.labels["hypocentre"]
+    locators = {"locator": located.posterior, **others}
+    cards, scores = report.score(locators, truth)
+    about = {
+        "name": name,
+        "dataset": dataset.name,
+        "events": len(dataset),
+        "locating_s": round(locating_s, 2),
+        "lost": lost,
+        "conformal": report.conformal(scores["locator"]),
+        "labels": score_labels(located.posterior.others, located.batch.labels),
+        "polar": score_polar(prng.stream("polar scores"), locators, located.batch.observations, truth),
+        **more,
+    }
+    report.write_scores(folder, cards, about)
+    known = np.asarray(truth.mask).any(-1)
+    pick = lambda x: x[known] if known.any() else x  # windows of noise have no hypocentre
+    shown, posterior, scores = jax.tree.map(pick, (located.batch, predictions.posterior, scores))
+    geography = report.geography_of(dataset)
+    report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder), geography)
+    return cards
