@@ -1,9 +1,9 @@
 """A calibration and a detector of shifts as files in their run folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ from jaxloc.calibration.out_of_distribution import Detector
 from jaxloc.calibration.recalibration import Recalibration
 from jaxloc.calibration.shift_detector import ShiftDetector
 
+Found = TypeVar("Found")
 FILE, SHIFTS = "calibration.json", "shifts.json"
 
 
@@ -42,28 +43,31 @@ def read_calibration(folder: Path) -> Calibration | None:
     Raises:
         ValueError: where the file is damaged.
     """
-    path = folder / FILE
+    return _read(folder / FILE, _calibration, "it should be deleted, or made again by `jaxloc calibrate`")
+
+
+def _read(path: Path, of: Callable[[Any], Found], advice: str) -> Found | None:
+    """The content of a JSON file; None where there is no file."""
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text())
-        kept = found["ordinary"]
-        return Calibration(
-            found["dataset"],
-            found["number"],
-            Recalibration(found["map"]["kind"], np.array(found["map"]["values"])),
-            Groups(found["groups"]["by"], tuple(found["groups"]["edges"])),
-            {region: np.array(table) for region, table in found["levels"].items()},
-            kept
-            and Detector(
-                np.array(kept["features"], np.float32), {name: np.array(x) for name, x in kept["scores"].items()}
-            ),
-            _local(found.get("local")),
-        )
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); it should be deleted, or made again by `jaxloc calibrate`"
-        ) from error
+        return of(json.loads(path.read_text()))
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); {advice}") from error
+
+
+def _calibration(found: Mapping[str, Any]) -> Calibration:
+    kept = found["ordinary"]
+    return Calibration(
+        found["dataset"],
+        found["number"],
+        Recalibration(found["map"]["kind"], np.array(found["map"]["values"])),
+        Groups(found["groups"]["by"], tuple(found["groups"]["edges"])),
+        {region: np.array(table) for region, table in found["levels"].items()},
+        kept
+        and Detector(np.array(kept["features"], np.float32), {name: np.array(x) for name, x in kept["scores"].items()}),
+        _local(found.get("local")),
+    )
 
 
 def _local(kept: Mapping[str, Any] | None) -> Local | None:
@@ -89,16 +93,11 @@ def read_shifts(folder: Path) -> ShiftDetector | None:
     Raises:
         ValueError: where the file is damaged.
     """
-    path = folder / SHIFTS
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text())
-        names, kinds = (tuple(map(str, found[name])) for name in ("names", "kinds"))
-        centre, scale, weights, bias = (np.array(found[x], float) for x in ("centre", "scale", "weights", "bias"))
-        limits = float(found["flag_above"]), float(found["refuse_above"])
-        return ShiftDetector(names, kinds, centre, scale, weights, bias, *limits, int(found["number"]))
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); delete it to locate without out-of-distribution flags"
-        ) from error
+    return _read(folder / SHIFTS, _shifts, "delete it to locate without out-of-distribution flags")
+
+
+def _shifts(found: Mapping[str, Any]) -> ShiftDetector:
+    names, kinds = (tuple(map(str, found[name])) for name in ("names", "kinds"))
+    centre, scale, weights, bias = (np.array(found[x], float) for x in ("centre", "scale", "weights", "bias"))
+    limits = float(found["flag_above"]), float(found["refuse_above"])
+    return ShiftDetector(names, kinds, centre, scale, weights, bias, *limits, int(found["number"]))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 SHORT_S = 1.0
 LONG_S = 4.0
@@ -39,10 +39,7 @@ def onsets_of(
     Each record is scaled by its largest sample first, so that records of any unit are compared alike. The end or the
     beginning of an unrecorded stretch (`sample_mask` False) is no onset.
     """
-    waveforms = np.asarray(waveforms, float)
-    largest = np.abs(waveforms).max((-1, -2))
-    active = largest > 0
-    scaled = waveforms / np.where(active, largest, 1.0)[..., None, None]
+    scaled, active = by_largest(waveforms)
     energy = (scaled**2).sum(-2)
     mask = np.ones(energy.shape, bool) if sample_mask is None else np.asarray(sample_mask)
     log_ratio, onset_s = _strongest(energy, mask, rate_hz)
@@ -55,21 +52,47 @@ def _strongest(
     energy: Float[np.ndarray, "*event sample"], mask: Bool[np.ndarray, "*event sample"], rate_hz: float
 ) -> tuple[np.ndarray, np.ndarray]:
     samples = energy.shape[-1]
-    short, long = (max(1, round(length_s * rate_hz)) for length_s in (SHORT_S, LONG_S))
-    if samples < 2 * short + 1:
+    total, missing = running_sum(energy), running_sum(~mask)
+    means = short_and_long(total, rate_hz)
+    if len(means.at) < 2:
         return np.zeros(energy.shape[:-1]), np.zeros(energy.shape[:-1])
-    at = np.arange(short, samples - short + 1)
-    begin = np.maximum(at - long, 0)
-    total, missing = _running_sum(energy), _running_sum(~mask)
     floor = RELATIVE_FLOOR * total[..., -1:] / samples + 1e-300
-    after = (total[..., at + short] - total[..., at]) / short
-    before = (total[..., at] - total[..., begin]) / (at - begin)
-    whole = missing[..., at + short] == missing[..., begin]
-    ratio = np.where(whole, np.log((after + floor) / (before + floor)), 0.0)
-    return ratio.max(-1), at[ratio.argmax(-1)] / rate_hz
+    whole = missing[..., means.end] == missing[..., means.begin]
+    ratio = np.where(whole, np.log((means.after + floor) / (means.before + floor)), 0.0)
+    return ratio.max(-1), means.at[ratio.argmax(-1)] / rate_hz
 
 
-def _running_sum(value: Shaped[np.ndarray, "*batch sample"]) -> Float[np.ndarray, "*batch sample+1"]:
+def by_largest(
+    waveforms: Float[np.ndarray, "*event station component sample"],
+) -> tuple[Float[np.ndarray, "*event station component sample"], Bool[np.ndarray, "*event station"]]:
+    """Each station's record divided by its largest absolute sample, and whether it has a record."""
+    waveforms = np.asarray(waveforms, float)
+    largest = np.abs(waveforms).max((-1, -2))
+    active = largest > 0
+    return waveforms / np.where(active, largest, 1.0)[..., None, None], active
+
+
+class ShortAndLong(NamedTuple):
+    """Mean energy from each sample `at` to `end`, a second later, and from `begin`, four seconds earlier, to it."""
+
+    at: Int[np.ndarray, " at"]
+    begin: Int[np.ndarray, " at"]
+    end: Int[np.ndarray, " at"]
+    after: Float[np.ndarray, "*batch at"]
+    before: Float[np.ndarray, "*batch at"]
+
+
+def short_and_long(total: Float[np.ndarray, "*batch sample+1"], rate_hz: float) -> ShortAndLong:
+    """Short-term and long-term means of energy from its running sum; of no sample where the record is too short."""
+    short, long = (max(1, round(length_s * rate_hz)) for length_s in (SHORT_S, LONG_S))
+    at = np.arange(short, total.shape[-1] - short)
+    begin, end = np.maximum(at - long, 0), at + short
+    after = (total[..., end] - total[..., at]) / short
+    return ShortAndLong(at, begin, end, after, (total[..., at] - total[..., begin]) / (at - begin))
+
+
+def running_sum(value: Shaped[np.ndarray, "*batch sample"]) -> Float[np.ndarray, "*batch sample+1"]:
+    """Sums of all samples before each, and of all."""
     return np.concatenate([np.zeros((*value.shape[:-1], 1)), np.cumsum(value, -1)], -1)
 
 

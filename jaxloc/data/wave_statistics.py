@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxloc.data.onsets import by_largest, running_sum, short_and_long
+
 BEFORE_S = (3.0, 0.3)  # before an arrival: noise, or the coda of P
 AFTER_S = 1.0
 OTHER_S = 1.5  # an onset nearer to a predicted arrival belongs to it
-SHORT_S, LONG_S = 1.0, 4.0
 
 
 class WaveStatistics(NamedTuple):
@@ -41,16 +42,16 @@ def wave_statistics(
         arrival_s: predicted P and S, in s after the first sample.
         active: stations with a record.
     """
-    waveforms = np.asarray(waveforms, float)
-    largest = np.abs(waveforms).max((-1, -2), keepdims=True)
-    scaled = waveforms / np.where(largest > 0, largest, 1.0)
+    scaled, recorded = by_largest(waveforms)
     energy = (scaled**2).sum(-2)
     energy = energy + 1e-7 * energy.mean(-1, keepdims=True) + 1e-30
-    total = np.concatenate([np.zeros((*energy.shape[:-1], 1)), np.cumsum(energy, -1)], -1)
-    there = np.asarray(active, bool) & (largest[..., 0, 0] > 0)
+    total = running_sum(energy)
+    there = np.asarray(active, bool) & recorded
     p_s, s_s = arrival_s[..., 0], arrival_s[..., 1]
 
-    def mean(start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
+    def mean(
+        start_s: Float[np.ndarray, "event station"], end_s: Float[np.ndarray, "event station"]
+    ) -> Float[np.ndarray, "event station"]:
         """Mean energy between two times; NaN outside the record."""
         first, last = (np.round(x * rate_hz) for x in (start_s, end_s))
         use = there & (first >= 0) & (last <= energy.shape[-1]) & (last > first)
@@ -70,7 +71,12 @@ def wave_statistics(
     )
 
 
-def _log_pitch(scaled: np.ndarray, rate_hz: float, p_s: np.ndarray, there: np.ndarray) -> np.ndarray:
+def _log_pitch(
+    scaled: Float[np.ndarray, "event station component sample"],
+    rate_hz: float,
+    p_s: Float[np.ndarray, "event station"],
+    there: Bool[np.ndarray, "event station"],
+) -> Float[np.ndarray, "event station"]:
     """Zero crossings of the vertical in the three seconds after P."""
     upward = scaled[..., 0, :] > 0
     crossings = np.cumsum(upward[..., 1:] != upward[..., :-1], -1)
@@ -82,15 +88,16 @@ def _log_pitch(scaled: np.ndarray, rate_hz: float, p_s: np.ndarray, there: np.nd
     return np.where(use, np.log((number[..., 0] + 0.5) * rate_hz / (2 * length)), np.nan)
 
 
-def _log_other(total: np.ndarray, rate_hz: float, p_s: np.ndarray, s_s: np.ndarray, there: np.ndarray) -> np.ndarray:
+def _log_other(
+    total: Float[np.ndarray, "event station sample+1"],
+    rate_hz: float,
+    p_s: Float[np.ndarray, "event station"],
+    s_s: Float[np.ndarray, "event station"],
+    there: Bool[np.ndarray, "event station"],
+) -> Float[np.ndarray, "event station"]:
     """The strongest onset that is neither P nor S nor between them."""
-    samples = total.shape[-1] - 1
-    short, long = (max(1, round(length_s * rate_hz)) for length_s in (SHORT_S, LONG_S))
-    at = np.arange(short, samples - short + 1)
-    begin = np.maximum(at - long, 0)
-    after = (total[..., at + short] - total[..., at]) / short
-    earlier = (total[..., at] - total[..., begin]) / (at - begin)
-    ratio = np.log((after + 1e-12) / (earlier + 1e-12))
-    time_s = at / rate_hz
+    means = short_and_long(total, rate_hz)
+    ratio = np.log((means.after + 1e-12) / (means.before + 1e-12))
+    time_s = means.at / rate_hz
     own = (time_s > p_s[..., None] - OTHER_S) & (time_s < s_s[..., None] + OTHER_S)
     return np.where(there & (~own).any(-1), np.where(own, -np.inf, ratio).max(-1), np.nan)

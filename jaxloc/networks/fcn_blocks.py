@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.inputs import station_traces
+from jaxloc.networks.inputs import station_traces, waveforms_of
 from jaxloc.networks.layers import Conv2D, Dropout, Norm, max_pool
 from jaxloc.per_station import TINY
 from jaxloc.types import Observations
@@ -57,6 +57,46 @@ class Map(NamedTuple):
     last: float
     remap: bool
     finer: int = 1
+
+
+class Image(NamedTuple):
+    """The encoder's image of an event, and the style of the layers that follow."""
+
+    style: Style
+    features: Float[Array, "row column feature"]
+
+
+class Volume(nn.Module):
+    """What networks from the observations of one event to a volume share: settings, and the encoder.
+
+    `width` is the features of the first block (papers: 64), `grid` the cells east, north and down. `num_stations` sorts
+    stations into fixed rows by `station_index`; None keeps the order of the rows. `pools` are the pooling factors of
+    stations and samples after each of the first four blocks; their products must not exceed the numbers of stations and
+    samples, or no information on either is left. Each voxel is refined to `finer` voxels along east and north by linear
+    interpolation of log-weights, since a posterior cannot be narrower than a voxel and convolutions are expensive.
+    `by_slices` is as in `layers.Conv2D`.
+    """
+
+    grid: tuple[int, int, int]
+    pools: Sequence[tuple[int, int]]
+    width: int = 8
+    published: bool = False
+    norm: str = "group"
+    dropout: float = 0.0
+    log_amplitude: tuple[float, float] = (-6.0, 1.5)
+    num_stations: int | None = None
+    finer: int = 1
+    by_slices: bool | None = None
+
+    def image_of(self, observations: Observations) -> Image:
+        """The image of an event whose stations are in order, as published or scaled by station."""
+        if self.published:
+            style = Style(self.width, "none", 0.5, False, self.by_slices)
+            image = largest_scaled(waveforms_of(observations))
+        else:
+            style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
+            image = station_image(observations, *self.log_amplitude)
+        return Image(style, encode(style, image, self.pools))
 
 
 def layer(

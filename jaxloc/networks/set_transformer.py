@@ -26,7 +26,7 @@ import flax.linen as nn
 
 from jaxloc.networks.attention import Block
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
+from jaxloc.networks.station_encoder import Answer, Placing, Reader, located_between
 from jaxloc.physics.readings import WithReadings
 from jaxloc.types import Network, Observations
 
@@ -51,14 +51,9 @@ class Model(nn.Module):
     def __call__(self, observations: Observations) -> WithReadings:
         """Raw outputs, east, north, depth and origin time, and their errors; and arrivals."""
         seen = Reader(self.width, self.channels, self.kernel_size, self.dropout)(observations)
-        tokens = seen.tokens
-        for _ in range(self.blocks[0]):
-            tokens = Block(self.heads, self.dropout)(tokens, seen.mask)
-        placed = Placing(self.width, self.rounds)(tokens, seen)
-        tokens = SecondLook()(tokens, seen, placed)
-        for _ in range(self.blocks[1]):
-            tokens = Block(self.heads, self.dropout)(tokens, seen.mask)
-        return WithReadings(Answer(self.size, self.seeds)(tokens, seen, placed), seen.readings)
+        exchange = lambda tokens: Block(self.heads, self.dropout)(tokens, seen.mask)
+        placing, answer = Placing(self.width, self.rounds), Answer(self.size, self.seeds)
+        return located_between(exchange, self.blocks, placing, answer, seen)
 
 
 def network(size: int, **settings: Any) -> Network:

@@ -5,6 +5,7 @@ parts stations exchange information, by attention or along the edges of a graph.
 of the active stations, so that outputs are equivariant to translation; depth is relative to their mean elevation.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from jaxloc.networks.arrivals import TraceModel, trace_channels
 from jaxloc.networks.attention import Pool
 from jaxloc.networks.geiger_layer import FAR_KM, Located, Picks, TravelTimes, step
 from jaxloc.networks.inputs import station_traces, waveforms_of
-from jaxloc.physics.readings import Readings
+from jaxloc.physics.readings import Readings, WithReadings
 from jaxloc.types import PHASES, Observations
 
 DEPTH_KM, DEEPEST_KM = (8.0, 8.0), 60.0  # mean and standard deviation of depth before data; and its limit
@@ -194,3 +195,30 @@ class Answer(nn.Module):
             hidden = nn.gelu(nn.Dense(2 * tokens.shape[-1])(hidden))
         raw = nn.Dense(self.size, kernel_init=nn.initializers.normal(1e-2))(hidden)
         return jnp.concatenate([raw, place.at[:3].add(seen.centre_km), errors.ravel()])
+
+
+def located_between(
+    exchange: Callable[[Float[Array, "station width"]], Float[Array, "station width"]],
+    rounds: tuple[int, int],
+    placing: Placing,
+    answer: Answer,
+    seen: Seen,
+) -> WithReadings:
+    """The answer after rounds of exchange between stations, with a location by least squares amid them.
+
+    Layers are created, so it is called within a compact method.
+
+    Args:
+        exchange: creates the layers of one round.
+        rounds: numbers of them before and after the location.
+        placing, answer: the location, and the last layers.
+        seen: of `Reader`.
+    """
+    tokens = seen.tokens
+    for _ in range(rounds[0]):
+        tokens = exchange(tokens)
+    placed = placing(tokens, seen)
+    tokens = SecondLook()(tokens, seen, placed)
+    for _ in range(rounds[1]):
+        tokens = exchange(tokens)
+    return WithReadings(answer(tokens, seen, placed), seen.readings)

@@ -27,7 +27,7 @@ from jaxtyping import Array, Bool, Float
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.geiger_layer import FAR_KM
 from jaxloc.networks.layers import Dropout, Norm
-from jaxloc.networks.station_encoder import Answer, Placing, Reader, SecondLook
+from jaxloc.networks.station_encoder import Answer, Placing, Reader, located_between
 from jaxloc.physics.readings import WithReadings
 from jaxloc.types import Network, Observations
 
@@ -88,14 +88,10 @@ class Model(nn.Module):
     def __call__(self, observations: Observations) -> WithReadings:
         """Raw outputs, east, north, depth and origin time, and their errors; and arrivals."""
         seen = Reader(self.width, self.channels, self.kernel_size, self.dropout)(observations)
-        tokens, edges = seen.tokens, edges_between(seen.place_km, seen.mask, self.neighbours)
-        for _ in range(self.layers[0]):
-            tokens = Messages(self.dropout)(tokens, edges)
-        placed = Placing(self.width, self.rounds)(tokens, seen)
-        tokens = SecondLook()(tokens, seen, placed)
-        for _ in range(self.layers[1]):
-            tokens = Messages(self.dropout)(tokens, edges)
-        return WithReadings(Answer(self.size, self.seeds)(tokens, seen, placed), seen.readings)
+        edges = edges_between(seen.place_km, seen.mask, self.neighbours)
+        exchange = lambda tokens: Messages(self.dropout)(tokens, edges)
+        placing, answer = Placing(self.width, self.rounds), Answer(self.size, self.seeds)
+        return located_between(exchange, self.layers, placing, answer, seen)
 
 
 def network(size: int, **settings: Any) -> Network:

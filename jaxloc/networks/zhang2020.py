@@ -36,50 +36,31 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from jaxloc.networks.fcn_blocks import Map, Step, Style, decode, encode, largest_scaled, station_image
+from jaxloc.networks.fcn_blocks import Map, Step, Volume, decode
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import in_order, waveforms_of
+from jaxloc.networks.inputs import in_order
 from jaxloc.types import Network, Observations
 
 POOLS = ((1, 4), (1, 4), (2, 4), (3, 4))
 STEPS = (Step((4, 4), (8, 8, 8), (2, 2)), Step((2, 2), (4, 4, 4), (2, 2)), Step((1, 1), (2, 1, 1), (2, 2)))
 
 
-class Model(nn.Module):
+class Model(Volume):
     """The observations of one event to a volume of raw outputs [east, north, depth].
 
-    `width` is the features of the first block (paper: 64), `grid` the cells east, north and down. The
-    numbers of stations and samples are free; with `remap` they are those of `init`. `num_stations` sorts stations into
-    fixed rows by `station_index`; None keeps the order of the rows. `pools` are the pooling factors of stations and
-    samples after each of the first four blocks; their products must not exceed the numbers of stations and samples, or
-    no information on either is left. Each voxel is refined to `finer` voxels along east and north by linear
-    interpolation of log-weights, since a posterior cannot be narrower than a voxel and convolutions are expensive.
-    `by_slices` is as in `layers.Conv2D`.
+    The numbers of stations and samples are free; with `remap` they are those of `init`.
     """
 
     grid: tuple[int, int, int] = (128, 80, 30)
-    width: int = 8
-    published: bool = False
-    norm: str = "group"
-    dropout: float = 0.0
-    remap: bool = True
-    log_amplitude: tuple[float, float] = (-6.0, 1.5)
-    num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
-    finer: int = 1
-    by_slices: bool | None = None
+    remap: bool = True
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, "east north depth"]:
         """Log-weights, or with the published head log-odds, of the voxels."""
-        observations = in_order(observations, self.num_stations)
-        if self.published:
-            style = Style(self.width, "none", 0.5, False, self.by_slices)
-            image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
-            return decode(style, image, Map(self.grid, STEPS, 0.5, False, self.finer))
-        style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
-        image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
-        return decode(style, image, Map(self.grid, STEPS, 2, self.remap, self.finer))
+        style, image = self.image_of(in_order(observations, self.num_stations))
+        last, remap = (0.5, False) if self.published else (2, self.remap)
+        return decode(style, image, Map(self.grid, STEPS, last, remap, self.finer))
 
 
 def network(size: tuple[int, int, int], **settings: Any) -> Network:

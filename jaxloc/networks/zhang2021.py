@@ -35,9 +35,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.networks.fcn_blocks import Map, Step, Style, decode, encode, largest_scaled, station_image
+from jaxloc.networks.fcn_blocks import Map, Step, Volume, decode
 from jaxloc.networks.flax_adapter import bind
-from jaxloc.networks.inputs import in_order, station_traces, waveforms_of
+from jaxloc.networks.inputs import in_order, station_traces
 from jaxloc.networks.layers import largest
 from jaxloc.types import Network, Observations
 
@@ -47,37 +47,25 @@ STEPS = (Step((4, 4), (8, 8)), Step((2, 2), (4, 4)), Step((1, 1), (2, 1)))
 HIDDEN = 64
 
 
-class Model(nn.Module):
+class Model(Volume):
     """The observations of one event so far, to one vector: the volume [east, north, depth] by rows, then `others`.
 
-    `others` is the number of raw outputs for the heads of other labels (magnitude: 2). `width` is the features of the
-    first block (published: 64); other settings are as in `zhang2020`. The numbers of stations and samples are those of
-    `init`.
+    `others` is the number of raw outputs for the heads of other labels (magnitude: 2). The numbers of stations and
+    samples are those of `init`.
     """
 
     grid: tuple[int, int, int] = (192, 96, 64)
-    others: int = 2
-    width: int = 8
-    published: bool = False
-    norm: str = "group"
-    dropout: float = 0.0
-    log_amplitude: tuple[float, float] = (-6.0, 1.5)
-    num_stations: int | None = None
     pools: Sequence[tuple[int, int]] = POOLS
-    finer: int = 1
-    by_slices: bool | None = None
+    others: int = 2
 
     @nn.compact
     def __call__(self, observations: Observations) -> Float[Array, " raw"]:
         """Log-weights, or with the published head log-odds, of the voxels; and raw numbers of other labels."""
         observations = in_order(observations, self.num_stations)
+        style, image = self.image_of(observations)
         if self.published:
-            style = Style(self.width, "none", 0.5, False, self.by_slices)
-            image = encode(style, largest_scaled(waveforms_of(observations)), self.pools)
             volume = decode(style, image, Map(self.grid, PUBLISHED, 0, False))
             return jnp.concatenate([volume.ravel(), nn.Dense(self.others)(image.mean((0, 1)))])
-        style = Style(self.width, self.norm, self.dropout, True, self.by_slices)
-        image = encode(style, station_image(observations, *self.log_amplitude), self.pools)
         volume = decode(style, image, Map(self.grid, STEPS, 2, True, self.finer))
         return jnp.concatenate([volume.ravel(), self._others(image, volume, observations)])
 

@@ -9,13 +9,14 @@ maximisation algorithm (Dempster and others 1977, JRSS B 39) for picks of which 
 while the share of the common errors in the width of residuals falls from one to zero.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxloc.physics.readings import Readings, pick_details
+from jaxloc.physics.small_matrices import solved
 from jaxloc.types import PHASES
 
 SHARES = (1.0, 0.1, 0.0, 0.0)  # of the variance of common errors, in the width of residuals that each round starts from
@@ -120,28 +121,5 @@ def _given_weights(
     products = jnp.stack([column_s[i] * column_s[j] for i, j in pairs])
     information = jnp.einsum("ptn,kpn->kpt", weight, products)
     right = jnp.einsum("ptn,fpn->fpt", weight * residual_s, column_s)
-    lower: dict[tuple[int, int], Any] = {
-        pair: each + float(pair[0] == pair[1]) for pair, each in zip(pairs, information, strict=True)
-    }
-    return _solved(lower, right)
-
-
-def _solved(
-    lower: dict[tuple[int, int], Float[Array, "*batch"]], right: Float[Array, "row *batch"]
-) -> tuple[Float[Array, "row *batch"], Float[Array, "*batch"]]:
-    """Solution of small positive definite systems, and the log of their determinants.
-
-    Cholesky's method written out: linear-algebra libraries are slow for many small matrices.
-    """
-    size, tril = len(right), {}
-    for i, j in lower:
-        rest = lower[i, j] - sum(tril[i, k] * tril[j, k] for k in range(j))
-        tril[i, j] = jnp.sqrt(rest) if i == j else rest / tril[j, j]
-    half: list[Any] = []
-    for i in range(size):
-        half.append((right[i] - sum(tril[i, k] * half[k] for k in range(i))) / tril[i, i])
-    z: list[Any] = [0.0] * size
-    for i in reversed(range(size)):
-        z[i] = (half[i] - sum(tril[k, i] * z[k] for k in range(i + 1, size))) / tril[i, i]
-    diagonal = jnp.stack([tril[i, i] for i in range(size)])
-    return jnp.stack(z), 2 * jnp.log(diagonal).sum(0)
+    lower = {pair: each + float(pair[0] == pair[1]) for pair, each in zip(pairs, information, strict=True)}
+    return solved(lambda i, j: lower[i, j], right)
