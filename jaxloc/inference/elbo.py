@@ -12,7 +12,8 @@ events. That is the prior's width for weights that data do not determine, and cl
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ import numpy as np
 import numpyro.distributions as dist
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.inference import convergence
 from jaxloc.inference.convergence import Moments, Progress
@@ -30,7 +31,7 @@ from jaxloc.types import NETWORK, Batch, Diagnosis, Info, Method, Params, Target
 MIDDLE, LOG_SPREAD, FACTOR = "mean", "log_sd", "factor"
 ESTIMATORS = ("plain", "flipout", "local")
 LOG_WIDTH = "log_prior_width"
-Fitted = dict[str, Array]
+Fitted = dict[str, Float[Array, "..."]]
 
 
 class Family(NamedTuple):
@@ -52,6 +53,85 @@ class VariationalState(NamedTuple):
     optimizer: dict[str, optax.OptState]
     progress: Progress
     moments: Moments
+
+
+class Bound(NamedTuple):
+    """What the bound is made of, with weights in units of the prior: displacements z from its mean over its scale.
+
+    Attributes:
+        target: likelihood and prior.
+        family: of the posterior.
+        learn_prior: whether the prior's scale is fitted, one factor for each array of weights.
+        estimator: of the gradient of the likelihood, one of `ESTIMATORS`.
+        centre: mean of the prior.
+        scale: its standard deviations.
+        unravel: a row of all weights to a tree like the parameters.
+        array_of: the array that each weight belongs to.
+        fittable: 1 for arrays whose prior may be learnt, else 0.
+    """
+
+    target: Target
+    family: Family
+    learn_prior: bool
+    estimator: str
+    centre: Float[Array, " weight"]
+    scale: Float[Array, " weight"]
+    unravel: Callable[[Float[Array, " weight"]], Params]
+    array_of: Int[np.ndarray, " weight"]
+    fittable: Float[np.ndarray, " array"]
+
+    def weights_of(self, z: Float[Array, " weight"]) -> Weights:
+        """Weights at a displacement."""
+        return Weights(self.unravel(self.centre + self.scale * z))
+
+    def varied(self, key: Key[Array, ""], fitted: Fitted, z: Float[Array, " weight"]) -> Weights:
+        """As `weights_of`, with what varies them from event to event (`estimator`)."""
+        if self.estimator == "plain":
+            return self.weights_of(z)
+        change = self.unravel(self.scale * (z - fitted[MIDDLE]))
+        sd = self.unravel(self.scale * jnp.exp(fitted[LOG_SPREAD])) if self.estimator == "local" else None
+        return self.weights_of(z)._replace(variation=Variation(key, change, sd))
+
+    def width(self, fitted: Fitted) -> Float[Array, " weight"] | float:
+        """The scale of the prior of displacements: one, or the fitted one."""
+        return jnp.exp(self.fittable * fitted[LOG_WIDTH])[self.array_of] if self.learn_prior else 1.0
+
+    def divergence(self, fitted: Fitted) -> Float[Array, ""]:
+        """Of the posterior from the prior, in nats an event."""
+        q, prior = self.family.distribution(fitted), self.width(fitted)
+        squares = (jnp.asarray(q.variance) + jnp.asarray(q.mean) ** 2) / prior**2
+        in_prior = (0.5 * squares + 0.5 * math.log(2 * math.pi) + jnp.log(prior)).sum()
+        return (in_prior - q.entropy()) / self.target.num_data
+
+    def drawn(self, key: Key[Array, ""], fitted: Fitted, first: Bool[Array, ""]) -> Float[Array, " weight"]:
+        """A draw; the mean in the first steps."""
+        z = jnp.asarray(self.family.distribution(fitted).sample(key))
+        return jnp.where(first, fitted[MIDDLE], z)
+
+    def apart(self, fitted: Fitted, key: Key[Array, ""], first: Bool[Array, ""]) -> Float[Array, ""]:
+        """The divergence, or an estimate whose gradient is that of the path (Roeder and others 2017).
+
+        That has the noise of the likelihood's gradient with the other sign, where all events have the same weights.
+        """
+        if self.estimator != "plain":
+            return self.divergence(fitted)
+        z = self.drawn(key, fitted, first)
+        q = self.family.distribution(jax.lax.stop_gradient(fitted))
+        return (q.log_prob(z) - dist.Normal(0.0, self.width(fitted)).log_prob(z).sum()) / self.target.num_data  # pyright: ignore
+
+    def negative(
+        self, fitted: Fitted, keys: tuple[Key[Array, ""], Key[Array, ""]], batch: Batch, first: Bool[Array, ""]
+    ) -> Float[Array, ""]:
+        """Minus the log-likelihood of a batch under a draw, in nats an event."""
+        weights = self.varied(keys[1], fitted, self.drawn(keys[0], fitted, first))
+        return -total_log_likelihood(self.target, weights, batch) / size_of(batch)
+
+
+def bound_of(target: Target, family: Family, learn_prior: bool, estimator: str) -> Bound:
+    """The bound for a target and a family."""
+    centre, unravel = ravel_pytree(target.prior_mean)
+    scale, _ = ravel_pytree(target.prior_scale)
+    return Bound(target, family, learn_prior, estimator, centre, scale, unravel, *_arrays(target))
 
 
 def variational(
@@ -82,117 +162,82 @@ def variational(
     plan = convergence.plan_of(steps)
     if initial_scale is not None:
         plan = plan._replace(first=0)
-    centre, unravel = ravel_pytree(target.prior_mean)
-    scale, _ = ravel_pytree(target.prior_scale)
-    array_of, fittable = _arrays(target)
+    bound = bound_of(target, family, learn_prior, estimator)
     to_nats = target.num_data / temperature
     factor_rate = scale_rate / math.sqrt(family.columns)
     optimizers = {MIDDLE: optimizer, LOG_SPREAD: optax.adam(scale_rate), FACTOR: optax.adam(factor_rate)}
 
-    def split(fitted: Fitted) -> dict[str, Fitted]:
-        """The parameters of each optimiser: means with the prior's width, scales, the factor."""
-        own = lambda name: name if name in (LOG_SPREAD, FACTOR) else MIDDLE
-        return {by: {name: x for name, x in fitted.items() if own(name) == by} for by in optimizers}
-
-    def weights_of(z: Float[Array, " weight"]) -> Weights:
-        return Weights(unravel(centre + scale * z))
-
-    def varied(key: Key[Array, ""], fitted: Fitted, z: Float[Array, " weight"]) -> Weights:
-        if estimator == "plain":
-            return weights_of(z)
-        change, sd = unravel(scale * (z - fitted[MIDDLE])), unravel(scale * jnp.exp(fitted[LOG_SPREAD]))
-        return weights_of(z)._replace(variation=Variation(key, change, sd if estimator == "local" else None))
-
-    def width(fitted: Fitted) -> Any:
-        """The scale of the prior of displacements: one, or the fitted one."""
-        return jnp.exp(fittable * fitted[LOG_WIDTH])[array_of] if learn_prior else 1.0
-
-    def divergence(fitted: Fitted) -> Float[Array, ""]:
-        q, prior = family.distribution(fitted), width(fitted)
-        squares = (jnp.asarray(q.variance) + jnp.asarray(q.mean) ** 2) / prior**2
-        in_prior = (0.5 * squares + 0.5 * math.log(2 * math.pi) + jnp.log(prior)).sum()
-        return (in_prior - q.entropy()) / target.num_data
-
-    def drawn(key: Key[Array, ""], fitted: Fitted, first: Array) -> Float[Array, " weight"]:
-        """A draw; the mean in the first steps."""
-        z = jnp.asarray(family.distribution(fitted).sample(key))
-        return jnp.where(first, fitted[MIDDLE], z)
-
-    def apart(fitted: Fitted, key: Key[Array, ""], first: Array) -> Float[Array, ""]:
-        """The divergence, or an estimate whose gradient is that of the path (Roeder and others 2017).
-
-        That has the noise of the likelihood's gradient with the other sign, where all events have the same weights.
-        """
-        if estimator != "plain":
-            return divergence(fitted)
-        z = drawn(key, fitted, first)
-        q = family.distribution(jax.lax.stop_gradient(fitted))
-        return (q.log_prob(z) - dist.Normal(0.0, width(fitted)).log_prob(z).sum()) / target.num_data  # pyright: ignore
-
-    def negative(fitted: Fitted, keys: tuple[Array, Array], batch: Batch, first: Array) -> Float[Array, ""]:
-        weights = varied(keys[1], fitted, drawn(keys[0], fitted, first))
-        return -total_log_likelihood(target, weights, batch) / size_of(batch)
-
     def init(key: Key[Array, ""], params: Params) -> VariationalState:
-        z = (ravel_pytree(params)[0] - centre) / scale
+        z = (ravel_pytree(params)[0] - bound.centre) / bound.scale
         fitted = {MIDDLE: z, LOG_SPREAD: jnp.full_like(z, math.log(initial_scale or 1.0))}
         fitted |= {} if family.factor is None else {FACTOR: family.factor}
-        fitted |= {LOG_WIDTH: jnp.zeros(fittable.size)} if learn_prior else {}
-        memory = {by: optimizers[by].init(part) for by, part in split(fitted).items()}
-        progress = convergence.begun(plan, fittable.size)
+        fitted |= {LOG_WIDTH: jnp.zeros(bound.fittable.size)} if learn_prior else {}
+        memory = {by: optimizers[by].init(part) for by, part in _by_optimizer(fitted).items()}
+        progress = convergence.begun(plan, bound.fittable.size)
         return VariationalState(fitted, memory, progress, convergence.no_moments(z.shape if plan.first else ()))
 
     def update(key: Key[Array, ""], state: VariationalState, batch: Batch) -> tuple[VariationalState, Info]:
         fitted, step = state.fitted, state.progress.step
         first, (key_draw, key_event) = step < plan.first, jax.random.split(key)
-        loss, by_data = _with_gradient(negative)(fitted, (key_draw, key_event), batch, first)
+        loss, by_data = _with_gradient(bound.negative)(fitted, (key_draw, key_event), batch, first)
         weight = temperature * (jnp.minimum(1.0, (step + 1) / warm_up) if warm_up else 1.0)
-        by_prior = jax.grad(apart)(fitted, key_draw, first)
+        by_prior = jax.grad(bound.apart)(fitted, key_draw, first)
         gradient = jax.tree.map(lambda data, prior: data + weight * prior, by_data, by_prior)
         share = convergence.rate(plan, state.progress)
         moved, memory = dict(fitted), {}
-        for by, part in split(gradient).items():
+        for by, part in _by_optimizer(gradient).items():
             # Scales wait for the end of the first steps, which estimate them.
             part = part if by == MIDDLE else jax.tree.map(lambda g: jnp.where(first, 0.0, g), part)
-            change, memory[by] = optimizers[by].update(part, state.optimizer[by], split(fitted)[by])
+            change, memory[by] = optimizers[by].update(part, state.optimizer[by], _by_optimizer(fitted)[by])
             moved |= {name: fitted[name] + share * x for name, x in cast(Fitted, change).items()}
         moments = state.moments
         if plan.first:
-            seen = moments.with_one(by_data[MIDDLE])
-            moments = Moments(*(jnp.where(first, new, old) for new, old in zip(seen, moments, strict=True)))
-            information = to_nats * size_of(batch) * jnp.asarray(moments.variance)
-            estimate = -0.5 * jnp.log1p(information)
+            moments = _with_gradients(moments, by_data[MIDDLE], first)
+            estimate = -0.5 * jnp.log1p(to_nats * size_of(batch) * jnp.asarray(moments.variance))
             moved[LOG_SPREAD] = jnp.where(step + 1 == plan.first, estimate, moved[LOG_SPREAD])
-        kl = temperature * divergence(fitted)
-        by_scale = -to_nats * gradient[LOG_SPREAD]
-        groups = convergence.by_array(by_scale, jnp.exp(fitted[LOG_SPREAD]), array_of, fittable.size)
+        kl = temperature * bound.divergence(fitted)
+        by_scale, spread = -to_nats * gradient[LOG_SPREAD], jnp.exp(fitted[LOG_SPREAD])
+        groups = convergence.by_array(by_scale, spread, bound.array_of, bound.fittable.size)
         progress = convergence.followed(plan, state.progress, loss + kl, groups)
         return VariationalState(moved, memory, progress, moments), Info(loss + kl, loss, kl)
 
     def sample(key: Key[Array, ""], state: VariationalState, n: int) -> Weights:
-        return jax.vmap(weights_of)(jnp.asarray(family.distribution(state.fitted).sample(key, (n,))))
+        return jax.vmap(bound.weights_of)(jnp.asarray(family.distribution(state.fitted).sample(key, (n,))))
 
     def at_prior(state: VariationalState) -> VariationalState:
         fitted = {name: jnp.zeros_like(x) for name, x in state.fitted.items()}
         step = jnp.maximum(state.progress.step, plan.first)
         return state._replace(fitted=fitted, progress=state.progress._replace(step=step))
 
-    def diagnose(state: VariationalState) -> Diagnosis:
-        sd = jnp.sqrt(jnp.asarray(family.distribution(state.fitted).variance))
-        of_network = sd[np.flatnonzero(fittable[array_of])] if fittable.any() else sd
-        low, middle, high = jnp.quantile(of_network, jnp.array([0.05, 0.5, 0.95]))
-        last = state.progress.last
-        figures = {
-            "steps": state.progress.step,
-            "divergence": temperature * divergence(state.fitted),
-            "sigma_over_prior": {"median": middle, "p05": low, "p95": high},
-            "gradient_of_log_sd": {"mean": last.mean[-1], "standard_error": last.error[-1]},
-            "gradient_of_determined": {"mean": last.mean[-2], "standard_error": last.error[-2]},
-        }
-        return Diagnosis(convergence.converged(state.progress), convergence.CRITERION, figures)
-
     finished = lambda state: convergence.finished(plan, state.progress)
-    return Method(init, update, sample, finished, diagnose, at_prior)
+    return Method(init, update, sample, finished, partial(_diagnosis, bound, temperature), at_prior)
+
+
+def _by_optimizer(fitted: Fitted) -> dict[str, Fitted]:
+    """The parameters of each optimiser: means with the prior's width, scales, the factor."""
+    own = lambda name: name if name in (LOG_SPREAD, FACTOR) else MIDDLE
+    return {by: {name: x for name, x in fitted.items() if own(name) == by} for by in (MIDDLE, LOG_SPREAD, FACTOR)}
+
+
+def _with_gradients(moments: Moments, gradient: Float[Array, " weight"], first: Bool[Array, ""]) -> Moments:
+    """The moments of the gradients of the first steps, with one more; unchanged after these steps."""
+    seen = moments.with_one(gradient)
+    return Moments(*(jnp.where(first, new, old) for new, old in zip(seen, moments, strict=True)))
+
+
+def _diagnosis(bound: Bound, temperature: float, state: VariationalState) -> Diagnosis:
+    sd = jnp.sqrt(jnp.asarray(bound.family.distribution(state.fitted).variance))
+    of_network = sd[np.flatnonzero(bound.fittable[bound.array_of])] if bound.fittable.any() else sd
+    low, middle, high = jnp.quantile(of_network, jnp.array([0.05, 0.5, 0.95]))
+    last = state.progress.last
+    figures = {
+        "steps": state.progress.step,
+        "divergence": temperature * bound.divergence(state.fitted),
+        "sigma_over_prior": {"median": middle, "p05": low, "p95": high},
+        "gradient_of_log_sd": {"mean": last.mean[-1], "standard_error": last.error[-1]},
+        "gradient_of_determined": {"mean": last.mean[-2], "standard_error": last.error[-2]},
+    }
+    return Diagnosis(convergence.converged(state.progress), convergence.CRITERION, figures)
 
 
 def learnt_prior_scale(target: Target, state: VariationalState) -> Params:
@@ -208,11 +253,11 @@ def learnt_prior_scale(target: Target, state: VariationalState) -> Params:
     return tree.unflatten([leaf * factor for leaf, factor in zip(leaves, factors, strict=True)])
 
 
-def _with_gradient(function: Callable[..., Array]) -> Callable[..., tuple[Array, Fitted]]:
+def _with_gradient(function: Callable[..., Float[Array, ""]]) -> Callable[..., tuple[Float[Array, ""], Fitted]]:
     return jax.value_and_grad(function)
 
 
-def _arrays(target: Target) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(target: Target) -> tuple[Int[np.ndarray, " weight"], Float[np.ndarray, " array"]]:
     """Which array each parameter belongs to, [parameter], and whether an array's prior may be learnt, [array]."""
     leaves = jax.tree.leaves(target.prior_mean)
     array_of = np.repeat(np.arange(len(leaves)), [leaf.size for leaf in leaves])

@@ -64,21 +64,10 @@ def laplace(
         ValueError: where full curvature of more than `MAX_FULL` weights is requested, or the prior of parameters
             outside of the network would be fitted.
     """
+    _check(target, diagonal, learn_prior)
     learner = point(target, optimizer)
     centre, unravel = ravel_pytree(target.prior_mean)
     scale, _ = ravel_pytree(target.prior_scale)
-    if not diagonal and centre.size > MAX_FULL:
-        raise ValueError(
-            f"full curvature of {centre.size:,} weights, at most {MAX_FULL:,} are possible; use diagonal=true, "
-            "or full curvature of a subspace"
-        )
-
-    others = sorted(set(jax.tree.leaves(target.parts)) - {NETWORK})
-    if learn_prior and others:
-        raise ValueError(
-            f"learn_prior would change the prior of parameters outside of the network ({', '.join(others)}) as well; "
-            "select weights by posterior.subspace"
-        )
 
     def negative(z: Float[Array, " weight"], batch: Batch) -> Float[Array, ""]:
         return -target.log_likelihood(Weights(unravel(centre + scale * z)), batch).mean() * target.num_data
@@ -132,6 +121,21 @@ def _diagnosis(target: Target, state: LaplaceState, start: int) -> Diagnosis:
     averaged = jnp.maximum(state.step - start, 0)
     figures = {"steps_of_curvature": averaged, "mode_is_away_sd": away}
     return Diagnosis((averaged > 0) & (away < AWAY), CRITERION, figures)
+
+
+def _check(target: Target, diagonal: bool, learn_prior: bool) -> None:
+    size = sum(leaf.size for leaf in jax.tree.leaves(target.prior_mean))
+    if not diagonal and size > MAX_FULL:
+        raise ValueError(
+            f"full curvature of {size:,} weights, at most {MAX_FULL:,} are possible; use diagonal=true, "
+            "or full curvature of a subspace"
+        )
+    others = sorted(set(jax.tree.leaves(target.parts)) - {NETWORK})
+    if learn_prior and others:
+        raise ValueError(
+            f"learn_prior would change the prior of parameters outside of the network ({', '.join(others)}) as well; "
+            "select weights by posterior.subspace"
+        )
 
 
 class Nearby(NamedTuple):
