@@ -137,7 +137,7 @@ def calibrate(
     return Calibration(dataset, len(truth.mask), fitted, groups, needed, detector, local)
 
 
-def _known(region: str, levels: dict[str, np.ndarray], truth: Label) -> Float[np.ndarray, " event"]:
+def _known(region: str, levels: dict[str, Float[np.ndarray, " event"]], truth: Label) -> Float[np.ndarray, " event"]:
     """Levels of a region's truths; NaN where a truth is unknown, 1 where the posterior is not finite."""
     known = np.asarray(truth.mask)[:, list((REGIONS | GAUSSIAN)[region])].all(-1)
     return np.where(known, np.where(np.isfinite(levels[region]), levels[region], 1.0), np.nan)

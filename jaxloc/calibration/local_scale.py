@@ -43,7 +43,7 @@ def fit_local_scale(
 
 
 def _fitted(
-    tables: dict[tuple[int, ...], np.ndarray],
+    tables: dict[tuple[int, ...], Float[np.ndarray, "temperature event"]],
     truth: Label,
     covariates: Float[np.ndarray, "event covariate"],
     use: Bool[np.ndarray, " event"],
@@ -56,7 +56,7 @@ def _fitted(
     spline = CubicSpline(LOG_TEMPERATURES, table[:, kept])
     place, low, step = np.arange(len(design)), LOG_TEMPERATURES[0], LOG_TEMPERATURES[1] - LOG_TEMPERATURES[0]
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss(values: Float[np.ndarray, " covariate+1"]) -> tuple[float, Float[np.ndarray, " covariate+1"]]:
         log_temperature = np.clip(design @ values, *LOG_TEMPERATURES[[0, -1]])
         at = np.clip(((log_temperature - low) / step).astype(int), 0, len(LOG_TEMPERATURES) - 2)
         cubic, square, slope, constant = spline.c[:, at, place]

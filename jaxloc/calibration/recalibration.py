@@ -142,7 +142,7 @@ def _log_likelihoods(
     return jax.lax.map(at, jnp.asarray(LOG_TEMPERATURES, value.dtype))
 
 
-Tables = dict[tuple[int, ...], np.ndarray]
+Tables = dict[tuple[int, ...], Float[np.ndarray, "temperature event"]]
 """By coordinates: log-densities of truths at each temperature, [temperature, event]."""
 
 

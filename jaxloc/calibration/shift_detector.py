@@ -115,7 +115,11 @@ def _table(
     return np.stack([np.asarray(statistics[name], float) for name in names], -1)
 
 
-def _scaled(table: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> Float[np.ndarray, "event statistic"]:
+def _scaled(
+    table: Float[np.ndarray, "event statistic"],
+    centre: Float[np.ndarray, " statistic"],
+    scale: Float[np.ndarray, " statistic"],
+) -> Float[np.ndarray, "event statistic"]:
     return np.clip((table - centre) / scale, -MOST_SD, MOST_SD)
 
 
@@ -138,7 +142,7 @@ def _regression(
     each = np.where(np.arange(number) == 0, 0.5, 0.5 / max(number - 1, 1)) / np.maximum(size, 1) * len(x)
     weight = each[label][:, None]
 
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+    def loss(flat: Float[np.ndarray, " number"]) -> tuple[float, Float[np.ndarray, " number"]]:
         table = flat.reshape(number, -1)
         logits = x @ table[:, :-1].T + table[:, -1]
         log_share = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
@@ -152,7 +156,9 @@ def _regression(
 
 
 def _logits(
-    x: Float[np.ndarray, "event statistic"], weights: Float[np.ndarray, "kind statistic"], bias: np.ndarray
+    x: Float[np.ndarray, "event statistic"],
+    weights: Float[np.ndarray, "kind statistic"],
+    bias: Float[np.ndarray, " kind"],
 ) -> Float[np.ndarray, "event kind"]:
     return x @ weights.T + bias
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from jaxloc.data.truncation import truncate
 from jaxloc.types import AT_STATIONS, Batch, Label, Observations
@@ -219,7 +219,7 @@ def turned(key: Key[Array, ""], event: Batch) -> Batch:
     return Batch(seen._replace(waveforms=waveforms, station_km=around(seen.station_km)), labels)
 
 
-def by_station(event: Batch, choose: Callable[[Any], Any]) -> Batch:
+def by_station(event: Batch, choose: Callable[[Shaped[Array, "..."]], Any]) -> Batch:
     """An event, or a batch, with `choose` applied to all arrays with a station axis."""
     seen, labels = event.observations, dict(event.labels)
     chosen = {name: choose(getattr(seen, name)) for name in BY_STATION if getattr(seen, name) is not None}

@@ -5,7 +5,7 @@ Each function is of one event with a random key; labels stay those of the event,
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.data.augmentation import own_noise, recorded, shift
 from jaxloc.types import Batch
@@ -104,7 +104,7 @@ def swapped_stations(key: Key[Array, ""], event: Batch) -> Batch:
     return _with(event._replace(observations=seen), _records(event)[source])
 
 
-def _first(key: Key[Array, ""], active: Bool[Array, " station"], number: Array) -> Bool[Array, " station"]:
+def _first(key: Key[Array, ""], active: Bool[Array, " station"], number: Int[Array, ""]) -> Bool[Array, " station"]:
     """So many of the active stations, at random."""
     order = jnp.argsort(jnp.argsort(jax.random.uniform(key, active.shape) - active))
     return (order < number) & active

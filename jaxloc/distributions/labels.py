@@ -11,7 +11,7 @@ The spread between draws is epistemic, the spread of each draw aleatoric.
 Leading axes are events; one draw has no epistemic part.
 """
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +131,7 @@ def of_draw(distribution: dist.Distribution) -> LabelPosterior:
     ):
         parts = distribution.component_distribution
         log_weight = jax.nn.log_softmax(jnp.asarray(distribution.mixing_distribution.logits))
-        return _number(log_weight, parts.loc, parts.scale, False)
+        return _number(log_weight, jnp.asarray(parts.loc), jnp.asarray(parts.scale), False)
     if isinstance(distribution, dist.LogNormal | dist.Normal) and not distribution.event_shape:
         loc, scale = (jnp.asarray(x)[..., None] for x in (distribution.loc, distribution.scale))
         return _number(jnp.zeros_like(loc), loc, scale, isinstance(distribution, dist.LogNormal))
@@ -141,7 +141,12 @@ def of_draw(distribution: dist.Distribution) -> LabelPosterior:
     )
 
 
-def _number(log_weight: Any, loc: Any, scale: Any, logarithmic: bool) -> Number:
+def _number(
+    log_weight: Float[Array, "*batch part"],
+    loc: Float[Array, "*batch part"],
+    scale: Float[Array, "*batch part"],
+    logarithmic: bool,
+) -> Number:
     """One draw of weights."""
     log_weight, loc, scale = jnp.broadcast_arrays(log_weight, loc, scale)
     parts = (log_weight, loc, scale, jnp.full(loc.shape, logarithmic))

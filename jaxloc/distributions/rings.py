@@ -80,7 +80,9 @@ def _log_prob(of: Ring, points: Float[Array, "point d"]) -> Float[Array, " point
     return peak + best + jnp.log(jnp.maximum(share.sum(-1), jnp.finfo(share.dtype).tiny))
 
 
-def _log_normal(value: Array, middle: Array, sd: Array) -> Array:
+def _log_normal(
+    value: Float[Array, "..."], middle: Float[Array, "..."], sd: Float[Array, "..."]
+) -> Float[Array, "..."]:
     return -0.5 * ((value - middle) / sd) ** 2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi)
 
 

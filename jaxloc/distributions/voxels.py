@@ -129,7 +129,9 @@ def _mode(of: Voxels) -> Float[Array, " d"]:
     width = at(of.sd, which[best])
     gradient = jax.value_and_grad(lambda point: _log_density(of, point))
 
-    def step(at: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+    def step(
+        at: tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]], _: None
+    ) -> tuple[tuple[Array, Array, Array], None]:
         point, density, slope = at
         new = point + width**2 * slope  # the mean shift of kernels of one width
         value, new_slope = gradient(new)

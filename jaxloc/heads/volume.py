@@ -175,7 +175,12 @@ def _outer_sum(axes: list[Float[Array, " _"]]) -> Float[Array, "east north depth
     return axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :]
 
 
-def _known_normal(value: Array, mean: ArrayLike, sd: ArrayLike, mask: Bool[Array, "*"]) -> Array:
+def _known_normal(
+    value: Float[Array, "*value"],
+    mean: Float[ArrayLike, "*mean"],
+    sd: Float[ArrayLike, "*mean"],
+    mask: Bool[Array, "*value"],
+) -> Float[Array, "*out"]:
     """Log-density of independent normals, zero where the value is unknown."""
     white = (jnp.where(mask, value, mean) - mean) / sd
     return jnp.where(mask, -0.5 * white**2 - jnp.log(sd) - 0.5 * math.log(2 * math.pi), 0.0)

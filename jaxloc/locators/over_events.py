@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key, PyTree, Shaped
 
 from jaxloc.devices import event_by_event, on_all
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
@@ -44,7 +44,7 @@ def in_chunks(
     chunk = -(-chunk // jax.device_count()) * jax.device_count()
     compiled = jax.jit(event_by_event(locate, chunk))
 
-    def run(shared: PyTree, events: PyTree) -> Posterior:
+    def run(shared: PyTree, events: PyTree[Shaped[Array, "event ..."]]) -> Posterior:
         number = len(jax.tree.leaves(events)[0])
         if number == 0:
             raise ValueError("there is no event to locate; observations must have at least one")

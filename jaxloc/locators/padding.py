@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key, PyTree, Shaped
 
 from jaxloc.types import AT_STATIONS, Locator, Observations, Posterior
 
@@ -35,9 +35,11 @@ def padded(observations: Observations, size: int) -> Observations:
     if more < 0:
         raise ValueError(f"size must be at least the number of stations {size - more}, got {size}")
 
-    def longer(x: Any, value: float = 0) -> Any:
-        widths = [(0, more if axis == 1 else 0) for axis in range(np.ndim(x))]
-        return None if x is None else np.pad(np.asarray(x), widths, constant_values=value)
+    def longer(x: Shaped[Array | np.ndarray, "event ..."] | None, value: float = 0) -> Any:
+        if x is None:
+            return None
+        widths = [(0, more if axis == 1 else 0) for axis in range(x.ndim)]
+        return np.pad(np.asarray(x), widths, constant_values=value)
 
     fields = {name: longer(value) for name, value in observations._asdict().items() if name != "rate_hz"}
     index = longer(observations.station_index, -1)
@@ -51,7 +53,9 @@ def without_padding(posterior: Posterior, stations: int) -> Posterior:
     return posterior._replace(others=posterior.others | cut)
 
 
-def first_stations(tree: PyTree, stations: int) -> PyTree:
+def first_stations(
+    tree: PyTree[Shaped[Array, "event station ..."]], stations: int
+) -> PyTree[Shaped[Array, "event station ..."]]:
     """Arrays [event, station, ...] with their first stations alone."""
     return jax.tree.map(lambda x: x[:, :stations], tree)
 

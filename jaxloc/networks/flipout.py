@@ -33,7 +33,7 @@ from jaxloc.types import Params, Variation
 LINEAR = (nn.Dense, nn.Conv, Conv1D, Conv2D)
 MANY_PLACES = 8  # number of positions from which forming a kernel costs less than running a layer twice
 Path = tuple[str, ...]
-Arrays = dict[str, Array]
+Arrays = dict[str, Float[Array, "..."]]
 """Kernel and bias of a layer."""
 
 

@@ -117,7 +117,7 @@ class Geometry(NamedTuple):
     scale_km: Float[Array, "3"]
 
 
-Pair: TypeAlias = tuple[Array, Array]
+Pair: TypeAlias = tuple[Float[Array, "..."], Float[Array, "..."]]
 """What the seen inputs of a layer came to, or its kernel; and the kernel of those that are given, or its bias."""
 
 

@@ -74,7 +74,7 @@ def fit_physics(
         physics = physics_of(joint.params)
         return picks_s - jax.vmap(lambda place: predicted_s(physics, place))(hypocentres(joint))
 
-    def loss(joint: Joint, width_s: float) -> Array:
+    def loss(joint: Joint, width_s: Float[Array, ""] | float) -> Array:
         good = -0.5 * (residual_s(joint) / width_s) ** 2 - jnp.log(width_s)
         fit = jnp.where(use, jnp.logaddexp(good + jnp.log(0.9), jnp.log(0.1 / OUTLIER_S)), 0.0).sum()
         late = jnp.where(timed, (joint.origin_s - labelled_s) / ORIGIN_SD_S, 0.0)
@@ -84,7 +84,7 @@ def fit_physics(
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
     @jax.jit
-    def narrowed(joint: Joint, width_s: float) -> Joint:
+    def narrowed(joint: Joint, width_s: Float[Array, ""] | float) -> Joint:
         def step(carry: tuple, _: None) -> tuple[tuple, None]:
             change, memory = optimizer.update(jax.grad(loss)(carry[0], width_s), carry[1])
             return (optax.apply_updates(carry[0], change), memory), None

@@ -34,7 +34,7 @@ from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, rate_dec
 from jaxloc.regression.scaling import Units
 from jaxloc.types import Info, Method, Params, State, Target, Weights
 
-Likelihood = Callable[[Array], dist.Distribution]
+Likelihood = Callable[[Float[Array, "..."]], dist.Distribution]
 """A module's output for one row, to the distribution of the row's target."""
 
 NUM_VALIDATION_DRAWS, NUM_VALIDATIONS = 10, 50  # weight draws of the validation loss, and how often it is computed
@@ -228,7 +228,7 @@ def _read(
     return jax.lax.map(lambda draw: jax.lax.map(partial(of_row, draw), features, batch_size=size), weights)
 
 
-def _log_prob(likelihood: Likelihood, raw: Array, target: Float[Array, "..."]) -> Float[Array, ""]:
+def _log_prob(likelihood: Likelihood, raw: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
     return jnp.sum(jnp.asarray(likelihood(raw).log_prob(target)))
 
 

@@ -9,7 +9,7 @@ they are mean and standard deviation of the targets: standardised and raw target
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,14 +33,14 @@ def read(units: Units, output: PyTree[Float[Array, "..."]]) -> PyTree[Float[Arra
     return jax.tree.map(lambda c, s, x: c + s * x, units.centre, units.scale, output)
 
 
-def as_they_are(output: PyTree[Any]) -> Units:
+def as_they_are(output: PyTree[Float[Array, "..."]]) -> Units:
     """Identity units, for outputs of these shapes."""
     return Units(jax.tree.map(jnp.zeros_like, output), jax.tree.map(jnp.ones_like, output))
 
 
 def of_targets(
     log_likelihood: Callable[[PyTree[Array], Array], Float[Array, ""]],
-    output: PyTree[Any],
+    output: PyTree[Float[Array, "..."]],
     targets: Float[Array, "row ..."],
 ) -> Units:
     """Units for outputs of these shapes, from the targets alone; an output that no target depends on is not scaled."""

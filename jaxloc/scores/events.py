@@ -8,7 +8,7 @@ not know is NaN.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -165,5 +165,7 @@ def score_events(
 
 
 @partial(jax.jit, static_argnames="num_draws")
-def _score_chunk(batch: tuple[Any, ...], num_draws: int) -> Scores:
+def _score_chunk(
+    batch: tuple[Key[Array, " event"], Posterior, Float[Array, "event 4"], Bool[Array, "event 4"]], num_draws: int
+) -> Scores:
     return jax.vmap(lambda one: score_event(*one, num_draws=num_draws))(batch)

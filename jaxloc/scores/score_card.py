@@ -109,7 +109,7 @@ def _statistics(region: str, name: str, values: Float[np.ndarray, " event"]) -> 
     return [mean] if name == "epistemic_share" else [mean, ("median", bootstrap.quantile(values, 0.5))]
 
 
-def _plain(value: np.ndarray | float) -> float | None:
+def _plain(value: Float[np.ndarray, ""] | float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 

@@ -50,7 +50,9 @@ def ground_motion(
     strength = energy_scale(rupture, frequency_hz)
     share = jnp.array([[v, 0.5 - 0.5 * v, 0.5 - 0.5 * v] for v in VERTICAL])
 
-    def one(key: Key[Array, ""], part: tuple[Array, ...]) -> Complex[Array, "station component frequency"]:
+    def one(
+        key: Key[Array, ""], part: tuple[Float[Array, "..."], ...]
+    ) -> Complex[Array, "station component frequency"]:
         place_km, magnitude, corner_hz, onset_s, scale = part
         away_km = jnp.linalg.norm(station_km - place_km, axis=-1)
         spectrum = jax.vmap(velocity_spectrum, (None, None, None, 0))(

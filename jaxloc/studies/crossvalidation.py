@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from jaxloc import locators, prng
 from jaxloc.atomic_write import write_whole
@@ -140,13 +141,13 @@ def _by_picks(fitted: Fitted, test: Dataset, evaluation: Mapping[str, Any]) -> L
     return located if _enough_picks(located).any() else None
 
 
-def _enough_picks(located: Located) -> np.ndarray:
+def _enough_picks(located: Located) -> Bool[np.ndarray, " event"]:
     seen = located.batch.observations
     return (np.asarray(seen.pick_mask) & np.asarray(seen.station_mask)[..., None]).sum((1, 2)) >= FEWEST_PICKS
 
 
 def _plain(
-    posterior: Posterior, located: Located, evaluation: Mapping[str, Any], use: np.ndarray | None = None
+    posterior: Posterior, located: Located, evaluation: Mapping[str, Any], use: Bool[np.ndarray, " event"] | None = None
 ) -> dict[str, list[float | None]]:
     """Scores of events as JSON takes them; those of events that are not used are unknown."""
     truth = located.batch.labels["hypocentre"]
@@ -156,7 +157,7 @@ def _plain(
     return {name: _rounded(np.asarray(x)) for name, x in scores.items() if name.partition("/")[0] in REGIONS}
 
 
-def _rounded(values: np.ndarray) -> list[float | None]:
+def _rounded(values: Float[np.ndarray, " event"]) -> list[float | None]:
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in np.asarray(values, float)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
@@ -102,7 +102,12 @@ def conformal_inside(folds: Sequence[Record], locator: str, scheme: str) -> Floa
     return np.concatenate(found)
 
 
-def _row(distance: str, scores: Scores, inside: np.ndarray | None, use: np.ndarray) -> Row:
+def _row(
+    distance: str,
+    scores: Scores,
+    inside: Float[np.ndarray, "event level"] | None,
+    use: Bool[np.ndarray, " event"],
+) -> Row:
     card = score_card(prng.stream("scores"), {name: values[use] for name, values in scores.items()}, RESAMPLES)
     row: Row = {"distance": distance, "events": card["epicentre"]["number"]}
     row |= {name: value_of(card, path) for name, path in SCORES.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.types import Method, State
@@ -70,7 +70,7 @@ def _numbers(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _numbers(x) if isinstance(x, Mapping) else _number(np.asarray(x)) for name, x in figures.items()}
 
 
-def _number(array: np.ndarray) -> Any:
+def _number(array: Shaped[np.ndarray, "*member"]) -> Any:
     """Of one member a number, of several a list; None where there is none."""
     values = [x if np.isfinite(x) else None for x in array.reshape(-1).tolist()]
     return values[0] if array.size == 1 else values
