@@ -36,7 +36,15 @@ from jaxloc.types import Head, Params
 
 TIME_STEP_S = 1.5  # of origin times in the first round of a new region
 MOST_TIMES = 400
-ELSEWHERE = {"path": 0.01, "outlier": 0.1}  # of the prior of physics at other stations: paths err, more picks are wrong
+MISTAKES = (  # of a network at other stations: P of S, P of nothing, S of P, S of nothing
+    (0.0, 0.03, 0.0, 0.03),
+    (0.02, 0.1, 0.02, 0.1),
+    (0.1, 0.3, 0.1, 0.3),
+    (0.6, 0.3, 0.1, 0.6),  # P is missed, and S taken for it
+    (0.1, 0.6, 0.1, 0.6),
+)
+# Of the prior of physics at other stations: paths err, and more arrivals are read wrong.
+ELSEWHERE = {"path": 0.01, "outlier": 0.1, "mistakes": MISTAKES}
 BEYOND = {**ELSEWHERE, "path": 0.025}  # the same beyond the region of training, whose events say nothing of the paths
 REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.arrival_likelihood import Arrivals, read_arrivals, tempering_of
+from jaxloc.physics.arrival_likelihood import Arrivals, log_likelihood, read_arrivals, tempering_of
 from jaxloc.physics.readings import ArrivalCheck, pick_details
 
 CANDIDATES = 256
@@ -29,7 +29,8 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     read = jax.tree.map(lambda x: x[0, 0], read_arrivals(arrivals)(best[None, :3], best[None, 3:], jnp.zeros(())))
     log_ratio = (read.log_density + jnp.log(duration_s)) * arrivals.active[:, None]
     log_prior = -jnp.log(jnp.array([high - low for low, high in region])).sum()
-    likelihood = tempering_of(arrivals) * log_ratio.sum() + read.log_common
+    by_chance = tempering_of(arrivals) * 2 * arrivals.active.sum() * jnp.log(duration_s)
+    likelihood = log_likelihood(arrivals, read) + by_chance + read.log_common
     evidence = likelihood + log_prior - posterior.log_prob(best)
     picks = pick_details(arrivals.readings)
     return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, picks)

@@ -39,7 +39,9 @@ class Physics(NamedTuple):
 
     `common` are errors that all travel times of an event have in common. `path` is the error of the path to one
     station, relative to the travel time. `terms` are station terms that depend on the source; they take a share of the
-    variance of `smoothing_s`. None: there are no such errors or terms.
+    variance of `smoothing_s`. None: there are no such errors or terms. `mistakes` are shares of arrivals that are of
+    the other phase and of nothing, by phase, each set as probable for an event before data; None: a share `outlier` is
+    of nothing, whatever the event.
     """
 
     table: StationTable
@@ -54,6 +56,7 @@ class Physics(NamedTuple):
     common: CommonError | None = None
     path: Float[Array, ""] | None = None
     terms: SourceTerms | None = None
+    mistakes: Float[Array, "set phase mistake"] | None = None
 
 
 class Arrivals(NamedTuple):
@@ -89,11 +92,13 @@ class Reading(NamedTuple):
         log_density: of each arrival, in 1/s.
         log_common: of the errors that arrivals have in common (`jaxloc.physics.common_error`), zero without any.
         arrival_s: the times, with these errors where they are most probable.
+        log_other: density of each arrival where the other phase is predicted; None where it is not wanted.
     """
 
     log_density: Float[Array, "point time station phase"]
     log_common: Float[Array, "point time"]
     arrival_s: Float[Array, "point time station phase"]
+    log_other: Float[Array, "point time station phase"] | None = None
 
 
 ReadArrivals = Callable[[Float[Array, "point 3"], Float[Array, "point time"], Float[Array, ""]], Reading]
@@ -102,16 +107,39 @@ ReadArrivals = Callable[[Float[Array, "point 3"], Float[Array, "point time"], Fl
 
 def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
     """The log-density of hypocentres, not normalised, for `jaxloc.physics.adaptive_grid`."""
-    read, tempering = read_arrivals(arrivals), tempering_of(arrivals)
+    read = read_arrivals(arrivals)
 
     def value(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Float[Array, "point time"]:
         found = read(points, origin_s, spacing_km)
-        each = (found.log_density * arrivals.active[:, None]).sum((-2, -1))
-        return tempering * each + found.log_common + log_prior(points, origin_s, spacing_km)
+        return log_likelihood(arrivals, found) + found.log_common + log_prior(points, origin_s, spacing_km)
 
     return value
+
+
+def log_likelihood(arrivals: Arrivals, read: Reading) -> Float[Array, "*batch"]:
+    """The log-likelihood of an event from the densities of its arrivals, tempered.
+
+    A network that reads records unlike those it learned from takes S for P or reads arrivals of nothing, and how often
+    differs from event to event: arrivals that agree speak for few mistakes, arrivals that do not for many, under which
+    the posterior is wide. Where physics has such `mistakes` they are summed over.
+    """
+    physics, power = arrivals.physics, tempering_of(arrivals)
+    total = lambda each: power * (each * arrivals.active[:, None]).sum((-2, -1))
+    if physics.mistakes is None:
+        return total(read.log_density)
+    anywhere = arrivals.rate_hz / (arrivals.log_mass.shape[-1] - 1)
+    # Without the outliers that the densities are mixed with.
+    right, other = (
+        jnp.maximum(jnp.exp(x) - physics.outlier * anywhere, 0.0) / (1 - physics.outlier)
+        for x in (read.log_density, read.log_other)
+    )
+    each = [
+        total(jnp.log((1 - swapped - wrong) * right + swapped * other + wrong * anywhere))
+        for swapped, wrong in (physics.mistakes[i].T for i in range(len(physics.mistakes)))
+    ]
+    return jax.scipy.special.logsumexp(jnp.stack(each), axis=0) - jnp.log(len(each))
 
 
 def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
@@ -148,17 +176,24 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         squared_s2 = errors.smoothing_s2 + (0.4 * wider * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
         variance_s2, follows = _with_delays(squared_s2, errors.delay_covariance_s2, 1 - mass[:, 0, -1])
         width_s = jnp.sqrt(variance_s2)
-        response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
-        smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
         none = mass[..., -1:] / duration_s
         level = physics.outlier / duration_s
-        inside = jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
-        outside = jnp.log((1 - physics.outlier) * none + level)
+
+        def smoothed(width_s: Float[Array, "station phase"]) -> Float[Array, "station phase sample"]:
+            response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
+            smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
+            return jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
+
+        outside = jnp.log((1 - physics.outlier) * none + level)[..., 0]
         arrival_s, log_common = _with_common_error(arrivals, points, origin_s, width_s, errors.delay_s)
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
-        return Reading(_interpolated(inside, outside[..., 0], arrival_s * arrivals.rate_hz), log_common, arrival_s)
+        found = Reading(_interpolated(smoothed(width_s), outside, arrival_s * arrivals.rate_hz), log_common, arrival_s)
+        if physics.mistakes is None:
+            return found
+        other_s, other_width_s = arrival_s[..., ::-1], width_s[..., ::-1]
+        return found._replace(log_other=_interpolated(smoothed(other_width_s), outside, other_s * arrivals.rate_hz))
 
     return read
 

@@ -35,6 +35,8 @@ class PhysicsPrior(NamedTuple):
         elsewhere_together: their correlation between P and S.
         smoothing_s: error of travel times of P and S.
         outlier: share of arrivals that are outliers.
+        mistakes: sets of shares that events may have, each set as probable: of P and then of S, arrivals that are of
+            the other phase, and of nothing; None: `outlier` are of nothing in all events.
         correlation: between the travel-time errors of two stations.
         floor_km: error of position common to all stations, horizontal and vertical.
         surprises: share of hypocentres in the heavy tails.
@@ -52,6 +54,7 @@ class PhysicsPrior(NamedTuple):
     smoothing_log_sd: float = 0.7
     outlier: float = 0.03
     outlier_log_sd: float = 1.0
+    mistakes: tuple[tuple[float, float, float, float], ...] | None = None
     correlation: float = 0.03
     correlation_log_sd: float = 1.0
     floor_km: tuple[float, float] = (0.15, 0.4)
@@ -157,6 +160,7 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
         _common_error(setting),
         jnp.array(prior.path) if prior.path else None,
         None if setting.terms is None else of_stations(setting.terms, row),
+        None if prior.mistakes is None else jnp.array(prior.mistakes).reshape(-1, len(PHASES), 2),
     )
 
 

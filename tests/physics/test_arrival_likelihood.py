@@ -105,6 +105,44 @@ def test_density_at_points_is_the_formulas():
     assert np.abs(got - want).mean() < 0.1
 
 
+RIGHT, SWAPPED = (0.0, OUTLIER, 0.0, OUTLIER), (0.6, 0.3, 0.1, 0.6)
+
+
+def with_mistakes(seen, *sets):
+    """Arrivals whose network may have made these mistakes: P of S, P of nothing, S of P, S of nothing."""
+    return seen._replace(physics=seen.physics._replace(mistakes=jnp.array(sets).reshape(-1, 2, 2)))
+
+
+@pytest.mark.parametrize("sets", [(RIGHT,), (SWAPPED,), (RIGHT, SWAPPED)], ids=["right", "swapped", "either"])
+def test_mistakes_of_a_network_are_summed_over(sets):
+    """Against the formula in NumPy: a normal density of each reading about either phase, by the shares of each set."""
+    station_km, duration_s = stations(7), SAMPLES / RATE_HZ
+    arrival_s = times_s(station_km, TRUTH)
+    arrival_s[:, 0] = arrival_s[:, 1]
+    seen = with_mistakes(arrivals(station_km, arrival_s), *sets)
+    points = TRUTH + np.random.default_rng(1).normal(size=(200, 4)) * [1.0, 1.0, 3.0, 0.3]
+    got = density_at(seen, jnp.asarray(points[:, :3], jnp.float32), jnp.asarray(points[:, 3:], jnp.float32))[:, 0]
+    predicted, width = times_s(station_km, points), np.hypot(PICK_SD_S, SMOOTHING_S)
+    about = lambda at, sd: (1 - NONE) * norm.pdf(at, arrival_s, sd) + NONE / duration_s
+    right, other = about(predicted, width), about(predicted[..., ::-1], width[::-1])
+    shares = np.reshape(sets, (-1, 2, 2)).transpose(0, 2, 1)
+    each = [np.log((1 - x - o) * right + x * other + o / duration_s).sum((-1, -2)) for x, o in shares]
+    # As without mistakes: interpolation between samples, of 14 readings.
+    np.testing.assert_allclose(got, logsumexp(each, axis=0) - np.log(len(sets)), atol=14 * 0.05**2 / 8 / 0.13**2)
+
+
+def test_s_that_was_taken_for_p_locates_the_event():
+    """P read at S, and S at another event 7 s later: 30 km off as it stands, within 3 sd with mistakes."""
+    station_km = stations(12)
+    arrival_s = times_s(station_km, TRUTH)
+    seen = arrivals(station_km, np.stack([arrival_s[:, 1], arrival_s[:, 1] + 7.0], -1))
+    off = lambda found: np.asarray(found[0])[:3] - TRUTH[:3]
+    assert np.linalg.norm(off(located(seen))) > 5
+    found = located(with_mistakes(seen, RIGHT, SWAPPED))
+    assert np.linalg.norm(off(found)[:2]) < 1.0
+    assert (np.abs(off(found)) < 3 * np.sqrt(np.diag(np.asarray(found[1])))[:3]).all()
+
+
 @pytest.mark.parametrize("number", [5, 12])
 def test_posterior_is_that_of_a_fine_grid(number):
     station_km = stations(number)
