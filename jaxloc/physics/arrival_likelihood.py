@@ -127,7 +127,7 @@ def log_likelihood(arrivals: Arrivals, read: Reading) -> Float[Array, "*batch"]:
     """
     physics, power = arrivals.physics, tempering_of(arrivals)
     total = lambda each: power * (each * arrivals.active[:, None]).sum((-2, -1))
-    if physics.mistakes is None:
+    if physics.mistakes is None or read.log_other is None:
         return total(read.log_density)
     anywhere = arrivals.rate_hz / (arrivals.log_mass.shape[-1] - 1)
     # Without the outliers that the densities are mixed with.
