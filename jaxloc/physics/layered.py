@@ -150,7 +150,7 @@ def travel_time_s(
     receiver_depth_km: Float[Array, ""],
 ) -> Float[Array, ""]:
     """First arrival in seconds of one ray, of P or of S as the speeds are."""
-    direct = _direct_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
+    direct = direct_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
     heads = _head_waves_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
     return jnp.minimum(direct, heads.min())
 
@@ -164,13 +164,14 @@ def _crossed_km(
     return jnp.maximum(jnp.minimum(lower_km, bottoms) - jnp.maximum(upper_km, tops), 0.0)
 
 
-def _direct_s(
+def direct_s(
     top_km: Float[Array, " layer"],
     speed_km_s: Float[Array, " layer"],
     distance_km: Float[Array, ""],
     source_depth_km: Float[Array, ""],
     receiver_depth_km: Float[Array, ""],
 ) -> Float[Array, ""]:
+    """Travel time of the direct wave, straight but for refraction, in seconds."""
     upper_km = jnp.minimum(source_depth_km, receiver_depth_km)
     # A ray needs some depth to cross: one metre keeps a source at its receiver's depth regular.
     lower_km = jnp.maximum(jnp.maximum(source_depth_km, receiver_depth_km), upper_km + 1e-3)
@@ -179,12 +180,10 @@ def _direct_s(
     # Exactly one for the fastest layer, which rounding of the ratio would not give.
     slower = jnp.where(speed_km_s >= fastest, 1.0, speed_km_s / fastest)
 
-    def offset_km(tangent: Float[Array, ""]) -> Float[Array, ""]:
-        return (thickness_km * slower * tangent / jnp.sqrt(1 + (1 - slower**2) * tangent**2)).sum()
-
     def newton(tangent: Float[Array, ""]) -> Float[Array, ""]:
-        value, gradient = jax.value_and_grad(offset_km)(tangent)
-        return jnp.maximum(tangent - (value - distance_km) / gradient, 0.0)
+        bent = 1 / jnp.sqrt(1 + (1 - slower**2) * tangent**2)
+        offset_km = (thickness_km * slower * bent).sum() * tangent
+        return jnp.maximum(tangent - (offset_km - distance_km) / (thickness_km * slower * bent**3).sum(), 0.0)
 
     # The curve is concave, below both its tangent at zero and its asymptote: where these reach the distance is left of
     # the root, and from the left Newton's steps cannot overshoot.
@@ -194,7 +193,11 @@ def _direct_s(
         distance_km / (thickness_km * slower).sum(),
         (distance_km - (thickness_km * limit).sum()) / jnp.where(bends, 0.0, thickness_km).sum(),
     )
-    tangent = jax.lax.fori_loop(0, NEWTON_STEPS, lambda _, t: newton(t), jax.lax.stop_gradient(start))
+    # Unrolled: with a loop and automatic derivatives, XLA on the CPU (jax 0.10.2) gave a few elements of large batches
+    # wrong values.
+    tangent = jax.lax.stop_gradient(start)
+    for _ in range(NEWTON_STEPS):
+        tangent = newton(tangent)
     # One step more outside the loop carries the derivatives (implicit function theorem).
     tangent = newton(jax.lax.stop_gradient(tangent))
     ray = tangent / (fastest * jnp.sqrt(1 + tangent**2))

@@ -172,7 +172,9 @@ def _common_error(setting: PhysicsSetting) -> CommonError | None:
 
 
 def _tables(parameters: PhysicsParameters, setting: PhysicsSetting, observations: Observations) -> StationTable:
-    return for_stations(tabulate(velocity_at(parameters, setting), setting.grid), observations.station_km[:, 2])
+    reference = jax.tree.map(lambda x: jnp.array(x, jnp.float32), setting.velocity)
+    table = tabulate(velocity_at(parameters, setting), setting.grid, reference=reference)
+    return for_stations(table, observations.station_km[:, 2])
 
 
 def _unknown_delay_s2(delay_s: Float[Array, "known_station phase"], prior: PhysicsPrior) -> Float[Array, "phase phase"]:

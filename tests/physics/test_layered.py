@@ -1,7 +1,6 @@
 """Travel times against closed forms, brute-force ray tracing in double precision, and ObsPy's TauP."""
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,6 @@ from obspy.taup import TauPyModel
 from obspy.taup.taup_create import build_taup_model
 
 from jaxloc.physics.layered import layered, travel_time_s, uniform
-from jaxloc.physics.table import TableGrid, for_stations, look_up_s, tabulate
 
 TOPS, VP = [0.0, 4.0, 15.0, 35.0], [4.5, 5.8, 6.6, 8.1]
 # A slow layer under a fast one, and one faster than all below: direct rays through both, few head waves.
@@ -153,43 +151,6 @@ def test_slope_is_finite_right_above_a_source_and_at_its_depth():
     slope = jax.jit(jax.vmap(jax.grad(travel_time_s, (0, 1, 2, 3, 4)), (None, None, 0, 0, 0)))
     x, z = jnp.array([0.0, 0.0, 10.0, 0.0]), jnp.array([5.0, 0.0, 0.0, 15.0])
     assert all(np.isfinite(s).all() for s in slope(model.top_km, model.vp_km_s, x, z, jnp.zeros(4)))
-
-
-@partial(jax.jit, static_argnums=1)
-def read_table(model, grid, receivers, x, z):
-    return look_up_s(for_stations(tabulate(model, grid), receivers), x, z)
-
-
-def table_error_s(tops, vp, grid, number=2000):
-    model = model_of(tops, vp)
-    rng = np.random.default_rng(3)
-    x, r = rng.uniform(0, grid.distance_km, (number, 1)), rng.uniform(*grid.receiver_km, 1)
-    z = rng.uniform(*grid.depth_km, (number, 1))
-    got = read_table(model, grid, jnp.asarray(r), x, z)[:, 0]
-    r = np.broadcast_to(r, (number,))
-    each = [times_s(model.top_km, v, x[:, 0], z[:, 0], r) for v in (model.vp_km_s, model.vs_km_s)]
-    return np.abs(got - np.stack(each, -1))
-
-
-def test_table_is_exact_in_a_uniform_medium():
-    """Slowness is then the same everywhere, however coarse the table."""
-    error = table_error_s([0.0], [6.0], TableGrid(150.0, (0.0, 30.0), (-3.0, 1.0), 5, 3, 2))
-    assert error.max() < 2 * SINGLE_S
-
-
-def test_table_accuracy_in_layers():
-    """Worst next to the kinks where a head wave or a layer begins; 1 ms on average, far below the error of a pick."""
-    error = table_error_s(TOPS, VP, TableGrid(150.0, (0.0, 30.0), (-3.0, 0.0)))
-    assert np.quantile(error, 0.99) < 0.03
-    assert error.max() < 0.08
-    assert error.mean() < 0.002
-
-
-def test_beyond_a_table_its_last_slowness_holds():
-    grid = TableGrid(50.0, (0.0, 20.0), (-3.0, 1.0), 4, 3, 2)
-    x, z = np.array([[80.0], [10.0], [10.0]]), np.array([[10.0], [30.0], [-2.0]])
-    got = read_table(uniform(6.0), grid, jnp.array([-1.0]), x, z)[:, 0, 0]
-    np.testing.assert_allclose(got, np.hypot(x, z + 1)[:, 0] / 6, atol=SINGLE_S)
 
 
 @pytest.mark.parametrize(
