@@ -5,7 +5,7 @@ events: validation events are used, and after them the latest training events, o
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -47,7 +47,7 @@ def fit_shifts(config: Mapping[str, Any], fitted: Fitted, sources: Sources, say:
         return None
     whole = ordinary_windows(config, sources, ORDINARY_EACH * each)
     fitted = prepared(fitted, whole)
-    found = {name: statistics_of(fitted, one, say) for name, one in windows(whole, each, lowest_hz(fitted)).items()}
+    found = statistics_by_kind(fitted, windows(whole, each, lowest_hz(fitted)), say)
     return shift_detector.fit(found.pop(shift_detector.ORDINARY), found)
 
 
@@ -103,6 +103,16 @@ def _pairs(key: Key[Array, ""], dataset: Dataset, others: Dataset) -> Dataset:
         return jax.tree.map(np.asarray, run(jnp.asarray(index), *pair))
 
     return retaken(dataset, take)
+
+
+def statistics_by_kind(
+    fitted: Fitted, kinds: Mapping[str, Dataset], say: Say = lambda line: None
+) -> dict[str, Mapping[str, np.ndarray]]:
+    """The statistics of several data sets of the same stations, located as one: the program is compiled once."""
+    found = statistics_of(fitted, reduce(concatenated, kinds.values()), say)
+    ends = np.cumsum([len(dataset) for dataset in kinds.values()])
+    parts = {name: np.split(values, ends[:-1]) for name, values in found.items()}
+    return {kind: {name: each[i] for name, each in parts.items()} for i, kind in enumerate(kinds)}
 
 
 def statistics_of(fitted: Fitted, dataset: Dataset, say: Say = lambda line: None) -> Mapping[str, np.ndarray]:
