@@ -11,7 +11,7 @@ KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "s
 
 EXAMPLES = """\
 examples:
-  jaxloc run quickstart                              simulate, train, score: two minutes, nothing to download
+  jaxloc run quickstart                              simulate, train, score: some minutes, nothing to download
   jaxloc locate runs/quickstart day.mseed --stations stations.xml --windows events.csv
   jaxloc evaluate runs/quickstart labelled_events/   score card on labelled events
   jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
