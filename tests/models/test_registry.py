@@ -93,7 +93,11 @@ def test_models_declare_the_stations_and_velocity_models_they_take(name):
     np.testing.assert_array_equal(moved.catalogue.hypocentres[:, :2], places[:, :2])
     assert isinstance(build(moved), Model)
     if name in WITH_VELOCITY:  # errors that were fitted in one region are not those of another
-        assert moved.settings["prior"] == {"path": 0.01, "outlier": 0.1}
+        prior = dict(moved.settings["prior"])
+        shares = np.reshape(prior.pop("mistakes"), (-1, 2, 2))  # of each phase: of the other one, of nothing
+        assert prior == {"path": 0.01, "outlier": 0.1}
+        assert (shares >= 0).all()
+        assert (shares.sum(-1) < 1).all()
 
 
 @pytest.mark.parametrize(

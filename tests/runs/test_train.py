@@ -188,10 +188,12 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
     fitted = fitted._replace(spec=fitted.spec._replace(bandpass_hz=None))
     stored = open_input(fitted, config, [labelled], None, None, None)
     made = open_sources(config["data"], 0).dev
-    first, second = (predict.locate(fitted, d).posterior.hypocentre.mean for d in (made, stored))
-    order = [[e.id for e in stored.events].index(e.id) for e in made.events]
-    # Waveforms are stored in float32 and lose their mean once more when read: far below the noise.
-    np.testing.assert_allclose(first[:, :3], second[np.array(order), :3], atol=0.5)
+    first, second = (predict.locate(fitted, d).posterior.hypocentre for d in (made, stored))
+    order = np.array([[e.id for e in stored.events].index(e.id) for e in made.events])
+    # Waveforms are stored in float32 and lose their mean once more when read, far below the noise; but the samples of
+    # a search are others then: a tenth of an sd is four errors of the mean of some 1,600 that count.
+    off = np.abs(np.asarray(first.mean - second.mean[order]))[:, :3]
+    assert (off < 0.1 * np.sqrt(np.asarray(first.variance))[:, :3] + 0.01).all(), off
 
 
 WRONG = [
