@@ -150,7 +150,11 @@ def tempering_of(arrivals: Arrivals) -> Float[Array, ""]:
 
 def number_present(arrivals: Arrivals) -> Float[Array, ""]:
     """How many arrivals are expected in the records."""
-    return ((1 - jnp.exp(arrivals.log_mass[..., -1])).sum(-1) * arrivals.active).sum()
+    return _present(arrivals).sum()
+
+
+def _present(arrivals: Arrivals) -> Float[Array, " station"]:
+    return (1 - jnp.exp(arrivals.log_mass[..., -1])).sum(-1) * arrivals.active
 
 
 def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
@@ -286,7 +290,7 @@ def hypocentre_cloud(
 
 def about_station(arrivals: Arrivals) -> About:
     """Coordinates about the station with the surest arrivals, where there are not more than two."""
-    present = (1 - jnp.exp(arrivals.log_mass[..., -1])).sum(-1) * arrivals.active
+    present = _present(arrivals)
     return About(arrivals.physics.station_km[present.argmax()], present.sum() < PHASES_OF_FEW)
 
 
