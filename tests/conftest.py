@@ -27,6 +27,9 @@ if "XLA_FLAGS" not in os.environ:
 # What one test has compiled is there for the next one, and for the other process of a run in two.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+# Programs need not know which line of Python each of their operations comes from; errors tell it all the same.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+
 DATA = Path(os.environ.get("JAXLOC_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 

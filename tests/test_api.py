@@ -145,7 +145,12 @@ def test_networks_keep_the_contract(name):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, other)
 
 
-@pytest.mark.parametrize(("network", "head"), [(n, h) for n, several in PAIRS.items() for h in several])
+FITTING = [(n, h) for n, several in PAIRS.items() for h in several]
+
+
+@pytest.mark.parametrize(
+    ("network", "head"), [pytest.param(*p, marks=[pytest.mark.slow] if "arrivals" in p else []) for p in FITTING]
+)
 def test_networks_and_heads_fit_together(network, head):
     """A finite log-likelihood with its slope by raw outputs, a distribution over hypocentres; no labels count zero."""
     reader, raw = HEADS[head](), output(network)[2]
@@ -175,7 +180,10 @@ def test_weight_posteriors_keep_the_contract(name):
     assert names(method.sample) == ["key", "state", "n"]
 
 
-@pytest.mark.parametrize("name", LOCATORS)
+SLOW = ("arrivals", "single_station", "sp_rule")  # these have known answers elsewhere
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in LOCATORS])
 def test_locators_keep_the_contract(name):
     """A key and observations, no weights; finite densities, covariances that are symmetric and nowhere negative."""
     locate = LOCATORS[name]()
@@ -210,20 +218,40 @@ def blocks(text):
     ]
 
 
+def executed(text, names):
+    """The names after all blocks of a text, one after the other."""
+    for block in blocks(text):
+        exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
+def assert_the_truth_is_found(posterior):
+    """The grid search has the truth within four standard deviations of exact picks, in every coordinate."""
+    sd = np.sqrt(np.diag(posterior.covariance[0]))
+    np.testing.assert_array_less(np.abs(np.asarray(posterior.mean[0]) - [4.0, -3.0, 8.0, 2.0]), 4 * sd)
+
+
+def test_the_examples_that_need_no_trained_run_run():
+    """From the locators without a network on, with what the examples before have imported."""
+    text = PAGE.read_text()
+    start = text.index("## Locators without a network")
+    before = {"jax": jax, "jaxloc": jaxloc, "np": np, "rng": np.random.default_rng(0)}
+    names = executed("\n" * text.count("\n", 0, start) + text[start:], before)
+    assert_the_truth_is_found(names["posterior"])
+    assert np.isfinite(names["predictive"].mean).all()
+
+
+@pytest.mark.slow
 def test_every_example_of_the_python_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    found = blocks(PAGE.read_text())
-    assert len(found) >= 9
-    for block in found:
-        exec(compile(block, str(PAGE), "exec"), names)
+    text = PAGE.read_text()
+    assert len(blocks(text)) >= 9
+    names = executed(text, {})
     assert (tmp_path / "located" / "events.xml").stat().st_size > 1000
     assert (tmp_path / "located" / "map.png").stat().st_size > 10_000
     assert (tmp_path / "compare.png").is_file()
     assert names["draws"].shape == (1000, 4)
-    # The grid search has the truth within four standard deviations of exact picks, in every coordinate.
-    sd = np.sqrt(np.diag(names["posterior"].covariance[0]))
-    np.testing.assert_array_less(np.abs(np.asarray(names["posterior"].mean[0]) - [4.0, -3.0, 8.0, 2.0]), 4 * sd)
+    assert_the_truth_is_found(names["posterior"])
 
 
 def test_all_public_names_exist():

@@ -57,7 +57,7 @@ def test_a_warmer_posterior_keeps_its_mean_and_splits_as_before():
     np.testing.assert_allclose(new.epistemic, 0.25 * (new.epistemic + new.aleatoric), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["temperatures", "quantiles"])
+@pytest.mark.parametrize("kind", ["temperatures", pytest.param("quantiles", marks=pytest.mark.slow)])
 def test_cross_fitted_marginals_have_nominal_coverage(kind):
     """Four binomial standard errors of 400 events, and what a map fitted to 320 errs itself: as much again."""
     posterior, truth = stated(np.array([4.0, 0.25, 2.0, 1.0]), components=5)

@@ -13,7 +13,7 @@ from linear_regression import DIM, EVENTS, NOISE, PRIOR, analytic, batch, data, 
 from jaxloc import inference
 from jaxloc.inference.laplace import best_width, log_evidence
 from jaxloc.inference.target import with_normal_prior
-from jaxloc.networks import zhang2020
+from jaxloc.networks import kriegerowski2019
 from jaxloc.types import Target
 
 DRAWS = 40000
@@ -144,7 +144,7 @@ def test_a_subspace_has_the_conditional_posterior_and_leaves_the_rest():
 
 
 def test_dropout_draws_differ_by_what_is_dropped():
-    network = zhang2020.network((12, 12, 2), dropout=0.5)
+    network = kriegerowski2019.network(14, width=4, dropout=0.5)
     one = observations()
     params = quick_jit(network.init)(jax.random.key(0), one)
     no_likelihood = Target(lambda w, b: jnp.zeros(1), lambda p: jnp.zeros(()), params, params, 1, params)

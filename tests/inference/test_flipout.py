@@ -139,7 +139,7 @@ def test_a_linear_regression_has_the_same_posterior(estimator):
     np.testing.assert_allclose(draws.std(0) / sd, 1, atol=0.1)
 
 
-QUICK = {"gu2019", "kriegerowski2019"}  # others take up to a minute to compile, since their layers run twice
+QUICK = {"gu2019"}  # others take up to a minute to compile, since their layers run twice
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_stochastic_gradient_draws_are_nearly_the_posterior(name, bias):
     np.testing.assert_allclose(root.T @ (means.mean(0) - mean), 0, atol=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), [("sghmc", {}), ("sgld", {"step_size": 0.05})])
 def test_chains_find_their_own_widths(name, settings):
     """The posterior, whitened, within three standard errors of 1,000 chains, and the few per cent of finite steps."""
@@ -147,6 +148,7 @@ def test_stein_takes_the_step_of_blackjax():
     np.testing.assert_allclose(z + force(z, slope), want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stein_particles_have_the_posterior():
     """The mean is exact; a hundred particles in three dimensions are drawn 12 per cent too narrow in variance.
 
@@ -177,7 +179,7 @@ def test_twenty_stein_particles_are_too_close_as_documented(size, variance):
     assert z.var(0).mean() == pytest.approx(variance, abs=0.02)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n == "nuts" else []) for n in SAMPLERS])
 def test_members_side_by_side_are_those_that_go_alone(name):
     method, keys = METHODS[name](linear(), optax.sgd(0.01)), jax.random.split(jax.random.key(1), 2)
     events = batch()

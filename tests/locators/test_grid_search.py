@@ -134,7 +134,7 @@ def test_a_joint_density_integrates_to_its_evidence():
     assert float(whole) == pytest.approx(float(over_origin(PickErrors("edt"), values).log_evidence[0]), abs=5e-3)
 
 
-@pytest.mark.parametrize("kind", ["l2", "l1", "edt"])
+@pytest.mark.parametrize("kind", ["l2", *(pytest.param(k, marks=pytest.mark.slow) for k in ("l1", "edt"))])
 def test_both_searches_agree(kind):
     """Means within a tenth of a standard deviation, and standard deviations within 7 %: what either grid's spacing
     adds, and the lattice's end at 3.5 standard deviations.
@@ -269,7 +269,7 @@ def sampled_posterior(one, number=1_000_000, kept=3000):
     return np.c_[points[index], origin], log_density + norm.logpdf(origin, middle[index], np.sqrt(variance[index]))
 
 
-@pytest.mark.parametrize("stations", [1, 2])
+@pytest.mark.parametrize("stations", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_few_stations_have_a_wide_right_posterior(stations):
     """A shell about one station, a band about two: less than 0.4 nats from the posterior by importance sampling.
 

@@ -34,7 +34,7 @@ def test_work_grows_by_half_at_most():
     assert all(padded_size(n) <= 1.5 * n for n in range(6, 2000))
 
 
-SLOW = ("single_station", "sp_rule")
+SLOW = ("arrivals", "single_station", "sp_rule")
 TAKE_ANY = [name for name in cases.LOCATORS if name != "neural"]
 
 

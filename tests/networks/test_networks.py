@@ -28,6 +28,8 @@ NETWORKS = {
     "kriegerowski2019": (kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "kriegerowski2019, published": (kriegerowski2019.network(6, width=4, published=True), (6,)),
 }
+# The one without normalisation and without mapping runs through the same layers.
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if "plain" in name else []) for name in NETWORKS]
 
 
 def observations(key=0, stations=STATIONS, samples=SAMPLES, masked=()):
@@ -44,7 +46,7 @@ def case(name):
     return network, shape, network.init(jax.random.key(0), observations())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_output_is_finite_and_of_the_size_asked(name):
     network, shape, params = case(name)
     out = network.apply(Weights(params), observations())
@@ -54,7 +56,7 @@ def test_output_is_finite_and_of_the_size_asked(name):
     assert np.abs(out - network.apply(Weights(params), observations(1))).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_parameter_and_are_finite(name):
     _, _, params = case(name)
     network = NETWORKS[name][0]
@@ -70,7 +72,7 @@ def test_gradients_reach_every_parameter_and_are_finite(name):
     assert not still
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("loud", [1e3, np.nan, np.inf])
 def test_masked_stations_have_no_influence(name, loud):
     network, _, params = case(name)
@@ -80,7 +82,7 @@ def test_masked_stations_have_no_influence(name, loud):
     assert np.abs(network.apply(Weights(params), observations()) - network.apply(Weights(params), one)).max() > 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_silent_broken_or_empty_events_are_finite(name):
     network, _, params = case(name)
     good = observations()
@@ -95,7 +97,7 @@ def test_silent_broken_or_empty_events_are_finite(name):
         assert np.isfinite(network.apply(Weights(params), one)).all()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_order_of_rows_does_not_matter_where_stations_have_fixed_rows(name):
     network, _, params = case(name)
     one, order = observations(masked=(2,)), jnp.array([3, 0, 4, 2, 1])
@@ -105,7 +107,7 @@ def test_order_of_rows_does_not_matter_where_stations_have_fixed_rows(name):
     assert same == (name in ("zhang2020", "kriegerowski2019"))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_repaired_networks_see_moderate_gain_only_in_the_amplitude(name):
     network, _, params = case(name)
     one, silent = observations(), station_traces(observations())
@@ -116,7 +118,7 @@ def test_repaired_networks_see_moderate_gain_only_in_the_amplitude(name):
     assert np.allclose(*out, atol=1e-4) == ("published" in name)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_dropout_needs_a_key_and_repeats_with_it(name):
     network, _, params = case(name)
     first, again, other = (network.apply(Weights(params, jax.random.key(k)), observations()) for k in (1, 1, 2))
@@ -125,7 +127,7 @@ def test_dropout_needs_a_key_and_repeats_with_it(name):
         assert np.abs(first - other).max() > 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_weight_draws_and_events_can_be_mapped(name):
     _, shape, params = case(name)
     network = NETWORKS[name][0]
@@ -135,7 +137,7 @@ def test_weight_draws_and_events_can_be_mapped(name):
     assert quick_jit(lambda d: jax.lax.map(each, d))(draws).shape == (2, 2, *shape)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_waveforms_is_a_clear_error(name):
     network, _, params = case(name)
     with pytest.raises(ValueError, match="but observations"):

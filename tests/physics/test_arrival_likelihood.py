@@ -131,6 +131,7 @@ def test_mistakes_of_a_network_are_summed_over(sets):
     np.testing.assert_allclose(got, logsumexp(each, axis=0) - np.log(len(sets)), atol=14 * 0.05**2 / 8 / 0.13**2)
 
 
+@pytest.mark.slow
 def test_s_that_was_taken_for_p_locates_the_event():
     """P read at S, and S at another event 7 s later: 30 km off as it stands, within 3 sd with mistakes."""
     station_km = stations(12)
@@ -241,6 +242,7 @@ def test_an_event_does_not_know_its_own_depth():
     assert float(prior(at, None)[0][0]) > float(without[0][0]) + 0.5
 
 
+@pytest.mark.slow
 def test_a_labelled_event_is_judged_by_a_prior_that_does_not_know_it():
     """With the prior of learning the likelihood is that of a head that has no other, and differs from the rest."""
     station_km = stations(6)
@@ -270,6 +272,7 @@ def test_a_labelled_time_is_shared_by_samples_as_interpolation_reads_them(sd):
     assert sd**2 <= share @ (np.arange(40) - 20.3) ** 2 <= sd**2 + 0.25
 
 
+@pytest.mark.slow
 def test_more_surprises_are_heavier_tails_about_the_same_middle():
     station_km = stations(6)
     seen = arrivals(station_km, times_s(station_km, TRUTH))

@@ -58,6 +58,7 @@ def test_the_likelihood_may_be_any_distribution(method):
     np.testing.assert_allclose(rates, [1.0, np.exp(2)], rtol=0.12)
 
 
+@pytest.mark.slow
 def test_uncertainty_grows_where_there_are_no_data():
     """Low rank, on two clusters with a gap between them: the predictive sd is larger outside the data than on them."""
     rng = np.random.default_rng(2)
@@ -113,9 +114,7 @@ def test_units_of_counts():
     "method",
     [
         partial(inference.nuts, keep=3),
-        inference.sgld,
-        inference.stein,
-        inference.swag,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (inference.sgld, inference.stein, inference.swag)),
         lambda target, optimizer: inference.mean_field(target, optimizer, steps=40),
     ],
 )

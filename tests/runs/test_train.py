@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from obspy import read_events
 
+import jaxloc
 from jaxloc import cli
 from jaxloc.calibration.storage import read_calibration
 from jaxloc.io.catalogue_csv import read_csv
@@ -73,6 +74,12 @@ def test_a_run_tells_whether_its_weight_posterior_has_converged(finished):
 
 
 @pytest.fixture(scope="module")
+def fitted(finished):
+    """The run as it is read from its folder."""
+    return load(finished)[1]
+
+
+@pytest.fixture(scope="module")
 def labelled(tmp_path_factory, finished):
     """The run's events as a SeisBench folder."""
     folder = tmp_path_factory.mktemp("data") / "events"
@@ -113,20 +120,42 @@ def test_the_score_card_counts_every_event_and_has_the_baseline(finished, name):
     assert np.isfinite(scores[name]["hypocentre"]["nll"]["mean"]["value"])
 
 
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(finished, tmp_path):
-    folder = tmp_path / "again"
+def interrupted_and_resumed(config: dict, folder: Path, last_stage: str) -> None:
+    """A run that is interrupted at the end of its last stage, and goes on from the step before."""
 
     def stop(stage: str, step: int, steps: int, loss: float) -> None:
-        if stage == "hypocentres" and step >= 4:
+        if stage == last_stage and step >= 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train.run(tiny(folder), folder, say=lambda line: None, on_step=stop)
+        train.run(config, folder, say=lambda line: None, on_step=stop)
     lines: list[str] = []
-    train.run(tiny(folder), folder, say=lines.append)
+    train.run(config, folder, say=lines.append)
     assert any("resumed at step 2 of 4" in line for line in lines)
-    first, second = (load(f)[1].state for f in (finished, folder))
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    first, second = (load(folder)[1].state for folder in (one, other))
     jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
+    """Of a network that is compiled soon; its events are located by other tests."""
+    monkeypatch.setattr(train, "evaluate", lambda *args, **kwargs: None)
+    sizes = [*TINY[:6], "model.width=2", "posterior.draws=2"]
+    sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=2")]
+    folders = [tmp_path / name for name in ("whole", "in two")]
+    whole, in_two = (configuration.load("small_kriegerowski2019", [*sizes, f"run_dir={f}"]) for f in folders)
+    train.run(whole, folders[0], say=lambda line: None)
+    interrupted_and_resumed(in_two, folders[1], "weights")
+    assert_same_weights(*folders)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_with_arrivals_and_physics_ends_like_an_uninterrupted_one(finished, tmp_path):
+    folder = tmp_path / "again"
+    interrupted_and_resumed(tiny(folder), folder, "hypocentres")
+    assert_same_weights(finished, folder)
 
 
 def test_a_folder_of_another_configuration_is_refused(finished):
@@ -145,6 +174,25 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     picture = tmp_path / "compare.png"
     assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
     assert picture.stat().st_size > 10_000
+
+
+def test_a_run_is_used_in_python(finished, tmp_path):
+    """The same locations as a catalog, as a table, as files and as score cards."""
+    model = jaxloc.load(finished)
+    located = model.locate(open_sources(tiny(finished)["data"], 0).dev)
+    assert (len(located), located.lost) == (6, {})
+    event, rows = located[0], located.to_dataframe()
+    assert np.isfinite(event.posterior.log_prob(event.posterior.sample(jax.random.key(0), (10,)))).all()
+    assert rows["depth_km"].tolist() == pytest.approx([each.hypocentre.depth_km for each in located])
+    depth_m = [each.origins[0].depth for each in located.to_catalog()]
+    np.testing.assert_allclose(depth_m, 1000 * rows["depth_km"], atol=1.0)
+    located.write(tmp_path / "located")
+    assert len(read_csv(tmp_path / "located" / "events.csv")) == 6
+    event.plot(tmp_path / "event.png")
+    assert (tmp_path / "event.png").stat().st_size > 10_000
+    cards = jaxloc.evaluate(located)
+    assert cards["locator"]["epicentre"]["number"] == cards["catalogue"]["epicentre"]["number"] == 6
+    assert np.isfinite(cards["locator"]["epicentre"]["error"]["median"]["value"])
 
 
 @pytest.mark.slow
@@ -171,16 +219,14 @@ def test_a_calibrated_run_predicts_calibrated_errors(finished, labelled, tmp_pat
     assert widths[0] / widths[1] == pytest.approx(calibration.map.values[0], rel=1e-3)
 
 
-def test_events_of_training_calibrate_nothing(finished):
-    _, fitted = load(finished)
+def test_events_of_training_calibrate_nothing(finished, fitted):
     sources = open_sources(tiny(finished)["data"], 0)
     refuse_training_events(fitted, sources.dev.take(np.arange(3)))
     with pytest.raises(ValueError, match="3 of 3 events are training events of this run"):
         refuse_training_events(fitted, sources.train.take(np.arange(3)))
 
 
-def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, labelled):
-    _, fitted = load(finished)
+def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, fitted, labelled):
     from jaxloc.runs.inputs import open_input
 
     config = json.loads((finished / "config.json").read_text())
@@ -280,8 +326,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
         ),
     ],
 )
-def test_only_weights_of_the_same_network_can_be_started_from(finished, action, message):
-    _, fitted = load(finished)
+def test_only_weights_of_the_same_network_can_be_started_from(finished, fitted, action, message):
     own = draw_of(jax.random.key(0), fitted)
     blank = jax.tree.map(lambda x: np.zeros((1, *x.shape)), own)
     start = lambda spec, like=blank: train.started_from(finished, like, spec, 1)
@@ -333,11 +378,10 @@ def test_a_magnitude_is_learnt_and_written_with_both_parts_of_its_sd(tmp_path):
         train.run(config | {"model": config["model"] | {"labels": ["polarity"]}}, tmp_path / "other")
 
 
-def test_an_event_without_active_stations_is_reported_and_kept(finished):
+def test_an_event_without_active_stations_is_reported_and_kept(finished, fitted):
     from jaxloc.data.dataset import Dataset
     from jaxloc.runs import report
 
-    _, fitted = load(finished)
     made = open_sources(tiny(finished)["data"], 0).dev
 
     def take(index):

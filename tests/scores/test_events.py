@@ -195,7 +195,7 @@ def test_wrong_arguments_are_named(action, message) -> None:
         action()
 
 
-@pytest.mark.parametrize("number", [1, 2, 4, 5])
+@pytest.mark.parametrize("number", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 4, 5])
 def test_few_events_have_no_interval_and_no_rank_correlation(number: int) -> None:
     posterior = gaussian_posterior(number)
     label = Label(posterior.hypocentre.sample(KEYS[2]), jnp.ones((number, 4), bool))

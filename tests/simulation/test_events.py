@@ -153,10 +153,9 @@ def test_radiation_averages_over_the_sphere():
 
 def test_p_moves_along_the_ray_and_s_across():
     simulation = quiet(BARE)
-    truth = draw_truth(KEY, simulation, station_km())
-    waveforms = np.asarray(
-        quick_jit(lambda at: simulate_event(KEY, simulation, at))(station_km()).observations.waveforms
-    )
+    both = quick_jit(lambda at: (draw_truth(KEY, simulation, at), simulate_event(KEY, simulation, at)))
+    truth, event = both(station_km())
+    waveforms = np.asarray(event.observations.waveforms)
     for phase, limit in ((0, 0.99), (1, 0.1)):
         for s in range(8):
             start = int(truth.arrivals_s[s, phase] * 50) + 1
@@ -178,7 +177,7 @@ def test_directions_are_unit_and_leave_towards_the_station():
 def test_noise_has_the_level_asked_for():
     noise = QUIET._replace(level_m_s=1e-6, station_sd=0.0, event_sd=0.0, component_sd=0.0)
     simulation = quiet(noise=noise)._replace(source=Source((-9.0, -8.9)))
-    waveforms = simulate_event(KEY, simulation, station_km()).observations.waveforms
+    waveforms = quick_jit(lambda at: simulate_event(KEY, simulation, at).observations.waveforms)(station_km())
     # 24 traces of at least some hundred independent samples each: 2 % or better.
     assert float(jnp.sqrt((waveforms**2).mean())) == pytest.approx(1e-6, rel=0.06)
 
@@ -193,7 +192,7 @@ def test_bursts_raise_noise_only_where_drawn():
 
 def test_silent_channels_are_exactly_zero_and_unlabelled():
     noise = QUIET._replace(level_m_s=1e-8, silent_station=0.4, vertical_only=0.5)
-    event = simulate_event(KEY, quiet(noise=noise), station_km())
+    event = quick_jit(lambda at: simulate_event(KEY, quiet(noise=noise), at))(station_km())
     silent = np.asarray((event.observations.waveforms == 0).all(-1))
     silent_station = silent.all(-1)
     assert 0 < silent_station.sum() < 8
