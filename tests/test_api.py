@@ -16,6 +16,7 @@ import optax
 import pytest
 from cases import HEADS, LABEL_HEADS, LOCATORS, METHODS, NETWORKS, PAIRS, quick_jit
 from linear_regression import linear
+from marks import slow_if
 
 import jaxloc
 from jaxloc import inference, locators, networks
@@ -130,7 +131,14 @@ def output(name):
     return network, params, quick_jit(network.apply)(Weights(params), cases.observations())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# Networks that are compiled for seconds, and have known answers in tests of their own.
+ELSEWHERE = (
+    *("arrivals", "janbakhsh2019", "mousavi2020", "picks", "set_transformer", "station_graph"),
+    *("zhang2020", "zhang2021"),
+)
+
+
+@pytest.mark.parametrize("name", slow_if(ELSEWHERE, NETWORKS))
 def test_networks_keep_the_contract(name):
     """Argument names, and one event in, the raw output that was asked for out."""
     network, params, out = output(name)
@@ -145,11 +153,9 @@ def test_networks_keep_the_contract(name):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, other)
 
 
-FITTING = [(n, h) for n, several in PAIRS.items() for h in several]
-
-
 @pytest.mark.parametrize(
-    ("network", "head"), [pytest.param(*p, marks=[pytest.mark.slow] if "arrivals" in p else []) for p in FITTING]
+    ("network", "head"),
+    slow_if([(n, h) for n in ELSEWHERE for h in PAIRS[n]], [(n, h) for n, several in PAIRS.items() for h in several]),
 )
 def test_networks_and_heads_fit_together(network, head):
     """A finite log-likelihood with its slope by raw outputs, a distribution over hypocentres; no labels count zero."""
@@ -180,10 +186,7 @@ def test_weight_posteriors_keep_the_contract(name):
     assert names(method.sample) == ["key", "state", "n"]
 
 
-SLOW = ("arrivals", "single_station", "sp_rule")  # these have known answers elsewhere
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in LOCATORS])
+@pytest.mark.parametrize("name", slow_if(("arrivals", "single_station", "sp_rule"), LOCATORS))
 def test_locators_keep_the_contract(name):
     """A key and observations, no weights; finite densities, covariances that are symmetric and nowhere negative."""
     locate = LOCATORS[name]()

@@ -132,6 +132,7 @@ def test_groups_and_levels_that_were_not_calibrated_are_refused(action, message)
         action(found, posterior)
 
 
+@pytest.mark.slow
 def test_a_local_calibration_follows_its_covariate_and_comes_back_from_its_file(tmp_path):
     """Errors three times as large in variance far from the training events, which lie at the origin."""
     posterior, truth = stated(np.ones(4))

@@ -76,6 +76,7 @@ def test_quantiles_take_a_bias_away():
     assert abs(error[:, 0].mean()) < 0.5
 
 
+@pytest.mark.slow
 def test_quantiles_leave_a_calibrated_posterior_nearly_as_it_is():
     """Its variance, which a map by quantiles of 400 normals knows to a tenth, and its correlations."""
     posterior, truth = stated(np.ones(4))

@@ -57,6 +57,7 @@ def as_mixture(place):
     )
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_same_mixture():
     """Likelihood of all coordinates exactly; of some by kernel density, which errs by 0.3 nats with 1000 samples."""
     places = 5 * jax.random.normal(jax.random.key(0), (60, 4))

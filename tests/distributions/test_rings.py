@@ -65,6 +65,7 @@ def test_a_ring_has_one_distance_and_every_direction():
     np.testing.assert_allclose(marginal_of(own, (0, 1)).log_prob(on), want, atol=0.03)
 
 
+@pytest.mark.slow
 def test_marginals_and_draws(uneven):
     """East against samples; the mixture over draws of weights of two that are alike is the same."""
     samples = uneven.sample(jax.random.key(1), (DRAWS,))

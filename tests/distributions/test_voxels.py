@@ -52,6 +52,7 @@ def test_samples_are_those_of_the_mixture(voxels):
     np.testing.assert_allclose(samples.var(0), voxels.variance, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_exact_density(voxels, mixtures):
     """Likelihoods exactly; levels and widths by other samples, within errors of 1000 of them."""
     truth = Label(mixtures.sample(KEYS[3]), jnp.ones((EVENTS, 4), bool))
@@ -67,12 +68,14 @@ def test_scores_are_those_of_the_exact_density(voxels, mixtures):
             np.testing.assert_allclose(np.median(own[name] / known[name]), 1, atol=0.2, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_mode_is_as_dense_as_that_of_the_mixture(voxels, mixtures):
     one = jax.tree.map(lambda x: x[0], voxels)
     found = quick_jit(one.density.mode)(one.arrays)
     assert one.log_prob(found) > jax.tree.map(lambda x: x[0], mixtures).log_prob(mode(mixtures)[0]) - 1e-3
 
 
+@pytest.mark.slow
 def test_it_is_stretched_about_its_mean(voxels, mixtures):
     scale = jnp.broadcast_to(jnp.array([1.5, 0.8, 2.0, 1.0]), (EVENTS, 4))
     own, known = stretched(voxels, scale), stretched(mixtures, scale)
@@ -83,6 +86,7 @@ def test_it_is_stretched_about_its_mean(voxels, mixtures):
     np.testing.assert_allclose(part, marginal(known, (0, 1)).log_prob(points[..., :2]), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_either_is_the_mixture_of_both(voxels):
     wide = gaussian_mixture(jnp.zeros(1), jnp.ones((1, 4)), 30 * jnp.eye(4)[None])
     both = either(jnp.log(0.3), wide, jax.tree.map(lambda x: x[0], voxels))

@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from linear_regression import DIM, EVENTS, analytic, batch, fit, linear, start
+from marks import slow_if
 
 from jaxloc import inference
 from jaxloc.inference import convergence
@@ -57,7 +58,7 @@ def predicted(problem, steps):
     return np.asarray(jax.lax.map(predict, draws)), method.diagnose(state), state
 
 
-@pytest.mark.parametrize(("problem", "steps"), [("linear", 2000), ("network", 6000)])
+@pytest.mark.parametrize(("problem", "steps"), slow_if([("network", 6000)], [("linear", 2000), ("network", 6000)]))
 def test_a_longer_run_predicts_the_same(problem, steps):
     """Means within four Monte Carlo errors and a tenth of an sd; sds, known within 5 per cent each, within a fifth."""
     one, found, _ = predicted(problem, steps)

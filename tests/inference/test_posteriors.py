@@ -10,6 +10,7 @@ import optax
 import pytest
 from cases import ENSEMBLES, METHODS, WHOLE_BATCHES
 from linear_regression import DIM, EVENTS, NOISE, PRIOR, analytic, batch, data, falling, fit, linear, start
+from marks import slow_if
 
 from jaxloc.inference import all_network, ensemble, mean_field, point, prior_mean, prior_scale, target
 from jaxloc.types import Head, Info, Network, Weights
@@ -74,7 +75,10 @@ def test_divergence_is_that_of_numpyro():
     assert info.divergence[-1] == pytest.approx(float(want), rel=0.02)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in WHOLE_BATCHES])
+@pytest.mark.parametrize(
+    "name",
+    slow_if(("full_covariance", "low_rank", "subspace"), [name for name in METHODS if name not in WHOLE_BATCHES]),
+)
 def test_a_batch_counts_for_all_events(name):
     """The same events twice in a batch, or a quarter of copies of one: the loss an event does not know its size."""
     method = METHODS[name](linear(), optax.sgd(0.01))

@@ -43,7 +43,9 @@ def draws_of(spec, number=2):
 
 
 @pytest.mark.parametrize(
-    ("number", "velocity"), [(7, BY_LAYER), (1, TWO_LAYERS)], ids=["other stations and layers", "one station"]
+    ("number", "velocity"),
+    [(7, BY_LAYER), pytest.param(1, TWO_LAYERS, marks=pytest.mark.slow)],
+    ids=["other stations and layers", "one station"],
 )
 def test_weights_of_one_network_locate_at_another(number, velocity, tmp_path):
     """Arrival densities are those of the weights; physics is that of the new stations and their velocity model."""

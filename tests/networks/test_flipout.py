@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cases import quick_jit
 from linear_regression import varied
+from marks import slow_if
 
 from jaxloc.networks.flax_adapter import applied, initialised
 from jaxloc.networks.layers import Conv1D, Conv2D
@@ -37,7 +38,7 @@ class Common(nn.Module):
 
 
 @pytest.mark.parametrize("local", [False, True])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", slow_if(("dense, common", "few slices", "flax"), LAYERS))
 def test_outputs_of_an_event_have_the_moments_of_common_draws(name, local):
     """Means, and covariances of all outputs, differ by less than five standard errors of two samples."""
     module, shape = LAYERS[name]

@@ -18,6 +18,7 @@ from arrival_densities import (
     stations,
     times_s,
 )
+from marks import slow_if
 from scipy.special import logsumexp
 
 from jaxloc.physics.arrival_check import check_arrivals
@@ -44,7 +45,7 @@ def log_evidence_numpy(station_km, arrival_s):
     return logsumexp(value) + np.log(cell) + 2 * len(station_km) * np.log(DURATION_S) - LOG_VOLUME
 
 
-@pytest.mark.parametrize("number", [6, 12])
+@pytest.mark.parametrize("number", slow_if([6], [6, 12]))
 def test_evidence_is_the_integral_over_the_region(number):
     """To 0.7 nats: components are wider than the posterior by up to a tenth along each of four axes."""
     station_km = stations(number)

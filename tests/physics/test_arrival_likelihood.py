@@ -206,6 +206,7 @@ def test_prior_is_flat_within_the_region_but_for_depth():
     assert (early[jnp.array([0, 2])] < -50).all()
 
 
+@pytest.mark.slow
 def test_derivatives_reach_arrivals_and_physics_and_are_finite():
     station_km = stations(5)
     seen = arrivals(station_km, times_s(station_km, TRUTH), correlation=0.05)

@@ -52,6 +52,7 @@ def located(seen, error):
     return mean(mixture)[:3], covariance(mixture)[:3, :3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slower", "vp_vs"), [(1.08, 1.0), (0.92, 1.0), (1.0, 1.06)])
 def test_regions_cover_where_velocities_are_wrong(slower, vp_vs):
     """All travel times are off by 8 per cent, or S by 6: ellipsoids of 90 % hold the truth as often as they say.

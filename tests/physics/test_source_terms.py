@@ -82,6 +82,7 @@ def test_terms_left_out_are_predicted_with_their_stated_errors():
     assert np.square(found.mean_s - smooth[:40]).mean() < 0.6 * np.square(smooth[:40]).mean()
 
 
+@pytest.mark.slow
 def test_the_covariance_is_fitted_in_spite_of_wrong_picks():
     """Standard deviations to a third, the scale to a factor of two: 120 sources in a box of five scales."""
     source_km, _, residual_s, seen, _ = drawn(120, seed=2)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_if
 
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import travel_time_s, uniform, velocity_of
@@ -50,7 +51,7 @@ def stations_km(number=3):
     return np.stack([np.zeros(number), np.zeros(number), np.linspace(*RANGE_KM, number)], -1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_if(("uniform", "Moho", "Oklahoma"), MODELS))
 def test_tables_of_known_stations_are_accurate(name):
     model = jax.tree.map(jnp.asarray, MODELS[name])
     region = Region((-106.0, 106.0), (-106.0, 106.0), (0.0, 30.0), (0.0, 1.0))
@@ -59,7 +60,7 @@ def test_tables_of_known_stations_are_accurate(name):
     assert error.mean() < 0.001
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_if(("uniform", "Iceland, gradient", "Moho"), MODELS))
 def test_coarse_tables_of_any_stations_are_accurate(name):
     """As in training, where stations are anywhere within a range of depths."""
     model = jax.tree.map(jnp.asarray, MODELS[name])
@@ -92,7 +93,7 @@ def test_large_batches_of_nodes_have_no_outliers():
         np.testing.assert_allclose(got[:, i, 0], want, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["Moho", "Iceland, layers"])
+@pytest.mark.parametrize("name", slow_if(["Iceland, layers"], ["Moho", "Iceland, layers"]))
 def test_derivatives_by_speeds_are_those_of_the_exact_function(name):
     """Of times at random points, as a fit of speeds takes them."""
     rng = np.random.default_rng(4)

@@ -139,16 +139,47 @@ def assert_same_weights(one: Path, other: Path) -> None:
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
-    """Of a network that is compiled soon; its events are located by other tests."""
+@pytest.fixture
+def trained_alone(monkeypatch):
+    """Runs train and do no more, all on the same events; other tests evaluate."""
+    sources = open_sources(small("")["data"], 0)
     monkeypatch.setattr(train, "evaluate", lambda *args, **kwargs: None)
+    monkeypatch.setattr(train, "open_sources", lambda *args: sources)
+
+
+def small(folder: Path | str) -> dict:
+    """A network that is compiled soon."""
     sizes = [*TINY[:6], "model.width=2", "posterior.draws=2"]
     sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=2")]
-    folders = [tmp_path / name for name in ("whole", "in two")]
-    whole, in_two = (configuration.load("small_kriegerowski2019", [*sizes, f"run_dir={f}"]) for f in folders)
-    train.run(whole, folders[0], say=lambda line: None)
-    interrupted_and_resumed(in_two, folders[1], "weights")
-    assert_same_weights(*folders)
+    return configuration.load("small_kriegerowski2019", [*sizes, f"run_dir={folder}"])
+
+
+def assert_usable_in_python(run: Path, tmp_path: Path) -> None:
+    """Its locations as a catalog, as a table, as files and as score cards."""
+    model = jaxloc.load(run)
+    located = model.locate(jaxloc.simulate(model, 6))
+    assert (len(located), located.lost) == (6, {})
+    event, rows = located[0], located.to_dataframe()
+    assert np.isfinite(event.posterior.log_prob(event.posterior.sample(jax.random.key(0), (10,)))).all()
+    assert rows["depth_km"].tolist() == pytest.approx([each.hypocentre.depth_km for each in located])
+    depth_m = [each.origins[0].depth for each in located.to_catalog()]
+    np.testing.assert_allclose(depth_m, 1000 * rows["depth_km"], atol=1.0)
+    located.write(tmp_path / "located")
+    assert len(read_csv(tmp_path / "located" / "events.csv")) == 6
+    event.plot(tmp_path / "event.png")
+    assert (tmp_path / "event.png").stat().st_size > 10_000
+    cards = jaxloc.evaluate(located)
+    assert cards["locator"]["epicentre"]["number"] == cards["catalogue"]["epicentre"]["number"] == 6
+    assert np.isfinite(cards["locator"]["epicentre"]["error"]["median"]["value"])
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(trained_alone, tmp_path):
+    """And is used from Python."""
+    whole, in_two = tmp_path / "whole", tmp_path / "in_two"
+    train.run(small(whole), whole, say=lambda line: None)
+    interrupted_and_resumed(small(in_two), in_two, "weights")
+    assert_same_weights(whole, in_two)
+    assert_usable_in_python(whole, tmp_path)
 
 
 @pytest.mark.slow
@@ -174,25 +205,6 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     picture = tmp_path / "compare.png"
     assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
     assert picture.stat().st_size > 10_000
-
-
-def test_a_run_is_used_in_python(finished, tmp_path):
-    """The same locations as a catalog, as a table, as files and as score cards."""
-    model = jaxloc.load(finished)
-    located = model.locate(open_sources(tiny(finished)["data"], 0).dev)
-    assert (len(located), located.lost) == (6, {})
-    event, rows = located[0], located.to_dataframe()
-    assert np.isfinite(event.posterior.log_prob(event.posterior.sample(jax.random.key(0), (10,)))).all()
-    assert rows["depth_km"].tolist() == pytest.approx([each.hypocentre.depth_km for each in located])
-    depth_m = [each.origins[0].depth for each in located.to_catalog()]
-    np.testing.assert_allclose(depth_m, 1000 * rows["depth_km"], atol=1.0)
-    located.write(tmp_path / "located")
-    assert len(read_csv(tmp_path / "located" / "events.csv")) == 6
-    event.plot(tmp_path / "event.png")
-    assert (tmp_path / "event.png").stat().st_size > 10_000
-    cards = jaxloc.evaluate(located)
-    assert cards["locator"]["epicentre"]["number"] == cards["catalogue"]["epicentre"]["number"] == 6
-    assert np.isfinite(cards["locator"]["epicentre"]["error"]["median"]["value"])
 
 
 @pytest.mark.slow

@@ -257,6 +257,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_pa
         return record
 
     monkeypatch.setattr(job, "run_cell", run_cell)
+    monkeypatch.setattr("jaxloc.studies.run.write_pictures", lambda *args: [])
     lines = []
     with ThreadPoolExecutor(1) as executor:
         folder = run_study(study, executor, lines.append)
@@ -344,6 +345,7 @@ def test_improvement_is_paired_event_by_event(ours, theirs, expected):
     assert found == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_run_one_study(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
