@@ -76,7 +76,7 @@ def test_scores_are_those_of_the_same_mixture():
         np.testing.assert_allclose(np.median(own[f"{region}/width90"] / known[f"{region}/width90"]), 1, atol=0.15)
 
 
-@pytest.mark.parametrize("batch", [(), (3,)])
+@pytest.mark.parametrize("batch", [(), pytest.param((3,), marks=pytest.mark.slow)])
 def test_draws_of_weights_are_mixed_evenly(batch):
     """Against the Gaussian mixture of the same two draws."""
     places = jax.random.normal(jax.random.key(0), (*batch, 2, 4)) * 3
@@ -115,6 +115,7 @@ def test_a_kernel_density_estimate_keeps_mean_and_covariance():
     np.testing.assert_allclose(covariance(found), np.cov(np.asarray(samples).T), rtol=0.01, atol=0.01)
 
 
+@pytest.mark.slow
 def test_it_is_plotted(tmp_path):
     stations = (np.zeros((2, 3)), np.ones(2, bool))
     maps.event_map(jax.random.key(0), tmp_path / "event.png", Opaque(jnp.arange(4.0)), *stations)

@@ -83,6 +83,7 @@ def test_marginals_and_draws(uneven):
     np.testing.assert_allclose(covariance(twice), covariance(uneven), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_wider_by_nothing_is_the_same_and_wider_is_flatter(uneven):
     at = uneven.sample(jax.random.key(1), (50,))
     np.testing.assert_allclose(uneven.widened(jnp.zeros(4)).log_prob(at), uneven.log_prob(at), rtol=1e-4)

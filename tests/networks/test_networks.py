@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow_if
 
 from jaxloc import networks
 from jaxloc.networks import arrivals, kriegerowski2019, zhang2020
@@ -28,8 +29,8 @@ NETWORKS = {
     "kriegerowski2019": (kriegerowski2019.network(14, width=4, num_stations=STATIONS), (14,)),
     "kriegerowski2019, published": (kriegerowski2019.network(6, width=4, published=True), (6,)),
 }
-# The one without normalisation and without mapping runs through the same layers.
-NAMES = [pytest.param(name, marks=[pytest.mark.slow] if "plain" in name else []) for name in NETWORKS]
+# Other forms of the same layers; the size of the published one is known below.
+NAMES = slow_if(("zhang2020, plain", "zhang2020, published"), NETWORKS)
 
 
 def observations(key=0, stations=STATIONS, samples=SAMPLES, masked=()):

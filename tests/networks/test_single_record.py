@@ -296,6 +296,7 @@ def test_first_motion_of_the_only_station_is_scored():
     np.testing.assert_allclose(card["brier"]["value"], (0.02 + 1.28) / 2)
 
 
+@pytest.mark.slow
 def test_distances_and_directions_of_calibrated_posteriors_score_as_calibrated():
     """Normals about the truth, across north: errors known, intervals that hold 90 % within four standard errors."""
     number, sd_km = 300, 1.0

@@ -80,6 +80,7 @@ def test_a_shell_is_resolved(radius_km, width_km):
     assert 0.09 < rest_s.std() < 0.17
 
 
+@pytest.mark.slow
 def test_two_places_are_both_kept():
     """Far apart in space, with seven and three tenths of the mass."""
     one, other = (jnp.array([east, 5.0, 10.0, 2.0]) for east in (-40.0, 30.0))

@@ -140,14 +140,14 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 @pytest.fixture
-def trained_alone(monkeypatch):
+def trained_alone(monkeypatch, tmp_path):
     """Runs train and do no more, all on the same events; other tests evaluate."""
-    sources = open_sources(small("")["data"], 0)
+    sources = open_sources(small(tmp_path)["data"], 0)
     monkeypatch.setattr(train, "evaluate", lambda *args, **kwargs: None)
     monkeypatch.setattr(train, "open_sources", lambda *args: sources)
 
 
-def small(folder: Path | str) -> dict:
+def small(folder: Path) -> dict:
     """A network that is compiled soon."""
     sizes = [*TINY[:6], "model.width=2", "posterior.draws=2"]
     sizes += [f"stages.{stage}.{of}" for stage in ("learn", "weights") for of in ("steps=4", "per_call=2", "checks=2")]

@@ -273,6 +273,7 @@ def test_a_failed_cell_is_named_with_its_reason_and_run_again_by_the_next(tmp_pa
     assert energies == [1.0, 1.0, 2.0, 2.0]
 
 
+@pytest.mark.slow
 def test_a_study_whose_cells_all_fail_reports_the_reason(tmp_path, monkeypatch):
     study = configuration.load_study("uncertainty", [*TINY, f"folder={tmp_path}/study", "only.methods=[point]"])
 
