@@ -43,8 +43,9 @@ MISTAKES = (  # of a network at other stations: P of S, P of nothing, S of P, S 
     (0.6, 0.3, 0.1, 0.6),  # P is missed, and S taken for it
     (0.1, 0.6, 0.1, 0.6),
 )
+ANOMALIES = (0.2, 0.08, 0.2, 0.35)  # share of paths unlike all others, error relative to the time, of P and S in s
 # Of the prior of physics at other stations: paths err, and more arrivals are read wrong.
-ELSEWHERE = {"path": 0.01, "outlier": 0.1, "mistakes": MISTAKES}
+ELSEWHERE = {"path": 0.01, "outlier": 0.1, "mistakes": MISTAKES, "anomalies": ANOMALIES}
 BEYOND = {**ELSEWHERE, "path": 0.025}  # the same beyond the region of training, whose events say nothing of the paths
 REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 

@@ -31,7 +31,16 @@ from jaxloc.physics.table import StationTable, look_up_s
 DELAYS_OF_P = 3.0  # standard deviations: P that is later than that is no P, and tells nothing of S
 PHASES_OF_FEW = 4.5  # arrivals of two stations and less: hypocentres lie on a shell, or where two of them meet
 UNKNOWNS = 4  # of a hypocentre
+AS_READ, OTHER_PHASE = slice(None), slice(None, None, -1)  # of P and S
 HEAVY_TAIL_SCALE = 3.0  # widening of the posterior in its heavy tails
+
+
+class Anomalies(NamedTuple):
+    """The share of travel times with large errors, and these: of paths relative to the time, of stations by phase."""
+
+    share: Float[Array, ""]
+    path: Float[Array, ""]
+    sd_s: Float[Array, " phase"]
 
 
 class Physics(NamedTuple):
@@ -41,7 +50,7 @@ class Physics(NamedTuple):
     station, relative to the travel time. `terms` are station terms that depend on the source; they take a share of the
     variance of `smoothing_s`. None: there are no such errors or terms. `mistakes` are shares of arrivals that are of
     the other phase and of nothing, by phase, each set as probable for an event before data; None: a share `outlier` is
-    of nothing, whatever the event.
+    of nothing, whatever the event. `anomalies` are large errors of some travel times; None: there are none.
     """
 
     table: StationTable
@@ -57,6 +66,7 @@ class Physics(NamedTuple):
     path: Float[Array, ""] | None = None
     terms: SourceTerms | None = None
     mistakes: Float[Array, "set phase mistake"] | None = None
+    anomalies: Anomalies | None = None
 
 
 class Arrivals(NamedTuple):
@@ -183,8 +193,11 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         none = mass[..., -1:] / duration_s
         level = physics.outlier / duration_s
 
-        def smoothed(width_s: Float[Array, "station phase"]) -> Float[Array, "station phase sample"]:
-            response = jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
+        def smoothed(phase: slice) -> Float[Array, "station phase sample"]:
+            response = _spectrum_of_errors(frequency_hz, width_s[..., phase])
+            if physics.anomalies is not None and errors.anomaly_s2 is not None:
+                large = _spectrum_of_errors(frequency_hz, jnp.sqrt(variance_s2 + errors.anomaly_s2)[..., phase])
+                response = response + physics.anomalies.share * (large - response)
             smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
             return jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
 
@@ -193,36 +206,49 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
-        found = Reading(_interpolated(smoothed(width_s), outside, arrival_s * arrivals.rate_hz), log_common, arrival_s)
+        found = Reading(_interpolated(smoothed(AS_READ), outside, arrival_s * arrivals.rate_hz), log_common, arrival_s)
         if physics.mistakes is None:
             return found
-        other_s, other_width_s = arrival_s[..., ::-1], width_s[..., ::-1]
-        return found._replace(log_other=_interpolated(smoothed(other_width_s), outside, other_s * arrivals.rate_hz))
+        other_s = arrival_s[..., OTHER_PHASE] * arrivals.rate_hz
+        return found._replace(log_other=_interpolated(smoothed(OTHER_PHASE), outside, other_s))
 
     return read
 
 
+def _spectrum_of_errors(
+    frequency_hz: Float[Array, " frequency"], width_s: Float[Array, "station phase"]
+) -> Float[Array, "station phase frequency"]:
+    """What multiplies the spectrum of a density that normal errors smooth."""
+    return jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
+
+
 class _Errors(NamedTuple):
-    """Errors of travel times from around a place: variances, terms of its sources, and what is not known of terms."""
+    """Errors of travel times from around a place: variances, terms of its sources, what is not known of terms, and
+    variances of anomalies.
+    """
 
     smoothing_s2: Float[Array, "station phase"]
     delay_s: Float[Array, "station phase"]
     delay_covariance_s2: Float[Array, "station phase phase"]
+    anomaly_s2: Float[Array, "station phase"] | None
 
 
 def _errors_around(physics: Physics, points: Float[Array, "point 3"]) -> _Errors:
     """The errors of travel times from points that lie around their mean."""
-    place_km, smoothing_s2 = points.mean(0), physics.smoothing_s**2
+    place_km, smoothing_s2, anomaly_s2 = points.mean(0), physics.smoothing_s**2, None
+    of_paths_s2 = lambda share: (share * travel_s(physics, place_km)) ** 2
     if physics.path is not None:
-        smoothing_s2 = smoothing_s2 + (physics.path * travel_s(physics, place_km)) ** 2
+        smoothing_s2 = smoothing_s2 + of_paths_s2(physics.path)
+    if physics.anomalies is not None:
+        anomaly_s2 = physics.anomalies.sd_s**2 + of_paths_s2(physics.anomalies.path)
     if physics.terms is None:
-        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2)
+        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2, anomaly_s2)
     terms = terms_at(physics.terms, place_km, jnp.sqrt(((points - place_km) ** 2).sum(-1).mean()))
     share = share_of(physics.terms.covariance)
     # Far from all known events the whole variance is that without terms.
     scale = jnp.sqrt(share * smoothing_s2) / physics.terms.covariance.sd_s
     covariance_s2 = scale[:, :, None] * scale[:, None] * terms.covariance_s2
-    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2)
+    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2, anomaly_s2)
 
 
 def _with_common_error(

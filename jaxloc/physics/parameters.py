@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.physics.arrival_likelihood import Physics
+from jaxloc.physics.arrival_likelihood import Anomalies, Physics
 from jaxloc.physics.common_error import CommonError
 from jaxloc.physics.layered import VelocityModel, mean_vp_vs
 from jaxloc.physics.source_terms import SourceTerms, of_stations
@@ -42,6 +42,9 @@ class PhysicsPrior(NamedTuple):
         surprises: share of hypocentres in the heavy tails.
         path: error of the path to one station, relative to the travel time (NonLinLoc's second error, Lomax and
             others 2000); 0: none.
+        anomalies: share of travel times with large errors more, their standard deviation relative to the travel time,
+            and at stations in s for P and for S: some paths and stations are unlike all others (Yu and others 2026,
+            arXiv 2512.06407, have heavy tails for them); None: no such.
     """
 
     speed_sd: float = 0.05
@@ -62,6 +65,7 @@ class PhysicsPrior(NamedTuple):
     surprises: float = 0.05
     surprises_log_sd: float = 1.0
     path: float = 0.0
+    anomalies: tuple[float, float, float, float] | None = None
 
 
 class PhysicsParameters(NamedTuple):
@@ -161,7 +165,13 @@ def physics_at(parameters: PhysicsParameters, setting: PhysicsSetting, observati
         jnp.array(prior.path) if prior.path else None,
         None if setting.terms is None else of_stations(setting.terms, row),
         None if prior.mistakes is None else jnp.array(prior.mistakes).reshape(-1, len(PHASES), 2),
+        None if prior.anomalies is None else _anomalies(prior.anomalies),
     )
+
+
+def _anomalies(settings: tuple[float, float, float, float]) -> Anomalies:
+    share, path, *sd_s = settings
+    return Anomalies(jnp.array(share), jnp.array(path), jnp.array(sd_s))
 
 
 def _common_error(setting: PhysicsSetting) -> CommonError | None:

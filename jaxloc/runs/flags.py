@@ -19,6 +19,7 @@ from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.predict import Located
 
 LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)
+LEAST_PER_STATION = 2.0  # log-evidence for each station with a pick; of 300 simulated events at least 5.8
 EDGE_SD = 2.0  # an edge of the search region nearer to the mean than this is reached; 1.7 for a flat density
 CUT_SHARE = 0.1  # of the predicted arrivals, beyond the record
 SIDES = {"west": (0, 0), "east": (0, 1), "south": (1, 0), "north": (1, 1), "top": (2, 0), "bottom": (2, 1)}
@@ -97,7 +98,8 @@ def _verdict(
 ) -> Verdict:
     reason, found = "", []
     if check is not None:
-        reason, found = no_arrivals(check, onsets, searched.duration_s), [cut_flag(check, searched.duration_s)]
+        reason = no_arrivals(check, onsets, searched.duration_s)
+        found = [cut_flag(check, searched.duration_s), contradiction_flag(check)]
     elif onsets is not None and (reason := no_event(onsets)):
         reason = f"no event found: {reason}"
     elif onsets is not None:
@@ -139,6 +141,20 @@ def cut_flag(check: ArrivalCheck, duration_s: float) -> str:
         return ""
     sides = [f"{n} {where}" for n, where in ((early, "before its start"), (late, "after its end")) if n]
     return f"record cut: of {arrival_s.size} predicted arrivals {' and '.join(sides)}"
+
+
+def contradiction_flag(check: ArrivalCheck) -> str:
+    """Names evidence that is too weak for so many picks, some of which are then of nothing or of another event."""
+    if check.picks is None:
+        return ""
+    number = int((np.asarray(check.picks.sure).any(-1) & (np.asarray(check.active) > 0)).sum())
+    evidence, least = float(check.log_evidence), LEAST_PER_STATION * number
+    if evidence >= least:
+        return ""
+    return (
+        f"picks contradict each other: those at {number} stations fit the location less well than picks of one "
+        f"earthquake do (log-evidence {evidence:.0f}; at least {least:.0f} expected)"
+    )
 
 
 def edges_of(

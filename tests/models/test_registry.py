@@ -95,7 +95,10 @@ def test_models_declare_the_stations_and_velocity_models_they_take(name):
     if name in WITH_VELOCITY:  # errors that were fitted in one region are not those of another
         prior = dict(moved.settings["prior"])
         shares = np.reshape(prior.pop("mistakes"), (-1, 2, 2))  # of each phase: of the other one, of nothing
+        share, *errors = prior.pop("anomalies")
         assert prior == {"path": 0.01, "outlier": 0.1}
+        assert 0 < share < 0.5
+        assert (np.array(errors) > 0).all()
         assert (shares >= 0).all()
         assert (shares.sum(-1) < 1).all()
 

@@ -24,13 +24,14 @@ from arrival_densities import (
 )
 from cases import quick_jit
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import chi2, multivariate_normal, norm
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
 from jaxloc.heads.arrivals import _interpolated
 from jaxloc.heads.arrivals import arrivals as arrivals_head
 from jaxloc.physics import adaptive_sampling
 from jaxloc.physics.arrival_likelihood import (
+    Anomalies,
     hypocentre_cloud,
     log_density,
     posterior_of,
@@ -142,6 +143,50 @@ def test_s_that_was_taken_for_p_locates_the_event():
     found = located(with_mistakes(seen, RIGHT, SWAPPED))
     assert np.linalg.norm(off(found)[:2]) < 1.0
     assert (np.abs(off(found)) < 3 * np.sqrt(np.diag(np.asarray(found[1])))[:3]).all()
+
+
+ANOMALIES = Anomalies(jnp.array(0.2), jnp.array(0.0), jnp.array([0.6, 1.0]))
+
+
+def with_anomalies(seen):
+    return seen._replace(physics=seen.physics._replace(anomalies=ANOMALIES))
+
+
+def test_some_travel_times_have_large_errors():
+    """Against the formula in NumPy: each reading is about the predicted time with a small or with a large error."""
+    station_km = stations(7)
+    arrival_s = times_s(station_km, TRUTH)
+    arrival_s[3] += 1.0
+    seen = with_anomalies(arrivals(station_km, arrival_s))
+    points = TRUTH + np.random.default_rng(1).normal(size=(200, 4)) * [1.0, 1.0, 3.0, 0.3]
+    got = density_at(seen, jnp.asarray(points[:, :3], jnp.float32), jnp.asarray(points[:, 3:], jnp.float32))[:, 0]
+    small, large = (np.hypot(np.hypot(PICK_SD_S, SMOOTHING_S), sd) for sd in (0.0, ANOMALIES.sd_s))
+    about = lambda sd: norm.pdf(times_s(station_km, points), arrival_s, sd)
+    of_event = (1 - NONE) * (0.8 * about(small) + 0.2 * about(large)) + NONE * RATE_HZ / SAMPLES
+    want = np.log((1 - OUTLIER) * of_event + OUTLIER * RATE_HZ / SAMPLES).sum((-1, -2))
+    # As without them: interpolation between samples, of 14 readings.
+    np.testing.assert_allclose(got, want, atol=14 * 0.05**2 / 8 / 0.13**2)
+
+
+@pytest.mark.slow
+def test_stations_unlike_all_others_do_not_take_events_along():
+    """Errors drawn as they are expected: 0.90 of 40 events are within 90 % ellipsoids, but for 2.5 sd of their share.
+
+    Without anomalies far fewer are, although readings that are far off count as outliers.
+    """
+    rng, station_km, number = np.random.default_rng(4), stations(8), 40
+    large = rng.uniform(size=(number, 8, 2)) < ANOMALIES.share
+    sd_s = np.hypot(np.hypot(PICK_SD_S, SMOOTHING_S), large * np.asarray(ANOMALIES.sd_s))
+    events = times_s(station_km, TRUTH) + sd_s * rng.normal(size=(number, 8, 2))
+
+    def inside(found):
+        off = np.asarray(found[0], float)[:3] - TRUTH[:3]
+        return off @ np.linalg.solve(np.asarray(found[1], float)[:3, :3], off) < chi2.ppf(0.9, 3)
+
+    seen = [arrivals(station_km, arrival_s) for arrival_s in events]
+    least = 0.9 - 2.5 * np.sqrt(0.9 * 0.1 / number)
+    assert np.mean([inside(located(with_anomalies(one))) for one in seen]) > least
+    assert np.mean([inside(located(one)) for one in seen]) < least
 
 
 @pytest.mark.parametrize("number", [5, 12])

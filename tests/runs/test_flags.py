@@ -6,10 +6,11 @@ import pytest
 from jaxloc.calibration.shift_detector import Shift
 from jaxloc.data.onsets import Onsets
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.readings import ArrivalCheck
+from jaxloc.physics.readings import ArrivalCheck, ArrivalPicks
 from jaxloc.runs.flags import (
     Searched,
     Verdict,
+    contradiction_flag,
     cut_flag,
     edge_flag,
     edges_of,
@@ -90,6 +91,19 @@ def test_evidence_below_ten_nats_is_no_event(evidence, onset_s, words):
     assert words in reason
     assert bool(reason) == bool(words)
     assert ("start later" in reason) == (onset_s > 24)
+
+
+@pytest.mark.parametrize(("sure", "active", "evidence", "stations"), [(6, 6, 11.9, 6), (6, 6, 12.1, 0), (6, 4, 7.9, 4)])
+def test_picks_that_contradict_each_other_are_flagged(sure, active, evidence, stations):
+    """Two nats are expected of each station that records and has a pick of either phase."""
+    is_sure = np.zeros((8, 2), bool)
+    is_sure[:sure, 1] = True
+    picks = ArrivalPicks(np.zeros((8, 2)), np.full((8, 2), 0.1), np.ones((8, 2)), is_sure)
+    seen = check(np.full((8, 2), 20.0), evidence, active=[1] * active + [0] * (8 - active))._replace(picks=picks)
+    flag = contradiction_flag(seen)
+    assert bool(flag) == bool(stations)
+    assert not stations or f"those at {stations} stations" in flag
+    assert contradiction_flag(seen._replace(picks=None)) == ""
 
 
 def test_records_of_no_station_are_no_event():
