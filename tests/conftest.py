@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxloc-compiled-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop("JAX_COMPILATION_CACHE_DIR"), ignore_errors=True))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_bounded() -> Iterator[None]:
+    """Compiled programs of one file are of no use to the next one, and those of all files take 6 GB."""
+    yield
+    import jax  # not before the flags above are set
+
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ def grid_search(
             """
             inside = jnp.clip(points, *jnp.array(region[:3]).T)
             blur_s = BLUR * edge_km / SMOOTHING_SPEED_KM_S * more
-            value = _over_cells(question, observations, inside, blur_s)[0]
+            value = _over_cells(question, observations, inside, blur_s, slopes=False)[0]
             return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf)
 
         cells = refined(smooth, Cells(middle_km, step_km, jnp.ones(len(middle_km))), splits)
@@ -238,9 +238,13 @@ def _posterior(
 
 
 def _over_cells(
-    question: Question, observations: Observations, middle_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]
+    question: Question,
+    observations: Observations,
+    middle_km: Float[Array, "cell 3"],
+    blur_s: Float[Array, " cell"],
+    slopes: bool = True,
 ) -> tuple[Float[Array, " cell"], OriginTime, Float[Array, "cell 3"]]:
-    """At the middles of cells: log-density, origin time, and the slope of its mean in s/km."""
+    """At the middles of cells: log-density, origin time, and the slope of its mean in s/km, zero where not wanted."""
     picks, travel_s = _picks(observations), question.times(observations.station_km)
 
     def mean_s(point: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[Array, OriginTime]:
@@ -249,6 +253,8 @@ def _over_cells(
         return origin.mean_s, origin
 
     def at(cell: tuple[Float[Array, " 3"], Float[Array, ""]]) -> tuple[OriginTime, Float[Array, " 3"]]:
+        if not slopes:
+            return mean_s(*cell)[1], jnp.zeros(3)
         gradient, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
         return origin, jnp.nan_to_num(gradient)
 

@@ -177,9 +177,11 @@ def _integrate(log_density: OverTime, seen: Residuals) -> OriginTime:
     """
     information = (seen.mask / seen.sd_s**2).sum(-1)
     sd = 1 / jnp.sqrt(jnp.maximum(information, 1e-12))
-    at_picks = jnp.where(seen.mask, log_density(seen, seen.value_s), -jnp.inf)
-    start = jnp.take_along_axis(seen.value_s, at_picks.argmax(-1)[:, None], -1)[:, 0]
-    first = _trapezoid(log_density, seen, start, FIRST_REACH * sd)
+    # The integral does not depend on where its nodes are: derivatives flow through the density there alone.
+    fixed: Residuals = jax.lax.stop_gradient(seen)
+    at_picks = jnp.where(seen.mask, log_density(fixed, fixed.value_s), -jnp.inf)
+    start = jnp.take_along_axis(fixed.value_s, at_picks.argmax(-1)[:, None], -1)[:, 0]
+    first = _trapezoid(log_density, fixed, start, FIRST_REACH * jax.lax.stop_gradient(sd))
     second = _trapezoid(log_density, seen, first.mean_s, SECOND_REACH * jnp.sqrt(first.variance_s2))
     some = information > 0
     return OriginTime(
