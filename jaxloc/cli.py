@@ -190,9 +190,11 @@ def _show(scores: dict, console: "Console") -> None:
     from jaxloc.scores.polar import polar_lines
 
     about = scores["about"]
-    others = ("calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
+    others = ("unflagged", "calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
     cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in others if k in scores}
     console.print(report.table(cards, f"{about['events']} events of {about['dataset']}"))
+    if flags := about.get("flags"):
+        console.print(f"{flags['flagged']} of {about['events']} events have a flag, {flags['no_event']} as no event")
     _say_conformal(about, console)
     for line in (*polar_lines(about.get("polar", {})), *label_lines(about.get("labels", {}))):
         console.print(line, markup=False)
@@ -317,6 +319,7 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.evaluate import evaluate
     from jaxloc.runs.inputs import open_input
     from jaxloc.runs.load import load
+    from jaxloc.runs.new_events import searched
     from jaxloc.runs.transfer import trained_for
 
     config, fitted = load(parsed.run)
@@ -324,7 +327,8 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     fitted = trained_for(fitted, dataset, _velocity_of(parsed))
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
-    evaluate(fitted, dataset, folder, str(config["name"]), say, _calibration_of(parsed, console))
+    calibration, where = _calibration_of(parsed, console), searched(fitted, dataset, config)
+    evaluate(fitted, dataset, folder, str(config["name"]), say, calibration, searched=where)
     _show(report.read_scores(folder), console)
     console.print(f"score card and pictures: {folder}", markup=False)
 

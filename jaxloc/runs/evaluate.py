@@ -1,7 +1,7 @@
 """Evaluation of a trained run on labelled events: scores, events and pictures in a folder."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +14,13 @@ from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.runs import report
 from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.flags import Searched, Verdict, verdicts
 from jaxloc.runs.predict import Located, as_calibrated, locate, locate_by
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
 from jaxloc.training.log import Say, counted
 from jaxloc.training.run_folder import read_log
-from jaxloc.types import Locator, Posterior
+from jaxloc.types import Label, Locator, Posterior
 
 
 def evaluate(
@@ -31,16 +32,20 @@ def evaluate(
     calibration: Calibration | None = None,
     baselines: Mapping[str, Locator] = MappingProxyType({}),
     about: Mapping[str, Any] = MappingProxyType({}),
+    searched: Searched | None = None,
 ) -> dict[str, Any]:
     """Locate labelled events and write scores, events and pictures into a folder; the score cards.
 
     With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
-    those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run.
+    those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run. Where `searched`
+    is given events are flagged as new ones are, and the score card of those without a flag is added.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     on_chunk = counted(say, "located", len(dataset))
-    located = locate(fitted, dataset, with_features=calibration is not None, on_chunk=on_chunk)
+    features, checks = calibration is not None, searched is not None
+    located = locate(fitted, dataset, with_features=features, with_checks=checks, on_chunk=on_chunk)
+    decided = [] if searched is None else verdicts(located, searched)
     seconds = time.monotonic() - began
     predictions = as_calibrated(calibration, located)
     others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
@@ -49,7 +54,7 @@ def evaluate(
     others |= {
         name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
     }
-    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about)
+    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about, decided)
 
 
 def write_results(
@@ -62,6 +67,7 @@ def write_results(
     locating_s: float,
     say: Say = print,
     more: Mapping[str, Any] = MappingProxyType({}),
+    decided: Sequence[Verdict] = (),
 ) -> dict[str, Any]:
     """Write scores, events and pictures of located labelled events into a folder; the score cards.
 
@@ -75,14 +81,19 @@ def write_results(
         locating_s: how long locating took.
         say: takes one line for the user.
         more: what else scores.json tells of the run.
+        decided: a verdict on each event; all are located and scored, whatever it is.
     """
-    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
+    flags, refused = [each.told for each in decided], [bool(each.refused) for each in decided]
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions, flags=flags, rejected=refused)
     for event, reason in lost.items():
         say(f"event {event} was not located: {reason}")
     report.write_events(folder, found)
     truth = located.batch.labels["hypocentre"]
     locators = {"locator": located.posterior, **others}
     cards, scores = report.score(locators, truth)
+    if decided:
+        cards |= _card_of_unflagged(located.posterior, truth, flags)
+        more = {**more, "flags": {"flagged": sum(map(bool, flags)), "no_event": sum(refused)}}
     about = {
         "name": name,
         "dataset": dataset.name,
@@ -101,3 +112,9 @@ def write_results(
     geography = report.geography_of(dataset)
     report.write_pictures(folder / "pictures", name, shown, posterior, scores, read_log(folder), geography)
     return cards
+
+
+def _card_of_unflagged(posterior: Posterior, truth: Label, flags: Sequence[str]) -> dict[str, Any]:
+    """The score card of events without a flag; none where all with a known hypocentre have one."""
+    known = np.asarray(truth.mask) & (np.array(flags) == "")[:, None]
+    return report.score({"unflagged": posterior}, truth._replace(mask=known))[0] if known.any() else {}

@@ -41,6 +41,11 @@ class Verdict(NamedTuple):
         """All flags in one text, empty where there is none."""
         return "; ".join(self.flags)
 
+    @property
+    def told(self) -> str:
+        """The same, with the reason why it would not be located."""
+        return "; ".join(filter(None, (self.refused, *self.flags)))
+
 
 class Searched(NamedTuple):
     """Where and in what locations were searched.

@@ -51,13 +51,15 @@ def locate(
     seed: int = 0,
     *,
     with_features: bool = False,
+    with_checks: bool = False,
     on_chunk: Callable[[int], None] = lambda done: None,
 ) -> Located:
     """All events of a data set with their posteriors; waveforms are read a chunk at a time and not kept.
 
     `on_chunk` receives the number of events located so far, after each chunk.
     """
-    return joined(list(located_chunks(fitted, dataset, seed, with_features=with_features, on_chunk=on_chunk)))
+    options = {"with_features": with_features, "with_checks": with_checks, "on_chunk": on_chunk}
+    return joined(list(located_chunks(fitted, dataset, seed, **options)))
 
 
 def located_chunks(

@@ -157,7 +157,12 @@ _ROWS = (
     ("epistemic share, epicentre", SHARE),
     ("  its rank correlation with error", f"epicentre/{EPISTEMIC}"),
 )
-SHOWN = {"catalogue": "climatology", "sp_rule": "S-P rule", "sp_rule_fitted": "S-P rule, fitted"}
+SHOWN = {
+    "unflagged": "without a flag",
+    "catalogue": "climatology",
+    "sp_rule": "S-P rule",
+    "sp_rule_fitted": "S-P rule, fitted",
+}
 
 
 def table(cards: dict[str, Card], title: str = "Score card") -> Table:

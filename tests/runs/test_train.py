@@ -16,7 +16,7 @@ from jaxloc.calibration.storage import read_calibration
 from jaxloc.io.catalogue_csv import read_csv
 from jaxloc.io.seisbench import write_seisbench
 from jaxloc.runs import config as configuration
-from jaxloc.runs import predict, train
+from jaxloc.runs import predict, report, train
 from jaxloc.runs.calibrate import refuse_training_events
 from jaxloc.runs.datasets import open_sources
 from jaxloc.runs.fitted import draw_of
@@ -201,7 +201,12 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     assert "6 of 6 events located" in capsys.readouterr().out
     assert len(read_events(str(tmp_path / "out" / "events.xml"))) == 6
     assert cli.main(["evaluate", str(finished), str(labelled), "--output", str(tmp_path / "card")]) == 0
-    assert "coverage of 90 % region, epicentre" in capsys.readouterr().out
+    told, scores = capsys.readouterr().out, report.read_scores(tmp_path / "card")
+    assert "coverage of 90 % region, epicentre" in told
+    flagged = sum(bool(event.flag) for event in read_csv(tmp_path / "card" / "events.csv"))
+    assert f"{flagged} of 6 events have a flag" in told
+    assert scores["locator"]["epicentre"]["number"] == 6  # flagged ones too
+    assert scores.get("unflagged", {"epicentre": {"number": 0}})["epicentre"]["number"] == 6 - flagged
     picture = tmp_path / "compare.png"
     assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
     assert picture.stat().st_size > 10_000
@@ -392,7 +397,6 @@ def test_a_magnitude_is_learnt_and_written_with_both_parts_of_its_sd(tmp_path):
 
 def test_an_event_without_active_stations_is_reported_and_kept(finished, fitted):
     from jaxloc.data.dataset import Dataset
-    from jaxloc.runs import report
 
     made = open_sources(tiny(finished)["data"], 0).dev
 
