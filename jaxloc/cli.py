@@ -320,11 +320,11 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.inputs import open_input
     from jaxloc.runs.load import load
     from jaxloc.runs.new_events import searched
-    from jaxloc.runs.transfer import trained_for
+    from jaxloc.runs.transfer import prepared, trained_for
 
     config, fitted = load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
-    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
+    fitted = prepared(trained_for(fitted, dataset, _velocity_of(parsed)), dataset)
     folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     say = lambda line: console.print(line, markup=False)
     calibration, where = _calibration_of(parsed, console), searched(fitted, dataset, config)

@@ -116,5 +116,8 @@ def write_results(
 
 def _card_of_unflagged(posterior: Posterior, truth: Label, flags: Sequence[str]) -> dict[str, Any]:
     """The score card of events without a flag; none where all with a known hypocentre have one."""
-    known = np.asarray(truth.mask) & (np.array(flags) == "")[:, None]
-    return report.score({"unflagged": posterior}, truth._replace(mask=known))[0] if known.any() else {}
+    rows = np.flatnonzero(np.array(flags) == "")
+    if not np.asarray(truth.mask)[rows].any():
+        return {}
+    chosen, of_chosen = jax.tree.map(lambda x: x[rows], (posterior, truth))
+    return report.score({"unflagged": chosen}, of_chosen)[0]

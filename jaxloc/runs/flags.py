@@ -104,7 +104,7 @@ def _verdict(
     reason, found = "", []
     if check is not None:
         reason = no_arrivals(check, onsets, searched.duration_s)
-        found = [cut_flag(check, searched.duration_s), contradiction_flag(check)]
+        found = [cut_flag(check, searched.duration_s), "" if reason else contradiction_flag(check)]
     elif onsets is not None and (reason := no_event(onsets)):
         reason = f"no event found: {reason}"
     elif onsets is not None:
@@ -158,7 +158,7 @@ def contradiction_flag(check: ArrivalCheck) -> str:
         return ""
     return (
         f"picks contradict each other: those at {number} stations fit the location less well than picks of one "
-        f"earthquake do (log-evidence {evidence:.0f}; at least {least:.0f} expected)"
+        f"earthquake do (log-evidence {evidence:.1f}; at least {least:g} expected)"
     )
 
 
