@@ -54,6 +54,7 @@ def test_a_fold_trains_on_its_own_events_alone(planned):
         )
 
 
+@pytest.mark.slow
 def test_a_cross_validation_from_one_command_and_again(tmp_path, monkeypatch):
     config, lines = configured(tmp_path, "evaluation.random_folds=0", "evaluation.time_folds=0"), []
     monkeypatch.setattr(crossvalidation.train, "evaluate", lambda *args, **kwargs: None)  # pictures of each fold

@@ -21,7 +21,6 @@ TINY = [
     "'data.num_dev=6','data.num_stations=5','posterior.draws=1']",
     "evaluation.events=8",
     "evaluation.calibration=10",
-    "evaluation.shifted=0",
     "evaluation.drop_stations=[]",
     "evaluation.noise=[]",
     "evaluation.transfer=false",
