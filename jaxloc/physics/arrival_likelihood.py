@@ -195,8 +195,9 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
 
         def smoothed(phase: slice) -> Float[Array, "station phase sample"]:
             response = _spectrum_of_errors(frequency_hz, width_s[..., phase])
-            if physics.anomalies is not None and errors.anomaly_s2 is not None:
-                large = _spectrum_of_errors(frequency_hz, jnp.sqrt(variance_s2 + errors.anomaly_s2)[..., phase])
+            if physics.anomalies is not None:
+                large_s = jnp.sqrt(variance_s2 + _variance_of_anomalies(physics, physics.anomalies, points.mean(0)))
+                large = _spectrum_of_errors(frequency_hz, large_s[..., phase])
                 response = response + physics.anomalies.share * (large - response)
             smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
             return jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
@@ -222,33 +223,33 @@ def _spectrum_of_errors(
     return jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
 
 
+def _variance_of_anomalies(
+    physics: Physics, anomalies: Anomalies, place_km: Float[Array, " 3"]
+) -> Float[Array, "station phase"]:
+    return anomalies.sd_s**2 + (anomalies.path * travel_s(physics, place_km)) ** 2
+
+
 class _Errors(NamedTuple):
-    """Errors of travel times from around a place: variances, terms of its sources, what is not known of terms, and
-    variances of anomalies.
-    """
+    """Errors of travel times from around a place: variances, terms of its sources, and what is not known of terms."""
 
     smoothing_s2: Float[Array, "station phase"]
     delay_s: Float[Array, "station phase"]
     delay_covariance_s2: Float[Array, "station phase phase"]
-    anomaly_s2: Float[Array, "station phase"] | None
 
 
 def _errors_around(physics: Physics, points: Float[Array, "point 3"]) -> _Errors:
     """The errors of travel times from points that lie around their mean."""
-    place_km, smoothing_s2, anomaly_s2 = points.mean(0), physics.smoothing_s**2, None
-    of_paths_s2 = lambda share: (share * travel_s(physics, place_km)) ** 2
+    place_km, smoothing_s2 = points.mean(0), physics.smoothing_s**2
     if physics.path is not None:
-        smoothing_s2 = smoothing_s2 + of_paths_s2(physics.path)
-    if physics.anomalies is not None:
-        anomaly_s2 = physics.anomalies.sd_s**2 + of_paths_s2(physics.anomalies.path)
+        smoothing_s2 = smoothing_s2 + (physics.path * travel_s(physics, place_km)) ** 2
     if physics.terms is None:
-        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2, anomaly_s2)
+        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2)
     terms = terms_at(physics.terms, place_km, jnp.sqrt(((points - place_km) ** 2).sum(-1).mean()))
     share = share_of(physics.terms.covariance)
     # Far from all known events the whole variance is that without terms.
     scale = jnp.sqrt(share * smoothing_s2) / physics.terms.covariance.sd_s
     covariance_s2 = scale[:, :, None] * scale[:, None] * terms.covariance_s2
-    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2, anomaly_s2)
+    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2)
 
 
 def _with_common_error(

@@ -15,7 +15,8 @@ from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.readings import ArrivalPicks, pick_details
 from jaxloc.prng import key_shape, stream
 from jaxloc.runs.fitted import Fitted
-from jaxloc.runs.predict import CHUNK, Located
+from jaxloc.runs.located import Located
+from jaxloc.runs.predict import CHUNK
 from jaxloc.types import PHASES, Batch, Observations, Weights
 
 

@@ -15,7 +15,8 @@ from jaxloc.data.dataset import Dataset
 from jaxloc.runs import report
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
-from jaxloc.runs.predict import Located, as_calibrated, locate, locate_by
+from jaxloc.runs.located import Located
+from jaxloc.runs.predict import as_calibrated, locate, locate_by
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
 from jaxloc.training.log import Say, counted

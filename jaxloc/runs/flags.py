@@ -16,10 +16,10 @@ from jaxloc.data.onsets import Onsets, first_onset_s, no_event
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.readings import ArrivalCheck
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 
 LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)
-LEAST_PER_STATION = 2.0  # log-evidence for each station with a pick; of 300 simulated events at least 5.8
+LEAST_PER_STATION = 2.0  # log-evidence for each station with a pick; of 100 simulated events at least 7.0
 EDGE_SD = 2.0  # an edge of the search region nearer to the mean than this is reached; 1.7 for a flat density
 CUT_SHARE = 0.1  # of the predicted arrivals, beyond the record
 SIDES = {"west": (0, 0), "east": (0, 1), "south": (1, 0), "north": (1, 1), "top": (2, 0), "bottom": (2, 1)}

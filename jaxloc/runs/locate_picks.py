@@ -26,8 +26,9 @@ from jaxloc.physics.layered import VelocityModel
 from jaxloc.runs import report
 from jaxloc.runs.arrival_picks import observed_picks
 from jaxloc.runs.datasets import select
+from jaxloc.runs.located import Located
 from jaxloc.runs.outcomes import Outcome
-from jaxloc.runs.predict import CHUNK, Located, joined, located_parts
+from jaxloc.runs.predict import CHUNK, joined, located_parts
 from jaxloc.runs.search_region import around_stations, parse_depths, parse_region, with_options
 from jaxloc.types import Observations
 

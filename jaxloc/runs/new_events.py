@@ -17,8 +17,9 @@ from jaxloc.runs import report
 from jaxloc.runs.datasets import select
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
+from jaxloc.runs.located import Located
 from jaxloc.runs.outcomes import Outcome
-from jaxloc.runs.predict import Located, as_calibrated, joined, located_chunks, until_interrupted
+from jaxloc.runs.predict import as_calibrated, joined, located_chunks, until_interrupted
 from jaxloc.runs.search_region import highest_km
 from jaxloc.runs.transfer import searched_beyond
 from jaxloc.runs.widening import beyond_edges

@@ -10,7 +10,7 @@ from jaxloc.atomic_write import uninterrupted
 from jaxloc.calibration.calibration import Predictions
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.runs import report
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 from jaxloc.training.log import Say, written
 
 LOG = "log.txt"

@@ -1,7 +1,7 @@
 """Locating with a trained run or a weight-free locator: a data set's events and their posteriors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,30 +19,11 @@ from jaxloc.locators.padding import first_stations, padded, padded_size, without
 from jaxloc.models.registry import build
 from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.fitted import Fitted, draw_of, locator_of
-from jaxloc.types import Batch, Locator, Observations, Posterior, Weights
+from jaxloc.runs.located import Located
+from jaxloc.types import Locator, Observations, Posterior, Weights
 
 CHUNK = 32  # events whose waveforms are in memory at a time
 FEW = 8  # of new events: what is kept at an interruption
-
-
-class Located(NamedTuple):
-    """Located events, without their waveforms.
-
-    Attributes:
-        batch: events, one or more.
-        posterior: of each.
-        features: of the network's layers for each [event, feature]; None if not asked for, or if the network has none.
-        check: arrival densities against each posterior; None if not asked for, or if the model has none.
-        onsets: of the waveforms; None if not asked for.
-        statistics: for out-of-distribution flags, by name; None if not asked for, or without arrivals.
-    """
-
-    batch: Batch
-    posterior: Posterior
-    features: np.ndarray | None
-    check: ArrivalCheck | None = None
-    onsets: Onsets | None = None
-    statistics: Statistics | None = None
 
 
 def locate(
@@ -58,8 +39,10 @@ def locate(
 
     `on_chunk` receives the number of events located so far, after each chunk.
     """
-    options = {"with_features": with_features, "with_checks": with_checks, "on_chunk": on_chunk}
-    return joined(list(located_chunks(fitted, dataset, seed, **options)))
+    chunks = located_chunks(
+        fitted, dataset, seed, with_features=with_features, with_checks=with_checks, on_chunk=on_chunk
+    )
+    return joined(list(chunks))
 
 
 def located_chunks(

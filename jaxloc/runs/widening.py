@@ -10,7 +10,7 @@ from jaxloc.data.onsets import Onsets, no_event
 from jaxloc.distributions.gaussian_mixture import covariance, mean
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs.flags import SIDES, Verdict, edge_flag, edges_of
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 
 Relocate = Callable[[Region, Int[np.ndarray, " row"]], tuple[Located, list[Verdict]]]
 """Region and row numbers of events to their locations in this region, with verdicts."""

@@ -24,7 +24,7 @@ from jaxloc.runs.datasets import events_left_out, labelled_events
 from jaxloc.runs.executors import run_jobs
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.load import load
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.runs.weight_free import setup_of
 from jaxloc.scores.events import score_events

@@ -23,7 +23,7 @@ from jaxloc.plots.early_warning import over_time
 from jaxloc.runs import predict, report
 from jaxloc.runs.datasets import unseen
 from jaxloc.runs.load import load
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import lookup
 from jaxloc.studies.table import SCORES, Row, markdown_of, write_csv

@@ -25,7 +25,7 @@ from jaxloc.runs.calibrate import calibrate_run
 from jaxloc.runs.datasets import open_sources, select
 from jaxloc.runs.fitted import Fitted, draw_of
 from jaxloc.runs.load import load
-from jaxloc.runs.predict import Located
+from jaxloc.runs.located import Located
 from jaxloc.runs.transfer import trained_for
 from jaxloc.scores import auroc as auroc_
 from jaxloc.scores.bootstrap import resampled_mean
