@@ -7,35 +7,23 @@ pick errors (`PickErrors`) and exact travel times: errors that stations have in 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.geometry import distance_km
 from jaxloc.locators.over_events import over_events
+from jaxloc.locators.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined
-from jaxloc.physics.pick_likelihood import (
-    NODES,
-    OriginTime,
-    PickErrors,
-    Residuals,
-    check,
-    joint,
-    over_origin,
-    residuals,
-)
+from jaxloc.physics.pick_likelihood import PickErrors, check, joint
 from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
-MAX_ELEMENTS = 2**22  # of point x pick x time (or pair) held at once by the dense grid (16 MiB in float32)
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
 FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
@@ -43,17 +31,6 @@ SIZES = Search(last=(21, 21, 19, 1))
 
 # For events of few stations too, whose posterior is a shell or a band: as many cells, a ninth of them split twice.
 FEW_STATIONS, SPLITS = Search(last=(13, 13, 13, 1)), (192, 768)
-
-TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
-"""Stations to a function from points to travel times of P and S in s, [point, station, phase]."""
-
-
-class Picks(NamedTuple):
-    """The picks of one event, stations and phases in one axis."""
-
-    time_s: Float[Array, " pick"]
-    sd_s: Float[Array, " pick"]
-    mask: Bool[Array, " pick"]
 
 
 def uniform_times(vp_km_s: float, vp_vs: float = 1.73) -> TravelTimes:
@@ -137,14 +114,14 @@ def grid_search(
     question = Question(times, region, log_prior, errors)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        picks, travel_s = _picks(observations), times(observations.station_km)
+        picks, travel_s = picks_of(observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
         def log_density(
             points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
         ) -> Float[Array, "point time"]:
             blur_s = BLUR * spacing_km / SMOOTHING_SPEED_KM_S * more
-            seen = _residuals(errors, picks, travel_s, points, blur_s)
+            seen = residuals_at(errors, picks, travel_s, points, blur_s)
             return joint(errors, seen, origin_s) + log_prior(points, origin_s, spacing_km)
 
         centre, scale_tril = adaptive_grid.search(log_density, region, sizes)
@@ -152,7 +129,7 @@ def grid_search(
         step_km = scale_tril[:3, :3] * jnp.array([axis[1] - axis[0] for axis in axes])
         middle_km = centre[:3] + _grid(axes) @ scale_tril[:3, :3].T
         if not splits:
-            return _posterior(question, observations, middle_km, step_km)
+            return posterior_of(question, observations, middle_km, step_km)
 
         def smooth(points: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> Float[Array, " cell"]:
             """Blurred as the search is, or a thin shell would fall between the middles of cells.
@@ -161,11 +138,11 @@ def grid_search(
             """
             inside = jnp.clip(points, *jnp.array(region[:3]).T)
             blur_s = BLUR * edge_km / SMOOTHING_SPEED_KM_S * more
-            value = _over_cells(question, observations, inside, blur_s, slopes=False)[0]
+            value = log_density_at(question, observations, inside, blur_s)
             return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf)
 
         cells = refined(smooth, Cells(middle_km, step_km, jnp.ones(len(middle_km))), splits)
-        return _posterior(question, observations, cells.middle_km, cells.edge_km, cells.size)
+        return posterior_of(question, observations, cells.middle_km, cells.edge_km, cells.size)
 
     return locate
 
@@ -196,97 +173,10 @@ def dense_grid(
         middles = [
             low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)
         ]
-        return _posterior(question, observations, _grid(middles), jnp.diag(jnp.array(steps_km)))
+        return posterior_of(question, observations, _grid(middles), jnp.diag(jnp.array(steps_km)))
 
     return locate
 
 
-class Question(NamedTuple):
-    """Travel times, region, prior and likelihood, the same for every event."""
-
-    times: TravelTimes
-    region: Region
-    log_prior: LogDensity
-    errors: PickErrors
-
-
 def _grid(axes: list[Float[Array, " _"]]) -> Float[Array, "point 3"]:
     return jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-
-
-def _posterior(
-    question: Question,
-    observations: Observations,
-    middle_km: Float[Array, "cell 3"],
-    edge_km: Float[Array, "3 3"],
-    size: Float[Array, " cell"] | float = 1.0,
-) -> Posterior:
-    """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part.
-
-    Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
-    """
-    size = jnp.broadcast_to(size, middle_km.shape[:1])
-    log_density, origin, gradient_s_km = _over_cells(question, observations, middle_km, jnp.zeros(len(middle_km)))
-    mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
-    edges_km = edge_km * size[:, None, None]
-    tril = jnp.zeros((len(mean), 4, 4)).at[:, :3, :3].set(edges_km / 2)
-    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", gradient_s_km, edges_km) / 2)
-    tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
-    mixture = gaussian_mixture(log_density + 3 * jnp.log(size), mean, tril)
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole)
-
-
-def _over_cells(
-    question: Question,
-    observations: Observations,
-    middle_km: Float[Array, "cell 3"],
-    blur_s: Float[Array, " cell"],
-    slopes: bool = True,
-) -> tuple[Float[Array, " cell"], OriginTime, Float[Array, "cell 3"]]:
-    """At the middles of cells: log-density, origin time, and the slope of its mean in s/km, zero where not wanted."""
-    picks, travel_s = _picks(observations), question.times(observations.station_km)
-
-    def mean_s(point: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[Array, OriginTime]:
-        seen = _residuals(question.errors, picks, travel_s, point[None], blur_s)
-        origin = jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
-        return origin.mean_s, origin
-
-    def at(cell: tuple[Float[Array, " 3"], Float[Array, ""]]) -> tuple[OriginTime, Float[Array, " 3"]]:
-        if not slopes:
-            return mean_s(*cell)[1], jnp.zeros(3)
-        gradient, origin = jax.jacfwd(mean_s, has_aux=True)(*cell)
-        return origin, jnp.nan_to_num(gradient)
-
-    number = picks.time_s.shape[0]
-    chunk = max(1, MAX_ELEMENTS // (number * max(number, NODES)))
-    origin, gradient = jax.lax.map(at, (middle_km, blur_s), batch_size=chunk)
-    origin = _within(origin, question.region.origin_s)
-    prior = question.log_prior(middle_km, origin.mean_s[:, None], jnp.zeros(()))[:, 0]
-    return origin.log_evidence + prior, origin, gradient
-
-
-def _picks(observations: Observations) -> Picks:
-    time_s, sd_s, mask = observations.picks_s, observations.pick_sigma_s, observations.pick_mask
-    if time_s is None or sd_s is None or mask is None:
-        raise ValueError("observations have no picks; a grid search must have picks_s, pick_sigma_s and pick_mask")
-    mask = mask & observations.station_mask[:, None]
-    return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
-
-
-def _residuals(
-    errors: PickErrors,
-    picks: Picks,
-    travel_s: Callable,
-    points: Float[Array, "point 3"],
-    blur_s: Float[Array, ""] | float,
-) -> Residuals:
-    return residuals(errors, *picks, travel_s(points).reshape(len(points), -1), blur_s)
-
-
-def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:
-    """Origin times no less certain than the region: without a pick, anywhere in it."""
-    low, high = range_s
-    widest = (high - low) ** 2 / 12
-    mean = jnp.where(jnp.isfinite(origin.variance_s2), origin.mean_s, (low + high) / 2)
-    return origin._replace(mean_s=mean, variance_s2=jnp.minimum(origin.variance_s2, widest))

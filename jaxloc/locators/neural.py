@@ -54,6 +54,7 @@ def with_weights(
     *,
     chunk: int = 4,
     on_event: OnEvent = lambda located: None,
+    compiled_by: Callable[[Callable], Callable] = jax.jit,
 ) -> Locator:
     """The locator that closes over a weight posterior: weights are sampled once a call, the same for all its events.
 
@@ -62,11 +63,12 @@ def with_weights(
         sample: key to draws of weights, with a leading draw axis.
         chunk: events per call of the compiled function (`jaxloc.locators.over_events.in_chunks`).
         on_event: called after each chunk.
+        compiled_by: `jax.jit`, or what else compiles a function (`jaxloc.locators.traced`).
 
     Raises:
         ValueError: from the locator, where there is no event.
     """
-    run = in_chunks(locate, chunk=chunk, on_event=on_event)
+    run = in_chunks(locate, chunk=chunk, on_event=on_event, compiled_by=compiled_by)
 
     def locator(key: Key[Array, ""], observations: Observations) -> Posterior:
         return run(sample(key), observations)

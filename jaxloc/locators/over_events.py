@@ -34,7 +34,11 @@ def over_events(locate_event: LocateEvent, *, chunk: int = 4, on_event: OnEvent 
 
 
 def in_chunks(
-    locate: Callable[[Any, Any], Posterior], *, chunk: int, on_event: OnEvent
+    locate: Callable[[Any, Any], Posterior],
+    *,
+    chunk: int,
+    on_event: OnEvent,
+    compiled_by: Callable[[Callable], Callable] = jax.jit,
 ) -> Callable[[PyTree, PyTree], Posterior]:
     """`locate(shared, event)` over all events of a batch, compiled once: `chunk` of them a call, the last one padded.
 
@@ -42,7 +46,7 @@ def in_chunks(
         ValueError: from the returned function, where there is no event.
     """
     chunk = -(-chunk // jax.device_count()) * jax.device_count()
-    compiled = jax.jit(event_by_event(locate, chunk))
+    compiled = compiled_by(event_by_event(locate, chunk))
 
     def run(shared: PyTree, events: PyTree[Shaped[Array, "event ..."]]) -> Posterior:
         number = len(jax.tree.leaves(events)[0])

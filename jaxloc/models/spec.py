@@ -86,6 +86,11 @@ def spread_of(spec: ModelSpec) -> Known:
 
 def write_spec(path: Path, spec: ModelSpec) -> None:
     """Write a specification as JSON."""
+    write_whole(path, as_json(spec).encode())
+
+
+def as_json(spec: ModelSpec) -> str:
+    """A specification as text, all of it: models of the same text are the same."""
     plain = spec._asdict() | {
         "frame": spec.frame._asdict(),
         "stations": [s._asdict() for s in spec.stations],
@@ -93,7 +98,7 @@ def write_spec(path: Path, spec: ModelSpec) -> None:
         "catalogue": {k: v.tolist() for k, v in spec.catalogue._asdict().items()},
         "source_terms": None if spec.source_terms is None else _plain(spec.source_terms),
     }
-    write_whole(path, json.dumps(plain, indent=1).encode())
+    return json.dumps(plain, indent=1, default=np.ndarray.tolist)
 
 
 def read_spec(path: Path) -> ModelSpec:

@@ -13,6 +13,7 @@ from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, example, read_spec
 from jaxloc.runs.fitted import Fitted
 from jaxloc.training import checkpoints, loop
+from jaxloc.training.prior_weights import read_prior
 from jaxloc.training.progress import Progress
 from jaxloc.training.run_folder import other_version, read_config
 from jaxloc.training.stages import Config, built_on_call, plan_of, stage_of
@@ -66,13 +67,15 @@ def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
 
 
 def _prior_of(config: Config, folder: Path, params: Params, model: Model, trained: list) -> Params | None:
-    """The weights that the prior of the last stage is centred on, from the checkpoint of the stage they came from."""
+    """The weights that the prior of the last stage is centred on; of older runs, from the checkpoint that has them."""
     wanted = config["posterior"]["prior_from"]
     stages = dict(trained)
     if wanted not in stages or wanted == trained[-1][0]:
         return None
     members = int(config["posterior"]["members"])
     like = jax.tree.map(lambda x: x[0], params)
+    if (prior := read_prior(folder, like)) is not None:
+        return prior
     method = built_on_call(lambda: stage_of(config, model, wanted, stages[wanted], 1, None, like, 0).method)
     progress = _checkpoint(folder, wanted, method, params)
     if progress is None:

@@ -1,6 +1,7 @@
 """Locating with a trained run or a weight-free locator: a data set's events and their posteriors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +17,9 @@ from jaxloc.data.wave_statistics import wave_statistics
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
+from jaxloc.locators.traced import traced_once
 from jaxloc.models.registry import build
+from jaxloc.models.spec import as_json
 from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.fitted import Fitted, draw_of, locator_of
 from jaxloc.runs.located import Located
@@ -119,7 +122,7 @@ def checked_locator_of(
     draw = jax.jit(lambda key, state: fitted.method.sample(key, state, fitted.num_draws))
     numbers = None if fitted.model.search is None else fitted.model.search.numbers(fitted.spec)
     shared: Any = lambda key: (draw(key, fitted.state), numbers)
-    both: Any = with_weights(_checked(fitted), shared, chunk=1)
+    both: Any = with_weights(_checked(fitted), shared, chunk=1, compiled_by=_compiler(fitted, numbers))
     if not fitted.model.any_station:
         return both
 
@@ -131,6 +134,14 @@ def checked_locator_of(
         return without_padding(posterior, number), check
 
     return run
+
+
+def _compiler(fitted: Fitted, numbers: Any) -> Callable[[Callable], Callable]:
+    """What compiles `_checked`: it is traced once where it is made of the specification alone."""
+    if fitted.model.search is None or numbers is None:
+        return jax.jit
+    without_numbers = fitted.model.search.placed(fitted.spec, jax.tree.map(np.zeros_like, numbers))
+    return partial(traced_once, closes_over=as_json(without_numbers).encode())
 
 
 def _checked(fitted: Fitted) -> Any:

@@ -19,6 +19,7 @@ from jaxloc.runs.shift_windows import fit_shifts
 from jaxloc.training import loop, weight_posterior
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.loop import members_of
+from jaxloc.training.prior_weights import write_prior
 from jaxloc.training.run_folder import worked_in
 from jaxloc.training.stages import Config, fit, prepare, stage_of, through
 from jaxloc.types import PHASES, Method, Params, State
@@ -83,6 +84,8 @@ def _train(
         if not simulated and (label is None or settings["relabel"]):
             say(f"stage {name}: labels of {len(train)} events")
             params, label = prepare(model, params, train, settings["relabel"])
+        if prior is not None:
+            write_prior(folder, prior)
         stage = stage_of(config, model, name, settings, len(train), prior, first, seed + number)
         data = practice(config["simulation"], spec, seed) if simulated else train
         labels = as_labelled if simulated or label is None else label

@@ -112,6 +112,28 @@ def test_origin_time_is_integrated_out(kind, outlier):
     assert at == pytest.approx(np.log(likelihood(0.25)), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["l2", "l1"])
+def test_the_origin_time_of_many_picks_is_found_among_wrong_ones(kind):
+    """30 of 50 picks agree; the first ten are 8 s late each by its own, and ten are not there."""
+    rng = np.random.default_rng(3)
+    sd, there = np.full(50, 0.2), np.arange(50) % 5 != 4
+    values = 1.0 + sd * rng.normal(size=50)
+    values[:10] += 8.0 + rng.uniform(0, 20, 10)
+    values[~there] = 99.0
+    density = norm(scale=0.2) if kind == "l2" else laplace(scale=0.2 / 2**0.5)
+    time_s = np.linspace(0.5, 1.5, 4001)
+    each = 0.9 * density.pdf(values[there][:, None] - time_s) + 0.1 / 60
+    exact = np.exp(np.log(each).sum(0) - np.log(each).sum(0).max())
+    centre = (exact * time_s).sum() / exact.sum()
+    masked = Residuals(jnp.array([values], jnp.float32), jnp.array([sd], jnp.float32), jnp.array(there))
+    found = over_origin(PickErrors(kind, outlier=0.1), masked)
+    evidence = np.log(each).sum(0).max() + np.log(exact.sum() * (time_s[1] - time_s[0]))
+    assert found.log_evidence[0] == pytest.approx(evidence, abs=5e-3)
+    assert found.mean_s[0] == pytest.approx(centre, abs=1e-3)
+    spread = (exact * (time_s - centre) ** 2).sum() / exact.sum()
+    assert found.variance_s2[0] == pytest.approx(spread, rel=0.01)
+
+
 def test_pairs_that_agree_are_as_sharp_as_least_squares():
     """Near agreement N log of the mean over pairs falls as the sum of squares does, N / (N - 1) times as fast, and the
     origin time is as sure. Residuals of 0.1 sd are near: what is left out is a hundredth of what counts.
