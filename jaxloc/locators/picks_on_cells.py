@@ -104,10 +104,16 @@ def _each(
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
 ) -> Any:
-    """A function of one cell and its blur at all cells, in chunks that bound the memory."""
-    number = len(picks_of(observations).time_s)
-    chunk = max(1, MAX_ELEMENTS // (number * max(number, NODES)))
-    return jax.lax.map(lambda cell: at(*cell), (middle_km, blur_s), batch_size=chunk)
+    """A function of one cell and its blur at all cells, in equal chunks that bound the memory.
+
+    A last chunk of another size would be compiled once more.
+    """
+    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (len(picks_of(observations).time_s) * NODES))
+    chunks = -(-cells // most)
+    size = -(-cells // chunks)
+    index = jnp.minimum(jnp.arange(chunks * size), cells - 1)
+    found = jax.lax.map(lambda cell: at(*cell), (middle_km[index], blur_s[index]), batch_size=size)
+    return jax.tree.map(lambda x: x[:cells], found)
 
 
 def _log_density(
