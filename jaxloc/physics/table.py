@@ -21,7 +21,7 @@ MOST_NUMBERS = 2_000_000  # of layers at nodes at once
 DEPTH_TOPS, RECEIVER_TOPS = 6, 2  # tops of layers that have further nodes
 SMALL_CONTRAST = 0.06  # of speed, as a share: tops that need no nodes of their own
 MAJOR = 4  # refractors whose head waves are computed; those of others are tabulated
-ASIDE_KM = 1e-3  # of nodes on either side of a layer's top, where direct waves are not continuous
+ASIDE_KM = 1e-3  # of a node above a layer's top, where direct waves are not continuous
 BELOW_KM = (0.2,)  # further nodes: below a top, direct waves change fast near the critical distance
 NEVER_S = 1e5  # head waves that do not exist
 
@@ -94,11 +94,12 @@ def _tabulated(
 ) -> TravelTimeTable:
     farthest_km, depth_km, receiver_range_km = ends
     x = farthest_km * jnp.linspace(0, 1, counts[0]) ** 2
-    z = _nodes(reference, depth_km, counts[1], DEPTH_TOPS, (-ASIDE_KM, ASIDE_KM, *BELOW_KM))
+    z = _nodes(reference, depth_km, counts[1], DEPTH_TOPS, (-ASIDE_KM, 0.0, *BELOW_KM))
     if receiver_km is None:
-        receiver_km = _nodes(reference, receiver_range_km, counts[2], RECEIVER_TOPS, (-ASIDE_KM, ASIDE_KM))
+        receiver_km = _nodes(reference, receiver_range_km, counts[2], RECEIVER_TOPS, (-ASIDE_KM, 0.0))
     speeds = jnp.stack([model.vp_km_s, model.vs_km_s])
-    slowness = 1 / speeds[:, _layer_of(model.top_km, z)]
+    z_at, receiver_at = (_off_tops(model.top_km, depth_km) for depth_km in (z, receiver_km))
+    slowness = 1 / speeds[:, _layer_of(model.top_km, z_at)]
 
     def excess(
         speed_km_s: Float[Array, " layer"],
@@ -113,7 +114,7 @@ def _tabulated(
     over_receivers = jax.vmap(excess, (None, None, None, None, 0))
     over_depths = jax.vmap(over_receivers, (None, 0, None, 0, None))
     over_phases = jax.vmap(over_depths, (0, 0, None, None, None))
-    at_distance = lambda x_km: over_phases(speeds, slowness, x_km, z, receiver_km)
+    at_distance = lambda x_km: over_phases(speeds, slowness, x_km, z_at, receiver_at)
     size = 2 * len(z) * len(receiver_km) * len(model.top_km)
     table = jnp.moveaxis(jax.lax.map(at_distance, x, batch_size=max(MOST_NUMBERS // size, 1)), 0, 1)
     heads = _head_waves(model)
@@ -152,7 +153,8 @@ def _nodes(
     low, high = between_km[0], between_km[1] - ASIDE_KM
     tops, steps = jax.lax.stop_gradient(model.top_km[1:]), len(model.top_km) - 1
     contrast = jax.lax.stop_gradient(jnp.abs(jnp.diff(jnp.log(model.vp_km_s))))
-    contrast, best = jax.lax.top_k(jnp.where((tops > low) & (tops < high), contrast, 0.0), min(most, steps))
+    within = (tops > low - max(aside_km)) & (tops < high)
+    contrast, best = jax.lax.top_k(jnp.where(within, contrast, 0.0), min(most, steps))
     beside = jnp.clip(tops[best][:, None] + jnp.array(aside_km), low, high).reshape(-1)
     at = jnp.arange(number + len(beside))
     even = len(at) - (contrast > (SMALL_CONTRAST if steps > most else 0.0)).sum() * len(aside_km)
@@ -160,6 +162,12 @@ def _nodes(
     if len(beside):
         nodes = jnp.where(at < even, nodes, beside[jnp.clip(at - even, 0, len(beside) - 1)])
     return jnp.sort(nodes)
+
+
+def _off_tops(top_km: Float[Array, " layer"], depth_km: Float[Array, " node"]) -> Float[Array, " node"]:
+    """Depths with those on the top of a layer moved into it: on it a direct wave knows the layer above alone."""
+    on_top = (jnp.abs(depth_km[:, None] - top_km[1:]) < ASIDE_KM / 2).any(-1)
+    return jnp.where(on_top, depth_km + ASIDE_KM, depth_km)
 
 
 def _layer_of(top_km: Float[Array, " layer"], depth_km: Float[Array, " *batch"]) -> Int[Array, " *batch"]:

@@ -36,11 +36,14 @@ def read_table(model, grid, receivers, x, z):
     return look_up_s(for_stations(tabulate(model, grid), receivers), x, z)
 
 
-def errors_s(model, table, station_km, number=1000):
+def errors_s(model, table, station_km, number=1000, shallowest_km=0.0):
     """Errors at random distances up to 150 km, of shallow sources and others [point, station, phase]."""
     rng = np.random.default_rng(3)
     x = 150 * rng.uniform(size=(number, len(station_km))) ** 2
-    z = 30 * rng.uniform(size=(number, 1)) ** np.where(np.arange(number) % 3, 1, 3)[:, None]
+    parts = rng.uniform(size=(number, 1)) ** np.where(np.arange(number) % 3, 1, 3)[:, None]
+    z = shallowest_km + (30 - shallowest_km) * parts
+    z[:5] = shallowest_km
+    z[5:8] = 8.0  # the top of a layer in some
     got = jax.jit(look_up_s)(for_stations(table, jnp.asarray(station_km[:, 2])), jnp.asarray(x), jnp.asarray(z))
     flat = [a.ravel() for a in np.broadcast_arrays(x, z, station_km[:, 2])]
     exact = [exact_s(jnp.asarray(model.top_km), jnp.asarray(v), *flat) for v in (model.vp_km_s, model.vs_km_s)]
@@ -58,6 +61,20 @@ def test_tables_of_known_stations_are_accurate(name):
     error = errors_s(model, table_around(model, region, stations_km(), 0.5), stations_km())
     assert error.max() < ERROR_S.get(name, 0.005)
     assert error.mean() < 0.001
+
+
+@pytest.mark.parametrize("shallowest_km", slow_if([2.0], [1.999, 2.0, 2.05, 8.0, 0.0]))
+@pytest.mark.parametrize("deepest_station_km", slow_if([0.1], [0.1, 2.0]))
+def test_a_region_may_begin_at_the_top_of_a_layer(shallowest_km, deepest_station_km):
+    """A direct wave on the top itself knows the layer above alone: 0.57 s late where the region began there.
+
+    A station on a top has 8 ms at most: waves to its depth bend fast with that of the source.
+    """
+    model = jax.tree.map(jnp.asarray, MODELS["Oklahoma"])
+    region = Region((-106.0, 106.0), (-106.0, 106.0), (shallowest_km, 30.0), (0.0, 1.0))
+    places_km = np.array([[0.0, 0.0, -1.5], [0.0, 0.0, deepest_station_km]])
+    error = errors_s(model, table_around(model, region, places_km, 0.5), places_km, shallowest_km=shallowest_km)
+    assert error.max() < (0.005 if deepest_station_km < 2.0 else 0.01)
 
 
 @pytest.mark.parametrize("name", slow_if(("uniform", "Iceland, gradient", "Moho"), MODELS))
