@@ -17,7 +17,7 @@ from jaxloc.io.stations import StationSource
 from jaxloc.io.tables import parse_time
 from jaxloc.io.velocity_model import velocity_file
 from jaxloc.io.waveform_index import WaveformSource
-from jaxloc.plots import scores as score_plots
+from jaxloc.plots.score_cards import compare_cards
 from jaxloc.runs import config as configuration
 from jaxloc.runs import locate_picks as picking
 from jaxloc.runs import new_events, report
@@ -285,7 +285,7 @@ def compare(*runs: TrainedModel | str | Path, path: str | Path | None = None) ->
     for line in different:
         warnings.warn(line, stacklevel=2)
     if path is not None:
-        score_plots.compare_cards(path, cards)
+        compare_cards(path, cards)
     return cards
 
 

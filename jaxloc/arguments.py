@@ -106,6 +106,7 @@ search. Finished folds are kept in RUN_DIR/crossvalidation: the same command con
 COMPARE = """\
 examples:
   jaxloc compare runs/quickstart runs/another --output compare.png
+  jaxloc compare runs/quickstart runs/quickstart_at_iceland --reliability reliability.png   # under shift too
 """
 
 
@@ -235,6 +236,9 @@ def _crossvalidate(command: argparse.ArgumentParser) -> None:
 def _compare(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", type=Path, help="run folders, or folders that `evaluate` wrote")
     command.add_argument("--output", type=Path, default=Path("compare.png"), help="picture (default: compare.png)")
+    command.add_argument(
+        "--reliability", type=Path, metavar="PICTURE", help="also draw coverage over probability, a line for each run"
+    )
 
 
 def _list(command: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import gc
-import logging
 import os
 import sys
 import warnings
@@ -77,16 +76,11 @@ def compiled_on_disk(environment: MutableMapping[str, str]) -> None:
 @contextlib.contextmanager
 def _quiet(errors: "Console") -> Iterator[None]:
     """Warnings of jaxloc as one line each; warnings and logs of other libraries stay off the screen."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("absl", "jax", "orbax"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    from jaxloc.runs.quiet import libraries_quiet, warnings_in_lines
 
-    def show(message: Warning | str, category: type[Warning], filename: str, *where: object) -> None:
-        if issubclass(category, UserWarning) and Path(filename).is_relative_to(Path(__file__).parent):
-            errors.print(f"warning: {message}", markup=False)
-
+    libraries_quiet()
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings_in_lines(lambda line: errors.print(line, markup=False))
         yield
 
 
@@ -392,18 +386,22 @@ def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> Non
 
 
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc.plots import scores as plots
+    from jaxloc.plots.score_cards import compare_cards, reliability_diagram
     from jaxloc.runs import report
     from jaxloc.runs.compare import side_by_side
 
-    if parsed.output.suffix.lower() not in PICTURES:
-        raise ValueError(f"--output {parsed.output} must end in one of {', '.join(PICTURES)}")
+    for option, path in (("output", parsed.output), ("reliability", parsed.reliability)):
+        if path is not None and path.suffix.lower() not in PICTURES:
+            raise ValueError(f"--{option} {path} must end in one of {', '.join(PICTURES)}")
     cards, warnings = side_by_side(parsed.runs)
     console.print(report.table(cards, "Score cards"))
     for line in warnings:
         console.print(f"warning: {line}", markup=False)
-    plots.compare_cards(parsed.output, cards)
+    compare_cards(parsed.output, cards)
     console.print(f"picture: {parsed.output}", markup=False)
+    if parsed.reliability is not None:
+        reliability_diagram(parsed.reliability, cards)
+        console.print(f"picture: {parsed.reliability}", markup=False)
 
 
 def _list(parsed: argparse.Namespace, console: "Console") -> None:

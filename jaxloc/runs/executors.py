@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
 
+from jaxloc.runs.quiet import worker_quiet
+
 SCHEMES = ("tcp://", "tls://", "ucx://")
 
 Job = TypeVar("Job")
@@ -32,7 +34,7 @@ def executor_of(workers: int | str) -> Executor:
             "workers must be a number of processes, at least 1, or the address of a Dask scheduler "
             f'such as "tcp://host:8786", got {workers!r}'
         )
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=worker_quiet)
 
 
 def _dask_executor(address: str) -> Executor:

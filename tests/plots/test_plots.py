@@ -12,7 +12,7 @@ import pytest
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, gaussian_mixture
 from jaxloc.geometry import Frame, to_degrees, to_km
-from jaxloc.plots import maps, overview, style, waveforms
+from jaxloc.plots import maps, overview, score_cards, style, waveforms
 from jaxloc.plots import scores as scores_
 from jaxloc.plots.geography import Geography, degrees_on, scale_bar
 
@@ -101,7 +101,8 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "coverage, unknown": lambda p: scores_.coverage_curve(p, {"a": fake_scores(unknown=True)}),
     "training": lambda p: scores_.training_curve(p, LOG),
     "long training": lambda p: scores_.training_curve(p, LONG_LOG),
-    "cards": lambda p: scores_.compare_cards(p, {"ours": fake_card(0.8), "other": fake_card(20.0)}),
+    "cards": lambda p: score_cards.compare_cards(p, {"ours": fake_card(0.8), "other": fake_card(20.0)}),
+    "reliability": lambda p: score_cards.reliability_diagram(p, {"ours": fake_card(0.8), "other": fake_card(0.5)}),
 }
 
 

@@ -2,10 +2,12 @@
 
 import math
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
+from jaxloc.runs import quiet
 from jaxloc.runs.executors import executor_of, run_jobs
 
 
@@ -59,3 +61,16 @@ def test_an_interrupted_job_interrupts_the_caller():
 
     with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
         list(run_jobs(executor, interrupted, [0]))
+
+
+def warned(name):
+    """A warning from a file of jaxloc, one from another library."""
+    file = quiet.PACKAGE / "io" / "seisbench.py" if name == "ours" else "/somewhere/else.py"
+    warnings.warn_explicit(f"one of {name}", UserWarning, str(file), 1)
+    return name
+
+
+def test_workers_show_our_warnings_in_one_line_and_no_others(capfd):
+    with executor_of(1) as executor:
+        assert [job for job, _ in run_jobs(executor, warned, ["ours", "theirs"])]
+    assert capfd.readouterr().err.splitlines() == ["warning: one of ours"]

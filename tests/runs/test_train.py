@@ -208,8 +208,11 @@ def test_locate_evaluate_compare(finished, labelled, tmp_path, capsys):
     assert scores["locator"]["epicentre"]["number"] == 6  # flagged ones too
     assert scores.get("unflagged", {"epicentre": {"number": 0}})["epicentre"]["number"] == 6 - flagged
     picture = tmp_path / "compare.png"
-    assert cli.main(["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]) == 0
-    assert picture.stat().st_size > 10_000
+    both = ["compare", str(finished), str(tmp_path / "card"), "--output", str(picture)]
+    assert cli.main([*both, "--reliability", str(tmp_path / "reliability.png")]) == 0
+    assert min(picture.stat().st_size, (tmp_path / "reliability.png").stat().st_size) > 10_000
+    assert cli.main([*both, "--reliability", "reliability.txt"]) == 1
+    assert "--reliability reliability.txt must end in one of" in capsys.readouterr().err
 
 
 @pytest.mark.slow
