@@ -2,8 +2,8 @@
 
 JAX's cache spares a second process the compilation, but not the tracing of the Python code, which takes as long again
 for a program as large as a locator. What is kept is the traced program (`jax.export`) with the structure of its
-results. It is found by all that tracing depends on: the code of jaxloc, the versions of libraries, the device, the
-shapes of the arguments, and what the caller says that the function closes over.
+results. It is found by all that tracing depends on: the code of jaxloc, versions and settings of libraries, the device,
+the shapes of the arguments, and what the caller says that the function closes over.
 """
 
 import hashlib
@@ -71,8 +71,8 @@ def _code() -> str:
 
 def _name(closes_over: bytes, shapes: PyTree) -> str:
     device, structure = jax.devices()[0], (jax.tree.structure(shapes), jax.tree.leaves(shapes))
-    precision = (SETTINGS.jax_enable_x64, SETTINGS.jax_default_matmul_precision)
-    about = (_code(), device.platform, device.device_kind, precision, *structure)
+    settings = [(name, str(getattr(SETTINGS, name, None))) for name in sorted(SETTINGS.values)]
+    about = (_code(), device.platform, device.device_kind, settings, *structure)
     return hashlib.sha256("\0".join(map(str, about)).encode() + closes_over).hexdigest()
 
 

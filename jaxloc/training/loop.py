@@ -66,7 +66,7 @@ def fit(
         _check_finite(plan, steps, np.asarray(info.loss), batches, state)
         losses.append(info)
         progress = progress._replace(step=int(steps[-1]) + 1, state=state)
-        on_step(progress.step, float(info.loss[-1]))
+        on_step(progress.step, float(info.negative_log_likelihood[-1]))
         if progress.step % every == 0 or complete(method, plan, progress):
             progress, dev = _validated(key, progress, plan, dev_loss)
             mean = {name: float(np.mean([np.mean(getattr(i, name)) for i in losses])) for name in info._fields}
