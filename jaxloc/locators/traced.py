@@ -87,7 +87,7 @@ def _kept(path: Path) -> Function | None:
 
 
 def _traced(path: Path, function: Function, shapes: PyTree) -> Function:
-    """The function traced, and kept in a file where that can be written."""
+    """The function traced, and kept in a file where it can be exported and that can be written."""
     structure, found = jax.tree.structure(shapes), []
 
     def flat(*leaves: Array) -> list[Array]:
@@ -95,7 +95,11 @@ def _traced(path: Path, function: Function, shapes: PyTree) -> Function:
         found.append(jax.tree.map(lambda x: 0, result))
         return jax.tree.leaves(result)
 
-    program, results = export.export(jax.jit(flat))(*jax.tree.leaves(shapes)), found[0]
+    try:
+        program = export.export(jax.jit(flat))(*jax.tree.leaves(shapes))
+    except (ValueError, NotImplementedError):  # it has operations of a device that may change: such a program cannot be kept
+        return jax.jit(function)
+    results = found[-1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, pickle.dumps((bytes(program.serialize()), results)))

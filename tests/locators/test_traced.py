@@ -98,3 +98,14 @@ def test_nothing_is_kept_where_nothing_can_be(folder, monkeypatch):
     without = traced.traced_once(counted(3.0)[0], b"three")(*ARGUMENTS)
     jax.tree.map(np.testing.assert_array_equal, full, without)
     assert not list(folder.iterdir())
+
+
+def test_what_cannot_be_exported_is_compiled_all_the_same(folder):
+    """A call back into Python is an operation of this process alone."""
+
+    def function(pair, offset):
+        return jax.pure_callback(lambda x: 2 * x, pair.first, pair.first) + offset
+
+    found = traced.traced_once(function, b"callback")(*ARGUMENTS)
+    np.testing.assert_array_equal(found, 2 * ARGUMENTS[0].first + 0.5)
+    assert not folder.exists()
