@@ -97,7 +97,7 @@ def _traced(path: Path, function: Function, shapes: PyTree) -> Function:
 
     try:
         program = export.export(jax.jit(flat))(*jax.tree.leaves(shapes))
-    except (ValueError, NotImplementedError):  # it has operations of a device that may change: such a program cannot be kept
+    except (ValueError, NotImplementedError):  # of operations that may change, or call Python
         return jax.jit(function)
     results = found[-1]
     try:
