@@ -388,7 +388,7 @@ def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> Non
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.plots.score_cards import compare_cards, reliability_diagram
     from jaxloc.runs import report
-    from jaxloc.runs.compare import side_by_side
+    from jaxloc.runs.compare import cards_of, side_by_side
 
     for option, path in (("output", parsed.output), ("reliability", parsed.reliability)):
         if path is not None and path.suffix.lower() not in PICTURES:
@@ -400,7 +400,7 @@ def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     compare_cards(parsed.output, cards)
     console.print(f"picture: {parsed.output}", markup=False)
     if parsed.reliability is not None:
-        reliability_diagram(parsed.reliability, cards)
+        reliability_diagram(parsed.reliability, cards_of(parsed.runs))
         console.print(f"picture: {parsed.reliability}", markup=False)
 
 

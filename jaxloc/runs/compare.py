@@ -17,14 +17,29 @@ def side_by_side(folders: Sequence[Path]) -> tuple[dict[str, Card], list[str]]:
     Raises:
         ValueError: where a folder has no scores.
     """
-    scores = {folder: read_scores(folder) for folder in dict.fromkeys(folders)}
-    names = _names({folder: str(each["about"]["name"]) for folder, each in scores.items()})
-    cards = {names[folder]: each["locator"] for folder, each in scores.items()}
-    return cards | _climatologies(scores, names), _warnings(scores, names)
+    scores = _scores_of(folders)
+    names = _names(scores)
+    return cards_of(folders) | _climatologies(scores, names), _warnings(scores, names)
 
 
-def _names(given: dict[Path, str]) -> dict[Path, str]:
+def cards_of(folders: Sequence[Path]) -> dict[str, Card]:
+    """Cards of runs alone, named as in `side_by_side`.
+
+    Raises:
+        ValueError: where a folder has no scores.
+    """
+    scores = _scores_of(folders)
+    names = _names(scores)
+    return {names[folder]: each["locator"] for folder, each in scores.items()}
+
+
+def _scores_of(folders: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    return {folder: read_scores(folder) for folder in dict.fromkeys(folders)}
+
+
+def _names(scores: dict[Path, dict[str, Any]]) -> dict[Path, str]:
     """The name of each run, or its folder where runs share the name."""
+    given = {folder: str(each["about"]["name"]) for folder, each in scores.items()}
     counts = list(given.values())
     return {folder: name if counts.count(name) == 1 else str(folder) for folder, name in given.items()}
 
