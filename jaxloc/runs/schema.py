@@ -322,8 +322,16 @@ class Forecast:
 
 
 @dataclass
+class ForecastStages:
+    """The stages of one formulation. (OmegaConf 2.3 knows no types within a mapping of mappings.)"""
+
+    learn: ForecastStage = field(default_factory=ForecastStage)
+    weights: ForecastStage = field(default_factory=ForecastStage)
+
+
+@dataclass
 class ForecastInParts(Forecast):
     """The same with stages for each of several formulations."""
 
     formulations: list[str] = MISSING
-    stages: dict[str, dict[str, ForecastStage]] = field(default_factory=dict)  # pyright: ignore[reportIncompatibleVariableOverride]
+    stages: dict[str, ForecastStages] = field(default_factory=dict)  # pyright: ignore[reportIncompatibleVariableOverride]

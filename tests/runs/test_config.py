@@ -200,3 +200,12 @@ def test_a_second_configuration_warns_of_nothing(experiment, recwarn):
     for _ in range(2):
         configuration.load(experiment, [])
     assert not [str(each.message) for each in recwarn if issubclass(each.category, UserWarning)]
+
+
+@pytest.mark.parametrize("name", configuration.experiment_names())
+def test_every_stage_has_a_method_and_its_other_defaults(name):
+    """In mappings of mappings too, whose types OmegaConf does not know."""
+    stages = list(configuration.load(name, []).get("stages", {}).values())
+    for stage in stages:
+        for each in [stage] if "steps" in stage else stage.values():
+            assert {"method", "steps", "batch_size", "learning_rate", "per_call", "checks"} <= set(each)

@@ -213,7 +213,8 @@ def test_a_study_runs_is_found_again_and_leaves_a_table(tmp_path, capsys, monkey
     assert all(float(row["energy_km"]) > 0 for row in found)
     assert all(0 <= float(row["auroc_features"]) <= 1 for row in found)
     pictures = {path.name for path in (tmp_path / "study").glob("*.png")}
-    assert pictures == {"coverage_kriegerowski2019.png", "sharpness.png", "cost.png", "learning.png", "shifts.png"}
+    names = "coverage_kriegerowski2019 reliability_kriegerowski2019_mean_field sharpness cost learning shifts"
+    assert pictures == {f"{name}.png" for name in names.split()}
     assert cli.main(arguments) == 0
     assert "1 runs, 1 of them finished before" in capsys.readouterr().out
 
