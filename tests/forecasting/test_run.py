@@ -175,7 +175,8 @@ def test_periods_know_nothing_of_what_comes_later(tmp_path):
 
 MORE = {
     "kail2021": ["stages.learn.steps=150", "stages.weights.steps=50", "stages.learn.learning_rate=3e-3"],
-    "panakkat2009": ["stages.cells.learn.steps=200", "stages.cells.weights.steps=200", "formulations=[cells]"],
+    # Draws of weights under a wide prior, averaged, give other rates than the map: the point estimate is what learns.
+    "panakkat2009": ["stages.cells.learn.steps=200", "stages.cells.weights.steps=0", "formulations=[cells]"],
 }
 
 
