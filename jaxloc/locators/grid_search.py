@@ -14,12 +14,12 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc.geometry import distance_km
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined
 from jaxloc.physics.pick_likelihood import PickErrors, check, joint
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
 from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior

@@ -63,7 +63,7 @@ def with_weights(
         sample: key to draws of weights, with a leading draw axis.
         chunk: events per call of the compiled function (`jaxloc.locators.over_events.in_chunks`).
         on_event: called after each chunk.
-        compiled_by: `jax.jit`, or what else compiles a function (`jaxloc.locators.traced`).
+        compiled_by: `jax.jit`, or what else compiles a function (`jaxloc.runs.traced`).
 
     Raises:
         ValueError: from the locator, where there is no event.

@@ -17,12 +17,12 @@ from jaxloc.data.wave_statistics import wave_statistics
 from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.locators.neural import with_weights
 from jaxloc.locators.padding import first_stations, padded, padded_size, without_padding
-from jaxloc.locators.traced import traced_once
 from jaxloc.models.registry import build
 from jaxloc.models.spec import as_json
 from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.fitted import Fitted, draw_of, locator_of
 from jaxloc.runs.located import Located
+from jaxloc.runs.traced import traced_once
 from jaxloc.types import Locator, Observations, Posterior, Weights
 
 CHUNK = 32  # events whose waveforms are in memory at a time

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture, gaussian_mixture
-from jaxloc.locators import traced
+from jaxloc.runs import traced
 
 
 class Pair(NamedTuple):
