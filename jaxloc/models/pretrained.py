@@ -4,7 +4,6 @@ The file is a NumPy archive: `about` (JSON: settings of the model, sampling rate
 path, each with a leading axis of draws.
 """
 
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxloc.atomic_write import write_whole
 from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec
+from jaxloc.models.weight_arrays import by_path, path_name, write_arrays
 from jaxloc.types import Params
 
 ABOUT = "about"
@@ -43,7 +42,7 @@ def pretrained(spec: ModelSpec, model: Model, draws: Params) -> Pretrained:
         )
     local = model.transfer.local_settings
     settings = {name: value for name, value in spec.settings.items() if name not in local}
-    weights = {path: np.asarray(leaf) for path, leaf in _by_path(model.transfer.portable(draws)).items()}
+    weights = {path: np.asarray(leaf) for path, leaf in by_path(model.transfer.portable(draws)).items()}
     return Pretrained(settings, spec.rate_hz, spec.bandpass_hz, weights)
 
 
@@ -62,7 +61,7 @@ def parameters_of(found: Pretrained, model: Model, like: Params) -> Params:
         raise ValueError(
             "the model takes the stations of its training alone; use a model of any stations, such as arrivals"
         )
-    wanted = {path: leaf.shape for path, leaf in _by_path(model.transfer.portable(like)).items()}
+    wanted = {path: leaf.shape for path, leaf in by_path(model.transfer.portable(like)).items()}
     given = {path: array.shape[1:] for path, array in found.weights.items()}
     if differ := sorted(wanted.items() ^ given.items()):
         raise ValueError(
@@ -72,17 +71,14 @@ def parameters_of(found: Pretrained, model: Model, like: Params) -> Params:
     number = len(next(iter(found.weights.values())))
     repeated = jax.tree.map(lambda x: np.broadcast_to(x, (number, *x.shape)), like)
     leaves, tree = jax.tree_util.tree_flatten_with_path(model.transfer.portable(repeated))
-    new = tree.unflatten([found.weights[_name(path)] for path, _ in leaves])
+    new = tree.unflatten([found.weights[path_name(path)] for path, _ in leaves])
     return model.transfer.placed(repeated, new)
 
 
 def write_pretrained(path: Path, found: Pretrained) -> None:
     """Write weights into a file."""
     about = found._asdict() | {"weights": sorted(found.weights)}
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {ABOUT: np.array(json.dumps(about)), **found.weights}
-    np.savez(buffer, **arrays)
-    write_whole(path, buffer.getvalue())
+    write_arrays(path, {ABOUT: np.array(json.dumps(about)), **found.weights})
 
 
 def read_pretrained(path: Path) -> Pretrained:
@@ -101,11 +97,3 @@ def read_pretrained(path: Path) -> Pretrained:
         raise ValueError(f"{path} is no file of weights, or damaged ({error}); write it again") from error
     band = about["bandpass_hz"]
     return Pretrained(about["settings"], float(about["rate_hz"]), None if band is None else tuple(band), weights)
-
-
-def _by_path(params: Params) -> dict[str, Any]:
-    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-
-def _name(path: tuple) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")

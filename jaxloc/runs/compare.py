@@ -19,7 +19,7 @@ def side_by_side(folders: Sequence[Path]) -> tuple[dict[str, Card], list[str]]:
     """
     scores = _scores_of(folders)
     names = _names(scores)
-    return cards_of(folders) | _climatologies(scores, names), _warnings(scores, names)
+    return _by_name(scores, names) | _climatologies(scores, names), _warnings(scores, names)
 
 
 def cards_of(folders: Sequence[Path]) -> dict[str, Card]:
@@ -29,12 +29,15 @@ def cards_of(folders: Sequence[Path]) -> dict[str, Card]:
         ValueError: where a folder has no scores.
     """
     scores = _scores_of(folders)
-    names = _names(scores)
-    return {names[folder]: each["locator"] for folder, each in scores.items()}
+    return _by_name(scores, _names(scores))
 
 
 def _scores_of(folders: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     return {folder: read_scores(folder) for folder in dict.fromkeys(folders)}
+
+
+def _by_name(scores: dict[Path, dict[str, Any]], names: dict[Path, str]) -> dict[str, Card]:
+    return {names[folder]: each["locator"] for folder, each in scores.items()}
 
 
 def _names(scores: dict[Path, dict[str, Any]]) -> dict[Path, str]:

@@ -42,14 +42,15 @@ def traced_once(function: Function, closes_over: bytes) -> Function:
     folder = _folder()
     if folder is None or jax.device_count() > 1:
         return jax.jit(function)
-    programs: dict[str, Function] = {}
+    programs: dict[Any, Function] = {}
 
     def run(*arguments: PyTree) -> PyTree:
         shapes = jax.eval_shape(lambda *trees: trees, *arguments)
-        name = _name(closes_over, shapes)
-        if name not in programs:
-            programs[name] = _kept(folder / name) or _traced(folder / name, function, shapes)
-        return programs[name](*arguments)
+        same = jax.tree.structure(shapes), tuple(jax.tree.leaves(shapes))
+        if same not in programs:
+            path = folder / _name(closes_over, shapes)
+            programs[same] = _kept(path) or _traced(path, function, shapes)
+        return programs[same](*arguments)
 
     return run
 

@@ -4,15 +4,13 @@ They are also in the checkpoint of the stage that they came from, with all of it
 of the few that locating one event takes.
 """
 
-import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
-from jaxloc.atomic_write import write_whole
+from jaxloc.models.weight_arrays import by_path, write_arrays
 from jaxloc.types import Params
 
 FILE = "prior.npz"
@@ -20,10 +18,7 @@ FILE = "prior.npz"
 
 def write_prior(folder: Path, params: Params) -> None:
     """Write the parameters of one member, by path, into a run folder."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {path: np.asarray(leaf) for path, leaf in _by_path(params).items()}
-    np.savez(buffer, **arrays)
-    write_whole(folder / FILE, buffer.getvalue())
+    write_arrays(folder / FILE, by_path(params))
 
 
 def read_prior(folder: Path, like: Params) -> Params | None:
@@ -41,12 +36,8 @@ def read_prior(folder: Path, like: Params) -> Params | None:
             found = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: it is damaged ({error}); {advice}") from error
-    wanted = _by_path(like)
+    wanted = by_path(like)
     shapes = lambda arrays: {(name, np.shape(array)) for name, array in arrays.items()}
     if differ := sorted(shapes(wanted) ^ shapes(found)):
         raise ValueError(f"{path} is of another network: {differ[0][0]} differs in shape; {advice}")
     return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
-
-
-def _by_path(params: Params) -> dict[str, np.ndarray]:
-    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
