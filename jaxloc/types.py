@@ -10,6 +10,7 @@ and depth, depth positive downwards. Times count from the first sample of the re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
@@ -187,12 +188,15 @@ class Posterior(NamedTuple):
     under the weight posterior, of which the draws are a sample), and the mean of the covariances and what a locator
     adds to them.
     `others` holds the posteriors of other labels, by name, each with its distribution (`jaxloc.distributions.labels`).
+    `jointly` is given by locators that treat all events as one problem: draws of all hypocentres at once, those of one
+    index belonging together, which keep what events have in common (`difference`).
     """
 
     hypocentre: dist.Distribution
     epistemic: Float[Array, "*event 4 4"]
     aleatoric: Float[Array, "*event 4 4"]
     others: dict[str, Any] = {}  # noqa: RUF012  (never written to; a read-only mapping is no pytree)
+    jointly: Float[Array, "*event draw 4"] | None = None
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, ...] = ()) -> Float[Array, "*draw 4"]:
         """Draws of hypocentres: east, north and depth in km, origin time in s."""
@@ -211,6 +215,20 @@ class Posterior(NamedTuple):
     def covariance(self) -> Float[Array, "*event 4 4"]:
         """The covariance of the hypocentre: its epistemic and aleatoric parts together."""
         return self.epistemic + self.aleatoric
+
+    def difference(self, first: Int[Array, " pair"], second: Int[Array, " pair"]) -> dist.MultivariateNormal:
+        """Hypocentres of the `first` events minus those of the `second`, as normal distributions, [pair].
+
+        Errors that two events have in common cancel where the locator treated them jointly; events that were located
+        one by one are independent.
+        """
+        mean = self.mean[first] - self.mean[second]
+        if self.jointly is None:
+            return dist.MultivariateNormal(mean, self.covariance[first] + self.covariance[second])
+        apart = self.jointly[first] - self.jointly[second]
+        centred = apart - apart.mean(1, keepdims=True)
+        covariance = jnp.einsum("pdi,pdj->pij", centred, centred) / (apart.shape[1] - 1)
+        return dist.MultivariateNormal(mean, covariance)
 
 
 class Locator(Protocol):
