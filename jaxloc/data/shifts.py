@@ -14,6 +14,7 @@ SLOWNESS_S_KM = (0.04, 0.08)  # of teleseismic P across a network: 12 to 25 km/s
 LEAST_SWAPPED = 1 / 3  # of the active stations
 SPEED_FACTORS = (1.25, 1.45)  # of a wrong velocity model, or one over them
 LATER_S = (2.0, 12.0)  # of the second of two events
+GEOPHONE_HZ, DAMPING = (1.0, 4.5), 0.7  # natural frequencies of common geophones
 
 
 def _with(event: Batch, waveforms: Float[Array, "station component sample"]) -> Batch:
@@ -110,14 +111,19 @@ def _first(key: Key[Array, ""], active: Bool[Array, " station"], number: Int[Arr
     return (order < number) & active
 
 
-def other_velocity(key: Key[Array, ""], event: Batch) -> Batch:
+def other_velocity(key: Key[Array, ""], event: Batch, factors: tuple[float, float] = SPEED_FACTORS) -> Batch:
     """The event in a crust in which P and S are faster or slower alike: its records on another clock.
 
     Travel times that are shorter by a factor are records that are shorter by it; where the record begins is another
     origin time, which no one knows. Frequencies change by the same factor.
+
+    Args:
+        key: of the factor, and of the noise after the end of a record that is shorter.
+        event: records.
+        factors: range of ratios of speeds; each or one over it.
     """
     key_size, key_sign, key_noise = jax.random.split(key, 3)
-    size = jax.random.uniform(key_size, (), minval=SPEED_FACTORS[0], maxval=SPEED_FACTORS[1])
+    size = jax.random.uniform(key_size, (), minval=factors[0], maxval=factors[1])
     factor = jnp.where(jax.random.bernoulli(key_sign), size, 1 / size)
     waveforms = _records(event)
     samples = waveforms.shape[-1]
@@ -131,3 +137,19 @@ def other_velocity(key: Key[Array, ""], event: Batch) -> Batch:
 def anywhere(key: Key[Array, ""], event: Batch, latest_s: float) -> Batch:
     """The same event later in its record by a uniform time: where it is in the record makes it no other event."""
     return shift(key, event, 0.0, latest_s)
+
+
+def geophones(key: Key[Array, ""], event: Batch) -> Batch:
+    """The records of geophones of unknown natural frequency whose response was not removed, one at each station.
+
+    A damped oscillator (Aki & Richards 2002, section 12.1) loses what is below its natural frequency, and delays what
+    is near it.
+    """
+    waveforms = _records(event)
+    samples = waveforms.shape[-1]
+    low, high = GEOPHONE_HZ
+    natural_hz = low * (high / low) ** jax.random.uniform(key, (len(waveforms), 1, 1))
+    ratio = jnp.fft.rfftfreq(2 * samples) * event.observations.rate_hz / natural_hz
+    response = -(ratio**2) / (1 - ratio**2 + 2j * DAMPING * ratio)
+    spectrum = jnp.fft.rfft(waveforms, 2 * samples)
+    return _with(event, jnp.fft.irfft(spectrum * response, 2 * samples)[..., :samples])

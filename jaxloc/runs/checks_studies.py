@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SHIFTED = ("drop_stations", "noise", "records", "transfer")  # settings that give shifted conditions
+
 
 def check_study(study: Mapping[str, Any], overrides: Sequence[str]) -> None:
     """Refuse settings of a study that have no effect.
@@ -19,8 +21,8 @@ def check_study(study: Mapping[str, Any], overrides: Sequence[str]) -> None:
     evaluation, given = study["evaluation"], {override.lstrip("+").partition("=")[0] for override in overrides}
     if "size_key" in given and not any(network["sizes"] for network in study["networks"].values()):
         raise ValueError("size_key has no effect: no network has sizes; give networks.NAME.sizes or omit it")
-    if "evaluation.shifted" in given and not any(evaluation[key] for key in ("drop_stations", "noise", "transfer")):
+    if "evaluation.shifted" in given and not any(evaluation[key] for key in SHIFTED):
         raise ValueError(
             "evaluation.shifted has no effect: the study has no shifted condition; give evaluation.drop_stations, "
-            "evaluation.noise or evaluation.transfer, or omit it"
+            "evaluation.noise, evaluation.records or evaluation.transfer, or omit it"
         )

@@ -29,13 +29,14 @@ class Only:
 
 @dataclass
 class Evaluation:
-    """How runs are evaluated; with real data only drop_stations, noise and draws apply, on all validation events."""
+    """How runs are evaluated; with real data by drop_stations, noise, records and draws alone, on validation events."""
 
     events: int = 500  # fresh events of the training distribution
     calibration: int = 500  # other fresh events, for recalibration and out-of-distribution detection
     shifted: int = 100  # events of each condition below
     drop_stations: list[int] = field(default_factory=list)  # number of silent stations
     noise: list[float] = field(default_factory=list)  # added to each trace, in standard deviations of its own noise
+    records: list[str] = field(default_factory=list)  # changes of all records (RECORDS of jaxloc.studies.shifts)
     draws: int = 500  # posterior samples for scores
     transfer: bool = False  # events at other networks, for locators of any stations
 

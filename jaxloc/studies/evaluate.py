@@ -32,7 +32,7 @@ from jaxloc.scores.bootstrap import resampled_mean
 from jaxloc.scores.events import score_events
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import score_card
-from jaxloc.studies.shifts import calibration_events, conditions, fresh_test_events, other_networks
+from jaxloc.studies.shifts import calibration_events, conditions, elsewhere, fresh_test_events
 from jaxloc.types import LEVELS, Label, Posterior
 
 RESAMPLES = 200  # of events, for intervals that the table does not show
@@ -89,7 +89,7 @@ def _on_fresh_events(data: Mapping[str, Any], seed: int, fitted: Fitted, evaluat
     found = {NOMINAL: record(nominal, seconds) | _baselines(data, seed, fitted, test, nominal, draws)}
     others = dict(conditions(test, evaluation))
     if evaluation["transfer"] and fitted.model.any_station:
-        others |= dict([other_networks(data, seed, evaluation)])
+        others |= dict(elsewhere(data, seed, evaluation))
     for name, dataset in others.items():
         found[name] = record(*_located(fitted, dataset, with_features=True))
     return {"recalibration": calibrated.map.kind, "conditions": found}

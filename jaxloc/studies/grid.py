@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxloc.runs import config as configuration
+from jaxloc.studies.shifts import RECORDS
 
 
 class Cell(NamedTuple):
@@ -71,6 +72,8 @@ def checked(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     for level in evaluation["noise"]:
         if not isinstance(level, int | float) or not 0 < level < math.inf:
             raise ValueError(f"evaluation.noise must be positive standard deviations, got {level!r}")
+    if unknown := [name for name in evaluation["records"] if name not in RECORDS]:
+        raise ValueError(f"evaluation.records names {unknown[0]!r}; use some of: {', '.join(RECORDS)}")
     return dict(evaluation)
 
 

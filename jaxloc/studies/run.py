@@ -14,7 +14,7 @@ from jaxloc.plots.benchmark import standings
 from jaxloc.plots.scores import coverage_curve
 from jaxloc.plots.study import NOMINAL, write_pictures
 from jaxloc.runs.executors import run_jobs
-from jaxloc.studies import benchmark_table, job, table
+from jaxloc.studies import benchmark_table, job, shift_table, table
 from jaxloc.studies.grid import Cell, Planned, cells, checked, plan
 from jaxloc.training.run_folder import locked
 
@@ -93,7 +93,7 @@ def gather(
     failed: Mapping[str, str],
     networks: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Write table.csv, table.md and figures; where papers report figures, networks.md and networks.png.
+    """Write table.csv, table.md and figures; of shifted conditions shifts.md, of published figures networks.md.
 
     Args:
         folder: of the study.
@@ -109,6 +109,8 @@ def gather(
     if failed:
         text += "\nFailed:\n\n" + "".join(f"- {name}: {reason}\n" for name, reason in failed.items())
     write_whole(folder / "table.md", text.encode())
+    if any(row["condition"] != NOMINAL for row in rows):
+        write_whole(folder / "shifts.md", shift_table.markdown(rows).encode())
     if benchmark_table.published(networks):
         write_whole(folder / "networks.md", benchmark_table.markdown(records, networks).encode())
         standings(folder / "networks.png", benchmark_table.standings(records))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from jaxloc import prng
+from jaxloc.data import shifts
 from jaxloc.data.augmentation import noisier, silence_stations
 from jaxloc.data.dataset import Dataset, Event, retaken
 from jaxloc.runs.datasets import fresh_events, select
@@ -19,6 +20,13 @@ from jaxloc.types import Batch
 OTHER_NETWORK = 1000  # added to the seed: another network of stations
 NETWORKS = 5  # other networks: the station delays of one are a single sample, and shift all its events together
 CACHED = 2 + NETWORKS  # data sets in the memory of a process: its next run often has the same
+RECORDS: dict[str, Callable[[Key[Array, ""], Batch], Batch]] = {
+    "geophones": shifts.geophones,
+    "other velocity": partial(shifts.other_velocity, factors=(1.08, 1.08)),
+    "reversed in time": shifts.reversed_in_time,
+    "noise alone": shifts.noise_alone,
+}
+"""Changes of records by name; there is no event in the last two, of which only the epistemic share and OOD tell."""
 
 
 def conditions(ordinary: Dataset, evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
@@ -31,6 +39,8 @@ def conditions(ordinary: Dataset, evaluation: Mapping[str, Any]) -> Iterator[tup
         )
     for level in evaluation["noise"]:
         yield f"noise {level:g}", _altered(few, partial(_noisier, level=float(level)))
+    for name in evaluation["records"]:
+        yield name, _altered(few, RECORDS[name])
 
 
 def fresh_test_events(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Dataset:
@@ -62,6 +72,13 @@ def _altered(dataset: Dataset, change: Callable[[Key[Array, ""], Batch], Batch])
     changed = jax.jit(jax.vmap(lambda i, event: change(jax.random.fold_in(key, i), event)))
     inner = dataset.take
     return retaken(dataset, lambda index: jax.tree.map(np.asarray, changed(index, inner(index))))
+
+
+def elsewhere(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> Iterator[tuple[str, Dataset]]:
+    """Events at other networks, and the same where all speeds are another besides: another region."""
+    name, networks = other_networks(data, seed, evaluation)
+    yield name, networks
+    yield "other regions", _altered(networks, RECORDS["other velocity"])
 
 
 def other_networks(data: Mapping[str, Any], seed: int, evaluation: Mapping[str, Any]) -> tuple[str, Dataset]:

@@ -278,7 +278,7 @@ WRONG = [
     (["evaluate", "{run}", "{labelled}", "--split", "test"], "test"),
     (["compare", "{tmp}"], "has no scores.json"),
     (["calibrate", "{run}", "{labelled}", "--split", "test"], "test"),
-    (["study", "everything"], "no such study: 'everything'; use one of networks, uncertainty"),
+    (["study", "everything"], "no such study: 'everything'; use one of networks, shifts, uncertainty"),
     (["study", "uncertainty", "seedz=[1]"], "seedz"),
     (["compare", "{run}", "--output", "{tmp}/cards"], "must end in one of .png, .pdf, .svg"),
 ]

@@ -87,7 +87,7 @@ def test_shorter_divides_the_training_steps(tmp_path):
         ),
         (
             lambda tmp_path: configuration.load_study("everything", []),
-            "no such study: 'everything'; use one of networks, uncertainty",
+            "no such study: 'everything'; use one of networks, shifts, uncertainty",
         ),
     ],
 )
@@ -140,7 +140,7 @@ def test_wrong_values_of_a_study_are_refused_before_anything_is_run(tmp_path, ov
 
 def test_conditions_change_only_what_they_name(tmp_path):
     config = planned(tmp_path)[0].config
-    evaluation = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0]}
+    evaluation = {"events": 3, "shifted": 3, "drop_stations": [2], "noise": [3.0], "records": []}
     usual = fresh_test_events(config["data"], 0, evaluation)
     others = other_networks(config["data"], 0, evaluation)
     found = dict([("as trained", usual), *conditions(usual, evaluation), others])
