@@ -31,6 +31,7 @@ from jaxloc.types import NETWORK, Batch, Diagnosis, Info, Method, Params, Target
 MIDDLE, LOG_SPREAD, FACTOR = "mean", "log_sd", "factor"
 ESTIMATORS = ("plain", "flipout", "local")
 LOG_WIDTH = "log_prior_width"
+MOST_SOLVED = 60  # columns of a factor: the inverse of a larger unit triangular matrix may grow without bound
 Fitted = dict[str, Float[Array, "..."]]
 
 
@@ -111,9 +112,10 @@ class Bound(NamedTuple):
     def apart(self, fitted: Fitted, key: Key[Array, ""], first: Bool[Array, ""]) -> Float[Array, ""]:
         """The divergence, or an estimate whose gradient is that of the path (Roeder and others 2017).
 
-        That has the noise of the likelihood's gradient with the other sign, where all events have the same weights.
+        That has the noise of the likelihood's gradient with the other sign, where all events have the same weights. It
+        needs the density of a draw, and so the inverse of the factor, which only a small one has in single precision.
         """
-        if self.estimator != "plain":
+        if self.estimator != "plain" or self.family.columns > MOST_SOLVED:
             return self.divergence(fitted)
         z = self.drawn(key, fitted, first)
         q = self.family.distribution(jax.lax.stop_gradient(fitted))

@@ -32,7 +32,7 @@ from jaxloc.prng import key_shape
 from jaxloc.regression import scaling
 from jaxloc.regression.defaults import MakeMethod, Plan, made, planned, rate_decays, require_positive_whole
 from jaxloc.regression.scaling import Units
-from jaxloc.types import Info, Method, Params, State, Target, Weights
+from jaxloc.types import Diagnosis, Info, Method, Params, State, Target, Weights
 
 Likelihood = Callable[[Float[Array, "..."]], dist.Distribution]
 """A module's output for one row, to the distribution of the row's target."""
@@ -122,6 +122,7 @@ def fit(
     Raises:
         ValueError: where rows do not fit together, values are not finite, a setting is not positive, or the module
             has state; says which.
+        FloatingPointError: where the fit diverged.
     """
     rows = _checked(features, targets)
     require_positive_whole("at_once", at_once)
@@ -130,7 +131,24 @@ def fit(
     plan = planned(method, len(rows.features), steps, batch_size, learning_rate, members, held_out)
     recipe = Recipe(Alike(module), likelihood, plan, prior_scale, at_once)
     units, state, losses = _fitted(recipe, standardise, key, rows)
+    if not bool(jnp.isfinite(losses.loss).all()):
+        step = int(jnp.argmin(jnp.isfinite(losses.loss).reshape(len(losses.loss), -1).all(-1)))
+        raise FloatingPointError(
+            f"the loss of step {step} is not finite; reduce learning_rate (or the step size of a sampler), or "
+            "standardise the features"
+        )
     return Fit(recipe, units, state, losses)
+
+
+def diagnose(fitted: Fit, features: Float[Array, "row ..."]) -> Diagnosis | None:
+    """Whether the weight posterior has converged, and by which criterion; None where a method does not tell.
+
+    Args:
+        fitted: of `fit`.
+        features: those of the fit, or others of the same shape.
+    """
+    method = _method(fitted.recipe.plan, _target(fitted.recipe, fitted.units, jnp.asarray(features, jnp.float32)))
+    return None if method.diagnose is None else method.diagnose(fitted.state)
 
 
 def predict(fitted: Fit, key: Key[Array, ""], features: Float[Array, "row ..."], num_draws: int) -> dist.Distribution:

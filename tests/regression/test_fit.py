@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import pytest
 
 from jaxloc import inference, regression
+from jaxloc.inference.convergence import CRITERION
 from jaxloc.regression.fit import _fitted
 
 NOISE = 0.3
@@ -36,6 +37,8 @@ def test_a_linear_regression_has_its_exact_predictive_density():
     want = dist.Normal(jnp.asarray(mean), jnp.asarray(sd)).log_prob(jnp.asarray(mean + sd))
     found = regression.log_density(fitted, jax.random.key(1), new, mean + sd, 2000)
     np.testing.assert_allclose(found, want, atol=0.05)
+    told = regression.diagnose(fitted, x)
+    assert told.criterion == CRITERION and told.figures["steps"] == 2000
     centres = regression.predict(fitted, jax.random.key(2), new, 2000).mean
     assert centres.shape == (2000, 3)
     np.testing.assert_allclose(centres.mean(0), mean, atol=0.02)
@@ -205,3 +208,21 @@ def test_swag_collects_at_a_rate_that_does_not_decay():
     sd = np.sqrt(np.einsum("ni,ij,nj->n", new, covariance, new))
     found = np.asarray(regression.predict(fitted, jax.random.key(1), new[:, :2], 500).mean).std(0)
     assert (np.abs(np.log(found / sd)) < np.log(3)).all()
+
+
+def test_the_covariance_of_many_weights_stays_bounded():
+    """The inverse of its factor, which the path's gradient would need, overflows with some hundred weights."""
+    x, y = curve(40)
+    deep = nn.Sequential([nn.Dense(14), nn.tanh, nn.Dense(14), nn.tanh, nn.Dense(1)])
+    likelihood = lambda raw: dist.Normal(raw[0], 0.1)
+    settings = {"steps": 1500, "batch_size": 40, "learning_rate": 1e-3, "standardise": False}
+    fitted = regression.fit(jax.random.key(1), deep, likelihood, x, y, inference.full_covariance, **settings)
+    spread = np.asarray(regression.predict(fitted, jax.random.key(2), x, 200).mean).std(0)
+    assert (spread < 1).all()
+
+
+def test_a_fit_that_diverged_is_an_error():
+    x, y = linear_data(20)
+    likelihood = lambda raw: dist.Normal(raw[0], NOISE)
+    with pytest.raises(FloatingPointError, match="is not finite; reduce learning_rate"):
+        regression.fit(jax.random.key(0), nn.Dense(1), likelihood, x, y, inference.point, steps=50, learning_rate=1e25)
