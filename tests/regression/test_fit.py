@@ -38,7 +38,8 @@ def test_a_linear_regression_has_its_exact_predictive_density():
     found = regression.log_density(fitted, jax.random.key(1), new, mean + sd, 2000)
     np.testing.assert_allclose(found, want, atol=0.05)
     told = regression.diagnose(fitted, x)
-    assert told.criterion == CRITERION and told.figures["steps"] == 2000
+    assert told.criterion == CRITERION
+    assert told.figures["steps"] == 2000
     centres = regression.predict(fitted, jax.random.key(2), new, 2000).mean
     assert centres.shape == (2000, 3)
     np.testing.assert_allclose(centres.mean(0), mean, atol=0.02)
