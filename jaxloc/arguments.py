@@ -109,6 +109,19 @@ examples:
   jaxloc compare runs/quickstart runs/quickstart_at_iceland --reliability reliability.png   # under shift too
 """
 
+CONVERT = """\
+examples:
+  jaxloc convert pal_assoc.pha events.xml                        QuakeML with locations and picks
+  jaxloc convert gamma_events.csv gamma_picks.csv events.xml     files that belong together
+  jaxloc convert 2019-07-04.pick picks.csv --to gamma_picks
+  jaxloc convert events.xml evlist.txt --to growclust_events
+  jaxloc convert stations.xml stlist.txt --to growclust_stations
+  jaxloc convert --list                                          all formats
+
+The format of INPUT is recognised by its content, that of OUTPUT by the end of its name (.csv: jaxloc's own tables). The
+output is read again before it is put in place: each line "lost: ..." is what it lacks or has rounded.
+"""
+
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; inputs of `locate` may stand before and after its options."""
@@ -241,6 +254,16 @@ def _compare(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="INPUT (one, or several that belong together), then OUTPUT"
+    )
+    command.add_argument("--from", dest="source", metavar="FORMAT", help="format of INPUT (default: recognised)")
+    command.add_argument("--to", dest="target", metavar="FORMAT", help="format of OUTPUT (default: by its name)")
+    command.add_argument("--stations", type=Path, help="stations, to complete network codes of picks")
+    command.add_argument("--list", action="store_true", help="list the formats and end")
+
+
 def _list(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
 
@@ -285,5 +308,6 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),
     "crossvalidate": ("an experiment scored on left-out blocks in space and time", CROSSVALIDATE, _crossvalidate),
     "compare": ("score cards of several runs side by side", COMPARE, _compare),
+    "convert": ("picks, events, stations, velocity models from one file format to another", CONVERT, _convert),
     "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
 }

@@ -404,6 +404,23 @@ def _compare(parsed: argparse.Namespace, console: "Console") -> None:
         console.print(f"picture: {parsed.reliability}", markup=False)
 
 
+def _convert(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.io import convert
+
+    if parsed.list:
+        from jaxloc.io.formats import FORMATS
+
+        for form in FORMATS.values():
+            console.print(f"  {form.name:<20} {form.text}{'' if form.write else ' (read only)'}", markup=False)
+        return
+    if len(parsed.files) < 2:
+        raise ValueError("convert must have INPUT and OUTPUT, or --list")
+    *inputs, output = parsed.files
+    done = convert.convert(inputs, output, parsed.source, parsed.target, parsed.stations)
+    for line in convert.summary(done, inputs, output):
+        console.print(line, markup=False)
+
+
 def _list(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import listing
 
@@ -421,6 +438,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], None]] = {
     "study": _study,
     "crossvalidate": _crossvalidate,
     "compare": _compare,
+    "convert": _convert,
     "list": _list,
 }
 
