@@ -122,6 +122,17 @@ The format of INPUT is recognised by its content, that of OUTPUT by the end of i
 output is read again before it is put in place: each line "lost: ..." is what it lacks or has rounded.
 """
 
+LINT = """\
+examples:
+  jaxloc lint events.xml
+  jaxloc lint loc/*.hyp
+  jaxloc lint theirs.xml --fix corrected.xml
+
+Errors, ellipse and ellipsoid of each origin are compared with one another: units, confidence levels, axes, rotations;
+depths must be possible and above the floor of the search grid, covariances positive. Each line says what is wrong and
+what would be right; the exit status is 1 where something is wrong.
+"""
+
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; inputs of `locate` may stand before and after its options."""
@@ -264,6 +275,11 @@ def _convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", action="store_true", help="list the formats and end")
 
 
+def _lint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="QuakeML, or NonLinLoc .hyp")
+    command.add_argument("--fix", type=Path, metavar="OUTPUT", help="write FILE with what is clear corrected")
+
+
 def _list(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
 
@@ -309,5 +325,6 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "crossvalidate": ("an experiment scored on left-out blocks in space and time", CROSSVALIDATE, _crossvalidate),
     "compare": ("score cards of several runs side by side", COMPARE, _compare),
     "convert": ("picks, events, stations, velocity models from one file format to another", CONVERT, _convert),
+    "lint": ("check the uncertainties in a QuakeML or NonLinLoc file", LINT, _lint),
     "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
 }

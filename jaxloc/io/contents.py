@@ -38,7 +38,7 @@ class Contents(NamedTuple):
     """What a file holds; what it does not hold is empty or None.
 
     A picked event and a hypocentre of one id are the same event. `Hypocentre.covariance` is NaN on the diagonal where
-    an error is unknown, and `notes` name what the file has and this form has not.
+    an error is unknown, and `notes` are sentences on what of the file is not read, or was assumed.
     """
 
     picks: PickFile | None = None
@@ -54,7 +54,9 @@ class Contents(NamedTuple):
         picked = self.picks is not None and bool(self.picks.events or self.picks.loose)
         there = (picked, bool(self.events), bool(self.stations), self.velocity is not None, bool(self.differences))
         return tuple(
-            kind for kind, is_there in zip((PICKS, EVENTS, STATIONS, VELOCITY, DIFFERENCES), there, strict=True) if is_there
+            kind
+            for kind, is_there in zip((PICKS, EVENTS, STATIONS, VELOCITY, DIFFERENCES), there, strict=True)
+            if is_there
         )
 
 
@@ -99,7 +101,7 @@ def hypocentre(
     magnitude: float | None = None,
     sd: tuple[float, float, float, float] = (math.nan,) * 4,
 ) -> Hypocentre:
-    """A location as a catalogue has it: standard deviations east, north, depth in km and of origin time in s, or NaN."""
+    """A location as a catalogue has it; standard deviations of east, north, depth in km and origin time in s, or NaN."""
     start = None if time is None else str(time)
     magnitude = None if magnitude is None or math.isnan(magnitude) else magnitude
     covariance = np.diag(np.square(sd))
@@ -189,4 +191,6 @@ def joined(parts: list[Contents]) -> Contents:
         picks = PickFile(events, sum(file.unassociated for file in files), loose)
     chained = lambda name: tuple(one for part in parts for one in getattr(part, name))
     differences, notes = chained("differences"), tuple(dict.fromkeys(chained("notes")))
-    return Contents(picks, chained("events"), chained("stations"), velocities[0] if velocities else None, differences, notes)
+    return Contents(
+        picks, chained("events"), chained("stations"), velocities[0] if velocities else None, differences, notes
+    )

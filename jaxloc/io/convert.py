@@ -58,12 +58,13 @@ def convert(
     if stations is not None:
         contents = with_stations(contents, read_stations(stations))
     if not contents.kinds:
-        raise ValueError(f"{', '.join(map(str, inputs))}: there is nothing to convert; notes: {'; '.join(contents.notes)}")
+        raise ValueError(
+            f"{', '.join(map(str, inputs))}: there is nothing to convert; notes: {'; '.join(contents.notes)}"
+        )
     form = target_of(output, contents, target)
     data, lost = written(form, contents)
     write_whole(output, data)
-    dropped = [f"not in jaxloc's neutral form: {note}" for note in contents.notes]
-    return Converted(contents, tuple(form.name for _, form in parts), form.name, (*dropped, *lost))
+    return Converted(contents, tuple(form.name for _, form in parts), form.name, lost)
 
 
 def target_of(output: Path, contents: Contents, name: str | None = None) -> Format:
@@ -79,7 +80,9 @@ def target_of(output: Path, contents: Contents, name: str | None = None) -> Form
         form = format_named(name)
         if form not in holding:
             wrong = f"holds {' and '.join(form.holds)}" if form.write else "is only read"
-            raise ValueError(f"{name} {wrong}, and there are {' and '.join(contents.kinds)}; --to must be one of {names}")
+            raise ValueError(
+                f"{name} {wrong}, and there are {' and '.join(contents.kinds)}; --to must be one of {names}"
+            )
         return form
     fitting = [each for each in holding if output.suffix.lower() in each.suffixes]
     most = max((len(set(each.holds) & set(contents.kinds)) for each in fitting), default=0)
@@ -155,7 +158,9 @@ def counts(contents: Contents) -> dict[str, int]:
         "uncertainties of origin times": sum(bool(ok[3]) for ok in known),
         "correlations of errors": sum(_correlated(event) for event, _ in whole),
         "flags and other figures of events": sum(bool(event.flag or event.alarm or event.others) for event in events),
-        "numbers of stations and gaps": sum(event.num_stations is not None or event.gap_deg is not None for event in events),
+        "numbers of stations and gaps": sum(
+            event.num_stations is not None or event.gap_deg is not None for event in events
+        ),
         "stations": len(contents.stations),
         "networks of stations": sum("." in station.code.strip(".") for station in contents.stations),
         "uncertainties of positions of stations": sum(station.position_sd_km > 0 for station in contents.stations),
@@ -169,7 +174,10 @@ def _correlated(event: Hypocentre) -> bool:
     covariance = event.covariance
     known = np.isfinite(covariance.diagonal())
     part = covariance[np.ix_(known, known)]
-    return bool(np.abs(part - np.diag(part.diagonal())).max(initial=0) > 1e-9 * part.max() or not np.isclose(*part.diagonal()[:2]))
+    return bool(
+        np.abs(part - np.diag(part.diagonal())).max(initial=0) > 1e-9 * part.max()
+        or not np.isclose(*part.diagonal()[:2])
+    )
 
 
 def losses(before: Contents, after: Contents) -> tuple[str, ...]:
@@ -184,7 +192,9 @@ def losses(before: Contents, after: Contents) -> tuple[str, ...]:
 
 def _rounded_picks(before: Contents, after: Contents) -> list[str]:
     """Changes of pick times, of picks in the order of station, phase and time."""
-    ordered = lambda contents: sorted((pick.station.split(".")[-1], pick.phase, pick.time_ns) for _, pick in all_picks(contents))
+    ordered = lambda contents: sorted(
+        (pick.station.split(".")[-1], pick.phase, pick.time_ns) for _, pick in all_picks(contents)
+    )
     first, second = ordered(before), ordered(after)
     if len(first) != len(second) or [each[:2] for each in first] != [each[:2] for each in second]:
         return []
@@ -196,7 +206,9 @@ def _rounded_events(before: Contents, after: Contents) -> list[str]:
     if len(before.events) != len(after.events) or not after.events:
         return []
     pairs = list(zip(before.events, after.events, strict=True))
-    column: Callable[[str], np.ndarray] = lambda name: np.array([[getattr(e, name) for e in pair] for pair in pairs], float)
+    column: Callable[[str], np.ndarray] = lambda name: np.array(
+        [[getattr(e, name) for e in pair] for pair in pairs], float
+    )
     (lat, lat2), (lon, lon2), (dep, dep2) = (column(n).T for n in ("latitude_deg", "longitude_deg", "depth_km"))
     lines = []
     moved_km = float(great_circle_km(lat, lon, lat2, lon2).max())
@@ -235,7 +247,16 @@ def summary(done: Converted, inputs: Sequence[Path], output: Path) -> list[str]:
     things = ", ".join(f"{number} {what}" for what, number in counts(done.contents).items() if number and what in SHOWN)
     from_ = ", ".join(f"{path} ({name})" for path, name in zip(inputs, done.formats, strict=True))
     lines = [f"read {from_}: {things}", f"wrote {output} ({done.to})"]
-    return [*lines, *(f"lost: {line}" for line in done.lost)]
+    notes = [f"note: {line}" for line in done.contents.notes]
+    return [*lines, *notes, *(f"lost: {line}" for line in done.lost)]
 
 
-SHOWN = ("picks", "picks that belong to no event", "events with picks", "locations", "stations", "velocity models", "differential times")
+SHOWN = (
+    "picks",
+    "picks that belong to no event",
+    "events with picks",
+    "locations",
+    "stations",
+    "velocity models",
+    "differential times",
+)

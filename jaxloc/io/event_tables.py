@@ -49,7 +49,7 @@ def read_events(path: Path) -> Contents:
         raise ValueError(f"{path} has no column of {', '.join(missing)}{local}; it has {', '.join(table.header)}")
     events = tuple(_event(table, number, row) for number, row in enumerate(table.rows, 1))
     unused = [name for name in table.columns if name and name not in USED]
-    return Contents(events=events, notes=(f"the columns {', '.join(unused)}",) if unused else ())
+    return Contents(events=events, notes=(f"columns not read: {', '.join(unused)}",) if unused else ())
 
 
 def _event(table: Table, number: int, row: Row) -> Hypocentre:
@@ -75,7 +75,9 @@ def _write_own(contents: Contents) -> bytes:
         return (Path(folder) / "events.csv").read_bytes()
 
 
-def _table(header: tuple[str, ...], cells: Callable[[int, Hypocentre], tuple[object, ...]]) -> Callable[[Contents], bytes]:
+def _table(
+    header: tuple[str, ...], cells: Callable[[int, Hypocentre], tuple[object, ...]]
+) -> Callable[[Contents], bytes]:
     def write(contents: Contents) -> bytes:
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
@@ -103,10 +105,28 @@ def _plain(number: int, event: Hypocentre) -> tuple[object, ...]:
     sd = [math.sqrt(variance) for variance in event.covariance.diagonal()]
     errors = ["" if math.isnan(value) else value for value in sd]
     magnitude = "" if event.magnitude is None else event.magnitude
-    return (event.id, origin_time(event) or "", event.latitude_deg, event.longitude_deg, event.depth_km, magnitude, *errors)
+    return (
+        event.id,
+        origin_time(event) or "",
+        event.latitude_deg,
+        event.longitude_deg,
+        event.depth_km,
+        magnitude,
+        *errors,
+    )
 
 
-GAMMA = ("time", "magnitude", "num_picks", "num_p_picks", "num_s_picks", "event_index", "longitude", "latitude", "depth_km")
+GAMMA = (
+    "time",
+    "magnitude",
+    "num_picks",
+    "num_p_picks",
+    "num_s_picks",
+    "event_index",
+    "longitude",
+    "latitude",
+    "depth_km",
+)
 PYOCTO = ("idx", "time", "picks", "latitude", "longitude", "depth")
 PLAIN = ("event_id", "time", "latitude", "longitude", "depth_km", "magnitude", *SD)
 
@@ -123,7 +143,10 @@ def _is_table(sample: Sample) -> bool:
 
 TABLES = (".csv", ".tsv", ".txt")
 FORMATS = (
-    Format("events_csv", "events as jaxloc writes them, with covariances", (EVENTS,), _has(*OWN), _read_own, _write_own, TABLES),
+    Format(
+        "events_csv", "events as jaxloc writes them, with covariances", (EVENTS,),
+        _has(*OWN), _read_own, _write_own, TABLES,
+    ),
     Format(
         "gamma_events", "GaMMA catalogue with latitude and longitude", (EVENTS,),
         _has("time", "event_index", "num_picks"), read_events, _table(GAMMA, _gamma), TABLES,
@@ -133,7 +156,7 @@ FORMATS = (
         _has("idx", "time", "picks"), read_events, _table(PYOCTO, _pyocto), TABLES,
     ),
     Format(
-        "events_table", "events, one a row: time, latitude, longitude, depth, magnitude, standard deviations", (EVENTS,),
+        "events_table", "events: time, latitude, longitude, depth, magnitude, standard deviations", (EVENTS,),
         _is_table, read_events, _table(PLAIN, _plain), TABLES,
     ),
 )  # fmt: skip

@@ -22,7 +22,15 @@ from obspy import UTCDateTime
 
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import (
-    DIFFERENCES, EVENTS, STATIONS, Contents, Format, PairTime, Sample, hypocentre, timed,
+    DIFFERENCES,
+    EVENTS,
+    STATIONS,
+    Contents,
+    Format,
+    PairTime,
+    Sample,
+    hypocentre,
+    timed,
 )  # fmt: skip
 from jaxloc.io.stations import read_stations
 from jaxloc.io.tables import as_number, decode, read_bytes
@@ -80,7 +88,7 @@ def read_events(path: Path) -> Contents:
         sd = _sd(*values[errors : errors + 2]) if errors else UNKNOWN
         where = values[place_at : place_at + 3]
         events.append(hypocentre(cells[id], _origin(place, values[date:]), *where, values[magnitude], sd))
-    return Contents(events=tuple(events), notes=("rms residuals",) if len(cells) == 14 else ())
+    return Contents(events=tuple(events), notes=("rms residuals are not read",) if len(cells) == 14 else ())
 
 
 def read_catalogue(path: Path) -> Contents:
@@ -90,7 +98,10 @@ def read_catalogue(path: Path) -> Contents:
         values = _numbers(place, cells, CATALOGUE)
         sd = _sd(*values[19:22])
         events.append(hypocentre(cells[6], _origin(place, values), *values[7:10], values[10], sd))
-    return Contents(events=tuple(events), notes=("clusters, numbers of pairs, rms residuals, and places before relocation",))
+    return Contents(
+        events=tuple(events),
+        notes=("clusters, numbers of pairs, rms residuals and places before relocation are not read",),
+    )
 
 
 def read_differences(path: Path) -> Contents:
@@ -177,7 +188,9 @@ def write_stations(contents: Contents) -> bytes:
     """A station list with elevations (version 2); codes without network."""
     codes = [station.code.split(".")[-1] for station in contents.stations]
     if again := {code for code in codes if codes.count(code) > 1}:
-        raise ValueError(f"stations {', '.join(sorted(again))} of several networks have one code; GrowClust has no networks")
+        raise ValueError(
+            f"stations {', '.join(sorted(again))} of several networks have one code; GrowClust has no networks"
+        )
     return _text(
         f"{code:<5} {s.latitude_deg:10.5f} {s.longitude_deg:11.5f} {s.elevation_m:7.1f}"
         for code, s in zip(codes, contents.stations, strict=True)
@@ -251,7 +264,10 @@ FORMATS = (
         lambda sample: _all_numbers(sample, CATALOGUE), read_catalogue, write_catalogue, ".growclust_cat",
     ),
     _format("events", "GrowClust event list (evlist)", EVENTS, _is_events, read_events, write_events, ".evlist"),
-    _format("stations", "GrowClust station list (stlist)", STATIONS, _is_stations, _read_stations, write_stations, ".stlist"),
+    _format(
+        "stations", "GrowClust station list (stlist)", STATIONS,
+        _is_stations, _read_stations, write_stations, ".stlist",
+    ),
     _format(
         "times", "GrowClust differential times (xcordata), HypoDD dt.cc", DIFFERENCES,
         _is_differences, read_differences, write_differences, ".xcordata",

@@ -47,14 +47,18 @@ def located(path: Path, names: tuple[str, ...], origin: Origin) -> Located:
     # An origin time counted from an unknown start has the date of 1970.
     timeless = any(NO_START in (comment.text or "") for comment in origin.comments)
     origin_s = math.nan if timeless else seconds(origin.time)
-    covariance, findings = _from_comment(path, names[0], origin), []
+    covariance, findings = covariance_in_comment(path, names[0], origin), []
     if covariance is None:
         covariance, findings = hypocentre_uncertainty(names[0], origin)
     return Located(names, origin.latitude, origin.longitude, depth_km, origin_s, covariance, findings=tuple(findings))
 
 
-def _from_comment(path: Path, name: str, origin: Origin) -> np.ndarray | None:
-    """The covariance over east, north, depth and origin time in km and s that jaxloc wrote; None without one."""
+def covariance_in_comment(path: Path, name: str, origin: Origin) -> np.ndarray | None:
+    """The covariance over east, north, depth and origin time in km and s that jaxloc wrote; None without one.
+
+    Raises:
+        ValueError: where it cannot be read or has another shape; names the event.
+    """
     text = next((text for comment in origin.comments if (text := comment.text or "").startswith(COVARIANCE)), None)
     if text is None:
         return None

@@ -6,7 +6,7 @@ YYYYMMDDhhmmss.ss; -1 is a missing time. No file has errors of picks or of locat
 | file | line |
 |---|---|
 | picks | NET.STA, origin time from S-P, P, S, amplitude, signal-to-noise ratio of P, dominant frequency |
-| phases | event: origin time, latitude, longitude, depth (km), magnitude, residual; pick: NET.STA, P, S, amplitude, ratio |
+| phases | event: time, latitude, longitude, depth (km), magnitude, residual; pick: NET.STA, P, S, amplitude, ratio |
 | catalogue | origin time, latitude, longitude, depth (km), magnitude |
 | stations | NET.STA, latitude, longitude, elevation (m), gain |
 | velocity model | a title; P speed (km/s), depth of the top (km) |
@@ -24,7 +24,18 @@ from obspy import UTCDateTime
 
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import (
-    EVENTS, PICKS, VELOCITY, STATIONS, Contents, Format, Sample, absolute, all_picks, as_time, hypocentre, picked_events,
+    EVENTS,
+    PICKS,
+    STATIONS,
+    VELOCITY,
+    Contents,
+    Format,
+    Sample,
+    absolute,
+    all_picks,
+    as_time,
+    hypocentre,
+    picked_events,
     timed,
 )  # fmt: skip
 from jaxloc.io.pick_files import LONGEST_EVENT_S, Pick, PickedEvent, PickFile
@@ -51,7 +62,9 @@ class _Line(NamedTuple):
         except (ValueError, IndexError):
             value = math.nan
         if not math.isfinite(value):
-            raise ValueError(f"{self.place}: {what} must be a number in cell {column + 1}, got {','.join(self.cells)!r}")
+            raise ValueError(
+                f"{self.place}: {what} must be a number in cell {column + 1}, got {','.join(self.cells)!r}"
+            )
         return value
 
     def time(self, column: int, what: str) -> UTCDateTime | None:
@@ -107,7 +120,7 @@ def read_picks(path: Path) -> Contents:
         ValueError: where the file is missing or empty, or a line is none of PAL's; names it.
     """
     loose = tuple(pick for line in _lines(path, "file of PAL picks") for pick in _picks_of(line, 2))
-    notes = ("signal-to-noise ratios", "dominant frequencies", "origin times of single stations")
+    notes = ("signal-to-noise ratios, dominant frequencies and origin times of single stations are not read",)
     return Contents(picks=PickFile((), len(loose), loose), notes=notes)
 
 
@@ -129,7 +142,7 @@ def read_phases(path: Path) -> Contents:
             picks.append([])
     pairs = zip(events, picks, strict=True)
     picked = tuple(PickedEvent(event.id, tuple(own), magnitude=event.magnitude) for event, own in pairs)
-    return Contents(PickFile(picked), tuple(events), notes=("signal-to-noise ratios", "residuals of the associator"))
+    return Contents(PickFile(picked), tuple(events), notes=("signal-to-noise ratios and residuals are not read",))
 
 
 def read_catalogue(path: Path) -> Contents:
@@ -225,7 +238,9 @@ def _event_text(event: Hypocentre) -> str:
 
 def write_stations(contents: Contents) -> bytes:
     """A station file; gains are 1, since none are known."""
-    return _joined(f"{_code(s.code)},{s.latitude_deg:.6f},{s.longitude_deg:.6f},{s.elevation_m:g},1" for s in contents.stations)
+    return _joined(
+        f"{_code(s.code)},{s.latitude_deg:.6f},{s.longitude_deg:.6f},{s.elevation_m:g},1" for s in contents.stations
+    )
 
 
 def read_velocity(path: Path) -> Contents:
@@ -241,7 +256,7 @@ def read_velocity(path: Path) -> Contents:
     except ValueError as error:
         raise ValueError(f"{path} must have a title, then lines of P speed in km/s and depth in km: {error}") from error
     model = layered(list(tops), list(speeds), [speed / VP_VS for speed in speeds])
-    return Contents(velocity=model, notes=(f"it has no S speeds, which are taken as P speeds over {VP_VS}",))
+    return Contents(velocity=model, notes=(f"there are no S speeds: P speeds over {VP_VS} are taken",))
 
 
 def write_velocity(contents: Contents) -> bytes:
@@ -267,8 +282,11 @@ def _first(sample: Sample) -> list[list[str]]:
 
 def _is_picks(sample: Sample) -> bool:
     rows = _first(sample)
-    return bool(rows) and len(rows[0]) >= 4 and bool(_CODE.match(rows[0][0])) and all(
-        cell.startswith(MISSING) or _is_time(cell) for cell in rows[0][1:4]
+    return (
+        bool(rows)
+        and len(rows[0]) >= 4
+        and bool(_CODE.match(rows[0][0]))
+        and all(cell.startswith(MISSING) or _is_time(cell) for cell in rows[0][1:4])
     )
 
 
@@ -309,7 +327,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_stations(path: Path) -> Contents:
-    return Contents(stations=read_stations(path), notes=("gains",))
+    return Contents(stations=read_stations(path), notes=("gains are not read",))
 
 
 def _format(
@@ -329,5 +347,7 @@ FORMATS = (
     _format("phases", "PAL events with picks", (PICKS, EVENTS), _is_phases, read_phases, write_phases, ".pha"),
     _format("catalogue", "PAL catalogue", (EVENTS,), _is_catalogue, read_catalogue, write_catalogue, ".ctlg"),
     _format("stations", "PAL stations", (STATIONS,), _is_stations, _read_stations, write_stations, ".sta"),
-    _format("velocity", "PAL velocity model, P alone", (VELOCITY,), _is_velocity, read_velocity, write_velocity, ".cre"),
+    _format(
+        "velocity", "PAL velocity model, P alone", (VELOCITY,), _is_velocity, read_velocity, write_velocity, ".cre"
+    ),
 )

@@ -142,7 +142,7 @@ def _has_epoch_times(sample: Sample) -> bool:
 
 def _reader(name: str) -> Callable[[Path], Contents]:
     def read(path: Path) -> Contents:
-        notes = ("residuals of the associator",) if name == "pyocto_assignments" else ()
+        notes = ("residuals of the associator are not read",) if name == "pyocto_assignments" else ()
         return Contents(picks=read_pick_csv(path), notes=notes)
 
     return read
@@ -178,5 +178,6 @@ def _extra(name: str) -> list[str]:
 
 
 FORMATS = tuple(
-    Format(name, TEXTS[name], (PICKS,), _is(name), _reader(name), _writer(name), (".csv", ".txt", ".tsv")) for name in TABLES
+    Format(name, TEXTS[name], (PICKS,), _is(name), _reader(name), _writer(name), (".csv", ".txt", ".tsv"))
+    for name in TABLES
 )

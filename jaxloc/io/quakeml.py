@@ -89,9 +89,11 @@ def write(contents: Contents) -> bytes:
     picked = {event.id: event for event in picked_events(contents)}
     events = [_with_picks(event, picked.pop(event.id, None)) for event in contents.events]
     catalogue = to_catalog(events)
-    catalogue.extend(_bare(one, number) for number, one in enumerate(picked.values(), len(events)))
+    catalogue.extend([_bare(one, number) for number, one in enumerate(picked.values(), len(events)) if one.picks])
     if not len(catalogue):
-        raise ValueError("QuakeML must have events, and picks that belong to none are not written: associate them first")
+        raise ValueError(
+            "QuakeML must have events, and picks that belong to none are not written: associate them first"
+        )
     text = io.BytesIO()
     catalogue.write(text, format="QUAKEML", validate=True)
     return text.getvalue()

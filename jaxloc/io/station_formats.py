@@ -34,7 +34,9 @@ def write_station_table(contents: Contents) -> bytes:
     uncertain = any(station.position_sd_km for station in contents.stations)
     rows.writerow(["code", "latitude", "longitude", "elevation_m", *(["position_sd_km"] if uncertain else [])])
     for s in contents.stations:
-        rows.writerow([s.code, s.latitude_deg, s.longitude_deg, s.elevation_m, *([s.position_sd_km] if uncertain else [])])
+        rows.writerow(
+            [s.code, s.latitude_deg, s.longitude_deg, s.elevation_m, *([s.position_sd_km] if uncertain else [])]
+        )
     return text.getvalue().encode()
 
 
@@ -124,7 +126,7 @@ FORMATS = (
         _is_velocity_table, _read_velocity, write_velocity_table, TABLES,
     ),
     Format(
-        "station_table", "stations: code, latitude, longitude, elevation_m; lists of GaMMA, PyOcto, FDSN text", (STATIONS,),
+        "station_table", "stations: code, latitude, longitude, elevation_m; FDSN text, GaMMA", (STATIONS,),
         _is_station_table, _read_stations, write_station_table, TABLES,
     ),
 )  # fmt: skip
