@@ -30,7 +30,7 @@ _AFTER_INTERRUPT = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 could not or (lint) found errors, 2 wrong usage, 130 stopped."""
+    """Run one command; returns the exit code: 0 done, 1 could not, or lint found faults, 2 wrong usage, 130 stopped."""
     compiled_on_disk(os.environ)
     parsed = parse(arguments)
     # Imports and tracing make millions of objects that stay: looking through them again and again takes a second.

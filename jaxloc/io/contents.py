@@ -99,9 +99,9 @@ def hypocentre(
     longitude_deg: float,
     depth_km: float,
     magnitude: float | None = None,
-    sd: tuple[float, float, float, float] = (math.nan,) * 4,
+    sd: tuple[float, float, float, float] = (math.nan, math.nan, math.nan, math.nan),
 ) -> Hypocentre:
-    """A location as a catalogue has it; standard deviations of east, north, depth in km and origin time in s, or NaN."""
+    """A location as a catalogue has it; `sd` are errors of east, north, depth in km and origin time in s, or NaN."""
     start = None if time is None else str(time)
     magnitude = None if magnitude is None or math.isnan(magnitude) else magnitude
     covariance = np.diag(np.square(sd))

@@ -39,7 +39,7 @@ CATALOGUE = 25  # numbers of a line
 LISTS = {11: 2, 14: 1}  # numbers of a line, and the version of the list; version 3 has 14 and begins with an id
 CELLS = {1: (0, 6, 9, 10, 13), 2: (0, 7, 10, 0, 6), 3: (1, 7, 13, 11, 0)}
 """By version of the list the cells of date, place, magnitude, errors (0: none) and id."""
-UNKNOWN = (math.nan,) * 4
+UNKNOWN = (math.nan, math.nan, math.nan, math.nan)
 
 
 def _rows(path: Path, what: str) -> list[tuple[str, list[str]]]:
@@ -78,17 +78,19 @@ def read_events(path: Path) -> Contents:
     Raises:
         ValueError: where the file is missing or empty, or a line has other numbers; names it.
     """
-    events = []
+    events, with_rms = [], False
     for place, cells in _rows(path, "GrowClust event list"):
+        with_rms = len(cells) == 14
         if len(cells) not in LISTS:
             raise ValueError(f"{place} has {len(cells)} cells; it must have {' or '.join(map(str, LISTS))}")
         version = 3 if len(cells) == 14 and not _is_date(cells) else LISTS[len(cells)]
         date, place_at, magnitude, errors, id = CELLS[version]
         values = _numbers(place, cells, len(cells))
-        sd = _sd(*values[errors : errors + 2]) if errors else UNKNOWN
-        where = values[place_at : place_at + 3]
-        events.append(hypocentre(cells[id], _origin(place, values[date:]), *where, values[magnitude], sd))
-    return Contents(events=tuple(events), notes=("rms residuals are not read",) if len(cells) == 14 else ())
+        sd = _sd(values[errors], values[errors + 1]) if errors else UNKNOWN
+        latitude, longitude, depth_km = values[place_at : place_at + 3]
+        time = _origin(place, values[date:])
+        events.append(hypocentre(cells[id], time, latitude, longitude, depth_km, values[magnitude], sd))
+    return Contents(events=tuple(events), notes=("rms residuals are not read",) if with_rms else ())
 
 
 def read_catalogue(path: Path) -> Contents:
@@ -96,8 +98,9 @@ def read_catalogue(path: Path) -> Contents:
     events = []
     for place, cells in _rows(path, "GrowClust catalogue"):
         values = _numbers(place, cells, CATALOGUE)
-        sd = _sd(*values[19:22])
-        events.append(hypocentre(cells[6], _origin(place, values), *values[7:10], values[10], sd))
+        latitude, longitude, depth_km, magnitude = values[7:11]
+        sd = _sd(values[19], values[20], values[21])
+        events.append(hypocentre(cells[6], _origin(place, values), latitude, longitude, depth_km, magnitude, sd))
     return Contents(
         events=tuple(events),
         notes=("clusters, numbers of pairs, rms residuals and places before relocation are not read",),
@@ -137,7 +140,7 @@ def _is_date(cells: list[str]) -> bool:
 
 def _when(event: Hypocentre) -> str:
     time = timed(event)
-    return f"{time.strftime('%Y %m %d %H %M')} {time.second + time.microsecond / 1e6:06.3f}"
+    return f"{time.strftime('%Y %m %d %H %M')} {time.second:02d}.{time.microsecond:06d}"
 
 
 def _errors(event: Hypocentre) -> tuple[float, float, float]:
@@ -249,11 +252,14 @@ def _is_place(cells: list[str]) -> bool:
     return abs(latitude) <= 90 and abs(longitude) <= 360
 
 
-Reader, Writer = Callable[[Path], Contents], Callable[[Contents], bytes]
-
-
 def _format(
-    name: str, text: str, kind: str, recognise: Callable[[Sample], bool], read: Reader, write: Writer, suffix: str
+    name: str,
+    text: str,
+    kind: str,
+    recognise: Callable[[Sample], bool],
+    read: Callable[[Path], Contents],
+    write: Callable[[Contents], bytes],
+    suffix: str,
 ) -> Format:
     return Format(f"growclust_{name}", text, (kind,), recognise, read, write, (suffix,))
 

@@ -135,25 +135,27 @@ def _depths_in_km(named: list[tuple[str, Origin]]) -> Iterator[Finding]:
 
 
 def _missing(name: str, origin: Origin) -> Iterator[Finding]:
-    region = origin.origin_uncertainty
+    regions = _described(origin.origin_uncertainty)
     sides = [_width(error) for error in (origin.latitude_errors, origin.longitude_errors)]
-    lengths = ("horizontal_uncertainty", "max_horizontal_uncertainty", "confidence_ellipsoid")
-    regions = (
-        [] if region is None else [value for value in (region[each] for each in lengths) if value not in (None, -1)]
-    )
     if None in sides and not regions:
         message = (
             "there are no errors of latitude and longitude, no ellipse and no ellipsoid; right are at least errors"
         )
         yield Finding(name, "no horizontal uncertainty", f"{message} of latitude and longitude in degrees", True)
-    depth_known = _width(origin.depth_errors) is not None or (
-        region is not None and region.confidence_ellipsoid is not None
-    )
+    depth_known = _width(origin.depth_errors) is not None or "confidence ellipsoid" in regions
     if origin.depth is not None and not depth_known and origin.depth_type not in FIXED:
-        message = (
-            "there is a depth without an error; right is an error in m, or depthType operator assigned for a fixed one"
-        )
+        message = "there is a depth without an error; right is an error in m, or depthType operator assigned if fixed"
         yield Finding(name, "no uncertainty of depth", message, True)
+
+
+def _described(region: OriginUncertainty | None) -> list[str]:
+    """Which of the descriptions an origin uncertainty has; -1 is NonLinLoc's unknown value."""
+    if region is None:
+        return []
+    there = [what for what, name in DESCRIPTIONS.items() if region[name] not in (None, -1)]
+    ellipsoid = region.confidence_ellipsoid
+    empty = ellipsoid is not None and ellipsoid.semi_major_axis_length is None  # ObsPy's for one that is not there
+    return [what for what in there if what != "confidence ellipsoid" or not empty]
 
 
 def _width(error: QuantityError | None) -> float | None:
@@ -161,8 +163,8 @@ def _width(error: QuantityError | None) -> float | None:
         return None
     if error.uncertainty is not None:
         return error.uncertainty
-    both = (error.lower_uncertainty, error.upper_uncertainty)
-    return None if None in both else sum(both) / 2
+    low, high = error.lower_uncertainty, error.upper_uncertainty
+    return None if low is None or high is None else (low + high) / 2
 
 
 def _zero(name: str, origin: Origin) -> Iterator[Finding]:
@@ -180,9 +182,7 @@ def _zero(name: str, origin: Origin) -> Iterator[Finding]:
 
 def _without_level(name: str, origin: Origin) -> Iterator[Finding]:
     region = origin.origin_uncertainty
-    if region is None or region.confidence_level:
-        return
-    if [each for each in DESCRIPTIONS.values() if region[each] not in (None, -1)]:
+    if region is not None and not region.confidence_level and _described(region):
         message = (
             "the ellipse or ellipsoid has no confidenceLevel and stands for nothing; right is its level in per cent"
         )
@@ -190,10 +190,9 @@ def _without_level(name: str, origin: Origin) -> Iterator[Finding]:
 
 
 def _preferred(name: str, origin: Origin) -> Iterator[Finding]:
-    region = origin.origin_uncertainty
-    preferred = None if region is None else region.preferred_description
-    if region is not None and preferred in DESCRIPTIONS and region[DESCRIPTIONS[preferred]] in (None, -1):
-        there = [what for what, each in DESCRIPTIONS.items() if region[each] not in (None, -1)]
+    there = _described(origin.origin_uncertainty)
+    preferred = None if origin.origin_uncertainty is None else origin.origin_uncertainty.preferred_description
+    if preferred in DESCRIPTIONS and preferred not in there:
         message = f"preferredDescription is {preferred}, which is not given; right is {' or '.join(there) or 'none'}"
         yield Finding(name, "preferred description missing", message, True)
 

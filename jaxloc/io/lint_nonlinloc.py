@@ -204,7 +204,8 @@ def _ellipsoid(name: str, lines: dict[str, list[str]], covariance: Float[np.ndar
     if wrong:
         return
     plunge, azimuth, rotation = (words[f"majorAxis{angle}"] for angle in ("Plunge", "Azimuth", "Rotation"))
-    turned = lambda angle: ellipsoid_covariance(Ellipsoid(*given[::-1], plunge, azimuth, angle), LEVEL)
+    minor, middle, major = given
+    turned = lambda angle: ellipsoid_covariance(Ellipsoid(major, middle, minor, plunge, azimuth, angle), LEVEL)
     if not _differ(turned(from_quakeml_rotation(rotation)), covariance):
         return
     message = f"plunge {plunge:g}, azimuth {azimuth:g}, rotation {rotation:g}; right are {axes.plunge_deg:.1f},"

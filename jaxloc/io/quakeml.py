@@ -2,11 +2,12 @@
 
 import io
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from obspy import UTCDateTime
-from obspy.core.event import Event, EventDescription, ResourceIdentifier
+from obspy.core.event import Event
 
 from jaxloc.io.catalogue import Hypocentre, Pick
 from jaxloc.io.catalogue_quakeml import to_catalog
@@ -45,12 +46,9 @@ def read(path: Path) -> Contents:
 
 
 def _unique(names: list[tuple[str, ...]]) -> list[str]:
-    """The first name of each event that no other event has."""
-    counts: dict[str, int] = {}
-    for each in names:
-        for name in set(each):
-            counts[name] = counts.get(name, 0) + 1
-    return [next((name for name in each if counts[name] == 1), each[0]) for each in names]
+    """The first name of each event, or its resource id where another event has that name too."""
+    count = Counter(each[0] for each in names)
+    return [each[0] if count[each[0]] == 1 else each[-2 if len(each) > 1 else 0] for each in names]
 
 
 def _said(what: str, events: list[str]) -> tuple[str, ...]:
@@ -88,8 +86,10 @@ def write(contents: Contents) -> bytes:
     absolute(contents)
     picked = {event.id: event for event in picked_events(contents)}
     events = [_with_picks(event, picked.pop(event.id, None)) for event in contents.events]
-    catalogue = to_catalog(events)
-    catalogue.extend([_bare(one, number) for number, one in enumerate(picked.values(), len(events)) if one.picks])
+    bare = [one for one in picked.values() if one.picks]
+    catalogue = to_catalog([*events, *map(_somewhere, bare)])
+    for event in catalogue.events[len(events) :]:
+        event.origins, event.preferred_origin_id = [], None
     if not len(catalogue):
         raise ValueError(
             "QuakeML must have events, and picks that belong to none are not written: associate them first"
@@ -116,17 +116,13 @@ def _with_picks(event: Hypocentre, picked: PickedEvent | None) -> Hypocentre:
     return event._replace(picks=tuple(picks))
 
 
-def _bare(picked: PickedEvent, number: int) -> Event:
-    """An event with picks and no origin."""
+def _somewhere(picked: PickedEvent) -> Hypocentre:
+    """An event without location, at a place that is not written."""
     start = UTCDateTime(ns=min(pick.time_ns for pick in picked.picks))
-    place = Hypocentre(picked.id, str(start), 0.0, 0.0, 0.0, 0.0, np.diag(np.full(4, np.nan)))
-    event: Event = to_catalog([_with_picks(place, picked)])[0]
-    event.origins, event.preferred_origin_id = [], None
-    for pick in event.picks:
-        pick.resource_id = ResourceIdentifier(f"{pick.resource_id.id}/{number}")
-    event.resource_id = ResourceIdentifier(f"{event.resource_id.id}/{number}")
-    event.event_descriptions = [EventDescription(text=picked.id, type="earthquake name")]
-    return event
+    place = Hypocentre(
+        picked.id, str(start), 0.0, 0.0, 0.0, 0.0, np.diag(np.full(4, np.nan)), magnitude=picked.magnitude
+    )
+    return _with_picks(place, picked)
 
 
 def _is_quakeml(sample: Sample) -> bool:

@@ -95,7 +95,7 @@ def read_pyocto_velocity(path: Path) -> Contents:
     bottom = np.append(top[1:], DEEPEST_KM if gradients[-1].any() else top[-1])
     ends = speeds + gradients * (bottom - top)[:, None]
     depth, speed = np.stack([top, bottom], 1).ravel(), np.stack([speeds, ends], 1).reshape(-1, 2)
-    linear = [bool(flag) for steep in gradients.any(1) for flag in (steep, False)]
+    linear = [bool(flag) for steep in np.any(gradients != 0, axis=1).tolist() for flag in (steep, False)]
     kept = [i for i in range(len(depth)) if i % 2 == 0 or linear[i - 1]]
     args = (depth[kept], speed[kept, 0], speed[kept, 1], [linear[i] for i in kept])
     layers = thin_layers(*args)

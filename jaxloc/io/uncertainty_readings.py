@@ -1,7 +1,8 @@
 """Descriptions of one hypocentre's uncertainty, compared under the units and conventions that programs write.
 
-QuakeML 1.2 has degrees and metres, and the minor axis of an ellipsoid as the y axis of its rotation. ObsPy leaves the
-ellipsoid of NonLinLoc in km and divides errors in longitude by the length of a degree of latitude, SeisComP has errors of latitude and longitude in km, NonLinLoc has a rotation of its own.
+QuakeML 1.2 has degrees and metres, and the minor axis of an ellipsoid as the y axis of its rotation. Reading NonLinLoc,
+ObsPy leaves the ellipsoid in km and takes a degree of longitude for as long as one of latitude; SeisComP has errors of
+latitude and longitude in km, NonLinLoc has a rotation of its own.
 """
 
 import itertools
