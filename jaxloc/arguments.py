@@ -50,7 +50,8 @@ examples:
 formats:
   INPUT        a SeisBench folder (metadata.csv, waveforms.hdf5), or waveform files that ObsPy reads
   PICKS        with --locator: CSV with event_id, station (NET.STA), phase, time (UTC, or seconds of the event's own
-               zero), sigma_s, one row a pick; QuakeML with picks; or a SeisBench folder with picks
+               zero), sigma_s, one row a pick; QuakeML with picks; any format with picks of events that
+               `jaxloc convert --list` has; or a SeisBench folder with picks
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude

@@ -8,11 +8,11 @@ import gzip
 import zlib
 from pathlib import Path
 
-from jaxloc.io import event_tables, growclust, pal, pick_tables, quakeml, station_formats
+from jaxloc.io import event_tables, growclust, pal_formats, pick_tables, quakeml, station_formats
 from jaxloc.io.contents import Contents, Format, Sample
 from jaxloc.io.tables import decode, parse_table
 
-MODULES = (quakeml, growclust, pal, pick_tables, event_tables, station_formats)
+MODULES = (quakeml, growclust, pal_formats, pick_tables, event_tables, station_formats)
 FORMATS: dict[str, Format] = {each.name: each for module in MODULES for each in module.FORMATS}
 SAMPLE_BYTES = 65536
 
@@ -80,5 +80,5 @@ def read(path: str | Path, name: str | None = None) -> tuple[Contents, Format]:
     path = Path(path)
     found = recognise(path) if name is None else format_named(name)
     if found is None:
-        raise ValueError(f"the format of {path} is not recognised; name it: one of {', '.join(FORMATS)}")
+        raise ValueError(f"the format of {path} is not recognised; name it by --from (`jaxloc convert --list` has all)")
     return found.read(path), found

@@ -16,7 +16,7 @@ PAL measures the amplitude at the S wave; it goes with both picks of a station.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,13 +24,7 @@ from obspy import UTCDateTime
 
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import (
-    EVENTS,
-    PICKS,
-    STATIONS,
-    VELOCITY,
     Contents,
-    Format,
-    Sample,
     absolute,
     all_picks,
     as_time,
@@ -46,7 +40,7 @@ from jaxloc.physics.layered import layered
 MISSING = "-1"
 VP_KM_S, VS_KM_S = 5.9, 3.4  # PAL's speeds for the origin time of a station
 VP_VS = 1.73  # of the velocity model, which has P alone
-_CODE = re.compile(r"(?!\d+\.\d+$)[A-Za-z0-9]*\.[A-Za-z0-9]+$")
+STATION_CODE = re.compile(r"(?!\d+\.\d+$)[A-Za-z0-9]*\.[A-Za-z0-9]+$")
 _COMPACT = re.compile(r"\d{14}(\.\d*)?$")
 
 
@@ -85,7 +79,8 @@ def _time(text: str) -> UTCDateTime:
     return parse_time(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:00") + seconds
 
 
-def _is_time(text: str) -> bool:
+def is_time(text: str) -> bool:
+    """Whether a text is a time in one of the two forms."""
     try:
         _time(text)
     except ValueError:
@@ -133,7 +128,7 @@ def read_phases(path: Path) -> Contents:
     events: list[Hypocentre] = []
     picks: list[list[Pick]] = []
     for line in _lines(path, "file of PAL phases"):
-        if _CODE.match(line.cells[0]):
+        if STATION_CODE.match(line.cells[0]):
             if not events:
                 raise ValueError(f"{line.place}: picks must come after the line of their event")
             picks[-1] += _picks_of(line, 1)
@@ -236,6 +231,11 @@ def _event_text(event: Hypocentre) -> str:
     return f"{timed(event)},{place},{-1 if event.magnitude is None else f'{event.magnitude:g}'}"
 
 
+def read_station_list(path: Path) -> Contents:
+    """A station file; raises as `jaxloc.io.stations.read_stations`."""
+    return Contents(stations=read_stations(path), notes=("gains are not read",))
+
+
 def write_stations(contents: Contents) -> bytes:
     """A station file; gains are 1, since none are known."""
     return _joined(
@@ -274,80 +274,3 @@ def _in_four(depth_km: float) -> str:
 
 def _joined(lines: Iterable[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
-
-
-def _first(sample: Sample) -> list[list[str]]:
-    return sample.cells(",")[:2]
-
-
-def _is_picks(sample: Sample) -> bool:
-    rows = _first(sample)
-    return (
-        bool(rows)
-        and len(rows[0]) >= 4
-        and bool(_CODE.match(rows[0][0]))
-        and all(cell.startswith(MISSING) or _is_time(cell) for cell in rows[0][1:4])
-    )
-
-
-def _is_phases(sample: Sample) -> bool:
-    rows = _first(sample)
-    return len(rows) == 2 and _is_event(rows[0]) and len(rows[1]) >= 3 and bool(_CODE.match(rows[1][0]))
-
-
-def _is_event(cells: list[str]) -> bool:
-    return len(cells) in (5, 6) and _is_time(cells[0]) and all(_is_number(cell) for cell in cells[1:])
-
-
-def _is_catalogue(sample: Sample) -> bool:
-    rows = _first(sample)
-    return bool(rows) and all(len(row) == 5 and _is_event(row) for row in rows)
-
-
-def _is_stations(sample: Sample) -> bool:
-    rows = _first(sample)
-    return bool(rows) and all(
-        len(row) >= 4 and bool(_CODE.match(row[0])) and all(_is_number(cell) for cell in row[1:4]) for row in rows
-    )
-
-
-def _is_velocity(sample: Sample) -> bool:
-    rows = [line.split() for line in sample.lines]
-    numbers = [row for row in rows[1:] if len(row) >= 2 and _is_number(row[0]) and _is_number(row[1])]
-    if "," in sample.text or len(rows) < 2 or len(numbers) < len(rows) - 1:
-        return False
-    return not all(map(_is_number, rows[0][:2])) and float(numbers[0][1]) <= 0 < float(numbers[0][0])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
-
-
-def _read_stations(path: Path) -> Contents:
-    return Contents(stations=read_stations(path), notes=("gains are not read",))
-
-
-def _format(
-    name: str,
-    text: str,
-    holds: tuple[str, ...],
-    recognise: Callable[[Sample], bool],
-    read: Callable[[Path], Contents],
-    write: Callable[[Contents], bytes],
-    suffix: str,
-) -> Format:
-    return Format(f"pal_{name}", text, holds, recognise, read, write, (suffix,))
-
-
-FORMATS = (
-    _format("picks", "PAL picks of single stations", (PICKS,), _is_picks, read_picks, write_picks, ".pick"),
-    _format("phases", "PAL events with picks", (PICKS, EVENTS), _is_phases, read_phases, write_phases, ".pha"),
-    _format("catalogue", "PAL catalogue", (EVENTS,), _is_catalogue, read_catalogue, write_catalogue, ".ctlg"),
-    _format("stations", "PAL stations", (STATIONS,), _is_stations, _read_stations, write_stations, ".sta"),
-    _format(
-        "velocity", "PAL velocity model, P alone", (VELOCITY,), _is_velocity, read_velocity, write_velocity, ".cre"
-    ),
-)

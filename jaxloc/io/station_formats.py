@@ -118,7 +118,7 @@ def _is_velocity_table(sample: Sample) -> bool:
 FORMATS = (
     Format("stationxml", "FDSN StationXML", (STATIONS,), _is_stationxml, _read_stations, write_stationxml, (".xml",)),
     Format(
-        "pyocto_velocity", "PyOcto velocity model with gradients (read only)", (VELOCITY,),
+        "pyocto_velocity", "PyOcto velocity model with gradients", (VELOCITY,),
         _is_pyocto_velocity, read_pyocto_velocity, None, TABLES,
     ),
     Format(

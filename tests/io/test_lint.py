@@ -7,7 +7,8 @@ from obspy.core.event import Catalog, Comment, ConfidenceEllipsoid, Event, Origi
 
 from jaxloc import cli
 from jaxloc.distributions.ellipsoids import chi, confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
-from jaxloc.io.catalogue import km_per_degree
+from jaxloc.io.catalogue import Hypocentre, km_per_degree
+from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.io.lint import lint
 from jaxloc.io.uncertainty_checks import hypocentre_uncertainty
 
@@ -133,6 +134,18 @@ def test_a_right_file_has_no_finding(tmp_path, capsys):
     assert lint(path).findings == ()
     assert cli.main(["lint", str(path)]) == 0
     assert "well-formed and agree" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("level", [0.68, 0.9])
+def test_what_jaxloc_writes_has_no_finding(level, tmp_path):
+    roots = np.random.default_rng(5).standard_normal((20, 4, 4))
+    events = [
+        Hypocentre(f"e{i}", "2020-01-01T00:00:00Z", -33.0 + i, 15.0, 8.0, 1.5, root @ root.T + 0.1 * np.eye(4), level)
+        for i, root in enumerate(roots)
+    ]
+    write_quakeml(tmp_path / "events.xml", events)
+    report = lint(tmp_path / "events.xml")
+    assert (report.findings, report.origins) == ((), 20)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
