@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -247,8 +248,18 @@ def summary(done: Converted, inputs: Sequence[Path], output: Path) -> list[str]:
     things = ", ".join(f"{number} {what}" for what, number in counts(done.contents).items() if number and what in SHOWN)
     from_ = ", ".join(f"{path} ({name})" for path, name in zip(inputs, done.formats, strict=True))
     lines = [f"read {from_}: {things}", f"wrote {output} ({done.to})"]
-    notes = [f"note: {line}" for line in done.contents.notes]
+    notes = [f"note: {line}" for line in (*done.contents.notes, *_left_out(done.contents))]
     return [*lines, *notes, *(f"lost: {line}" for line in done.lost)]
+
+
+def _left_out(contents: Contents) -> list[str]:
+    """Picks of the inputs that were not read, by reason."""
+    if contents.picks is None:
+        return []
+    reasons = Counter(reason for event in contents.picks.events for reason in event.left_out)
+    if others := contents.picks.unassociated - len(contents.picks.loose):
+        reasons["they belong to no event and are neither P nor S"] = others
+    return [f"{number} pick{'s' * (number > 1)} not read: {reason}" for reason, number in reasons.most_common()]
 
 
 SHOWN = (

@@ -1,7 +1,8 @@
 """Checks of the uncertainties in a QuakeML or NonLinLoc file: what is wrong, and what would be right.
 
-`jaxloc.io.uncertainty_checks` compares the errors, the ellipse and the ellipsoid of an origin with one another; `jaxloc.io.lint_origins` has the checks of what that comparison cannot see, `jaxloc.io.lint_nonlinloc` those of `.hyp`
-files. Here are the values that would be right, and the corrected file.
+`jaxloc.io.uncertainty_checks` compares the errors, the ellipse and the ellipsoid of an origin with one another,
+`jaxloc.io.lint_origins` checks what that comparison cannot see, `jaxloc.io.lint_nonlinloc` checks `.hyp` files. Here
+are the values that would be right, and the corrected file.
 """
 
 import io
