@@ -50,7 +50,8 @@ examples:
 formats:
   INPUT        a SeisBench folder (metadata.csv, waveforms.hdf5), or waveform files that ObsPy reads
   PICKS        with --locator: CSV with event_id, station (NET.STA), phase, time (UTC, or seconds of the event's own
-               zero), sigma_s, one row a pick; QuakeML with picks; or a SeisBench folder with picks
+               zero), sigma_s, one row a pick; QuakeML with picks; any format with picks of events that
+               `jaxloc convert --list` has; or a SeisBench folder with picks
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
@@ -107,6 +108,30 @@ COMPARE = """\
 examples:
   jaxloc compare runs/quickstart runs/another --output compare.png
   jaxloc compare runs/quickstart runs/quickstart_at_iceland --reliability reliability.png   # under shift too
+"""
+
+CONVERT = """\
+examples:
+  jaxloc convert pal_assoc.pha events.xml                        QuakeML with locations and picks
+  jaxloc convert gamma_events.csv gamma_picks.csv events.xml     files that belong together
+  jaxloc convert 2019-07-04.pick picks.csv --to gamma_picks
+  jaxloc convert events.xml evlist.txt --to growclust_events
+  jaxloc convert stations.xml stlist.txt --to growclust_stations
+  jaxloc convert --list                                          all formats
+
+The format of INPUT is recognised by its content, that of OUTPUT by the end of its name (.csv: jaxloc's own tables). The
+output is read again before it is put in place: each line "lost: ..." is what it lacks or has rounded.
+"""
+
+LINT = """\
+examples:
+  jaxloc lint events.xml
+  jaxloc lint loc/*.hyp
+  jaxloc lint theirs.xml --fix corrected.xml
+
+Errors, ellipse and ellipsoid of each origin are compared with one another: units, confidence levels, axes, rotations;
+depths must be possible and above the floor of the search grid, covariances positive. Each line says what is wrong and
+what would be right; the exit status is 1 where something is wrong.
 """
 
 
@@ -241,6 +266,21 @@ def _compare(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="INPUT (one, or several that belong together), then OUTPUT"
+    )
+    command.add_argument("--from", dest="source", metavar="FORMAT", help="format of INPUT (default: recognised)")
+    command.add_argument("--to", dest="target", metavar="FORMAT", help="format of OUTPUT (default: by its name)")
+    command.add_argument("--stations", type=Path, help="stations, to complete network codes of picks")
+    command.add_argument("--list", action="store_true", help="list the formats and end")
+
+
+def _lint(command: argparse.ArgumentParser) -> None:
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="QuakeML, or NonLinLoc .hyp")
+    command.add_argument("--fix", type=Path, metavar="OUTPUT", help="write FILE with what is clear corrected")
+
+
 def _list(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
 
@@ -285,5 +325,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),
     "crossvalidate": ("an experiment scored on left-out blocks in space and time", CROSSVALIDATE, _crossvalidate),
     "compare": ("score cards of several runs side by side", COMPARE, _compare),
+    "convert": ("picks, events, stations, velocity models from one file format to another", CONVERT, _convert),
+    "lint": ("check the uncertainties in a QuakeML or NonLinLoc file", LINT, _lint),
     "list": ("what there is: experiments, models, posteriors, locators, data, stages, studies", "", _list),
 }

@@ -30,7 +30,7 @@ _AFTER_INTERRUPT = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 could not, 2 wrong usage, 130 interrupted."""
+    """Run one command; returns the exit code: 0 done, 1 could not, or lint found faults, 2 wrong usage, 130 stopped."""
     compiled_on_disk(os.environ)
     parsed = parse(arguments)
     # Imports and tracing make millions of objects that stay: looking through them again and again takes a second.
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         with _quiet(errors):
-            _COMMANDS[parsed.command](parsed, console)
+            return _COMMANDS[parsed.command](parsed, console) or 0
     except KeyboardInterrupt as interrupt:
         after = str(interrupt) or _AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)
         errors.print(f"interrupted; {after}", markup=False)
@@ -53,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f" ({error.filename})" if error.filename else ""
         errors.print(f"jaxloc: {error.strerror or error}{place}; check that there is room and permission", markup=False)
         return 1
-    return 0
 
 
 def compiled_on_disk(environment: MutableMapping[str, str]) -> None:
@@ -404,6 +403,45 @@ def _compare(parsed: argparse.Namespace, console: "Console") -> None:
         console.print(f"picture: {parsed.reliability}", markup=False)
 
 
+def _convert(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.io import convert
+
+    if parsed.list:
+        from jaxloc.io.formats import FORMATS
+
+        for form in FORMATS.values():
+            console.print(f"  {form.name:<20} {form.text}{'' if form.write else ' (read only)'}", markup=False)
+        return
+    if len(parsed.files) < 2:
+        raise ValueError("convert must have INPUT and OUTPUT, or --list")
+    *inputs, output = parsed.files
+    done = convert.convert(inputs, output, parsed.source, parsed.target, parsed.stations)
+    for line in convert.summary(done, inputs, output):
+        console.print(line, markup=False)
+
+
+def _lint(parsed: argparse.Namespace, console: "Console") -> int:
+    from jaxloc.atomic_write import write_whole
+    from jaxloc.io.lint import lint
+    from jaxloc.io.uncertainty_checks import summary
+
+    if parsed.fix is not None and len(parsed.files) > 1:
+        raise ValueError("--fix writes the correction of one file; give one FILE")
+    wrong = False
+    for path in parsed.files:
+        report = lint(path)
+        wrong = wrong or bool(report.findings)
+        lines = summary(report.findings) or ["uncertainties are well-formed and agree"]
+        console.print(f"{path}: {report.origins} origin{'s' * (report.origins != 1)}", markup=False)
+        for line in lines:
+            console.print(f"  {line}", markup=False)
+        if parsed.fix is not None and report.findings:
+            write_whole(parsed.fix, report.corrected)
+            left = f"; left as they are: {', '.join(report.left)}" if report.left else ""
+            console.print(f"corrected: {parsed.fix}{left}", markup=False)
+    return int(wrong)
+
+
 def _list(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import listing
 
@@ -413,7 +451,7 @@ def _list(parsed: argparse.Namespace, console: "Console") -> None:
             console.print(f"  {name:<26} {text}", markup=False)
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], None]] = {
+_COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "run": _run,
     "locate": _locate,
     "evaluate": _evaluate,
@@ -421,6 +459,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], None]] = {
     "study": _study,
     "crossvalidate": _crossvalidate,
     "compare": _compare,
+    "convert": _convert,
+    "lint": _lint,
     "list": _list,
 }
 

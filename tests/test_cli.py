@@ -74,6 +74,29 @@ def test_an_interrupted_command_promises_only_what_it_keeps(command, says, monke
     assert says in capsys.readouterr().err
 
 
+def test_convert_says_what_is_lost_and_lists_formats(tmp_path, capsys):
+    rows = [f"e,XX.{s},P,2020-05-01T12:00:0{i}Z,0.1" for i, s in enumerate("ABC")]
+    rows.append("e,XX.A,pP,2020-05-01T12:00:09Z,0.1")
+    (tmp_path / "picks.csv").write_text("\n".join(["event_id,station,phase,time,sigma_s", *rows]))
+    command = ["convert", str(tmp_path / "picks.csv"), str(tmp_path / "gamma.csv")]
+    assert cli.main([*command, "--to", "gamma_picks"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 picks, 1 events with picks" in printed
+    assert "lost: 3 of 3 uncertainties of picks" in printed
+    assert "note: 1 pick not read: phase pP is neither P nor S" in printed
+    assert (tmp_path / "gamma.csv").read_text().startswith("event_index,id,timestamp,type,prob,amp\ne,XX.A,")
+    assert cli.main(["convert", "--list"]) == 0
+    assert "pal_phases" in capsys.readouterr().out
+    assert cli.main(["convert", str(tmp_path / "picks.csv")]) == 1
+    assert "INPUT and OUTPUT" in capsys.readouterr().err
+
+
+def test_lint_exits_with_one_where_something_is_wrong(tmp_path, capsys):
+    (tmp_path / "cut.hyp").write_text('NLLOC "loc/one" "LOCATED" "Location completed."\nGRID')
+    assert cli.main(["lint", str(tmp_path / "cut.hyp")]) == 1
+    assert "cut off: event one: the event has no END_NLLOC" in capsys.readouterr().out
+
+
 def test_sliding_over_given_windows_is_refused(capsys):
     command = ["locate", "run", "data", "--stations", "s.csv", "--windows", "w.csv", "--slide", "0.8"]
     assert cli.main(command) == 1

@@ -35,9 +35,9 @@ class Pick(NamedTuple):
 class Hypocentre(NamedTuple):
     """A located event with its uncertainty.
 
-    `start` is the UTC time of sample zero (ISO 8601, None where unknown), `origin_s` counts from it.
-    `covariance` is over (east_km, north_km, depth_km, origin_s), `level` the confidence level of ellipse and
-    ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic (0..1).
+    `start` is the UTC time of sample zero (ISO 8601, None where unknown), `origin_s` counts from it. `covariance` is
+    over (east_km, north_km, depth_km, origin_s), NaN on the diagonal where nothing is known; `level` is the confidence
+    level of ellipse and ellipsoid, `epistemic_share` the part of the total variance of the position that is epistemic.
     `drawn_at` are the levels at which a normal distribution's ellipse and ellipsoid are taken so that they cover a
     share `level` of truths, where that was calibrated. `alarm` is why an event is out of distribution ("": it is not),
     `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.

@@ -9,7 +9,7 @@ import numpy as np
 from obspy import UTCDateTime
 
 from jaxloc.atomic_write import write_whole
-from jaxloc.distributions.ellipsoids import horizontal_ellipse
+from jaxloc.distributions.ellipsoids import Ellipse, horizontal_ellipse
 from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ AXES = ("east", "north", "depth", "origin")
 
 
 def _row(h: Hypocentre) -> dict[str, object]:
-    ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
+    ellipse = Ellipse(np.nan, np.nan, np.nan)
+    if np.isfinite(h.covariance[:2, :2]).all():
+        ellipse = horizontal_ellipse(h.covariance, h.drawn_at[0] if h.drawn_at else h.level)
     sd = np.sqrt(np.diag(h.covariance))
     epicentre_km, depth_km, origin_s = errors_km(h)
     row: dict[str, object] = {
@@ -116,7 +118,7 @@ def write_picks(path: str | Path, hypocentres: list[Hypocentre]) -> None:
 
 
 def read_csv(path: str | Path) -> list[Hypocentre]:
-    """Read what `write_csv` wrote.
+    """Read what `write_csv` wrote; a covariance that is not given is NaN.
 
     Raises:
         ValueError: where the file is missing, a column is missing or a value is no number; names it.
@@ -147,7 +149,8 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
 
     covariance = np.zeros((4, 4))
     for i, j in PAIRS:
-        covariance[i, j] = covariance[j, i] = needed(f"covariance_{AXES[i]}_{AXES[j]}")
+        value = number(f"covariance_{AXES[i]}_{AXES[j]}")
+        covariance[i, j] = covariance[j, i] = np.nan if value is None else value
     truth = None
     if row["truth_latitude_deg"]:
         latitude_deg, longitude_deg, depth_km = (needed(f"truth_{name}") for name in Truth._fields[:3])

@@ -27,7 +27,7 @@ from obspy.core.event import Pick as QuakeMLPick
 
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
-from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
+from jaxloc.distributions.ellipsoids import Ellipsoid, confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
 from jaxloc.io.catalogue import Hypocentre, Pick, check_events, errors_km, km_per_degree
 from jaxloc.types import COORDINATES
 
@@ -96,7 +96,7 @@ def _event(number: int, h: Hypocentre) -> Event:
 
 
 def _error(standard_deviation: float | None) -> QuantityError:
-    if standard_deviation is None:
+    if standard_deviation is None or np.isnan(standard_deviation):
         return QuantityError()
     return QuantityError(uncertainty=float(standard_deviation), confidence_level=ONE_SIGMA_PERCENT)
 
@@ -150,29 +150,38 @@ def _arrival(name: str, pick: QuakeMLPick) -> Arrival:
     return Arrival(resource_id=resource_id, pick_id=pick.resource_id, phase=pick.phase_hint)
 
 
-def _uncertainty(h: Hypocentre) -> OriginUncertainty:
+def _uncertainty(h: Hypocentre) -> OriginUncertainty | None:
+    """Ellipse and ellipsoid, as far as errors are known."""
     of_ellipse, of_ellipsoid = h.drawn_at or (h.level, h.level)
+    if not np.isfinite(h.covariance[:2, :2]).all():
+        return None
     ellipse = horizontal_ellipse(h.covariance, of_ellipse)
-    ellipsoid = confidence_ellipsoid(h.covariance, of_ellipsoid)
+    whole = bool(np.isfinite(h.covariance[:3, :3]).all())
     return OriginUncertainty(
         max_horizontal_uncertainty=ellipse.semi_major_km * 1000,
         min_horizontal_uncertainty=ellipse.semi_minor_km * 1000,
         azimuth_max_horizontal_uncertainty=ellipse.azimuth_deg,
-        confidence_ellipsoid=ConfidenceEllipsoid(
-            semi_major_axis_length=ellipsoid.semi_major_km * 1000,
-            semi_intermediate_axis_length=ellipsoid.semi_intermediate_km * 1000,
-            semi_minor_axis_length=ellipsoid.semi_minor_km * 1000,
-            major_axis_plunge=ellipsoid.plunge_deg,
-            major_axis_azimuth=ellipsoid.azimuth_deg,
-            major_axis_rotation=quakeml_rotation_deg(ellipsoid),
-        ),
-        preferred_description="confidence ellipsoid",
+        confidence_ellipsoid=_ellipsoid(confidence_ellipsoid(h.covariance, of_ellipsoid)) if whole else None,
+        preferred_description="confidence ellipsoid" if whole else "uncertainty ellipse",
         confidence_level=h.level * 100,
     )
 
 
+def _ellipsoid(ellipsoid: Ellipsoid) -> ConfidenceEllipsoid:
+    return ConfidenceEllipsoid(
+        semi_major_axis_length=ellipsoid.semi_major_km * 1000,
+        semi_intermediate_axis_length=ellipsoid.semi_intermediate_km * 1000,
+        semi_minor_axis_length=ellipsoid.semi_minor_km * 1000,
+        major_axis_plunge=ellipsoid.plunge_deg,
+        major_axis_azimuth=ellipsoid.azimuth_deg,
+        major_axis_rotation=quakeml_rotation_deg(ellipsoid),
+    )
+
+
 def _comments(h: Hypocentre) -> list[str]:
-    comments = [f"covariance over {', '.join(COORDINATES)}: {json.dumps(np.asarray(h.covariance).tolist())}"]
+    comments = []
+    if np.isfinite(h.covariance).all():
+        comments.append(f"covariance over {', '.join(COORDINATES)}: {json.dumps(np.asarray(h.covariance).tolist())}")
     if h.start is None:
         comments.append("start of the record unknown: the origin time counts from 1970-01-01T00:00:00")
     if h.epistemic_share is not None:

@@ -33,23 +33,32 @@ def read_quakeml(path: str | Path, truth: str | Path) -> Predictions:
     catalogue = read_catalogue(path)
     if not len(catalogue):
         raise ValueError(f"{path} has no event; it must have at least one")
-    located = [_located(path, names_of(event), origin_of(path, event)) for event in catalogue]
-    return against(path, located, by_name([one.names for one in located], read_truths(truth)))
+    found = [located(path, names_of(event), origin_of(path, event)) for event in catalogue]
+    return against(path, found, by_name([one.names for one in found], read_truths(truth)))
 
 
-def _located(path: Path, names: tuple[str, ...], origin: Origin) -> Located:
+def located(path: Path, names: tuple[str, ...], origin: Origin) -> Located:
+    """An origin with one covariance, and findings on how that was come by.
+
+    Raises:
+        ValueError: where a covariance in a comment of jaxloc's cannot be read.
+    """
     depth_km = math.nan if origin.depth is None else origin.depth / 1000
     # An origin time counted from an unknown start has the date of 1970.
     timeless = any(NO_START in (comment.text or "") for comment in origin.comments)
     origin_s = math.nan if timeless else seconds(origin.time)
-    covariance, findings = _from_comment(path, names[0], origin), []
+    covariance, findings = covariance_in_comment(path, names[0], origin), []
     if covariance is None:
         covariance, findings = hypocentre_uncertainty(names[0], origin)
     return Located(names, origin.latitude, origin.longitude, depth_km, origin_s, covariance, findings=tuple(findings))
 
 
-def _from_comment(path: Path, name: str, origin: Origin) -> np.ndarray | None:
-    """The covariance over east, north, depth and origin time in km and s that jaxloc wrote; None without one."""
+def covariance_in_comment(path: Path, name: str, origin: Origin) -> np.ndarray | None:
+    """The covariance over east, north, depth and origin time in km and s that jaxloc wrote; None without one.
+
+    Raises:
+        ValueError: where it cannot be read or has another shape; names the event.
+    """
     text = next((text for comment in origin.comments if (text := comment.text or "").startswith(COVARIANCE)), None)
     if text is None:
         return None

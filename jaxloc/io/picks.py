@@ -18,6 +18,8 @@ from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame
+from jaxloc.io.contents import PICKS
+from jaxloc.io.formats import recognise
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile, read_pick_csv, read_pick_quakeml
 from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.seisbench import DEFAULT_PICK_SIGMA_S
@@ -48,7 +50,7 @@ class Picks(NamedTuple):
 def read_picks(
     path: str | Path, stations: Sequence[Station] | StationSource, *, sigma_s: float = DEFAULT_PICK_SIGMA_S
 ) -> Picks:
-    """Read picks of CSV (`jaxloc.io.pick_files.read_pick_csv`) or QuakeML at known stations.
+    """Read picks of events, of any format in `jaxloc.io.formats` that holds picks, at known stations.
 
     Times of each event count from its earliest pick, and `Event.start` is the time of that.
 
@@ -64,10 +66,25 @@ def read_picks(
     path = Path(path)
     if not sigma_s > 0:
         raise ValueError(f"sigma_s, the uncertainty of picks that have none, must be positive, got {sigma_s}")
-    read = read_pick_quakeml if path.suffix.lower() in QUAKEML else read_pick_csv
+    file = _pick_file(path)
     is_list = isinstance(stations, str | Path | Inventory)
     epochs = read_epochs(stations) if is_list else [Epoch(station) for station in stations]
-    return as_dataset(path.stem, read(path), epochs, sigma_s)
+    return as_dataset(path.stem, file, epochs, sigma_s)
+
+
+def _pick_file(path: Path) -> PickFile:
+    """The picks of a file: QuakeML by its suffix, a format that is recognised, else a table."""
+    if path.suffix.lower() in QUAKEML:
+        return read_pick_quakeml(path)
+    found = recognise(path) if path.is_file() else None
+    picks = found.read(path).picks if found is not None and PICKS in found.holds else None
+    picks = read_pick_csv(path) if picks is None else picks
+    if not picks.events and picks.loose:
+        raise ValueError(
+            f"{path}: its {len(picks.loose)} picks belong to no event; an associator (GaMMA, PyOcto, REAL, PAL) must "
+            "find the events first, and give each pick the id of its own"
+        )
+    return picks
 
 
 def as_dataset(name: str, file: PickFile, epochs: Sequence[Epoch], sigma_s: float) -> Picks:

@@ -1,7 +1,8 @@
 """Descriptions of one hypocentre's uncertainty, compared under the units and conventions that programs write.
 
-QuakeML 1.2 has degrees and metres, and the minor axis of an ellipsoid as the y axis of its rotation. ObsPy leaves the
-ellipsoid of NonLinLoc in km, SeisComP has errors of latitude and longitude in km, NonLinLoc has a rotation of its own.
+QuakeML 1.2 has degrees and metres, and the minor axis of an ellipsoid as the y axis of its rotation. Reading NonLinLoc,
+ObsPy leaves the ellipsoid in km and takes a degree of longitude for as long as one of latitude; SeisComP has errors of
+latitude and longitude in km, NonLinLoc has a rotation of its own.
 """
 
 import itertools
@@ -158,6 +159,7 @@ def _readings_of_errors(given: Descriptions) -> list[tuple[np.ndarray, str]]:
         ((1.0, 1.0, 1.0), ""),
         ((1 / east, 1 / north, 1.0), "the errors of latitude and longitude are in km, not degrees"),
         ((1e-3 / east, 1e-3 / north, 1.0), "the errors of latitude and longitude are in m, not degrees"),
+        ((north / east, 1.0, 1.0), "the error of longitude is in degrees of latitude"),
         ((1.0, 1.0, 1e3), "the error of depth is in km, not m"),
         ((1 / east, 1 / north, 1e3), "the errors of latitude, longitude and depth are in km"),
         ((1.0, 1.0, 1e-3), "the error of depth is a thousand times too large"),

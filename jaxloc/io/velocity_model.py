@@ -132,7 +132,19 @@ def _looks_linear(top_km: Float[np.ndarray, " row"], vp_km_s: Float[np.ndarray, 
 
 
 def _read(path: str | Path) -> Table:
-    table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
+    try:
+        table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
+    except ValueError as error:
+        if not Path(path).is_file():
+            raise
+        raise ValueError(
+            f"{error} (`jaxloc convert {path} model.csv` makes a table of other programs' models)"
+        ) from error
+    if "vp_grad" in table.columns:
+        raise ValueError(
+            f"{path} has gradients below its depths (vp_grad), as PyOcto's models; `jaxloc convert {path} model.csv` "
+            "must make layers of them first"
+        )
     if not table.rows or _column(table, "vp") is None or not (_column(table, "depth") or _column(table, "thickness")):
         raise ValueError(_needs(table))
     return table

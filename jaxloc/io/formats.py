@@ -1,0 +1,84 @@
+"""The registry of file formats: what each holds, how it is recognised by its content, read and written.
+
+A module of `MODULES` has `FORMATS` (`jaxloc.io.contents.Format`). Of formats that recognise a file the first counts, so
+special ones stand before general ones, which take any table with certain columns.
+"""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from jaxloc.io import event_tables, growclust, pal_formats, pick_tables, quakeml, station_formats
+from jaxloc.io.contents import Contents, Format, Sample
+from jaxloc.io.tables import decode, parse_table
+
+MODULES = (quakeml, growclust, pal_formats, pick_tables, event_tables, station_formats)
+FORMATS: dict[str, Format] = {each.name: each for module in MODULES for each in module.FORMATS}
+SAMPLE_BYTES = 65536
+
+
+def format_named(name: str) -> Format:
+    """A format by its name.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"no such format: {name!r}; use one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def sample_of(path: Path) -> Sample:
+    """The beginning of a file, unpacked where it is gzipped.
+
+    Raises:
+        ValueError: where there is no such file, or it is damaged or no text.
+    """
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}; the path must be that of a file")
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            data = file.read(SAMPLE_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file ({error}); it must be copied again") from error
+    text = decode(data, path)
+    if len(data) == SAMPLE_BYTES:  # the last line may be cut
+        text = text.rpartition("\n")[0] or text
+    lines = tuple(line for line in text.splitlines() if line.strip())
+    return Sample(path, text, lines, _columns(path, text))
+
+
+def _columns(path: Path, text: str) -> tuple[str, ...]:
+    try:
+        return parse_table("\n".join(text.splitlines()[:20]), path, "table").columns
+    except ValueError:  # no table
+        return ()
+
+
+def recognise(path: str | Path) -> Format | None:
+    """The first format that recognises the beginning of a file; None where none does.
+
+    Raises:
+        ValueError: as `sample_of`.
+    """
+    sample = sample_of(Path(path))
+    return next((each for each in FORMATS.values() if each.recognise(sample)), None)
+
+
+def read(path: str | Path, name: str | None = None) -> tuple[Contents, Format]:
+    """The contents of a file, and its format.
+
+    Args:
+        path: the file.
+        name: of the format; None: recognise it.
+
+    Raises:
+        ValueError: where there is no such file or format, the format is not recognised, or the file is not of it.
+    """
+    path = Path(path)
+    found = recognise(path) if name is None else format_named(name)
+    if found is None:
+        raise ValueError(f"the format of {path} is not recognised; name it by --from (`jaxloc convert --list` has all)")
+    return found.read(path), found
