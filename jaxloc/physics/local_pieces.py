@@ -6,6 +6,7 @@ approximation about each is a piece of a proposal; importance weights make its s
 pieces are placed anew where that sample is (population Monte Carlo; Cappé and others 2004, J. Comput. Graph. Stat. 13).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,11 +20,11 @@ from jaxloc.physics.pick_likelihood import OriginTime, over_origin
 from jaxloc.physics.picks_on_cells import Question, residuals_at
 from jaxloc.physics.small_matrices import lower_cholesky
 
-ANCHORS = 96
+ANCHORS = 80
 STEPS = (*BLURS_S, *(0.0,) * 6)
-FIRST_DRAWS = 8  # of each of the first pieces
-PIECES, DRAWS = 128, 4  # of the later rounds
-ROUNDS = 3
+FIRST_DRAWS = 5  # of each of the first pieces
+PIECES, DRAWS = 128, 3  # of the later rounds
+ROUNDS = 2
 PATCH = 0.5  # of a piece along what picks leave open, as a share of the posterior's standard deviation
 KERNEL = 0.5  # of a component, as a share of its piece
 DEFENCE = 0.1  # share of draws from anywhere in the region (Hesterberg 1995, Technometrics 37)
@@ -38,11 +39,16 @@ class Pieces(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Weighted places, the piece that each is of, and its displacement from the piece's middle."""
+    """Weighted places, the mean origin time at each, and the piece that each is of."""
 
     place_km: Float[Array, "draw 3"]
+    origin_s: Float[Array, " draw"]
     log_weight: Float[Array, " draw"]
     piece: Int[Array, " draw"]
+
+
+At = Callable[[Float[Array, "point 3"]], tuple[Float[Array, " point"], OriginTime]]
+"""Places to their log-density, origin time integrated out, and to origin time there."""
 
 
 def pieces(
@@ -52,13 +58,20 @@ def pieces(
 
     `start` is a first approximation, which may be wrong: its components of place are among the first pieces.
     """
-    keys = jax.random.split(key, ROUNDS + 1)
-    found = _first(problem, start)
+    key_first, key_rounds = jax.random.split(key)
     at = lambda places: _posterior_at(question, problem, reference_s, places)
-    sample = _drawn(keys[0], at, problem, found, FIRST_DRAWS)
-    for turn in range(1, ROUNDS + 1):
-        found = _placed_anew(keys[turn], at, problem, sample)
-        sample = _drawn(keys[turn], at, problem, found, DRAWS)
+    first = _drawn(key_first, at, problem, _first(problem, start), FIRST_DRAWS)
+    # Of the later rounds' size, for a loop: half of the first draws or so have no weight.
+    kept = jax.lax.top_k(first.log_weight, COMPONENTS)[1]
+
+    def again(carry: tuple[Sample, Pieces], key_round: Key[Array, ""]) -> tuple[tuple[Sample, Pieces], None]:
+        key_place, key_draw = jax.random.split(key_round)
+        found = _placed_anew(key_place, problem, carry[0])
+        return (_drawn(key_draw, at, problem, found, DRAWS), found), None
+
+    nothing = Pieces(jnp.zeros((PIECES, 3)), jnp.zeros((PIECES, 3, 3)))
+    begin = jax.tree.map(lambda x: x[kept], first), nothing
+    (sample, found), _ = jax.lax.scan(again, begin, jax.random.split(key_rounds, ROUNDS))
     return _mixture(at, problem, found, sample)
 
 
@@ -111,7 +124,7 @@ def _inverse_root(information: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
     return jax.scipy.linalg.solve_triangular(flipped.T, jnp.eye(3), lower=True)
 
 
-def _drawn(key: Key[Array, ""], at, problem: Problem, found: Pieces, draws: int) -> Sample:
+def _drawn(key: Key[Array, ""], at: At, problem: Problem, found: Pieces, draws: int) -> Sample:
     """Draws of each piece, a few of them from the whole region, with their importance weights."""
     key_normal, key_where, key_which = jax.random.split(key, 3)
     piece = jnp.repeat(jnp.arange(len(found.middle_km)), draws)
@@ -122,7 +135,8 @@ def _drawn(key: Key[Array, ""], at, problem: Problem, found: Pieces, draws: int)
     place = jnp.where(defence[:, None], anywhere, place)
     log_flat = -jnp.log(problem.high_km - problem.low_km).sum() + jnp.log(DEFENCE)
     proposal = jnp.logaddexp(_log_density(found, place) + jnp.log1p(-DEFENCE), log_flat)
-    return Sample(place, at(place)[0] - proposal, piece)
+    density, origin = at(place)
+    return Sample(place, origin.mean_s, density - proposal, piece)
 
 
 def _log_density(found: Pieces, place: Float[Array, "draw 3"]) -> Float[Array, " draw"]:
@@ -134,7 +148,7 @@ def _log_density(found: Pieces, place: Float[Array, "draw 3"]) -> Float[Array, "
     return logsumexp(each, axis=-1) - jnp.log(len(found.middle_km))
 
 
-def _placed_anew(key: Key[Array, ""], at, problem: Problem, sample: Sample) -> Pieces:
+def _placed_anew(key: Key[Array, ""], problem: Problem, sample: Sample) -> Pieces:
     """Pieces about places resampled by their weights (systematic resampling)."""
     weight = jax.nn.softmax(sample.log_weight)
     levels = (jnp.arange(PIECES) + jax.random.uniform(key)) / PIECES
@@ -143,15 +157,14 @@ def _placed_anew(key: Key[Array, ""], at, problem: Problem, sample: Sample) -> P
     sd = jnp.sqrt(weight @ (sample.place_km - mean) ** 2)
     patch = PATCH * jnp.maximum(sd, 1e-2)
     places = sample.place_km[chosen]
-    origin = at(places)[1].mean_s
 
     def of_place(place_km: Float[Array, " 3"], origin_s: Float[Array, ""]) -> Float[Array, "3 3"]:
         return _local_tril(problem, Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), 0.0), patch)
 
-    return Pieces(places, jax.vmap(of_place)(places, origin))
+    return Pieces(places, jax.vmap(of_place)(places, sample.origin_s[chosen]))
 
 
-def _mixture(at, problem: Problem, found: Pieces, sample: Sample) -> Components:
+def _mixture(at: At, problem: Problem, found: Pieces, sample: Sample) -> Components:
     """A component a draw, drawn together towards its piece so that the piece keeps its width (West 1993, JRSS B 55)."""
     own = found.middle_km[sample.piece]
     near = (jnp.abs(sample.place_km - own) < 6 * jnp.linalg.norm(found.scale_tril_km[sample.piece], axis=-1)).all(-1)
