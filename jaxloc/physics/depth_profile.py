@@ -149,12 +149,20 @@ def _spread(normal: Equations, cell_km: Float[Array, ""]) -> tuple[Float[Array, 
     u: two of the epicentre, one of depth (half a cell), one of origin time.
     """
     information = normal.information + RIDGE * jnp.eye(3)
-    epicentre = jnp.linalg.inv(jnp.linalg.cholesky(information[:2, :2])).T
+    epicentre = _root(information)
     rows = jnp.zeros((4, 4)).at[:2, :2].set(epicentre)
     rows = rows.at[:3, 2].set(jnp.append(_drift(information), 1.0) * cell_km / 2)
     rows = rows.at[3].set(-normal.mean_slope_s_km @ rows[:3])
     rows = rows.at[3, 3].set(1 / jnp.sqrt(normal.total_weight))
     return rows, jnp.log(epicentre[0, 0] * epicentre[1, 1]) - 0.5 * jnp.log(normal.total_weight)
+
+
+def _root(information: Float[Array, "3 3"]) -> Float[Array, "2 2"]:
+    """The upper triangle A with A Aᵀ the covariance of the epicentre at a depth."""
+    a = jnp.sqrt(information[0, 0])
+    b = information[0, 1] / a
+    c = jnp.sqrt(jnp.maximum(information[1, 1] - b**2, 0.1 * RIDGE))
+    return jnp.array([[1 / a, -b / (a * c)], [0.0, 1 / c]])
 
 
 def _miss(problem: Problem, mixture: Components, nodes: Trial, at_node: Equations) -> Float[Array, ""]:
@@ -165,7 +173,7 @@ def _miss(problem: Problem, mixture: Components, nodes: Trial, at_node: Equation
     def miss(index: Array) -> Float[Array, ""]:
         node, normal = jax.tree.map(lambda x: x[index], (nodes, at_node))
         held = equations(problem, node, weighed(problem, node), observed=True)
-        axes = jnp.linalg.inv(jnp.linalg.cholesky(held.information[:2, :2] + RIDGE * jnp.eye(2)))
+        axes = _root(held.information + RIDGE * jnp.eye(3)).T
         away = CHECKED * jnp.concatenate([axes, -axes])
         places = node.place_km + jnp.pad(away, ((0, 0), (0, 1)))
         origins = node.origin_s - (places - node.place_km) @ normal.mean_slope_s_km

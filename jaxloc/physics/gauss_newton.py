@@ -30,8 +30,8 @@ Travel = Callable[[Float[Array, "point 3"]], Float[Array, "point station phase"]
 class Problem(NamedTuple):
     """What is fitted: picks, travel times from a place to the event's stations, likelihood, and the box of places.
 
-    `free` is 1 for coordinates that are solved for and 0 for those held. `second_derivatives` adds these to the normal equations
-    (Thurber 1985, BSSA 75, eq. 8-9).
+    `free` is 1 for coordinates that are solved for and 0 for those held. `second_derivatives` adds those of travel
+    times to the normal equations (Thurber 1985, BSSA 75).
     """
 
     picks: Picks

@@ -18,7 +18,7 @@ from jaxloc.distributions.gaussian_mixture import Components, triangular
 from jaxloc.physics.gauss_newton import BLURS_S, Anchor, Problem, Trial, climb, equations, times_and_slopes, weighed
 from jaxloc.physics.pick_likelihood import OriginTime, over_origin
 from jaxloc.physics.picks_on_cells import Question, residuals_at
-from jaxloc.physics.small_matrices import lower_cholesky
+from jaxloc.physics.small_matrices import lower_cholesky, lower_inverse
 
 ANCHORS = 80
 STEPS = (*BLURS_S, *(0.0,) * 6)
@@ -94,7 +94,7 @@ def _posterior_at(
 def _first(problem: Problem, start: Components) -> Pieces:
     """Pieces at the ends of climbs from places all over the region, and those of `start`."""
     size = problem.high_km - problem.low_km
-    # Additive recurrence of the plastic number's kin in three dimensions: even without a random key.
+    # An additive recurrence, which fills the box evenly (Roberts 2018: the root of x^4 = x + 1 for three dimensions).
     ratio = 1.2207440846057596
     unit = (0.5 + jnp.arange(1, ANCHORS + 1)[:, None] * ratio ** -jnp.arange(1.0, 4.0)) % 1.0
     patch = size / ANCHORS ** (1 / 3)
@@ -106,7 +106,7 @@ def _first(problem: Problem, start: Components) -> Pieces:
 
     anchored = Pieces(*jax.vmap(of_anchor)(problem.low_km + size * unit))
     known = Pieces(start.mean[:, :3], triangular(start.scale_tril[:, :3]))
-    usable = jnp.isfinite(known.middle_km).all((-1)) & jnp.isfinite(known.scale_tril_km).all((-1, -2))
+    usable = jnp.isfinite(known.middle_km).all(-1) & jnp.isfinite(known.scale_tril_km).all((-1, -2))
     middle = jnp.where(usable[:, None], known.middle_km, anchored.middle_km[0])
     tril = jnp.where(usable[:, None, None], known.scale_tril_km, anchored.scale_tril_km[0])
     return Pieces(jnp.concatenate([anchored.middle_km, middle]), jnp.concatenate([anchored.scale_tril_km, tril]))
@@ -121,7 +121,7 @@ def _local_tril(problem: Problem, at: Trial, patch_km: Float[Array, " 3"]) -> Fl
 def _inverse_root(information: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
     """The lower triangle L with L Lᵀ = information⁻¹."""
     flipped = lower_cholesky(information[::-1, ::-1])[::-1, ::-1]
-    return jax.scipy.linalg.solve_triangular(flipped.T, jnp.eye(3), lower=True)
+    return lower_inverse(flipped.T)
 
 
 def _drawn(key: Key[Array, ""], at: At, problem: Problem, found: Pieces, draws: int) -> Sample:
@@ -141,8 +141,7 @@ def _drawn(key: Key[Array, ""], at: At, problem: Problem, found: Pieces, draws: 
 
 def _log_density(found: Pieces, place: Float[Array, "draw 3"]) -> Float[Array, " draw"]:
     """Log-density of the mixture of pieces."""
-    inverse = jax.vmap(lambda tril: jax.scipy.linalg.solve_triangular(tril, jnp.eye(3), lower=True))(found.scale_tril_km)
-    white = jnp.einsum("pij,npj->npi", inverse, place[:, None] - found.middle_km)
+    white = jnp.einsum("pij,npj->npi", lower_inverse(found.scale_tril_km), place[:, None] - found.middle_km)
     log_scale = jnp.log(jnp.diagonal(found.scale_tril_km, axis1=-2, axis2=-1)).sum(-1)
     each = -0.5 * (white**2).sum(-1) - log_scale - 1.5 * jnp.log(2 * jnp.pi)
     return logsumexp(each, axis=-1) - jnp.log(len(found.middle_km))
