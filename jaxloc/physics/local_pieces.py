@@ -26,7 +26,7 @@ FIRST_DRAWS = 5  # of each of the first pieces
 PIECES, DRAWS = 128, 3  # of the later rounds
 ROUNDS = 2
 PATCH = 0.5  # of a piece along what picks leave open, as a share of the posterior's standard deviation
-KERNEL = 0.5  # of a component, as a share of its piece
+KERNEL = 0.8  # of a component, as a share of its piece
 DEFENCE = 0.1  # share of draws from anywhere in the region (Hesterberg 1995, Technometrics 37)
 COMPONENTS = PIECES * DRAWS
 
