@@ -12,8 +12,8 @@ class Field(NamedTuple):
     """A field: its name, first and last column (counted from 1, as manuals do), and form.
 
     Forms: "A" text; "I" integer; "0" integer with leading zeros; "F" a number without its decimal point, the last
-    `decimals` digits behind it; "F0" the same with leading zeros, "W" with two digits at least; "D" a number with its point and so many
-    decimals; "P" one with as many of them as fit.
+    `decimals` digits behind it; "F0" the same with leading zeros, "W" with two digits at least; "D" a number with its
+    point and so many decimals; "P" one with as many of them as fit.
     """
 
     name: str

@@ -41,7 +41,9 @@ def read_archive(path: Path) -> list[ArchivedEvent]:
             phases.append(read_fields(line, PHASE, place))
         else:
             known = read_fields(line, TERMINATOR, place)
-            events.append(ArchivedEvent({**summary, **{k: v for k, v in known.items() if v is not None}}, tuple(phases)))
+            events.append(
+                ArchivedEvent({**summary, **{k: v for k, v in known.items() if v is not None}}, tuple(phases))
+            )
             summary, phases = None, []
     if summary is not None:
         raise ValueError(f"{path}: the last event has no terminator; add a line that is blank but for columns 63-72")

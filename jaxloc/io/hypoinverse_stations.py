@@ -76,7 +76,9 @@ def read_crust(path: Path, vp_vs: float) -> VelocityModel:
         try:
             layers.append((float(line[:5]), float(line[5:10])))
         except ValueError:
-            raise ValueError(f"{path}, line {i}: must hold speed (columns 1-5) and depth (6-10), got {line!r}") from None
+            raise ValueError(
+                f"{path}, line {i}: must hold speed (columns 1-5) and depth (6-10), got {line!r}"
+            ) from None
     if not 1 <= len(layers) <= MAX_LINES:
         raise ValueError(f"{path}: must have 1 to {MAX_LINES} layers below its name, got {len(layers)}")
     vp, top = np.array(layers).T
@@ -86,7 +88,9 @@ def read_crust(path: Path, vp_vs: float) -> VelocityModel:
 
 def write_crust(path: Path, name: str, model: VelocityModel) -> None:
     """Write the P speeds of a layered model (.crh); S follows from HYPOINVERSE's command POS."""
-    layers = [f"{vp:5.2f}{top:5.2f}" for vp, top in zip(np.asarray(model.vp_km_s), np.asarray(model.top_km), strict=True)]
+    layers = [
+        f"{vp:5.2f}{top:5.2f}" for vp, top in zip(np.asarray(model.vp_km_s), np.asarray(model.top_km), strict=True)
+    ]
     if any(len(layer) != 10 for layer in layers):
         raise ValueError(f"speeds and depths must fit into five columns with two decimals, got {layers}")
     write_whole(path, ("\n".join([name[:30], *layers]) + "\n").encode("ascii"))

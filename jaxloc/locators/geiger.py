@@ -5,7 +5,7 @@ Events that a network constrains have a mixture over depth of normal epicentres 
 stations, are located by importance sampling about many local fits (`jaxloc.physics.local_pieces`): a single station
 gives a shell. Pick errors, the error of travel times and outliers are those of `PickErrors`.
 
-`posterior="hypoinverse"` locates as HYPOINVERSE does and has its error ellipsoid (`jaxloc.physics.hypoinverse`).
+`hypoinverse` locates as HYPOINVERSE does and has its error ellipsoid (`jaxloc.physics.hypoinverse`).
 """
 
 from collections.abc import Callable
@@ -18,10 +18,13 @@ from jaxtyping import Array, Bool, Float, Key
 
 from jaxloc.distributions.gaussian_mixture import Components, covariance, gaussian_mixture
 from jaxloc.locators.grid_search import table_times
+from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.depth_profile import Profile, profile
 from jaxloc.physics.gauss_newton import Problem
+from jaxloc.physics.hypoinverse import Settings
+from jaxloc.physics.hypoinverse import locate as locate_as_hypoinverse
 from jaxloc.physics.local_pieces import COMPONENTS, pieces
 from jaxloc.physics.pick_likelihood import PickErrors, check
 from jaxloc.physics.picks_on_cells import Picks, Question, TravelTimes, picks_of
@@ -29,6 +32,7 @@ from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
 from jaxloc.types import Locator, Observations, Posterior
 
+POSTERIORS = ("likelihood", "hypoinverse")
 CHUNK, FEW_CHUNK = 64, 8  # events at once: of all of them, and of those that are poorly constrained
 
 
@@ -62,7 +66,9 @@ def geiger(
     """
     check(errors)
     if errors.kind != "l2":
-        raise ValueError(f"geiger must have kind l2, got {errors.kind!r}; use grid_search for l1 and edt, or outlier=0.05")
+        raise ValueError(
+            f"geiger must have kind l2, got {errors.kind!r}; use grid_search for l1 and edt, or outlier=0.05"
+        )
     question = Question(times, region, log_prior, errors)
 
     def problem_of(observations: Observations) -> tuple[Problem, Float[Array, ""]]:
@@ -100,6 +106,33 @@ def geiger(
         return _posterior(Components(*map(jnp.asarray, whole)))
 
     return locator
+
+
+def hypoinverse(times: TravelTimes, region: Region, settings: Settings = Settings()) -> Locator:
+    """Locate events as HYPOINVERSE does: its weights and damped steps, and its ellipsoid as a normal posterior.
+
+    The ellipsoid's errors are too small where the velocity model is wrong in the same way at many stations, and it has
+    no meaning for events of fewer than four picks.
+
+    Args:
+        times: travel times.
+        region: events stay below the top of its depths.
+        settings: those of HYPOINVERSE's commands.
+
+    Raises:
+        ValueError: from the locator, where there are no picks or no events.
+    """
+    low, high = (jnp.array(side, jnp.float32) for side in zip(*region[:3], strict=True))
+
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
+        picks, reference_s = _from_first(picks_of(observations))
+        problem = Problem(picks, times(observations.station_km), PickErrors(), low, high, jnp.ones(3))
+        found = locate_as_hypoinverse(problem, observations.station_km, settings)
+        mean = found.hypocentre.at[3].add(reference_s)
+        mixture = gaussian_mixture(jnp.zeros(1), mean[None], jnp.linalg.cholesky(found.covariance)[None])
+        return Posterior(mixture, jnp.zeros((4, 4)), found.covariance)
+
+    return over_events(locate, chunk=CHUNK)
 
 
 def _from_first(picks: Picks) -> tuple[Picks, Float[Array, ""]]:
@@ -145,6 +178,7 @@ def _posterior(parts: Components) -> Posterior:
 def build(
     setup: Setup,
     *,
+    posterior: str = POSTERIORS[0],
     model_sd_s: float = 0.0,
     model_share: float = 0.02,
     outlier: float = 0.02,
@@ -155,6 +189,8 @@ def build(
 
     Args:
         setup: region, stations and velocity model.
+        posterior: "likelihood", or "hypoinverse" for its weights and ellipsoid at its defaults, which are normal;
+            the next four settings are then without effect.
         model_sd_s: standard deviation of travel times in s.
         model_share: standard deviation of travel times as a share of them.
         outlier: probability of an outlier.
@@ -162,9 +198,13 @@ def build(
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
-        ValueError: where there is no velocity model, or the likelihood's settings are wrong.
+        ValueError: where there is no velocity model, or a setting is wrong.
     """
+    if posterior not in POSTERIORS:
+        raise ValueError(f"posterior must be one of {', '.join(POSTERIORS)}, got {posterior!r}")
     errors = PickErrors("l2", model_sd_s, model_share, outlier)
     times = table_times(table_around(velocity_of(setup, "geiger"), setup.region, setup.station_km, spacing_km))
+    if posterior == "hypoinverse":
+        return hypoinverse(times, setup.region)
     flat = log_prior_of(setup.region, same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM))
     return geiger(times, setup.region, flat, errors, second_derivatives=second_derivatives)

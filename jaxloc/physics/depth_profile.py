@@ -31,7 +31,10 @@ NODES, AT_NODE = 20, (0.0,) * 3  # depths of the result, and steps at each
 REACH = 4.5  # half-width of their range in standard deviations of depth
 RIVAL = 8.0  # nats below the best fit from which another mode does not count
 APART = 25.0  # square of the distance in standard deviations from which it is another mode
-CHECKED, CHECK_SD = 1.5, 0.35  # where the normal is checked, in its standard deviations, and by how many nats it may miss
+CHECKED, CHECK_SD = (
+    1.5,
+    0.35,
+)  # where the normal is checked, in its standard deviations, and by how many nats it may miss
 FEWEST_STATIONS, FEWEST_PICKS = 3, 5
 
 
@@ -63,12 +66,14 @@ def profile(problem: Problem, station_km: Float[Array, "station 3"]) -> Profile:
     away = fits.place_km - mode.place_km
     square = jnp.einsum("ni,ij,nj->n", away, normal.information, away)
     rival = ((square > APART) & (log_density > log_density[best] - RIVAL)).any()
-    mixture, nodes, at_node = _over_depth(problem, mode, normal)
+    mixture, nodes, at_node, gain = _over_depth(problem, mode, normal)
+    counts = mixture.log_weight > mixture.log_weight.max() - COUNTS
+    finished = (jnp.where(counts, gain, 0.0) < UNFINISHED).all()
     missed = _miss(problem, mixture, nodes, at_node)
     stations = problem.picks.mask.reshape(len(station_km), -1).any(-1).sum()
     enough = (stations >= FEWEST_STATIONS) & (problem.picks.mask.sum() >= FEWEST_PICKS)
     whole = jnp.isfinite(mixture.log_weight).any() & jnp.isfinite(mixture.mean).all()
-    return Profile(mixture, mode, enough & whole & ~rival & (missed < CHECK_SD) & _inside(problem, mixture))
+    return Profile(mixture, mode, enough & whole & finished & ~rival & (missed < CHECK_SD) & _inside(problem, mixture))
 
 
 def _modes(problem: Problem, station_km: Float[Array, "station 3"]) -> tuple[Trial, Float[Array, " fit"]]:
@@ -111,8 +116,10 @@ def _mirrored(
     return jnp.clip(image, problem.low_km[:2], problem.high_km[:2])
 
 
-def _over_depth(problem: Problem, mode: Trial, normal: Equations) -> tuple[Components, Trial, Equations]:
-    """Nodes of depth about the mode, the fit at each, and the mixture that they make."""
+def _over_depth(
+    problem: Problem, mode: Trial, normal: Equations
+) -> tuple[Components, Trial, Equations, Float[Array, " node"]]:
+    """Nodes of depth about the mode: the mixture that they make, the fit at each, and what a further step gains."""
     whole = normal.information + RIDGE * jnp.eye(3)
     depth_variance = solved(lambda i, j: whole[i, j], jnp.array([0.0, 0.0, 1.0]))[0][2]
     reach = REACH * jnp.sqrt(jnp.maximum(depth_variance, 1e-6))
@@ -134,8 +141,19 @@ def _over_depth(problem: Problem, mode: Trial, normal: Equations) -> tuple[Compo
 
     nodes, log_density, at_node = jax.vmap(at_depth)(depths)
     rows, log_volume = jax.vmap(lambda each: _spread(each, cell))(at_node)
-    mean = jnp.concatenate([nodes.place_km, nodes.origin_s[:, None]], -1)
-    return Components(log_density + log_volume, mean, triangular(rows)), nodes, at_node
+    last, gain = jax.vmap(_last_step)(at_node)
+    mean = jnp.concatenate([nodes.place_km, nodes.origin_s[:, None]], -1) + last
+    return Components(log_density + gain + log_volume, mean, triangular(rows)), nodes, at_node, gain
+
+
+def _last_step(normal: Equations) -> tuple[Float[Array, " 4"], Float[Array, ""]]:
+    """The step that a node's equations still ask for, and the nats that it gains: it costs no travel times."""
+    information = normal.information + RIDGE * jnp.eye(3)
+    change, _ = solved(lambda i, j: information[i, j], normal.gradient[:2])
+    origin_s = normal.mean_residual_s - normal.mean_slope_s_km[:2] @ change
+    gain = 0.5 * (normal.gradient[:2] @ change + normal.total_weight * normal.mean_residual_s**2)
+    shorter = jnp.minimum(1.0, 1 / jnp.maximum(gain, 1e-6))
+    return shorter * jnp.stack([*change, jnp.zeros(()), origin_s]), gain * shorter
 
 
 def _drift(information: Float[Array, "3 3"]) -> Float[Array, " 2"]:
@@ -193,4 +211,3 @@ def _inside(problem: Problem, mixture: Components) -> Bool[Array, ""]:
     square = (mixture.scale_tril[:, :2] ** 2).sum(-1) + (mixture.mean[:, :2] - mean) ** 2
     sd = jnp.sqrt(share @ square)
     return ((mean - 3 * sd > problem.low_km[:2]) & (mean + 3 * sd < problem.high_km[:2])).all()
-

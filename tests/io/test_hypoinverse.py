@@ -32,8 +32,8 @@ from jaxloc.physics.layered import layered
 
 HEAD = "201001030833077538 4882122W4897  245  0 78 19  1   623776  13 3412  10290GEY   7    2   9  13 85"
 HEAD += "  00 810  0 21GEY JJ D119 D292810   0 00  71329580D290 810   0  003FNC01MH 710  174"
-P = "SB4  BG  DPZ IPU1201001030833  826   3105    0   0   0      0 0  0 -10   0  1215005  0 54.0245284  0  46   0JD -- 0"
-S = "SB4  BG  DPE    4201001030833    0   0  0  881ES 2  21      0 0 42   0 -18  1215000  0     245  0  0   0  20J  -- 0"
+P = "SB4  BG  DPZ IPU1201001030833  826   3105    0   0   0      0 0  0 -10   0  1215005  0 54.0245284  0  46   0JD --"
+S = "SB4  BG  DPE    4201001030833    0   0  0  881ES 2  21      0 0 42   0 -18  1215000  0     245  0  0   0  20J  --"
 END = " " * 64 + "71329580"
 
 
@@ -82,7 +82,8 @@ def test_archive(tmp_path):
     path = archive(tmp_path, HEAD, "$1", P, "$", S, END, HEAD, END)
     events = read_archive(path)
     summary, (p, s) = events[0]
-    assert len(events) == 2 and events[1].phases == ()
+    assert len(events) == 2
+    assert events[1].phases == ()
     assert position_deg(summary) == pytest.approx((38 + 48.82 / 60, -122 - 48.97 / 60))
     assert origin_time(summary) == datetime.datetime(2010, 1, 3, 8, 33, 7, 750000, datetime.UTC)
     assert (summary["depth_km"], summary["rms_s"], summary["event_id"]) == (2.45, 0.06, 71329580)
@@ -110,7 +111,8 @@ def test_summaries(tmp_path, hypo71):
     lines = [line if hypo71 else HEAD]
     (tmp_path / "a.sum").write_text(lines[0] + "\n")
     found = read_summaries(tmp_path / "a.sum")
-    assert found[0]["magnitude"] == 2.9 and found[0]["depth_km"] == 2.45
+    assert found[0]["magnitude"] == 2.9
+    assert found[0]["depth_km"] == 2.45
     assert position_deg(found[0]) == pytest.approx((38 + 48.82 / 60, -122 - 48.97 / 60))
     write_summaries(tmp_path / "b.sum", found, hypo71)
     assert (tmp_path / "b.sum").read_text().splitlines() == lines
@@ -135,7 +137,8 @@ def test_stations(tmp_path):
     path.write_text(LINE + "\n" + LINE.replace("HHZ", "HHN") + "\n" + LINE.replace("NC", "XX", 1) + "\n")
     records = read_station_lines(path)
     sites = sites_of(records)
-    assert len(records) == 3 and set(sites) == {("NC", "GDXB"), ("XX", "GDXB")}
+    assert len(records) == 3
+    assert set(sites) == {("NC", "GDXB"), ("XX", "GDXB")}
     assert sites["NC", "GDXB"] == pytest.approx((38 + 48.4782 / 60, -122 - 47.7180 / 60, 939.0))
     write_station_lines(tmp_path / "b.sta", records)
     assert read_station_lines(tmp_path / "b.sta") == records
@@ -166,11 +169,13 @@ def test_picks_of_an_event(tmp_path):
     sites = {("BG", "SB4"): sites_of([read_fields(LINE, STATION, "here")])["NC", "GDXB"]}
     found = picks_of_event(event, sites, Frame(38.8, -122.8), delays_s={("BG", "SB4"): -0.1}, vp_vs=1.78)
     seen = found.observations
-    assert found.codes == (("BG", "SB4"),) and found.unknown == (("BG", "QQQ"),)
+    assert found.codes == (("BG", "SB4"),)
+    assert found.unknown == (("BG", "QQQ"),)
     assert found.zero == datetime.datetime(2010, 1, 3, 8, 33, tzinfo=datetime.UTC)
     np.testing.assert_allclose(seen.picks_s, [[8.36, 8.81 + 0.178]], rtol=1e-6)
     np.testing.assert_allclose(seen.pick_sigma_s, [[0.15 / 0.75, 0.15 / 0.5]], rtol=1e-6)
-    assert seen.pick_mask.all() and seen.station_km[0, 2] == 0
+    assert seen.pick_mask.all()
+    assert seen.station_km[0, 2] == 0
     raised = picks_of_event(event, sites, Frame(38.8, -122.8), elevations=True).observations
     assert raised.station_km[0, 2] == pytest.approx(-0.939)
 
