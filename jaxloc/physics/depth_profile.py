@@ -31,10 +31,9 @@ NODES, AT_NODE = 20, (0.0,) * 3  # depths of the result, and steps at each
 REACH = 4.5  # half-width of their range in standard deviations of depth
 RIVAL = 8.0  # nats below the best fit from which another mode does not count
 APART = 25.0  # square of the distance in standard deviations from which it is another mode
-CHECKED, CHECK_SD = (
-    1.5,
-    0.35,
-)  # where the normal is checked, in its standard deviations, and by how many nats it may miss
+CHECKED = 1.5  # where the normal is checked, in its standard deviations
+CHECK_SD = 0.35  # nats by which it may miss there
+UNFINISHED, COUNTS = 0.5, 6.0  # nats that a last step may gain, at depths no further than that below the best
 FEWEST_STATIONS, FEWEST_PICKS = 3, 5
 
 
