@@ -34,14 +34,14 @@ def _events() -> tuple[Locator, Observations, np.ndarray]:
     truth = np.column_stack([rng.uniform(-25, 25, (EVENTS, 2)), rng.uniform(1, 18, EVENTS)]).astype(np.float32)
     travel_s = np.asarray(jax.jit(times(jnp.asarray(station_km)))(truth))
     picks_s = travel_s + SD_S * rng.normal(size=travel_s.shape)
-    full = lambda value, *shape: np.broadcast_to(value, (EVENTS, *shape))
+    full = lambda value, *shape: jnp.broadcast_to(jnp.asarray(value), (EVENTS, *shape))
     seen = Observations(
         None,
         full(station_km.astype(np.float32), STATIONS, 3),
         full(True, STATIONS),
         full(np.arange(STATIONS), STATIONS),
         full(1.0),
-        picks_s.astype(np.float32),
+        jnp.asarray(picks_s, jnp.float32),
         full(np.float32(SD_S), STATIONS, 2),
         full(True, STATIONS, 2),
     )

@@ -9,7 +9,7 @@ gives a shell. Pick errors, the error of travel times and outliers are those of 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -149,7 +149,7 @@ def _with_prior(question: Question, found: Profile, reference_s: Float[Array, ""
     return found.mixture._replace(log_weight=found.mixture.log_weight + prior, mean=mean)
 
 
-def _in_chunks(locate: Callable, chunk: int, trees: tuple, index: np.ndarray) -> tuple:
+def _in_chunks(locate: Callable, chunk: int, trees: tuple, index: np.ndarray) -> Any:
     """A compiled function of batches on chosen events, `chunk` at a time, the last chunk filled up."""
     rows = np.resize(index, (-(-len(index) // chunk), chunk)) if len(index) else index
     parts = [jax.tree.map(np.asarray, locate(*jax.tree.map(lambda x, r=r: x[r], trees))) for r in rows]

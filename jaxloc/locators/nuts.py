@@ -104,7 +104,7 @@ def nuts(
         white, _ = jax.vmap(run)(jax.random.split(key_run, chains), places)
         return _posterior(jax.vmap(units.hypocentre)(white.reshape(-1, 4)), region)
 
-    run = in_chunks(locate, chunk=CHUNK)
+    run = in_chunks(locate, chunk=CHUNK, on_event=lambda located: None)
 
     def locator(key: Key[Array, ""], observations: Observations) -> Posterior:
         key_first, key_chains = jax.random.split(key)
@@ -149,9 +149,8 @@ def _chain(
 ) -> Chain:
     """One chain in white coordinates; mass matrix and step size adapt during `warmup`."""
     begin, transition = hmc(potential)
-    state = begin(
-        start, warmup, step_size=STEP_SIZE, max_tree_depth=max_tree_depth, trajectory_length=None, rng_key=key
-    )
+    settings: Any = {"step_size": STEP_SIZE, "max_tree_depth": max_tree_depth, "trajectory_length": None}
+    state = begin(start, warmup, **settings, rng_key=key)
 
     def onward(state: Any, _: None) -> tuple[Any, Chain]:
         new = transition(state)

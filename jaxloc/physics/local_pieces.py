@@ -158,7 +158,9 @@ def _placed_anew(key: Key[Array, ""], problem: Problem, sample: Sample) -> Piece
     places = sample.place_km[chosen]
 
     def of_place(place_km: Float[Array, " 3"], origin_s: Float[Array, ""]) -> Float[Array, "3 3"]:
-        return _local_tril(problem, Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), 0.0), patch)
+        return _local_tril(
+            problem, Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), jnp.zeros(())), patch
+        )
 
     return Pieces(places, jax.vmap(of_place)(places, sample.origin_s[chosen]))
 
@@ -173,7 +175,7 @@ def _mixture(at: At, problem: Problem, found: Pieces, sample: Sample) -> Compone
     rows = jnp.zeros((len(place), 4, 4)).at[:, :3, :3].set(KERNEL * found.scale_tril_km[sample.piece])
 
     def slope(place_km: Float[Array, " 3"], origin_s: Float[Array, ""]) -> Float[Array, " 3"]:
-        here = Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), 0.0)
+        here = Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), jnp.zeros(()))
         return equations(problem, here, weighed(problem, here)).mean_slope_s_km
 
     rows = rows.at[:, 3, :3].set(-jnp.einsum("ni,nij->nj", jax.vmap(slope)(place, origin.mean_s), rows[:, :3, :3]))

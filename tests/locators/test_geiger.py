@@ -11,12 +11,13 @@ from jaxloc.geometry import Frame, distance_km, to_km
 from jaxloc.io.hypoinverse import position_deg, read_archive
 from jaxloc.io.hypoinverse_picks import picks_of_event
 from jaxloc.io.hypoinverse_stations import read_crust, read_delays, read_station_lines, sites_of
-from jaxloc.locators.geiger import geiger
+from jaxloc.locators.geiger import build, geiger
 from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, grid_search, table_times, uniform_times
 from jaxloc.locators.over_events import over_events
+from jaxloc.locators.setup import Setup
 from jaxloc.physics.gauss_newton import Problem, climb, weighed
 from jaxloc.physics.hypoinverse import Settings, Taper, locate, residual_weight
-from jaxloc.physics.layered import layered, travel_time_s
+from jaxloc.physics.layered import layered, travel_time_s, uniform
 from jaxloc.physics.pick_likelihood import PickErrors
 from jaxloc.physics.picks_on_cells import Picks, picks_of
 from jaxloc.physics.table import table_around
@@ -112,6 +113,18 @@ def test_refusals():
         locator(KEY, jax.tree.map(lambda x: x[:0], seen))
     with pytest.raises(ValueError, match="must have picks_s"):
         locator(KEY, seen._replace(picks_s=None))
+
+
+def test_the_ellipsoid_of_hypoinverse_is_a_setting():
+    """Twelve stations: within four of its standard deviations of the truth; and no other names."""
+    seen, truth, _ = simulated(4, uniform_times(6.0), 4, PickErrors(), numbers=(12,))
+    setup = Setup(REGION, np.asarray(seen.station_km[0]), uniform(6.0))
+    posterior = build(setup, posterior="hypoinverse")(KEY, seen)
+    apart = truth - np.asarray(posterior.mean)
+    sd = np.sqrt(np.diagonal(np.asarray(posterior.covariance), axis1=1, axis2=2))
+    assert (np.abs(apart) < 4 * sd).all(), (apart, sd)
+    with pytest.raises(ValueError, match="posterior must be one of likelihood, hypoinverse, got 'normal'"):
+        build(setup, posterior="normal")
 
 
 def test_hypoinverse_weights_taper_by_a_cosine():
