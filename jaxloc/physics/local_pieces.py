@@ -112,6 +112,10 @@ def _first(problem: Problem, start: Components) -> Pieces:
     return Pieces(jnp.concatenate([anchored.middle_km, middle]), jnp.concatenate([anchored.scale_tril_km, tril]))
 
 
+def _trial(problem: Problem, place_km: Float[Array, " 3"], origin_s: Float[Array, ""]) -> Trial:
+    return Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), jnp.zeros(()))
+
+
 def _local_tril(problem: Problem, at: Trial, patch_km: Float[Array, " 3"]) -> Float[Array, "3 3"]:
     """Cholesky factor of the covariance of place, no wider than a patch."""
     information = equations(problem, at, weighed(problem, at), observed=True).information + jnp.diag(patch_km**-2)
@@ -175,7 +179,7 @@ def _mixture(at: At, problem: Problem, found: Pieces, sample: Sample) -> Compone
     rows = jnp.zeros((len(place), 4, 4)).at[:, :3, :3].set(KERNEL * found.scale_tril_km[sample.piece])
 
     def slope(place_km: Float[Array, " 3"], origin_s: Float[Array, ""]) -> Float[Array, " 3"]:
-        here = Trial(place_km, origin_s, *times_and_slopes(problem.travel, place_km), jnp.zeros(()))
+        here = _trial(problem, place_km, origin_s)
         return equations(problem, here, weighed(problem, here)).mean_slope_s_km
 
     rows = rows.at[:, 3, :3].set(-jnp.einsum("ni,nij->nj", jax.vmap(slope)(place, origin.mean_s), rows[:, :3, :3]))
