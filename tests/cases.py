@@ -24,7 +24,7 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import climatology, grid_search, neural, single_station, sp_rule
+from jaxloc.locators import climatology, geiger, grid_search, neural, nuts, single_station, sp_rule
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
@@ -248,10 +248,12 @@ def _by_coordinates() -> Locator:
 LOCATORS: dict[str, Callable[[], Locator]] = {
     "arrivals": _by_arrivals,
     "climatology": lambda: climatology.climatology(PRIOR),
+    "geiger": lambda: geiger.geiger(grid_search.uniform_times(6.0), REGION, LOG_PRIOR),
     "grid_search": lambda: over_events(
         grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES), chunk=2
     ),
     "neural": _by_coordinates,
+    "nuts": lambda: nuts.nuts(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, warmup=30, draws=40, chains=2),
     "single_station": _by_records,
     "sp_rule": lambda: over_events(
         sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6), chunk=2
