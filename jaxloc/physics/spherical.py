@@ -61,10 +61,13 @@ def flattened(
     return VelocityModel(top_km, model.vp_km_s[layer] * faster, model.vs_km_s[layer] * faster)
 
 
-def deepest_ray_km(distance_km: float, source_km: float, deepest_top_km: float) -> float:
-    """How deep first arrivals go: a quarter of the distance below the source, or as deep as rays dive below the tops."""
+def deepest_ray_km(
+    distance_km: Float[Array, ""] | float, source_km: Float[Array, ""] | float, deepest_top_km: Float[Array, ""] | float
+) -> Float[Array, ""]:
+    """How deep first arrivals go: a quarter of the distance below sources, or as deep as rays dive below all tops."""
     dive_km = distance_km**2 / (4 * EARTH_KM)
-    return min(max(deepest_top_km, source_km), source_km + distance_km / 4) + dive_km + THIN_KM
+    below_km = jnp.clip(deepest_top_km, source_km, source_km + distance_km / 4)
+    return below_km + dive_km + THIN_KM
 
 
 def first_arrivals_s(

@@ -58,7 +58,7 @@ def stations_km(number=3):
 def test_tables_of_known_stations_are_accurate(name):
     model = jax.tree.map(jnp.asarray, MODELS[name])
     region = Region((-106.0, 106.0), (-106.0, 106.0), (0.0, 30.0), (0.0, 1.0))
-    error = errors_s(model, table_around(model, region, stations_km(), 0.5), stations_km())
+    error = errors_s(model, table_around(model, region, stations_km(), 0.5, round_earth=False), stations_km())
     assert error.max() < ERROR_S.get(name, 0.005)
     assert error.mean() < 0.001
 
@@ -73,7 +73,9 @@ def test_a_region_may_begin_at_the_top_of_a_layer(shallowest_km, deepest_station
     model = jax.tree.map(jnp.asarray, MODELS["Oklahoma"])
     region = Region((-106.0, 106.0), (-106.0, 106.0), (shallowest_km, 30.0), (0.0, 1.0))
     places_km = np.array([[0.0, 0.0, -1.5], [0.0, 0.0, deepest_station_km]])
-    error = errors_s(model, table_around(model, region, places_km, 0.5), places_km, shallowest_km=shallowest_km)
+    error = errors_s(
+        model, table_around(model, region, places_km, 0.5, round_earth=False), places_km, shallowest_km=shallowest_km
+    )
     assert error.max() < (0.005 if deepest_station_km < 2.0 else 0.01)
 
 
