@@ -3,8 +3,8 @@
 Direct waves are tabulated, head waves along the tops of layers with the largest contrasts are computed: they are linear
 in distance and, within a layer, in the depths of both ends. The earlier of the two has no error where they cross.
 
-A table that reaches further than `ROUND_BEYOND_KM` is one of a spherical earth (`jaxloc.physics.spherical`), whose depths
-it takes; up to there a flat one makes crustal sources late by 0.02 s (P) and 0.04 s (S) at most.
+A table that reaches further than `ROUND_BEYOND_KM` is one of a spherical earth (`jaxloc.physics.spherical`), whose
+depths it takes; up to there a flat one makes crustal sources late by 0.02 s (P) and 0.04 s (S) at most.
 """
 
 from functools import partial
