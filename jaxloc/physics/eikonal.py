@@ -7,7 +7,8 @@ indices) do not need one another and are solved at once (Detrixhe, Gibou & Min 2
 copy of the grid has these as rows.
 
 Differences are of first order, then of second, whose further term is taken from the solution before and limited
-(after Luo & Qian 2011, J. Sci. Comput. 47).
+(after Luo & Qian 2011, J. Sci. Comput. 47). At steps of speed the scheme stays of first order: at a spacing of 0.5 km
+P errs there by up to 0.03 s. Tables of layers (`jaxloc.physics.table`) have no such error.
 
 Differs from the paper: about the source, times are those of straight rays through the grid's slowness.
 """

@@ -7,10 +7,11 @@ speed grows by 1 % in 64 km of depth, here thin layers of constant speed again (
 err), so that rays which turn in the mantle and head waves that dive below the Moho are there as head waves along
 their tops.
 
-Without it S along the Moho is late by 0.2 s at 150 km and by 1.3 s at 1,000 km: every km of depth shortens the way of
-a wave by 0.016 %. Distances are along the surface of a sphere: those of a local frame (`jaxloc.geometry`) are arcs from
-its origin, and between two points at 300, 500 or 1,000 km from it on opposite sides of a right angle too long by 0.02,
-0.05 or 0.2 % (`tests/test_geometry.py`); the ellipsoid adds up to 0.3 % of the angle at the centre.
+Without it S along the Moho is late by 0.16 s at 150 km: every km of depth shortens the way of a wave by 0.016 %. With
+it first arrivals of P and S to 1,000 km are those of TauP within 15 ms in iasp91 and ak135, for sources down to 200 km.
+
+Distances are along the surface. Those of a local frame (`jaxloc.geometry`) are arcs from its origin; between two points
+both 300, 500 or 1,000 km from it, at right angles, its distances are too long by 0.02, 0.05 or 0.2 %.
 """
 
 import jax

@@ -1,12 +1,18 @@
 """The ground's surface, and priors below it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import random
 
+from jaxloc import locators
+from jaxloc.locators.setup import Setup
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import uniform
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.topography import below_ground, ground, surface_depth_km
+from jaxloc.types import Observations
 
 EAST_KM, NORTH_KM = np.linspace(-10, 10, 21), np.linspace(-5, 5, 6)
 HILL_KM = 1.5 + 0.1 * EAST_KM[:, None] + 0.05 * NORTH_KM  # a slope: linear interpolation has no error
@@ -46,3 +52,33 @@ def test_no_source_is_in_the_air():
 def test_what_is_no_ground_is_refused(east_km, elevation_km, message):
     with pytest.raises(ValueError, match=message):
         ground(east_km, NORTH_KM, elevation_km)
+
+
+def test_the_grid_search_has_no_source_in_the_air():
+    """Picks of a source at the ground, whose times alone would leave a third of the posterior in the air."""
+    north_km = np.array([-30.0, 30.0])
+    hill = ground(north_km, north_km, np.full((2, 2), 1.0))
+    stations = np.array([[x, y, -1.0] for x in (-8.0, 0.0, 8.0) for y in (-8.0, 0.5, 8.0)])
+    distance_km = np.linalg.norm(stations - np.array([1.0, 1.0, -0.7]), axis=-1)
+    picks = np.stack([distance_km / 6.0, distance_km / (6.0 / 1.73)], -1)
+    shape, number = picks.shape, len(stations)
+    seen = Observations(
+        None,
+        stations,
+        np.ones(number, bool),
+        np.arange(number),
+        np.ones(()),
+        picks,
+        np.full(shape, 0.1),
+        np.ones(shape, bool),
+    )
+    region = Region((-20.0, 20.0), (-20.0, 20.0), (-3.0, 10.0), (-5.0, 5.0))
+    above = {}
+    for name, surface in (("free", None), ("ground", hill)):
+        setup = Setup(region, stations, uniform(6.0), ground=surface)
+        located = locators.build("grid_search", setup)(
+            random.key(0), jax.tree.map(lambda x: jnp.asarray(x)[None], seen)
+        )
+        above[name] = float((located.sample(random.key(1), (2000,))[..., 2] < -1.1).mean())
+    assert above["free"] > 0.1
+    assert above["ground"] < 0.02
