@@ -103,9 +103,15 @@ def _swept(
     def sweep(factor: Array, backward: Bool[Array, " dimension"]) -> tuple[Array, None]:
         sign = jnp.where(backward, -1.0, 1.0).reshape(-1, *[1] * axes)
         swapped = jnp.where(backward.reshape(1, -1, *[1] * axes), correction[::-1], correction)
-        turned = [_flipped(each, backward) for each in (factor, fixed, uniform_s_km, slowness_s_km)]
-        flipped = jax.vmap(_flipped, (0, None))
-        swept = _one_sweep(*turned, flipped(sign * gradient, backward), jax.vmap(flipped, (0, None))(swapped, backward))
+        turned = lambda values: _flipped(values, backward)
+        swept = _one_sweep(
+            turned(factor),
+            turned(fixed),
+            turned(uniform_s_km),
+            turned(slowness_s_km),
+            jax.vmap(turned)(sign * gradient),
+            jax.vmap(jax.vmap(turned))(swapped),
+        )
         return _flipped(swept, backward), None
 
     return jax.lax.scan(sweep, known, orders)[0]

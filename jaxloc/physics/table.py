@@ -109,7 +109,7 @@ def _tabulated(
     is_major = jnp.zeros(len(model.top_km), bool).at[major].set(True)
     part_of = parts_of(reference, is_major) if counts[3] else jnp.arange(len(model.top_km))
     excess_s, slowness = _direct(model, x, z, r)
-    heads = with_dives(head_waves(model), part_of, farthest_km)
+    heads = with_dives(head_waves(model), part_of, jnp.asarray(farthest_km))
     if len(model.top_km) > MAJOR + 1:
         straight_s = jnp.sqrt(x[:, None, None] ** 2 + (z[:, None] - r) ** 2) * slowness[:, None, :, None]
         excess_s = with_heads(excess_s + straight_s, heads, part_of, is_major, x, z, r) - straight_s
@@ -207,7 +207,7 @@ def table_around(
         ]
         grid = grid._replace(num_distances=nodes[0], num_depths=nodes[1])
     if farthest > ROUND_BEYOND_KM if round_earth is None else round_earth:
-        model = _down_to(model, deepest_ray_km(farthest, region.depth_km[1], float(model.top_km[-1])))
+        model = _down_to(model, float(deepest_ray_km(farthest, region.depth_km[1], float(model.top_km[-1]))))
         grid = grid._replace(num_thin=num_thin_layers(farthest, grid.depth_km))
     return tabulate(model, grid, depths_km)
 
