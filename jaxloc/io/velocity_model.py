@@ -12,7 +12,8 @@ Names of columns, in any case, with a unit behind them or none (km and km/s then
 | what lies between a row and the next | form: layers, gradient | |
 
 Between rows the speeds are those of the upper one, or linear where `form` says gradient; thin layers replace gradients
-(`jaxloc.physics.gradient`). A file without header has the columns depth, vp, vs. Text behind ` #` is a comment. All is
+(`jaxloc.physics.gradient`). A file without header has the columns depth, vp, vs. Text behind ` #` is a comment. The
+names iasp91 and ak135 stand for these models where no such file exists (`jaxloc.physics.reference_models`). All is
 checked against what rocks have: a value in another unit is refused, not converted by guess.
 """
 
@@ -27,6 +28,7 @@ from jaxtyping import Float
 from jaxloc.io.tables import Table, read_table
 from jaxloc.physics.gradient import FORMS, thin_layers
 from jaxloc.physics.layered import VelocityModel, check_layers, layered, velocity_settings
+from jaxloc.physics.reference_models import MODELS, reference_model
 from jaxloc.physics.velocity_error import VelocityError, error_settings, velocity_error
 
 LENGTHS_KM = {"": 1.0, "km": 1.0, "m": 1e-3}
@@ -99,6 +101,8 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
         ValueError: where the file is missing, empty or no table, a column is missing, or a value is none or impossible
             (speeds in m/s, depths in m, tops that do not increase, Vp/Vs outside of 1.4-2.6); names line and value.
     """
+    if _is_reference(path):
+        return reference_model(str(path))
     table = _read(path)
     vp, vs = _speeds(table)
     top = _tops_km(table)
@@ -111,6 +115,10 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
             stacklevel=2,
         )
     return layered(*(values.tolist() for values in thin_layers(top, vp, vs, linear)))
+
+
+def _is_reference(path: str | Path) -> bool:
+    return str(path) in MODELS and not Path(path).exists()
 
 
 def _linear(table: Table, form: str | None) -> list[bool]:
@@ -171,6 +179,8 @@ def read_velocity_error(
     Raises:
         ValueError: as `read_velocity`, and for a standard deviation that is negative or above half the speed.
     """
+    if _is_reference(path):
+        return velocity_error(speed_sd, vp_vs_sd)
     table = _read(path)
     found = {what: _column(table, what, SD_NAMES) for what in SD_NAMES}
     vp, vs = _speeds(table)

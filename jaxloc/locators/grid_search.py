@@ -22,6 +22,7 @@ from jaxloc.physics.pick_likelihood import PickErrors, check, joint
 from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
 from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
+from jaxloc.physics.topography import below_ground
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
@@ -85,6 +86,8 @@ def build(
     times = table_times(table_around(velocity_of(setup, "grid_search"), setup.region, setup.station_km, spacing_km))
     depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
     log_prior = log_prior_of(setup.region, depth)
+    if setup.ground is not None:
+        log_prior = below_ground(log_prior, setup.ground)
     return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS))
 
 

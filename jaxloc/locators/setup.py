@@ -8,13 +8,15 @@ from jaxtyping import Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.topography import Ground
 from jaxloc.physics.velocity_error import VelocityError
 
 
 class Setup(NamedTuple):
     """Search region and stations; velocity model and density of a catalogue's hypocentres where they are known.
 
-    `velocity_error` is the uncertainty of the velocity model; None: it counts as exact.
+    `velocity_error` is the uncertainty of the velocity model; None: it counts as exact. No hypocentre is above the
+    `ground`, where there is one.
     """
 
     region: Region
@@ -23,6 +25,7 @@ class Setup(NamedTuple):
     climatology: HypocentreMixture | None = None
     rate_hz: float = 1.0
     velocity_error: VelocityError | None = None
+    ground: Ground | None = None
 
 
 def velocity_of(setup: Setup, name: str) -> VelocityModel:

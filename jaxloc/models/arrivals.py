@@ -30,7 +30,7 @@ from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting
 from jaxloc.physics.priors import FREE_DEPTH_KM, as_nearby, log_prior_of, same_everywhere
 from jaxloc.physics.source_terms import SourceTerms
-from jaxloc.physics.table import TableGrid
+from jaxloc.physics.table import ROUND_BEYOND_KM, THIN_LAYERS, TableGrid
 from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.types import Head, Params
 
@@ -136,11 +136,16 @@ def _search_settings(
 
 
 def _reach(stations_km: Float[np.ndarray, "station 3"], region: Region) -> dict[str, Any]:
-    """What a table must cover: from every station to every corner of the region, and the stations' depths."""
+    """What a table must cover: from every station to every corner of the region, and the stations' depths.
+
+    Where that is far, the earth is round; few thin layers, since training tabulates at every step: errors are 6 ms.
+    """
     east = np.abs(stations_km[:, :1] - np.array(region.east_km)).max()
     north = np.abs(stations_km[:, 1:2] - np.array(region.north_km)).max()
     receiver_km = (float(stations_km[:, 2].min()) - 0.5, float(stations_km[:, 2].max()) + 0.5)
-    return {"distance_km": float(np.ceil(np.hypot(east, north))), "receiver_km": receiver_km}
+    distance_km = float(np.ceil(np.hypot(east, north)))
+    num_thin = THIN_LAYERS[0] if distance_km > ROUND_BEYOND_KM else 0
+    return {"distance_km": distance_km, "receiver_km": receiver_km, "num_thin": num_thin}
 
 
 def _for_any(region: Region, stations_km: Float[np.ndarray, "station 3"]) -> dict[str, Any]:
@@ -179,7 +184,10 @@ def _table_grid(
     receiver_km: tuple[float, float],
     top_km: float | None = None,
     num_distances: int | None = None,
+    num_thin: int = 0,
 ) -> TableGrid:
     top_km = min(region.depth_km[0], receiver_km[0]) if top_km is None else top_km
     nodes = num_distances or int(np.clip(distance_km / 2.5, 48, 128))
-    return TableGrid(distance_km, (top_km, region.depth_km[1]), (receiver_km[0], receiver_km[1]), nodes, 32, 3)
+    return TableGrid(
+        distance_km, (top_km, region.depth_km[1]), (receiver_km[0], receiver_km[1]), nodes, 32, 3, num_thin
+    )

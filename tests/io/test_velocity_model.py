@@ -155,3 +155,12 @@ def test_an_uncertainty_must_be_that_of_a_file() -> None:
         velocity_file(None, 0.1)
     with pytest.raises(ValueError, match="must come with --velocity"):
         velocity_file(None, form="gradient")
+
+
+def test_reference_models_have_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = read_velocity("iasp91")
+    assert np.asarray(model.top_km)[:3].tolist() == [0.0, 20.0, 35.0]
+    assert tuple(read_velocity_error("ak135", 0.02, 0.03)) == (0.02, 0.03)
+    (tmp_path / "iasp91").write_text("depth,vp,vs\n0,5,3\n")
+    assert np.asarray(read_velocity("iasp91").top_km).tolist() == [0.0]

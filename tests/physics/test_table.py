@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from marks import slow_if
 
+from jaxloc.io.velocity_model import read_velocity
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import travel_time_s, uniform, velocity_of
 from jaxloc.physics.table import TableGrid, for_stations, look_up_s, table_around, tabulate
@@ -58,7 +59,7 @@ def stations_km(number=3):
 def test_tables_of_known_stations_are_accurate(name):
     model = jax.tree.map(jnp.asarray, MODELS[name])
     region = Region((-106.0, 106.0), (-106.0, 106.0), (0.0, 30.0), (0.0, 1.0))
-    error = errors_s(model, table_around(model, region, stations_km(), 0.5), stations_km())
+    error = errors_s(model, table_around(model, region, stations_km(), 0.5, round_earth=False), stations_km())
     assert error.max() < ERROR_S.get(name, 0.005)
     assert error.mean() < 0.001
 
@@ -73,7 +74,9 @@ def test_a_region_may_begin_at_the_top_of_a_layer(shallowest_km, deepest_station
     model = jax.tree.map(jnp.asarray, MODELS["Oklahoma"])
     region = Region((-106.0, 106.0), (-106.0, 106.0), (shallowest_km, 30.0), (0.0, 1.0))
     places_km = np.array([[0.0, 0.0, -1.5], [0.0, 0.0, deepest_station_km]])
-    error = errors_s(model, table_around(model, region, places_km, 0.5), places_km, shallowest_km=shallowest_km)
+    error = errors_s(
+        model, table_around(model, region, places_km, 0.5, round_earth=False), places_km, shallowest_km=shallowest_km
+    )
     assert error.max() < (0.005 if deepest_station_km < 2.0 else 0.01)
 
 
@@ -143,3 +146,36 @@ def test_models_of_one_reference_have_the_same_nodes_and_refractors():
         for draw, table in zip(draws, (one, other), strict=True)
     ]
     assert of[0] == of[1]
+
+
+REAL = {
+    "iceland_vt": ("velocity_model.csv", "gradient", 0.009),
+    "ridgecrest_synthetic": ("vel.csv", "layers", 0.005),
+    "ridgecrest gradient": ("vel.csv", "gradient", 0.012),
+}
+
+
+@pytest.mark.parametrize("name", slow_if(["iceland_vt", "ridgecrest gradient"], REAL))
+def test_tables_of_models_that_are_in_use_are_accurate(name, data_folder):
+    """S steps where P hardly does, and gradients; of stations on hills and in a borehole."""
+    file, form, error_s = REAL[name]
+    folder = "ridgecrest_synthetic" if name.startswith("ridgecrest") else name
+    model = jax.tree.map(jnp.asarray, read_velocity(data_folder(folder) / file, form))
+    region = Region((-106.0, 106.0), (-106.0, 106.0), (0.0, 30.0), (0.0, 1.0))
+    error = errors_s(model, table_around(model, region, stations_km(), 0.5, round_earth=False), stations_km())
+    assert error.max() < error_s
+    assert error.mean() < 0.001
+
+
+def test_sources_between_a_borehole_and_the_ground_are_right():
+    """Above sea level, at the ground, above and below a station in a borehole: against the exact function."""
+    model = jax.tree.map(jnp.asarray, MODELS["Moho"])
+    places_km = np.array([[0.0, 0.0, -2.0], [0.0, 0.0, -0.8], [0.0, 0.0, 1.5]])
+    region = Region((-30.0, 30.0), (-30.0, 30.0), (-2.0, 10.0), (0.0, 1.0))
+    table = table_around(model, region, places_km, 0.5)
+    rng = np.random.default_rng(5)
+    x, z = 30 * rng.uniform(size=(300, 3)) ** 2, rng.uniform(-2.0, 3.0, (300, 1))
+    got = look_up_s(for_stations(table, jnp.asarray(places_km[:, 2])), jnp.asarray(x), jnp.asarray(z))
+    flat = [jnp.asarray(a.ravel()) for a in np.broadcast_arrays(x, z, places_km[:, 2])]
+    want = np.stack([np.asarray(exact_s(model.top_km, v, *flat)).reshape(x.shape) for v in model[1:]], -1)
+    np.testing.assert_allclose(got, want, atol=0.003)
