@@ -309,7 +309,7 @@ def _posterior(
         normal = normal_equations(links, calculated, weight, start, state.cluster, scale)
         change = solve(normal, (normal.back @ residual_s)[:, None], (start.hypocentre - at)[..., None])[..., 0]
         at = at + change
-    draws = perturbed(rng, normal, links, errors, at[:, :3], settings.draws)
+    draws = perturbed(rng, normal, links, errors, start._replace(hypocentre=at), settings.draws)
     draws = jnp.asarray(at[:, None] + draws - draws.mean(1, keepdims=True), jnp.float32)
     return _as_posterior(jnp.asarray(at, jnp.float32), draws), *_of_events(links, residual_s, len(at)), errors
 

@@ -1,6 +1,10 @@
-"""A posterior of hypocentres for double differences: exact for the linear problem, relative positions and common shift.
+"""A posterior of hypocentres for double differences: relative positions by the links, the common shift by the start.
 
-The estimate x minimises the weighted squares of double differences and of the distance from the starting locations.
+With x = location + u + c, u of mean zero in each cluster and c its common shift, u minimises the weighted squares of
+double differences and of the distance from the starting locations. Links count for u alone: what they know of c comes
+from the change of the rays' directions across the cluster, a few per cent of their times, which errors of the velocity
+model change as much. c has the error of the starting locations' centroid, and what their errors have in common.
+
 A draw solves the same problem with data and starting locations perturbed by their errors (randomised maximum
 likelihood; Oliver, He & Reynolds 1996): for a linear problem with weights equal to the inverse covariance of the data
 these are draws of its Gaussian (Laplace) posterior. hypoDD's weights take links as independent, which those of one pick
@@ -11,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import block_diag
-from scipy.sparse import block_array, block_diag as sparse_blocks, csc_array, csr_array, diags_array
+from scipy.sparse import block_diag, csc_array, csr_array, diags_array
 from scipy.sparse.linalg import SuperLU, splu
 
 from jaxloc.physics.double_differences import Arrivals, Equations, design
@@ -30,14 +33,19 @@ class Start(NamedTuple):
 
 
 class Normal(NamedTuple):
-    """The normal equations at one linearisation: unknowns are changes of hypocentres, and a common shift a cluster."""
+    """The normal equations at one linearisation, factorised.
+
+    `group` numbers the clusters; an event outside has one of its own. `of_shift` and `of_sum` are the solutions for a
+    common shift and for the constraint that changes add up to zero, `schur` is the inverse of the system of both.
+    """
 
     factor: SuperLU
     back: csr_array
-    scale: float
-    own_precision: Float[np.ndarray, "event 4 4"]
-    common_precision: Float[np.ndarray, "4 4"]
-    member: csr_array
+    precision: Float[np.ndarray, "event 4 4"]
+    group: Int[np.ndarray, " event"]
+    of_shift: Float[np.ndarray, "event 4 4"]
+    of_sum: Float[np.ndarray, "event 4 4"]
+    schur: Float[np.ndarray, "group 8 8"]
 
 
 def normal_equations(
@@ -52,41 +60,36 @@ def normal_equations(
     number = len(start.hypocentre)
     matrix = design(links, calculated, number)
     back = csr_array(matrix.T @ diags_array(scale * weight**2))
-    own = np.linalg.inv(start.own)
-    common = np.linalg.inv(start.common)
-    prior = sparse_blocks(list(own), format="csr")
-    member = _member(cluster)
-    shared = member.shape[1] // 4
-    joined = block_array(
-        [
-            [back @ matrix + prior, -prior @ member],
-            [-(prior @ member).T, member.T @ prior @ member + csr_array(block_diag(*[common] * shared))],
-        ],
-        format="csc",
-    )
+    precision = np.linalg.inv(start.own)
     options = {"SymmetricMode": True}
-    factor = splu(csc_array(joined), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-    return Normal(factor, back, scale, own, common, member)
+    whole = csc_array(back @ matrix + block_diag(list(precision), format="csr"))
+    factor = splu(whole, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    alone = np.where(cluster >= 0, cluster, cluster.max() + 1 + np.arange(number))
+    _, group = np.unique(alone, return_inverse=True)
+    # Clusters do not interact, so one right-hand side serves all of them.
+    of_shift = factor.solve(precision.reshape(-1, 4)).reshape(-1, 4, 4)
+    of_sum = factor.solve(np.tile(np.eye(4), (number, 1))).reshape(-1, 4, 4)
+    upper = [_sum(precision - precision @ of_shift, group), -_sum(precision @ of_sum, group)]
+    system = np.block([[upper[0], upper[1]], [-_sum(of_shift, group), -_sum(of_sum, group)]])
+    return Normal(factor, back, precision, group, of_shift, of_sum, np.linalg.inv(system))
 
 
-def _member(cluster: Int[np.ndarray, " event"]) -> csr_array:
-    """What each event takes of the common shifts; events outside the clusters share one of their own."""
-    _, index = np.unique(cluster, return_inverse=True)
-    rows = np.arange(4 * len(cluster))
-    columns = (4 * index[:, None] + np.arange(4)).ravel()
-    return csr_array((np.ones(len(rows)), (rows, columns)))
+def _sum(values: Float[np.ndarray, "event ..."], group: Int[np.ndarray, " event"]) -> Float[np.ndarray, "group ..."]:
+    total = np.zeros((group.max() + 1, *values.shape[1:]))
+    np.add.at(total, group, values)
+    return total
 
 
 def solve(
-    normal: Normal,
-    right: Float[np.ndarray, "unknown draw"],
-    from_start: Float[np.ndarray, "event 4 draw"],
-    shared: Float[np.ndarray, "shift draw"] | float = 0.0,
+    normal: Normal, right: Float[np.ndarray, "unknown draw"], from_start: Float[np.ndarray, "event 4 draw"]
 ) -> Float[np.ndarray, "event 4 draw"]:
-    """Changes of hypocentres for right-hand sides of links, starting locations seen from here, and a pull on shifts."""
-    pull = np.einsum("eij,ejd->eid", normal.own_precision, from_start).reshape(right.shape)
-    found = normal.factor.solve(np.concatenate([right + pull, shared - normal.member.T @ pull]))
-    return found[: len(right)].reshape(from_start.shape)
+    """Changes of hypocentres for right-hand sides of the links and starting locations relative to the present ones."""
+    pull = normal.precision @ from_start
+    free = normal.factor.solve(right + pull.reshape(right.shape)).reshape(pull.shape)
+    sums = np.concatenate([_sum(pull - normal.precision @ free, normal.group), -_sum(free, normal.group)], 1)
+    shift, multiplier = np.split(normal.schur @ sums, 2, 1)
+    change = free - normal.of_shift @ shift[normal.group] - normal.of_sum @ multiplier[normal.group]
+    return change + shift[normal.group]
 
 
 def perturbed(
@@ -94,21 +97,20 @@ def perturbed(
     normal: Normal,
     links: Equations,
     errors: LinkErrors,
-    place_km: Float[np.ndarray, "event 3"],
+    start: Start,
     draws: int,
 ) -> Float[np.ndarray, "event draw 4"]:
     """Deviations of draws from the estimate, in chunks that bound the memory."""
-    maps = noise_maps(links, normal.back)
-    number, shifts = len(place_km), normal.member.shape[1] // 4
-    own = np.linalg.cholesky(np.linalg.inv(normal.own_precision))
-    common = np.linalg.cholesky(normal.common_precision)
+    maps, place_km = noise_maps(links, normal.back), start.hypocentre[:, :3]
+    own, common = np.linalg.cholesky(start.own), np.linalg.cholesky(start.common)
     parts = []
     for at in range(0, draws, DRAWS_AT_ONCE):
         size = min(DRAWS_AT_ONCE, draws - at)
         of_links = noise(rng, errors, maps, place_km, size)
-        of_start = np.einsum("eij,ejd->eid", own, rng.standard_normal((number, 4, size)))
-        of_shift = np.einsum("ij,sjd->sid", common, rng.standard_normal((shifts, 4, size))).reshape(-1, size)
-        parts.append(np.moveaxis(solve(normal, of_links, of_start, of_shift), 2, 1).astype(np.float32))
+        of_start = own @ rng.standard_normal((len(own), 4, size))
+        shared = common @ rng.standard_normal((normal.group.max() + 1, 4, size))
+        found = solve(normal, of_links, of_start) + shared[normal.group]
+        parts.append(np.moveaxis(found, 2, 1).astype(np.float32))
     return np.concatenate(parts, 1)
 
 
