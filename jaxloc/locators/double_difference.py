@@ -23,8 +23,6 @@ from jax import random
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
-from jaxloc.locators import grid_search
-from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics.double_difference_posterior import (
     Start,
     efficient_scale,
@@ -38,6 +36,7 @@ from jaxloc.physics.double_differences import (
     IterationSet,
     Links,
     arrivals,
+    curvature,
     design,
     equations,
     residuals_s,
@@ -54,8 +53,6 @@ from jaxloc.types import Locator, Observations, Posterior
 
 SOLVERS, AIR_QUAKES = ("svd", "lsqr"), ("remove", "reset")
 SETS = (IterationSet(2), IterationSet(3, residual_catalogue=8.0), IterationSet(3, residual_catalogue=6.0))
-POSTERIOR_STEPS = 3
-OF_95_PERCENT = 1.96
 
 
 class Settings(NamedTuple):
@@ -302,14 +299,13 @@ def _posterior(
     errors = fit_errors(links, residual_s, robust, apart_km, _inflation(links, weight))
     scale = efficient_scale(rng, links, calculated, weight, errors, hypocentre[:, :3])
     at = hypocentre
-    for step in range(POSTERIOR_STEPS):
-        if step:
-            calculated = arrivals(times, at[:, :3], station_km)
-            residual_s = residuals_s(links, at, calculated)
-        normal = normal_equations(links, calculated, weight, start, state.cluster, scale)
-        change = solve(normal, (normal.back @ residual_s)[:, None], (start.hypocentre - at)[..., None])[..., 0]
-        at = at + change
-    draws = perturbed(rng, normal, links, errors, start._replace(hypocentre=at), settings.draws)
+    normal = normal_equations(links, calculated, weight, start, state.cluster, scale)
+    change = solve(normal, (normal.back @ residual_s)[:, None], (start.hypocentre - hypocentre)[..., None])[..., 0]
+    at = hypocentre + change
+    yielding = weight * np.sqrt(curvature(links, residual_s, robust, settings.sets[-1]))
+    of_errors = normal_equations(links, calculated, yielding, start, state.cluster, scale)
+    of_errors = of_errors._replace(back=normal.back)
+    draws = perturbed(rng, of_errors, links, errors, start._replace(hypocentre=at), settings.draws)
     draws = jnp.asarray(at[:, None] + draws - draws.mean(1, keepdims=True), jnp.float32)
     return _as_posterior(jnp.asarray(at, jnp.float32), draws), *_of_events(links, residual_s, len(at)), errors
 
@@ -340,3 +336,36 @@ def _as_posterior(mean: Float[Array, "event 4"], draws: Float[Array, "event draw
     tril = jnp.linalg.cholesky(covariance)
     mixture = gaussian_mixture(jnp.zeros((len(mean), 1)), mean[:, None], tril[:, None])
     return Posterior(mixture, jnp.zeros_like(covariance), covariance, jointly=draws)
+
+
+def relocating(
+    start: Locator,
+    times: TravelTimes,
+    pairs: PairSettings = PairSettings(neighbours=20),
+    settings: Settings = Settings(air_quakes="reset"),
+) -> Locator:
+    """A locator that relocates the events of a batch, all at once, by the differences of their picks.
+
+    Events without a pair keep the error of `start`, and the common one of `settings`; a batch without a pair is as
+    `start` locates it. Starting locations are of the same picks: their errors must be several times those of the
+    differences, or the picks count twice.
+
+    Args:
+        start: a locator for locations to start from.
+        times: travel times, differentiable in the hypocentre.
+        pairs: how events are paired.
+        settings: of the relocation.
+    """
+
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
+        of_start, of_draws = random.split(key)
+        first = start(of_start, observations)
+        mean = np.asarray(first.mean, float)
+        paired = pair_events(observations, mean, pairs)
+        if not (clusters(*paired.times[:2], len(mean), settings.cluster_links) >= 0).any():
+            return first
+        station_km, covariance = np.asarray(observations.station_km[0], float), np.asarray(first.covariance, float)
+        links = [Links("catalogue", paired.times)]
+        return double_difference(of_draws, times, station_km, mean, covariance, links, settings).posterior
+
+    return locate

@@ -87,7 +87,7 @@ def equations(links: Sequence[Links], num_events: int, num_stations: int) -> Equ
     """
     parts = [_checked(each, num_events, num_stations) for each in links if len(each.times.first)]
     if not parts:
-        raise ValueError("there is no differential time; pairs of events must have been observed at common stations")
+        raise ValueError("there is no differential time; pairs of events need common stations: increase separation_km or reduce fewest")
     return Equations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -208,6 +208,34 @@ def weights(
         weight[which] = own
     weight = weight * by_residual
     return np.where(weight >= LEAST_WEIGHT, weight, 0.0), by_residual
+
+
+def curvature(
+    links: Equations,
+    residual_s: Float[np.ndarray, " link"],
+    by_residual: Float[np.ndarray, " link"],
+    settings: IterationSet,
+) -> Float[np.ndarray, " link"]:
+    """How much less an estimate yields to a residual than its squared weight says, by kind and phase, at most 1.
+
+    The ratio of the mean derivative of w^2 r to the mean of w^2 (Huber 1964: the denominator of an M-estimate's
+    variance); w is the weight by residual, and w^2 r what the equations are solved for.
+    """
+    ratio = np.ones(len(residual_s))
+    for kind in range(len(KINDS)):
+        of_kind = links.kind == kind
+        cutoff = settings.of_kind(kind)[1]
+        if cutoff is None or not of_kind.any():
+            continue
+        cut_s = cutoff * standard_deviation_s(residual_s[of_kind]) if cutoff >= 1 else cutoff
+        for phase in (0, 1):
+            which = of_kind & (links.phase == phase) & (by_residual > 0)
+            if which.any():
+                cubed = (np.abs(residual_s[which]) / max(cut_s, 1e-9)) ** 3
+                squared = (1 - cubed) ** 6
+                slope = squared - 18 * cubed * (1 - cubed) ** 5
+                ratio[which] = np.clip(slope.mean() / squared.mean(), 0.1, 1.0)
+    return ratio
 
 
 def standard_deviation_s(residual_s: Float[np.ndarray, " link"]) -> float:

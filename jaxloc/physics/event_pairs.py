@@ -63,7 +63,7 @@ def pair_events(
     settings: PairSettings = PairSettings(),
     weight: Float[np.ndarray, "event station phase"] | None = None,
 ) -> Paired:
-    """Differences of the picks of neighbouring events at common stations.
+    """Differences of the picks of neighbouring events at common stations; none where no pair has enough.
 
     Args:
         observations: picks; the stations of all events are those of the first.
@@ -72,8 +72,7 @@ def pair_events(
         weight: of picks, as in phase.dat; None: 1.
 
     Raises:
-        ValueError: where there are no picks, a hypocentre is not finite, a setting is out of range, or no pair has
-            enough common picks.
+        ValueError: where there are no picks, a hypocentre is not finite, or a setting is out of range.
     """
     picks = _picks_of(observations, weight, settings)
     hypocentre = np.asarray(hypocentre, float)
@@ -84,11 +83,8 @@ def pair_events(
         _links(picks, hypocentre, station_km, settings, first[at : at + PAIRS_AT_ONCE], second[at : at + PAIRS_AT_ONCE])
         for at in range(0, len(first), PAIRS_AT_ONCE)
     ]
-    if not found or not sum(len(part.weight) for part in found):
-        raise ValueError(
-            f"no pair within {settings.separation_km} km has {settings.fewest} common picks; increase separation_km or "
-            "reduce fewest"
-        )
+    if not found:
+        found = [_links(picks, hypocentre, station_km, settings, first, second)]
     times = zip(*(part.times for part in found), strict=True)
     return Paired(DifferentialTimes(*map(np.concatenate, times)), np.concatenate([part.weight for part in found]))  # pyright: ignore[reportArgumentType]
 
