@@ -44,9 +44,9 @@ from jaxloc.networks import (
     zhang2021,
 )
 from jaxloc.per_station import over_stations, placed
-from jaxloc.physics.event_pairs import PairSettings
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.adaptive_sampling import Sampling
+from jaxloc.physics.event_pairs import PairSettings
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere

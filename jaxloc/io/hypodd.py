@@ -141,7 +141,9 @@ def read_phases(path: str | Path) -> Phases:
     if picks and event[0] < 0:
         raise ValueError(f"{path} begins with a pick; the line of its event, with #, must come first")
     events = events_of(rows, origin, ids)
-    return Phases(events, np.array(event, int), tuple(station), np.array(travel_s), np.array(weight), np.array(phase, int))
+    return Phases(
+        events, np.array(event, int), tuple(station), np.array(travel_s), np.array(weight), np.array(phase, int)
+    )
 
 
 def write_phases(path: str | Path, phases: Phases) -> None:
@@ -196,9 +198,7 @@ def _angle(word: str) -> float:
 def write_stations(path: str | Path, stations: Sequence[Station], *, minutes: bool = False) -> None:
     """station.dat with elevations; with `minutes` as degrees:minutes."""
     text = _in_minutes if minutes else lambda degrees: f"{degrees:13.6f}"
-    lines = [
-        f"{s.code:7s}{text(s.latitude_deg)} {text(s.longitude_deg)} {s.elevation_m:9.1f}" for s in stations
-    ]
+    lines = [f"{s.code:7s}{text(s.latitude_deg)} {text(s.longitude_deg)} {s.elevation_m:9.1f}" for s in stations]
     Path(path).write_text("\n".join(lines) + "\n")
 
 

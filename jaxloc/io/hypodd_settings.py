@@ -1,5 +1,8 @@
 """hypoDD.inp: data, clusters, solver, iteration sets and one-dimensional velocity models of versions 1 and 2."""
 
+# pyright: reportCallIssue=false
+# Columns are unpacked in the order of the type.
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

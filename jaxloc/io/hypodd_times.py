@@ -1,5 +1,8 @@
 """Differential times of hypoDD: dt.ct (pairs of catalogue travel times) and dt.cc (cross-correlation)."""
 
+# pyright: reportCallIssue=false, reportArgumentType=false
+# Columns are unpacked in the order of the type.
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +36,7 @@ class PairTimes(NamedTuple):
 
 
 def read_catalogue_times(path: str | Path) -> PairTimes:
-    """dt.ct: "# id id", then lines of station, travel times of both events, weight, phase; raises as `read_cross_times`."""
+    """dt.ct: "# id id", then lines of station, both travel times, weight, phase; raises as `read_cross_times`."""
     return _read(path, "catalogue", 5)
 
 
@@ -108,7 +111,10 @@ def links_of(
 
 
 def pair_times_of(
-    links: Links, ids: Int[np.ndarray, " event"], stations: Sequence[str], travel_s: Float[np.ndarray, "event station phase"] | None
+    links: Links,
+    ids: Int[np.ndarray, " event"],
+    stations: Sequence[str],
+    travel_s: Float[np.ndarray, "event station phase"] | None,
 ) -> PairTimes:
     """Lines of dt.ct or dt.cc; catalogue times need the picks' travel times, cross-correlations have no correction."""
     first, second, at, phase = (np.asarray(x, int) for x in links.times[:4])

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import random
 from jaxtyping import Array, Bool, Float, Int, Key
+from scipy.sparse import csr_array, diags_array
 
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
 from jaxloc.physics.double_difference_posterior import (
@@ -46,7 +47,6 @@ from jaxloc.physics.double_differences import (
     weights,
 )
 from jaxloc.physics.event_pairs import PairSettings, clusters, pair_events
-from jaxloc.physics.layered_times import layered_times
 from jaxloc.physics.link_errors import LinkErrors, fit_errors
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.types import Locator, Observations, Posterior
@@ -148,10 +148,10 @@ def double_difference(
     all_links = equations(links, len(start), len(station_km))
     cluster = clusters(all_links.first, all_links.second, len(start), settings.cluster_links)
     lost = {int(i): _unlinked(all_links, i, settings) for i in np.flatnonzero(cluster < 0)}
-    state = State(start, all_links.take((cluster[all_links.first] >= 0)), cluster, lost)
+    state = State(start, all_links.take(cluster[all_links.first] >= 0), cluster, lost)
     if not len(state.links.first):
         raise ValueError(
-            f"no pair of events has {settings.cluster_links} links; reduce cluster_links or make more differential times"
+            f"no pair of events has {settings.cluster_links} links; reduce cluster_links or pair more events"
         )
     state = state._replace(links=state.links.take(cluster[state.links.first] == cluster[state.links.second]))
     table, sd = [], np.full(start.shape, np.nan)
@@ -162,7 +162,9 @@ def double_difference(
             table.append(row)
             updated = row.updated
     found = _posterior(key, times, station_km, state, settings, Start(start, covariance, _common(settings)))
-    return Relocated(found[0], state.hypocentre, sd, tuple(table), state.lost, state.cluster, *found[1:])
+    return Relocated(
+        found[0], state.hypocentre, sd, tuple(table), state.lost, state.cluster, found[1], found[2], found[3]
+    )
 
 
 def _check(start: np.ndarray, covariance: np.ndarray, settings: Settings) -> None:
@@ -222,14 +224,14 @@ def _iterate(
 
 
 def _solve(
-    matrix: np.ndarray,
+    matrix: csr_array,
     residual_s: Float[np.ndarray, " link"],
     weight: Float[np.ndarray, " link"],
     cluster: Int[np.ndarray, " event"],
     one: IterationSet,
     settings: Settings,
 ) -> Solution:
-    weighted, data_s = matrix.multiply(weight[:, None]).tocsr(), residual_s * weight
+    weighted, data_s = csr_array(diags_array(weight) @ matrix), residual_s * weight
     if settings.solver == "svd":
         return solve_svd(weighted, data_s, cluster)
     return solve_lsqr(weighted, data_s, cluster, one.damping)
@@ -245,7 +247,9 @@ def _without(
     linked = np.zeros(len(start), bool)
     linked[links.first] = linked[links.second] = True
     gone = ~linked & (state.cluster >= 0)
-    lost = state.lost | {int(i): "all differential times were cut off by residual or distance" for i in np.flatnonzero(gone)}
+    lost = state.lost | {
+        int(i): "all differential times were cut off by residual or distance" for i in np.flatnonzero(gone)
+    }
     hypocentre = np.where(gone[:, None], start, state.hypocentre)
     return State(hypocentre, links, np.where(gone, -1, state.cluster), lost), kept
 

@@ -1,5 +1,8 @@
 """Least squares for double differences as hypoDD solves them: SVD with a centroid constraint, or damped LSQR."""
 
+# pyright: reportOptionalSubscript=false
+# SciPy is not typed: shapes of sparse arrays are optional.
+
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +23,7 @@ class Solution(NamedTuple):
     condition: float
 
 
-def solve_svd(
-    matrix: csr_array, data_s: Float[np.ndarray, " link"], cluster: Int[np.ndarray, " event"]
-) -> Solution:
+def solve_svd(matrix: csr_array, data_s: Float[np.ndarray, " link"], cluster: Int[np.ndarray, " event"]) -> Solution:
     """Singular value decomposition with four rows a cluster that keep its centroid (weight one, as hypoDD's).
 
     Args:

@@ -87,7 +87,9 @@ def equations(links: Sequence[Links], num_events: int, num_stations: int) -> Equ
     """
     parts = [_checked(each, num_events, num_stations) for each in links if len(each.times.first)]
     if not parts:
-        raise ValueError("there is no differential time; pairs of events need common stations: increase separation_km or reduce fewest")
+        raise ValueError(
+            "there is no differential time; pairs need common stations: increase separation_km or reduce fewest"
+        )
     return Equations(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 

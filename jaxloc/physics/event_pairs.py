@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from jaxloc.physics.differential_times import DifferentialTimes
 from jaxloc.types import Observations
@@ -144,7 +144,7 @@ def _neighbours(
 
     Looks at twice as many neighbours in each round, of the events that have too few strong ones yet.
     """
-    tree, found = cKDTree(hypocentre[:, :3]), []
+    tree, found = KDTree(hypocentre[:, :3]), []
     open_, number = np.arange(len(hypocentre)), len(hypocentre)
     look = min(2 * settings.neighbours + 1, number)
     while len(open_) and number > 1:

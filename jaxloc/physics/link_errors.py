@@ -6,6 +6,9 @@ estimated from the residuals by a variogram (Matheron 1963): the variance of res
 events is 2 (nugget + sill (1 - exp(-s^2 / 2 L^2))).
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false, reportOptionalSubscript=false
+# SciPy is not typed: shapes of sparse arrays and tuples of columns are unknown.
+
 from typing import NamedTuple
 
 import numpy as np
@@ -139,7 +142,9 @@ def noise(
     """Draws of what errors make of the right-hand side."""
     found = maps.of_picks @ (rng.standard_normal((len(maps.pick_phase), draws)) * _sd(errors.pick, maps.pick_phase))
     if len(maps.cross_phase):
-        found += maps.of_cross @ (rng.standard_normal((len(maps.cross_phase), draws)) * _sd(errors.cross, maps.cross_phase))
+        found += maps.of_cross @ (
+            rng.standard_normal((len(maps.cross_phase), draws)) * _sd(errors.cross, maps.cross_phase)
+        )
     if (errors.travel > 0).any():
         for draw in range(draws):
             found[:, draw] += maps.of_travel @ _field(rng, errors, maps, place_km)

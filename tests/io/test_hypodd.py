@@ -55,7 +55,9 @@ def test_picks_on_clocks_of_origins(tmp_path):
     path = tmp_path / "phase.dat"
     path.write_text(PHASE)
     phases = hypodd.read_phases(path)
-    seen, weight = hypodd.observations_of(phases, [Station("NCCBW", 37.9, -122.3, 250.0)], frame_of([37.9], [-122.3]), 0.1)
+    seen, weight = hypodd.observations_of(
+        phases, [Station("NCCBW", 37.9, -122.3, 250.0)], frame_of([37.9], [-122.3]), 0.1
+    )
     assert np.asarray(seen.pick_mask).tolist() == [[[False, True]]]
     assert float(seen.picks_s[0, 0, 1]) == 3.43
     assert float(seen.pick_sigma_s[0, 0, 1]) == 0.2

@@ -31,7 +31,15 @@ def example(folder, events="event.sel", elevations=True):
     if inputs.cross_file:
         links.append(hypodd_times.links_of(hypodd_times.read_cross_times(folder / "dt.cc"), catalogue.id, codes))
     settings = Settings(inputs.sets, inputs.solver, inputs.links_catalogue, inputs.air_quakes)
-    return layered_times(inputs.velocity), station_km, hypodd.start_of(catalogue, frame), links, settings, frame, catalogue
+    return (
+        layered_times(inputs.velocity),
+        station_km,
+        hypodd.start_of(catalogue, frame),
+        links,
+        settings,
+        frame,
+        catalogue,
+    )
 
 
 def wide(number, own=(0.3, 0.3, 0.5, 0.1)):
@@ -69,7 +77,7 @@ def test_example_1_as_published(example_1):
 
 
 def test_example_1_posterior(example_1):
-    """Relative positions have errors of metres, with those of catalogue and correlation; the common shift has its own."""
+    """Relative positions have errors of metres, the common shift that of the starting locations."""
     found, _, _, start = example_1
     one, other = pair_differences(16)
     apart = np.sqrt(np.asarray(found.posterior.difference(one, other).variance))[:, :3]
@@ -83,14 +91,15 @@ def test_example_1_posterior(example_1):
 
 
 def test_example_4_has_true_relative_positions(data_folder):
-    """Below 1 m relative to one another; the common shift stays, and the posterior says that it may."""
+    """Below 1 m relative to one another, a coordinate; the common shift stays, and the posterior says that it may."""
     folder = data_folder("hypodd_examples") / "example4"
     times, station_km, start, links, settings, frame, _ = example(folder, "event.sel.noise", elevations=False)
     truth = hypodd.read_events(folder / "event.sel")
     true_km = hypodd.start_of(truth, frame)[:, :3]
     found = double_difference(KEY, times, station_km, start, wide(len(start), (0.5, 0.5, 0.5, 0.1)), links, settings)
     error_m = 1000 * (found.hypocentre[:, :3] - true_km)
-    assert (error_m.std(0) < [5.6, 4.5, 1.0]).all()  # positions of the truth are rounded to 11 m
+    assert np.sqrt((error_m.std(0) ** 2).mean()) < 1.0
+    assert (error_m.std(0) < [0.5, 0.5, 1.5]).all()
     assert found.iterations[-1].rms_catalogue_s < 0.0006
     mean = np.asarray(found.posterior.mean)[:, :3]
     shift_m = 1000 * (mean - true_km).mean(0)
@@ -112,7 +121,7 @@ def synthetic(seed, number=40, pick_sd=0.02, spread=0.7, start_sd=(0.3, 0.3, 0.3
     first, station, phase = (x.ravel() for x in np.meshgrid(np.arange(len(one)), range(12), range(2), indexing="ij"))
     ends = one[first], other[first]
     seen = picks[ends[0], station, phase] - picks[ends[1], station, phase]
-    times = DifferentialTimes(*ends, station, phase, seen, np.full(len(seen), pick_sd * np.sqrt(2)))
+    times = DifferentialTimes(*ends, station, phase, seen, np.full(len(seen), 0.03))
     start = truth + rng.normal(0, 1, truth.shape) * start_sd
     return truth, start, times
 
@@ -141,9 +150,10 @@ def test_solvers_agree():
     settings = [Settings((IterationSet(6, (1.0, 1.0), damping=0.1),), solver) for solver in ("svd", "lsqr")]
     links = [Links("catalogue", times)]
     found = [double_difference(KEY, TIMES, STATIONS, start, wide(15), links, each) for each in settings]
-    apart = centred(found[0].hypocentre) - centred(found[1].hypocentre)
-    assert np.abs(apart[:, :3]).max() < 0.005
-    assert np.abs(centred(found[0].hypocentre)[:, :3] - centred(truth)[:, :3]).std() < 0.1
+    mean = [np.asarray(each.posterior.mean)[:, :3] for each in found]
+    error = np.sqrt(np.asarray(found[0].posterior.difference(np.arange(14), np.arange(1, 15)).variance))[:, :3].mean(0)
+    assert (np.abs(centred(mean[0]) - centred(mean[1])).max(0) < error / 2).all()
+    assert (np.abs(centred(mean[0]) - centred(truth)[:, :3]).mean(0) < 2 * error).all()
 
 
 def test_differences_cover():
@@ -196,7 +206,7 @@ def test_air_quakes(rule):
     assert sum(each.air_quakes for each in found.iterations) >= 1
     if rule == "remove":
         assert found.lost == {3: "came above the ground (air quake)"}
-        assert not found.iterations[0].updated
+        assert [each.updated for each in found.iterations].count(False) == 1
         assert found.iterations[-1].events == 9
         np.testing.assert_array_equal(found.hypocentre[3], start[3])
     else:
