@@ -130,7 +130,8 @@ def read_phases(path: str | Path) -> Phases:
         try:
             if words[0].startswith("#"):
                 head = [word for word in [words[0][1:], *words[1:]] if word]
-                origin.append(time_of(*(int(float(word)) for word in head[:5]), float(head[5])))
+                date = [int(float(word)) for word in head[:5]]
+                origin.append(time_of(date[0], date[1], date[2], date[3], date[4], float(head[5])))
                 rows.append([float(word) for word in head[6:13]])
                 ids.append(int(head[13]))
             else:
@@ -138,7 +139,7 @@ def read_phases(path: str | Path) -> Phases:
         except (ValueError, IndexError) as error:
             raise wrong(path, number, words, "event or pick (station, time, weight, P or S) of phase.dat") from error
     event, station, travel_s, weight, phase = zip(*picks, strict=True) if picks else ((),) * 5
-    if picks and event[0] < 0:
+    if picks and picks[0][0] < 0:
         raise ValueError(f"{path} begins with a pick; the line of its event, with #, must come first")
     events = events_of(rows, origin, ids)
     return Phases(

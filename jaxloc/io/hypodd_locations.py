@@ -46,7 +46,8 @@ def read_locations(path: str | Path) -> Locations:
                 raise ValueError(f"{len(values)} columns")
             links = [int(v) for v in values[17:21]] if len(values) == 24 else [0] * 4
             rms = [v if v > NO_RMS else np.nan for v in values[21:23]] if len(values) == 24 else [np.nan] * 2
-            origin = time_of(*(int(v) for v in values[10:15]), values[15])
+            year, month, day, hour, minute = (int(v) for v in values[10:15])
+            origin = time_of(year, month, day, hour, minute, values[15])
             position, centroid, error = values[1:4], values[4:7], values[7:10]
             rows.append((int(words[0]), *position, centroid, error, origin, values[16], links, rms, int(values[-1])))
         except ValueError as error:

@@ -148,7 +148,9 @@ def _neighbours(
     open_, number = np.arange(len(hypocentre)), len(hypocentre)
     look = min(2 * settings.neighbours + 1, number)
     while len(open_) and number > 1:
-        far_km, other = tree.query(hypocentre[open_, :3], look, distance_upper_bound=settings.separation_km)
+        far_km, other = map(
+            np.asarray, tree.query(hypocentre[open_, :3], look, distance_upper_bound=settings.separation_km)
+        )
         near = np.isfinite(far_km) & (other != open_[:, None])
         row, column = np.nonzero(near)
         pairs = np.stack([open_[row], other[row, column]], -1)

@@ -145,14 +145,14 @@ def test_exact_data_give_exact_relative_positions(solver):
 
 
 def test_solvers_agree():
-    """SVD and lightly damped LSQR have the same relative positions, a small part of their error."""
+    """SVD and damped LSQR, which lets the centroid drift, differ by less than the error of a difference."""
     truth, start, times = synthetic(2, 15)
-    settings = [Settings((IterationSet(6, (1.0, 1.0), damping=0.1),), solver) for solver in ("svd", "lsqr")]
+    settings = [Settings((IterationSet(6, (1.0, 1.0), damping=10.0),), solver) for solver in ("svd", "lsqr")]
     links = [Links("catalogue", times)]
     found = [double_difference(KEY, TIMES, STATIONS, start, wide(15), links, each) for each in settings]
     mean = [np.asarray(each.posterior.mean)[:, :3] for each in found]
     error = np.sqrt(np.asarray(found[0].posterior.difference(np.arange(14), np.arange(1, 15)).variance))[:, :3].mean(0)
-    assert (np.abs(centred(mean[0]) - centred(mean[1])).max(0) < error / 2).all()
+    assert (np.abs(centred(mean[0]) - centred(mean[1])).max(0) < error).all()
     assert (np.abs(centred(mean[0]) - centred(truth)[:, :3]).mean(0) < 2 * error).all()
 
 
