@@ -24,7 +24,8 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import climatology, geiger, grid_search, neural, nuts, single_station, sp_rule
+from jaxloc.locators import climatology, double_difference, geiger, grid_search, neural, nuts, single_station, sp_rule
+from jaxloc.locators.double_difference import Settings
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
@@ -45,6 +46,7 @@ from jaxloc.networks import (
 from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.adaptive_sampling import Sampling
+from jaxloc.physics.event_pairs import PairSettings
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
@@ -248,6 +250,9 @@ def _by_coordinates() -> Locator:
 LOCATORS: dict[str, Callable[[], Locator]] = {
     "arrivals": _by_arrivals,
     "climatology": lambda: climatology.climatology(PRIOR),
+    "double_difference": lambda: double_difference.relocating(
+        LOCATORS["grid_search"](), grid_search.uniform_times(6.0), PairSettings(fewest=4), Settings(cluster_links=4)
+    ),
     "geiger": lambda: geiger.geiger(grid_search.uniform_times(6.0), REGION, LOG_PRIOR),
     "grid_search": lambda: over_events(
         grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES), chunk=2
