@@ -18,8 +18,9 @@ from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined
-from jaxloc.physics.pick_likelihood import PickErrors, check, joint
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
+from jaxloc.physics.pick_errors import PickErrors, check
+from jaxloc.physics.pick_likelihood import joint
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of, residuals_at
 from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
@@ -114,7 +115,7 @@ def grid_search(
     question = Question(times, region, log_prior, errors)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        picks, travel_s = picks_of(observations), times(observations.station_km)
+        picks, travel_s = picks_for(question, observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
         def log_density(

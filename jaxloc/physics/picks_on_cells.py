@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region
-from jaxloc.physics.pick_likelihood import NODES, OriginTime, PickErrors, Residuals, over_origin, residuals
+from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
+from jaxloc.physics.pick_likelihood import NODES, OriginTime, log_evidence, over_origin
 from jaxloc.types import Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time held at once (16 MiB in float32)
@@ -19,20 +20,26 @@ TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "poin
 
 
 class Picks(NamedTuple):
-    """The picks of one event, stations and phases in one axis."""
+    """The picks of one event, stations and phases in one axis; `at` is where they are in it, None for all of it."""
 
     time_s: Float[Array, " pick"]
     sd_s: Float[Array, " pick"]
     mask: Bool[Array, " pick"]
+    at: Int[Array, " pick"] | None = None
+    correlation: Correlation | None = None
 
 
 class Question(NamedTuple):
-    """Travel times, region, prior and likelihood, the same for every event."""
+    """Travel times, region, prior and likelihood, the same for every event.
+
+    No event has more picks than `most_picks`, by default one for each station and phase.
+    """
 
     times: TravelTimes
     region: Region
     log_prior: LogDensity
     errors: PickErrors
+    most_picks: int | None = None
 
 
 def posterior_of(
@@ -47,8 +54,8 @@ def posterior_of(
     Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
     """
     size = jnp.broadcast_to(size, middle_km.shape[:1])
-    at = _with_slope(_origin_of(question, observations))
-    origin, slope_s_km = _each(at, observations, middle_km, jnp.zeros(len(middle_km)))
+    at, blur_s = _with_slope(_origin_of(question, observations)), jnp.zeros(len(middle_km))
+    origin, slope_s_km = _each(at, question, observations, middle_km, blur_s)
     log_density, origin = _log_density(question, middle_km, origin)
     mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
     edges_km = edge_km * size[:, None, None]
@@ -67,32 +74,49 @@ def log_density_at(
     blur_s: Float[Array, " cell"],
 ) -> Float[Array, " cell"]:
     """Log-density with the errors of picks widened by `blur_s`, as coarse cells need."""
-    at = _origin_of(question, observations)
-    return _log_density(question, middle_km, _each(at, observations, middle_km, blur_s))[0]
+    return _log_density(
+        question, middle_km, _each(_origin_of(question, observations), question, observations, middle_km, blur_s)
+    )[0]
+
+
+def log_density_in_space(
+    question: Question,
+    observations: Observations,
+    middle_km: Float[Array, "cell 3"],
+    blur_s: Float[Array, " cell"],
+) -> Float[Array, " cell"]:
+    """As `log_density_at` where the prior does not depend on origin time; of pairs of picks for less."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
+
+    def evidence(points: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> Float[Array, " cell"]:
+        return log_evidence(question.errors, residuals_at(question.errors, picks, travel_s, points, blur_s))
+
+    middle_s = jnp.full((len(middle_km), 1), sum(question.region.origin_s) / 2)
+    prior = question.log_prior(middle_km, middle_s, jnp.zeros(()))[:, 0]
+    return _each(evidence, question, observations, middle_km, blur_s) + prior
 
 
 def _origin_of(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
-    """One point in km and its blur in s to the likelihood there, with origin time integrated out."""
-    picks, travel_s = picks_of(observations), question.times(observations.station_km)
+    """Points in km and their blur in s to the likelihood there, with origin time integrated out."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
-    def origin(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> OriginTime:
-        seen = residuals_at(question.errors, picks, travel_s, point_km[None], blur_s)
-        return jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
+    def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
+        return over_origin(question.errors, residuals_at(question.errors, picks, travel_s, points_km, blur_s))
 
     return origin
 
 
 def _with_slope(
     origin_of: Callable[[Array, Array], OriginTime],
-) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, " 3"]]]:
+) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, "cell 3"]]]:
     """Also the slope of the mean origin time in s/km, zero where there is none."""
 
-    def mean_s(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[Float[Array, ""], OriginTime]:
-        origin = origin_of(point_km, blur_s)
-        return origin.mean_s, origin
+    def total_s(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[Array, OriginTime]:
+        origin = origin_of(points_km, blur_s)
+        return origin.mean_s.sum(), origin
 
-    def both(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[OriginTime, Float[Array, " 3"]]:
-        slope_s_km, origin = jax.grad(mean_s, has_aux=True)(point_km, blur_s)
+    def both(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[OriginTime, Array]:
+        slope_s_km, origin = jax.grad(total_s, has_aux=True)(points_km, blur_s)
         return origin, jnp.nan_to_num(slope_s_km)
 
     return both
@@ -100,20 +124,24 @@ def _with_slope(
 
 def _each(
     at: Callable[[Array, Array], Any],
+    question: Question,
     observations: Observations,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
 ) -> Any:
-    """A function of one cell and its blur at all cells, in equal chunks that bound the memory.
+    """A function of cells and their blur at all cells, in equal chunks that bound the memory.
 
     A last chunk of another size would be compiled once more.
     """
-    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (len(picks_of(observations).time_s) * NODES))
+    picks = question.most_picks or 2 * observations.station_km.shape[-2]
+    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (picks * NODES))
     chunks = -(-cells // most)
+    if chunks == 1:
+        return at(middle_km, blur_s)
     size = -(-cells // chunks)
-    index = jnp.minimum(jnp.arange(chunks * size), cells - 1)
-    found = jax.lax.map(lambda cell: at(*cell), (middle_km[index], blur_s[index]), batch_size=size)
-    return jax.tree.map(lambda x: x[:cells], found)
+    index = jnp.minimum(jnp.arange(chunks * size), cells - 1).reshape(chunks, size)
+    found = jax.lax.map(lambda rows: at(middle_km[rows], blur_s[rows]), index)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:cells], found)
 
 
 def _log_density(
@@ -138,15 +166,42 @@ def picks_of(observations: Observations) -> Picks:
     return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
 
 
+def picks_for(question: Question, observations: Observations) -> Picks:
+    """The picks of one event without the gaps between them, and their correlations.
+
+    Correlations of residuals are those beneath the station with the earliest pick, in the middle of the region's depth.
+
+    Raises:
+        ValueError: as `picks_of`.
+    """
+    picks, errors = picks_of(observations), question.errors
+    slots = len(picks.time_s)
+    if question.most_picks is not None and question.most_picks < slots:
+        at = jnp.argsort(~picks.mask, stable=True)[: question.most_picks]
+        picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)
+    if not (errors.corr_km or errors.corr_ps):
+        return picks
+    at = jnp.arange(slots) if picks.at is None else picks.at
+    phases = slots // observations.station_km.shape[-2]
+    station_km = observations.station_km[at // phases]
+    earliest = jnp.argmin(jnp.where(picks.mask, picks.time_s, jnp.inf))
+    beneath_km = station_km[earliest].at[2].set(sum(question.region.depth_km) / 2)
+    travel_s = question.times(observations.station_km)(beneath_km[None]).reshape(-1)[at]
+    correlation = correlation_of(errors, station_km, at % phases, picks.sd_s, picks.mask, travel_s)
+    return picks._replace(correlation=correlation)
+
+
 def residuals_at(
     errors: PickErrors,
     picks: Picks,
     travel_s: Callable,
     points: Float[Array, "point 3"],
-    blur_s: Float[Array, ""] | float,
+    blur_s: Float[Array, " *point"] | float,
 ) -> Residuals:
     """Picks less travel times from points in km, their errors widened by `blur_s`."""
-    return residuals(errors, *picks, travel_s(points).reshape(len(points), -1), blur_s)
+    at_points = travel_s(points).reshape(len(points), -1)
+    at_points = at_points if picks.at is None else at_points[:, picks.at]
+    return residuals(errors, picks.time_s, picks.sd_s, picks.mask, at_points, blur_s, picks.correlation)
 
 
 def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:
