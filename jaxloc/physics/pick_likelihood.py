@@ -27,6 +27,7 @@ AT_ONCE = 4  # densities multiplied before their logarithm: of 1e-6 to 1e6 per s
 STARTS = 16  # residuals tried as origin time: the best lies within a standard deviation of it or so
 FIRST_NODES, NODES = 33, 49  # of the two passes of quadrature over origin time
 FIRST_REACH, SECOND_REACH = 8.0, 6.0  # their half-widths in standard deviations of origin time
+UNKNOWN_S2 = 1e6  # a variance of origin time that nobody has asked for
 FARTHEST = 1e8  # square of a residual over its scale that Student's t counts, which keeps products finite
 
 
@@ -49,11 +50,6 @@ def joint(errors: PickErrors, seen: Residuals, origin_s: Float[Array, "point tim
     return _log_product(errors)(seen, origin_s)
 
 
-def log_evidence(errors: PickErrors, seen: Residuals) -> Float[Array, " point"]:
-    """Log-likelihood with origin time integrated out; of `edt` for less than `over_origin`."""
-    return log_pairs(errors, seen).log_density if errors.by_pairs else over_origin(errors, seen).log_evidence
-
-
 def over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
     """Origin time integrated out: by its normal distribution for `l2` without outliers, else by quadrature.
 
@@ -66,6 +62,21 @@ def over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
     if errors.kind == "l2" and not errors.outlier:
         return _normal(seen)
     return _integrate(_log_product(errors), seen)
+
+
+def roughly_over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
+    """As `over_origin` for less: of pairs of picks, origin time has the mean of theirs, and its variance is not told."""
+    if not errors.by_pairs:
+        return over_origin(errors, seen)
+    pairs = log_pairs(errors, seen)
+    return OriginTime(pairs.log_density, pairs.mean_s, jnp.full_like(pairs.mean_s, UNKNOWN_S2))
+
+
+def origin_near(errors: PickErrors, seen: Residuals, found: OriginTime) -> Float[Array, " point"]:
+    """The mean origin time that `over_origin` has found, cheaply differentiable in the residuals."""
+    if errors.by_pairs:
+        return stack_peak(seen, found.mean_s, steps=0)[0]
+    return over_origin(errors, seen).mean_s
 
 
 def _whitened(seen: Residuals) -> tuple[Float[Array, "point pick"], Float[Array, "point pick"]]:

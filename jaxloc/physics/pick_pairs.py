@@ -18,7 +18,7 @@ from jaxloc.physics.pick_errors import PickErrors, Residuals
 UNROLL = 4  # pairs at a distance along the list of picks, of which each loop takes so many
 TAIL = 1e-20  # of a pair's density, falling slowly: far from agreement, points are still comparable
 LEAST_LOG_WEIGHT = math.log(1e-5)  # of the agreement of origin times (NonLinLoc's)
-STEPS = 5  # towards the peak of the stack of origin times
+STEPS = 3  # towards the peak of the stack of origin times
 FLATTEST = 0.1  # curvature of the stack at its peak, relative to that of picks that agree
 
 
@@ -96,32 +96,35 @@ def log_stack(seen: Residuals, origin_s: Float[Array, "point time"]) -> Float[Ar
     return seen.mask.sum() * logsumexp(jnp.where(seen.mask, each, -1e9), axis=-1)
 
 
-def stack_peak(seen: Residuals, start_s: Float[Array, " point"]) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
+def stack_peak(
+    seen: Residuals, start_s: Float[Array, " point"], steps: int = STEPS
+) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
     """Peak of the stack of origin times near `start_s`, and the variance of the normal distribution about it.
 
     Each step takes the mean of residuals by their densities, which climbs (mean shift; Cheng 1995, IEEE TPAMI 17). One
     step of Newton's method at the end carries the derivatives of the peak. Without picks the variance is infinite.
     """
-    fixed: Residuals = jax.lax.stop_gradient(seen)
-    peak_s = jax.lax.stop_gradient(start_s)
-    for _ in range(STEPS):
-        weight = _precision_weights(fixed, peak_s)[0]
-        peak_s = (weight * fixed.value_s).sum(-1) / jnp.maximum(weight.sum(-1), 1e-30)
-    weight, white2 = _precision_weights(seen, peak_s)
-    whole = weight.sum(-1)
-    curvature = jnp.maximum((weight * (1 - white2)).sum(-1), FLATTEST * whole)
-    step_s = (weight * (seen.value_s - peak_s[:, None])).sum(-1) / jax.lax.stop_gradient(jnp.maximum(curvature, 1e-30))
-    density = (weight * seen.sd_s**2).sum(-1)
-    variance_s2 = density / (seen.mask.sum() * curvature)
-    there = seen.mask.any() & (whole > 0)
-    return jnp.where(there, peak_s + step_s, jnp.where(seen.mask.any(), start_s, 0.0)), jnp.where(
-        there, variance_s2, jnp.inf
-    )
+    value_s, precision, mask = seen.value_s.T, 1 / seen.sd_s.T**2, seen.mask[:, None]
 
+    def weights(
+        value_s: Float[Array, "pick point"], peak_s: Float[Array, " point"]
+    ) -> tuple[Float[Array, "pick point"], Float[Array, "pick point"]]:
+        white2 = (value_s - peak_s) ** 2 * precision
+        density = (jnp.exp(-0.5 * white2) + TAIL / (1 + white2)) * jnp.sqrt(precision)
+        return jnp.where(mask, density, 0.0), white2
 
-def _precision_weights(
-    seen: Residuals, origin_s: Float[Array, " point"]
-) -> tuple[Float[Array, "point pick"], Float[Array, "point pick"]]:
-    """Densities of single picks at an origin time over their variances, and their squared standard residuals."""
-    white2 = ((seen.value_s - origin_s[:, None]) / seen.sd_s) ** 2
-    return jnp.where(seen.mask, (jnp.exp(-0.5 * white2) + TAIL / (1 + white2)) / seen.sd_s**3, 0.0), white2
+    fixed_s, peak_s = jax.lax.stop_gradient((value_s, start_s))
+    for _ in range(steps):
+        weight = weights(fixed_s, peak_s)[0] * precision
+        peak_s = (weight * fixed_s).sum(0) / jnp.maximum(weight.sum(0), 1e-30)
+    density, white2 = jax.lax.stop_gradient(weights(value_s, peak_s))
+    weight = density * precision
+    steepest = weight.sum(0)
+    curvature = jnp.maximum((weight * (1 - white2)).sum(0), FLATTEST * steepest)
+    share = jax.lax.stop_gradient(weight * (1 - white2) / jnp.maximum(curvature, 1e-30))
+    # The step itself is that of Newton's method; its derivatives are those of the peak (implicit function theorem).
+    step_s = (weight * (fixed_s - peak_s)).sum(0) / jnp.maximum(curvature, 1e-30)
+    moved_s = (share * (value_s - fixed_s)).sum(0)
+    variance_s2 = density.sum(0) / (seen.mask.sum() * jnp.maximum(curvature, 1e-30))
+    some = seen.mask.any()
+    return jnp.where(some, peak_s + step_s + moved_s, 0.0), jnp.where(some, variance_s2, jnp.inf)

@@ -9,8 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region
+from jaxloc.physics.cell_refinement import Cells
 from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
-from jaxloc.physics.pick_likelihood import NODES, OriginTime, log_evidence, over_origin
+from jaxloc.physics.pick_likelihood import NODES, OriginTime, origin_near, over_origin, roughly_over_origin
 from jaxloc.types import Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time held at once (16 MiB in float32)
@@ -42,27 +43,26 @@ class Question(NamedTuple):
     most_picks: int | None = None
 
 
-def posterior_of(
-    question: Question,
-    observations: Observations,
-    middle_km: Float[Array, "cell 3"],
-    edge_km: Float[Array, "3 3"],
-    size: Float[Array, " cell"] | float = 1.0,
-) -> Posterior:
+def posterior_of(question: Question, observations: Observations, cells: Cells) -> Posterior:
     """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part.
 
     Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
+    Within a cell the origin time changes by the cell's trend, or where there is none by its slope at the middle.
     """
-    size = jnp.broadcast_to(size, middle_km.shape[:1])
-    at, blur_s = _with_slope(_origin_of(question, observations)), jnp.zeros(len(middle_km))
-    origin, slope_s_km = _each(at, question, observations, middle_km, blur_s)
-    log_density, origin = _log_density(question, middle_km, origin)
-    mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
-    edges_km = edge_km * size[:, None, None]
+    blur_s, edges_km = jnp.zeros(len(cells.middle_km)), cells.edge_km * cells.size[:, None, None]
+    if cells.trend is None:
+        at = _origin_with_slope(question, observations)
+        origin, slope_s_km = _each(at, question, observations, cells.middle_km, blur_s)
+        trend_s = jnp.einsum("ci,cij->cj", slope_s_km, edges_km)
+    else:
+        origin = _each(_origin_of(question, observations), question, observations, cells.middle_km, blur_s)
+        trend_s = cells.trend
+    log_density, origin = _log_density(question, cells.middle_km, origin)
+    mean = jnp.concatenate([cells.middle_km, origin.mean_s[:, None]], -1)
     tril = jnp.zeros((len(mean), 4, 4)).at[:, :3, :3].set(edges_km / 2)
-    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", slope_s_km, edges_km) / 2)
+    tril = tril.at[:, 3, :3].set(trend_s / 2)
     tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
-    mixture = gaussian_mixture(log_density + 3 * jnp.log(size), mean, tril)
+    mixture = gaussian_mixture(log_density + 3 * jnp.log(cells.size), mean, tril)
     whole = covariance(mixture)
     return Posterior(mixture, jnp.zeros_like(whole), whole)
 
@@ -72,28 +72,22 @@ def log_density_at(
     observations: Observations,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
-) -> Float[Array, " cell"]:
-    """Log-density with the errors of picks widened by `blur_s`, as coarse cells need."""
-    return _log_density(
-        question, middle_km, _each(_origin_of(question, observations), question, observations, middle_km, blur_s)
-    )[0]
+) -> tuple[Float[Array, " cell"], Float[Array, " cell"]]:
+    """Log-density with the errors of picks widened by `blur_s`, as coarse cells need, and mean origin time."""
+    at = _origin_quickly(question, observations)
+    log_density, origin = _log_density(question, middle_km, _each(at, question, observations, middle_km, blur_s))
+    return log_density, origin.mean_s
 
 
-def log_density_in_space(
-    question: Question,
-    observations: Observations,
-    middle_km: Float[Array, "cell 3"],
-    blur_s: Float[Array, " cell"],
-) -> Float[Array, " cell"]:
-    """As `log_density_at` where the prior does not depend on origin time; of pairs of picks for less."""
+def _origin_quickly(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
+    """As `_origin_of`; of pairs of picks, origin time is the mean of theirs, and of no known variance."""
     picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
-    def evidence(points: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> Float[Array, " cell"]:
-        return log_evidence(question.errors, residuals_at(question.errors, picks, travel_s, points, blur_s))
+    def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
+        seen = residuals_at(question.errors, picks, travel_s, points_km, blur_s)
+        return roughly_over_origin(question.errors, seen)
 
-    middle_s = jnp.full((len(middle_km), 1), sum(question.region.origin_s) / 2)
-    prior = question.log_prior(middle_km, middle_s, jnp.zeros(()))[:, 0]
-    return _each(evidence, question, observations, middle_km, blur_s) + prior
+    return origin
 
 
 def _origin_of(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
@@ -106,18 +100,19 @@ def _origin_of(question: Question, observations: Observations) -> Callable[[Arra
     return origin
 
 
-def _with_slope(
-    origin_of: Callable[[Array, Array], OriginTime],
+def _origin_with_slope(
+    question: Question, observations: Observations
 ) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, "cell 3"]]]:
-    """Also the slope of the mean origin time in s/km, zero where there is none."""
-
-    def total_s(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[Array, OriginTime]:
-        origin = origin_of(points_km, blur_s)
-        return origin.mean_s.sum(), origin
+    """As `_origin_of`; also the slope of the mean origin time in s/km, zero where there is none."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
     def both(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[OriginTime, Array]:
-        slope_s_km, origin = jax.grad(total_s, has_aux=True)(points_km, blur_s)
-        return origin, jnp.nan_to_num(slope_s_km)
+        at_points_s, back = jax.vjp(lambda points: travel_at(picks, travel_s, points), points_km)
+        residuals_of = lambda travel_s: residuals(question.errors, *picks[:3], travel_s, blur_s, picks.correlation)
+        found = over_origin(question.errors, residuals_of(at_points_s))
+        origin_s = lambda travel_s: origin_near(question.errors, residuals_of(travel_s), found).sum()
+        (slope_s_km,) = back(jax.grad(origin_s)(at_points_s))
+        return found, jnp.nan_to_num(slope_s_km)
 
     return both
 
@@ -199,9 +194,13 @@ def residuals_at(
     blur_s: Float[Array, " *point"] | float,
 ) -> Residuals:
     """Picks less travel times from points in km, their errors widened by `blur_s`."""
-    at_points = travel_s(points).reshape(len(points), -1)
-    at_points = at_points if picks.at is None else at_points[:, picks.at]
-    return residuals(errors, picks.time_s, picks.sd_s, picks.mask, at_points, blur_s, picks.correlation)
+    return residuals(errors, *picks[:3], travel_at(picks, travel_s, points), blur_s, picks.correlation)
+
+
+def travel_at(picks: Picks, travel_s: Callable, points: Float[Array, "point 3"]) -> Float[Array, "point pick"]:
+    """Travel times of the picks from points in km."""
+    all_s = travel_s(points).reshape(len(points), -1)
+    return all_s if picks.at is None else all_s[:, picks.at]
 
 
 def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:
