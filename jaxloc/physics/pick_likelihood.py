@@ -65,7 +65,7 @@ def over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
 
 
 def roughly_over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
-    """As `over_origin` for less: of pairs of picks, origin time has the mean of theirs, and its variance is not told."""
+    """As `over_origin` for less: of pairs of picks, the origin time is the mean of theirs, its variance not known."""
     if not errors.by_pairs:
         return over_origin(errors, seen)
     pairs = log_pairs(errors, seen)

@@ -45,6 +45,7 @@ def log_pairs(errors: PickErrors, seen: Residuals) -> Pairs:
     size = len(value_s)
     if size < 2:
         return Pairs(jnp.zeros_like(centre_s), centre_s)
+    nonlinloc, place = errors.kind == "edt_ot_wt", jnp.arange(size)[:, None]
     shift, weight = jnp.arange(1, size // 2 + 1), _weights(seen)
     twice_s, twice_s2 = (jnp.concatenate([x, x]) for x in (value_s, variance_s2))
 
@@ -54,20 +55,21 @@ def log_pairs(errors: PickErrors, seen: Residuals) -> Pairs:
         scale = jax.lax.rsqrt(variance_s2 + other_s2)
         half = 0.5 * ((value_s - other_s) * scale) ** 2
         density = (jnp.exp(-half) + TAIL / (1 + half)) * scale * counted[:, None]
-        moments = (density, density * (value_s + other_s))
-        if errors.kind == "edt_ot_wt":
-            moments = (*moments, density * (value_s**2 + other_s**2))
+        of_pair_s = 0.5 * (value_s + other_s) if not nonlinloc else jnp.where(place + k < size, value_s, other_s)
+        moments = (density, density * of_pair_s)
+        if nonlinloc:
+            moments = (*moments, density * of_pair_s**2)
         return tuple(old + new for old, new in zip(total, moments, strict=True)), None
 
-    zeros = (jnp.zeros_like(value_s),) * (3 if errors.kind == "edt_ot_wt" else 2)
+    zeros = (jnp.zeros_like(value_s),) * (3 if nonlinloc else 2)
     total = [x.sum(0) for x in jax.lax.scan(add, zeros, (shift, weight), unroll=UNROLL)[0]]
     some = number > 1
     density = jnp.where(some, total[0], 1.0)
-    mean_s = jnp.where(some, total[1] / (2 * density), 0.0)
+    mean_s = jnp.where(some, total[1] / density, 0.0)
     counted = jnp.maximum(weight.sum(), 1e-6) * math.sqrt(2 * math.pi)
     log_density = jnp.where(some, number * (jnp.log(density) - jnp.log(counted)), 0.0)
-    if errors.kind == "edt_ot_wt":
-        scatter_s2 = jnp.maximum(total[2] / (2 * density) - mean_s**2, 0.0)
+    if nonlinloc:
+        scatter_s2 = jnp.maximum(total[2] / density - mean_s**2, 0.0)
         usual_s2 = (variance_s2 * seen.mask[:, None]).sum(0) / jnp.maximum(number, 1)
         log_density += jnp.where(some, jnp.maximum(-scatter_s2 / usual_s2, LEAST_LOG_WEIGHT), 0.0)
     return Pairs(log_density, centre_s + mean_s)

@@ -171,8 +171,8 @@ def picks_for(question: Question, observations: Observations) -> Picks:
     """
     picks, errors = picks_of(observations), question.errors
     slots = len(picks.time_s)
-    if question.most_picks is not None and question.most_picks < slots:
-        at = jnp.argsort(~picks.mask, stable=True)[: question.most_picks]
+    if errors.kind == "edt_ot_wt" or (question.most_picks is not None and question.most_picks < slots):
+        at = jnp.argsort(jnp.where(picks.mask, picks.time_s, jnp.inf))[: question.most_picks]
         picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)
     if not (errors.corr_km or errors.corr_ps):
         return picks
