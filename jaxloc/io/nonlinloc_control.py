@@ -113,7 +113,7 @@ def _station(words: list[str], projection: Projection) -> Station:
 
 
 def _velocity(layers: list[list[str]], ratio: float) -> VelocityModel:
-    """LAYER: depth of the top, P speed and its gradient, S speed and its gradient; S by the ratio where there is one."""
+    """LAYER: depth of the top, P speed and its gradient, then S; S by the ratio where there is one."""
     top, vp, vp_gradient, vs, vs_gradient = np.array([[float(word) for word in layer[:5]] for layer in layers]).T
     if vp_gradient.any() or vs_gradient.any():
         raise ValueError("LAYER with a gradient is not supported: give layers of one speed, or a travel-time grid")

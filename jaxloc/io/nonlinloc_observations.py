@@ -108,7 +108,7 @@ def write_observations(path: str | Path, file: PickFile, sigma_s: float) -> None
             second = time.second + (pick.time_ns % 10**9) * 1e-9
             error = pick.sigma_s if pick.sigma_s > 0 else sigma_s
             lines.append(
-                f"{pick.station:<12} ?    ?    ? {pick.phase:<6} ? {time:%Y%m%d} {time:%H%M} {second:9.6f} GAU "
+                f"{pick.station:<12} ?    ?    ? {pick.phase:<6} ? {time.strftime('%Y%m%d %H%M')} {second:9.6f} GAU "
                 f"{error:9.2e} {-1:9.2e} {-1:9.2e} {-1:9.2e} {1.0:9.2e}"
             )
     Path(path).write_text("\n".join([*lines[1:], ""]), encoding="utf-8")

@@ -69,9 +69,7 @@ def statement_of(projection: Projection) -> str:
     """What NonLinLoc writes behind TRANSFORM."""
     ellipsoid = f" RefEllipsoid {projection.ellipsoid}" if projection.ellipsoid else ""
     names = ("FirstStdParal", "SecondStdParal")
-    parallels = "".join(
-        f"  {name} {value:.6f}" for name, value in zip(names, projection.parallels_deg, strict=False)
-    )
+    parallels = "".join(f"  {name} {value:.6f}" for name, value in zip(names, projection.parallels_deg, strict=False))
     return (
         f"{projection.kind}{ellipsoid} LatOrig {projection.latitude_deg:.6f}  LongOrig "
         f"{projection.longitude_deg:.6f}{parallels}  RotCW {projection.rotation_deg:.6f}"

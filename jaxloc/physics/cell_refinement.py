@@ -29,9 +29,7 @@ class Cells(NamedTuple):
     trend: Float[Array, "cell 3"] | None = None
 
 
-AtCells = Callable[
-    [Float[Array, "cell 3"], Float[Array, " cell"]], tuple[Float[Array, " cell"], Float[Array, " cell"]]
-]
+AtCells = Callable[[Float[Array, "cell 3"], Float[Array, " cell"]], tuple[Float[Array, " cell"], Float[Array, " cell"]]]
 """Middles of cells and their longest edges in km to the log-density, smoothed to these edges, and a quantity there."""
 
 
