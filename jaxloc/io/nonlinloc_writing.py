@@ -139,7 +139,7 @@ def _regions(covariance: Float[np.ndarray, "3 3"], rotation_deg: float) -> list[
 def _phase(pick: TimedPick) -> str:
     time, second = _time(pick.time_ns)
     return (
-        f"{pick.station:<12} ?    ?    ? {pick.phase:<6} ? {time.strftime('%Y%m%d %H%M')} {second:9.4f} GAU {pick.sigma_s:9.2e} "
-        f"-1.00e+00 -1.00e+00 -1.00e+00    1.0000 > {pick.travel_s:9.4f} {pick.residual_s:9.4f}    1.0000    0.0000    "
-        "0.0000    0.0000    0.0000   0.00   0.0   0.0  0     0.0000    0.0000"
+        f"{pick.station:<12} ?    ?    ? {pick.phase:<6} ? {time.strftime('%Y%m%d %H%M')} {second:9.4f} GAU "
+        f"{pick.sigma_s:9.2e} -1.00e+00 -1.00e+00 -1.00e+00    1.0000 > {pick.travel_s:9.4f} {pick.residual_s:9.4f}    "
+        "1.0000    0.0000    0.0000    0.0000    0.0000   0.00   0.0   0.0  0     0.0000    0.0000"
     )
