@@ -82,7 +82,7 @@ def _text(event: LocatedEvent, projection: Projection) -> str:
     lines = [
         f'NLLOC "{event.id}" "LOCATED" "Location completed."',
         f"PUBLIC_ID {event.id.replace(' ', '_')}",
-        'SIGNATURE "jaxloc"',
+        f'SIGNATURE "jaxloc   obs:   NLLoc:jaxloc   run:{UTCDateTime().strftime("%d%b%Y %Hh%Mm%S")}"',
         'COMMENT ""',
         f"HYPOCENTER  x {best[0]:.6f} y {best[1]:.6f} z {best[2]:.6f}  OT {second:.6f}  ix -1 iy -1 iz -1",
         f"GEOGRAPHIC  OT {time.strftime('%Y %m %d  %H %M')} {second:.6f}  Lat {best_lat:.6f} Long {best_lon:.6f} "
