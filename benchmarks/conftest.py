@@ -31,11 +31,14 @@ COLUMNS = {
     "bayesian-torch / jaxloc, step": ("bayesian-torch step s", "jaxloc step s"),
     "bayesian-torch / jaxloc, prediction": ("bayesian-torch prediction s", "jaxloc prediction s"),
     "MC dropout in torch / jaxloc, prediction": ("MC dropout prediction s", "jaxloc prediction s"),
+    "NonLinLoc / octree, CPU": ("NonLinLoc CPU s", "octree CPU s"),
+    "NonLinLoc / grid search, CPU": ("NonLinLoc CPU s", "grid_search CPU s"),
 }
 GOALS = {
     "bayesian-torch / jaxloc, step": 1.7,
     "bayesian-torch / jaxloc, prediction": 1.3,
     "MC dropout in torch / jaxloc, prediction": 8.0,
+    "NonLinLoc / octree, CPU": 20.0,
 }
 
 

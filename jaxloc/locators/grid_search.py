@@ -17,9 +17,10 @@ from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
-from jaxloc.physics.cell_refinement import Cells, refined
-from jaxloc.physics.pick_likelihood import PickErrors, check, joint
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_of, posterior_of, residuals_at
+from jaxloc.physics.cell_refinement import Cells, refined, regular
+from jaxloc.physics.pick_errors import PickErrors, check
+from jaxloc.physics.pick_likelihood import joint
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of, residuals_at
 from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
 from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
 from jaxloc.physics.topography import below_ground
@@ -117,7 +118,7 @@ def grid_search(
     question = Question(times, region, log_prior, errors)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        picks, travel_s = picks_of(observations), times(observations.station_km)
+        picks, travel_s = picks_for(question, observations), times(observations.station_km)
         more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
 
         def log_density(
@@ -131,21 +132,21 @@ def grid_search(
         axes = [jnp.linspace(-adaptive_grid.SPREAD, adaptive_grid.SPREAD, n) for n in sizes.last[:3]]
         step_km = scale_tril[:3, :3] * jnp.array([axis[1] - axis[0] for axis in axes])
         middle_km = centre[:3] + _grid(axes) @ scale_tril[:3, :3].T
+        lattice = Cells(middle_km, step_km, jnp.ones(len(middle_km)))
         if not splits:
-            return posterior_of(question, observations, middle_km, step_km)
+            return posterior_of(question, observations, lattice)
 
-        def smooth(points: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> Float[Array, " cell"]:
+        def smooth(points: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> tuple[Array, Array]:
             """Blurred as the search is, or a thin shell would fall between the middles of cells.
 
             Cells across the region's border count by their nearest point inside.
             """
             inside = jnp.clip(points, *jnp.array(region[:3]).T)
             blur_s = BLUR * edge_km / SMOOTHING_SPEED_KM_S * more
-            value = log_density_at(question, observations, inside, blur_s)
-            return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf)
+            value, origin_s = log_density_at(question, observations, inside, blur_s)
+            return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf), origin_s
 
-        cells = refined(smooth, Cells(middle_km, step_km, jnp.ones(len(middle_km))), splits)
-        return posterior_of(question, observations, cells.middle_km, cells.edge_km, cells.size)
+        return posterior_of(question, observations, refined(smooth, lattice, sizes.last[:3], splits))
 
     return locate
 
@@ -172,11 +173,7 @@ def dense_grid(
     question = Question(times, region, log_prior, errors)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        steps_km = [(high - low) / n for (low, high), n in zip(region[:3], cells, strict=True)]
-        middles = [
-            low + step * (jnp.arange(n) + 0.5) for (low, _), step, n in zip(region[:3], steps_km, cells, strict=True)
-        ]
-        return posterior_of(question, observations, _grid(middles), jnp.diag(jnp.array(steps_km)))
+        return posterior_of(question, observations, regular(region, cells))
 
     return locate
 

@@ -12,42 +12,74 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxloc.physics.adaptive_grid import Region
+
 CORNERS = np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), -1).reshape(8, 3)
 
 
 class Cells(NamedTuple):
-    """Middles of cells in km, the edges of an unsplit cell as columns, and the size of each cell relative to it."""
+    """Middles of cells in km, the edges of an unsplit cell as columns, and the size of each cell relative to it.
+
+    `trend` is how much a quantity changes along each edge of a cell, where it is known.
+    """
 
     middle_km: Float[Array, "cell 3"]
     edge_km: Float[Array, "3 3"]
     size: Float[Array, " cell"]
+    trend: Float[Array, "cell 3"] | None = None
 
 
-def refined(
-    log_density: Callable[[Float[Array, "cell 3"], Float[Array, " cell"]], Float[Array, " cell"]],
-    cells: Cells,
-    splits: Sequence[int],
-) -> Cells:
-    """Split the `splits[i]` cells of largest mass in round i.
+AtCells = Callable[[Float[Array, "cell 3"], Float[Array, " cell"]], tuple[Float[Array, " cell"], Float[Array, " cell"]]]
+"""Middles of cells and their longest edges in km to the log-density, smoothed to these edges, and a quantity there."""
+
+
+def regular(region: Region, number: tuple[int, int, int]) -> Cells:
+    """Cells of equal size that fill a region, so many along east, north and depth."""
+    edges = [np.linspace(low, high, n + 1) for (low, high), n in zip(region[:3], number, strict=True)]
+    middles = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    middle_km = np.stack(np.meshgrid(*middles, indexing="ij"), -1).reshape(-1, 3)
+    step_km = np.diag([edge[1] - edge[0] for edge in edges])
+    return Cells(jnp.asarray(middle_km, float), jnp.asarray(step_km, float), jnp.ones(len(middle_km)))
+
+
+def refined(at_cells: AtCells, cells: Cells, number: tuple[int, int, int], splits: Sequence[int]) -> Cells:
+    """Split the `splits[i]` cells of largest mass in round i, and follow the trend of a quantity from cell to cell.
 
     Args:
-        log_density: middles of cells and their longest edges in km to the log-density, smoothed to these edges.
-        cells: of any sizes.
+        at_cells: log-density and quantity; a split cell's trend is that between its eight parts, which all have it.
+        cells: of a regular grid.
+        number: of cells along the three edges.
         splits: number of cells that are split in each round, at most as many as there are.
     """
-    mass = lambda cells: log_density(cells.middle_km, _longest_km(cells)) + 3 * jnp.log(cells.size)
-    log_mass = mass(cells)
-    for number in splits:
-        top = jax.lax.top_k(log_mass, number)[1]
+    log_density, quantity = at_cells(cells.middle_km, _longest_km(cells))
+    log_mass = log_density + 3 * jnp.log(cells.size)
+    cells = cells._replace(trend=_trend_of_grid(quantity, number))
+    for split in splits:
+        top = jax.lax.top_k(log_mass, split)[1]
         children = _children(Cells(cells.middle_km[top], cells.edge_km, cells.size[top]))
-        of_children = mass(children)
+        log_density, quantity = at_cells(children.middle_km, _longest_km(children))
+        trend = jnp.tile(_trend_of_children(quantity.reshape(8, split)), (8, 1))
         # The first child takes the place of its parent, the other seven are appended.
-        put = lambda old, new, top=top: jnp.concatenate([old.at[top].set(new[0]), new[1:].reshape(-1, *old.shape[1:])])
-        by_child = lambda x, number=number: x.reshape(8, number, *x.shape[1:])
-        middle_km = put(cells.middle_km, by_child(children.middle_km))
-        cells = Cells(middle_km, cells.edge_km, put(cells.size, by_child(children.size)))
-        log_mass = put(log_mass, by_child(of_children))
+        put = lambda old, new, top=top, split=split: jnp.concatenate([old.at[top].set(new[:split]), new[split:]])
+        log_mass = put(log_mass, log_density + 3 * jnp.log(children.size))
+        cells = Cells(
+            put(cells.middle_km, children.middle_km),
+            cells.edge_km,
+            put(cells.size, children.size),
+            put(cells.trend, trend),
+        )
     return cells
+
+
+def _trend_of_grid(quantity: Float[Array, " cell"], number: tuple[int, int, int]) -> Float[Array, "cell 3"]:
+    grid = quantity.reshape(number)
+    along = [jnp.gradient(grid, axis=i) if n > 1 else jnp.zeros_like(grid) for i, n in enumerate(number)]
+    return jnp.stack(along, -1).reshape(-1, 3)
+
+
+def _trend_of_children(quantity: Float[Array, "8 cell"]) -> Float[Array, "cell 3"]:
+    """From the middles of the lower four to those of the upper four, which are an edge of theirs apart."""
+    return quantity.T @ jnp.asarray(np.sign(CORNERS) / 4, quantity.dtype)
 
 
 def _longest_km(cells: Cells) -> Float[Array, " cell"]:

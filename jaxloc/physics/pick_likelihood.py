@@ -1,10 +1,11 @@
-"""Likelihoods of picks given a hypocentre: normal, Laplace, and equal differential time.
+"""Likelihoods of picks given a hypocentre: normal, Laplace, Student's t, and equal differential time.
 
 A residual is a pick's time less its travel time: what the pick by itself says of the origin time. At the true place all
-residuals agree. Least squares (`l2`) and least absolute values (`l1`) take each residual for the origin time plus an
-error that is normal or Laplace with the standard deviation of the pick (Tarantola & Valette 1982, J. Geophys. 50).
-Equal differential time (`edt`; Font and others 2004, GJI 158; Lomax 2005, BSSA 95) asks of every pair of picks whether
-its two residuals agree, and adds the answers: a pick that agrees with no other costs its own pairs alone.
+residuals agree. Least squares (`l2`), least absolute values (`l1`) and `student_t` take each residual for the origin
+time plus an error that is normal, Laplace or of Student's t distribution with the standard deviation of the pick
+(Tarantola & Valette 1982, J. Geophys. 50). Equal differential time (`edt`, `edt_ot_wt`; `jaxloc.physics.pick_pairs`)
+asks of every pair of picks whether its two residuals agree, and adds the answers: a pick that agrees with no other
+costs its own pairs alone.
 
 Origin time is a parameter like place, but cheap: given the place it costs no travel time. `joint` is the likelihood of
 both, `over_origin` integrates it out.
@@ -19,33 +20,15 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int
 
-KINDS = ("l2", "l1", "edt")
+from jaxloc.physics.pick_errors import PickErrors, Residuals
+from jaxloc.physics.pick_pairs import log_pairs, log_stack, stack_peak
+
 AT_ONCE = 4  # densities multiplied before their logarithm: of 1e-6 to 1e6 per s, far from the ends of float32
 STARTS = 16  # residuals tried as origin time: the best lies within a standard deviation of it or so
 FIRST_NODES, NODES = 33, 49  # of the two passes of quadrature over origin time
 FIRST_REACH, SECOND_REACH = 8.0, 6.0  # their half-widths in standard deviations of origin time
-
-
-class PickErrors(NamedTuple):
-    """How picks err about a model's travel times.
-
-    The standard deviation of a residual is that of the pick, a constant (`model_sd_s`) and a part of the travel time
-    (`model_share`), added in squares. `outlier` is the share of picks that may lie anywhere within `outlier_range_s`.
-    """
-
-    kind: str = "l2"
-    model_sd_s: float = 0.0
-    model_share: float = 0.0
-    outlier: float = 0.0
-    outlier_range_s: float = 60.0
-
-
-class Residuals(NamedTuple):
-    """Picks less travel times from each point, their standard deviations, and which picks there are."""
-
-    value_s: Float[Array, "point pick"]
-    sd_s: Float[Array, "point pick"]
-    mask: Bool[Array, " pick"]
+UNKNOWN_S2 = 1e6  # a variance of origin time that nobody has asked for
+FARTHEST = 1e8  # square of a residual over its scale that Student's t counts, which keeps products finite
 
 
 class OriginTime(NamedTuple):
@@ -59,88 +42,98 @@ class OriginTime(NamedTuple):
 OverTime: TypeAlias = Callable[[Residuals, Float[Array, "point time"]], Float[Array, "point time"]]
 
 
-def check(errors: PickErrors) -> None:
-    """Refuse what is no likelihood.
-
-    Raises:
-        ValueError: for an unknown kind, a negative error, a share outside 0-1, or outliers with `edt`; names it.
-    """
-    if errors.kind not in KINDS:
-        raise ValueError(f"kind of pick errors must be one of {', '.join(KINDS)}, got {errors.kind!r}")
-    if min(errors.model_sd_s, errors.model_share) < 0:
-        raise ValueError(
-            f"model_sd_s and model_share must not be negative, got {errors.model_sd_s} and {errors.model_share}"
-        )
-    if not 0 <= errors.outlier < 1 or errors.outlier_range_s <= 0:
-        raise ValueError(
-            f"outlier must be a share within 0-1 and outlier_range_s positive, got {errors.outlier} and "
-            f"{errors.outlier_range_s}"
-        )
-    if errors.kind == "edt" and errors.outlier:
-        raise ValueError(f"edt bears outliers by itself: leave outlier at 0, got {errors.outlier}")
-
-
-def residuals(
-    errors: PickErrors,
-    pick_s: Float[Array, " pick"],
-    pick_sd_s: Float[Array, " pick"],
-    mask: Bool[Array, " pick"],
-    travel_s: Float[Array, "point pick"],
-    blur_s: Float[Array, ""] | float = 0.0,
-) -> Residuals:
-    """What each pick says of the origin time at each point; `blur_s` widens errors, as a coarse grid needs."""
-    variance = pick_sd_s**2 + errors.model_sd_s**2 + (errors.model_share * travel_s) ** 2 + blur_s**2
-    value = jnp.where(mask, pick_s - travel_s, 0.0)
-    return Residuals(value, jnp.sqrt(jnp.where(mask, variance, 1.0)), mask)
-
-
 def joint(errors: PickErrors, seen: Residuals, origin_s: Float[Array, "point time"]) -> Float[Array, "point time"]:
     """Log-likelihood at each point and origin time."""
-    if errors.kind == "edt":
-        pairs = _log_pairs(seen)
-        return (pairs - _integrate(_log_stack, seen).log_evidence)[:, None] + _log_stack(seen, origin_s)
+    if errors.by_pairs:
+        pairs = log_pairs(errors, seen).log_density
+        return (pairs - _integrate(log_stack, seen).log_evidence)[:, None] + log_stack(seen, origin_s)
     return _log_product(errors)(seen, origin_s)
 
 
 def over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
     """Origin time integrated out: by its normal distribution for `l2` without outliers, else by quadrature.
 
-    Without any pick the origin time's variance is infinite.
+    Of equal differential time, origin time is normal about the peak of the stack that goes with it. Without any pick
+    the origin time's variance is infinite.
     """
-    if errors.kind == "edt":
-        return _integrate(_log_stack, seen)._replace(log_evidence=_log_pairs(seen))
+    if errors.by_pairs:
+        pairs = log_pairs(errors, seen)
+        return OriginTime(pairs.log_density, *stack_peak(seen, pairs.mean_s))
     if errors.kind == "l2" and not errors.outlier:
         return _normal(seen)
     return _integrate(_log_product(errors), seen)
 
 
+def roughly_over_origin(errors: PickErrors, seen: Residuals) -> OriginTime:
+    """As `over_origin` for less: of pairs of picks, the origin time is the mean of theirs, its variance not known."""
+    if not errors.by_pairs:
+        return over_origin(errors, seen)
+    pairs = log_pairs(errors, seen)
+    return OriginTime(pairs.log_density, pairs.mean_s, jnp.full_like(pairs.mean_s, UNKNOWN_S2))
+
+
+def origin_near(errors: PickErrors, seen: Residuals, found: OriginTime) -> Float[Array, " point"]:
+    """The mean origin time that `over_origin` has found, cheaply differentiable in the residuals."""
+    if errors.by_pairs:
+        return stack_peak(seen, found.mean_s, steps=0)[0]
+    return over_origin(errors, seen).mean_s
+
+
+def _whitened(seen: Residuals) -> tuple[Float[Array, "point pick"], Float[Array, "point pick"]]:
+    """Residuals, and what a second of origin time takes from them, in standard deviations and uncorrelated."""
+    slope = seen.mask / seen.sd_s
+    white = seen.value_s * slope
+    if seen.correlation is None:
+        return white, slope
+    return white @ seen.correlation.whiten, slope @ seen.correlation.whiten
+
+
+def _log_scale(seen: Residuals) -> Float[Array, " point"]:
+    """Logarithm of the volume of one standard deviation of all picks."""
+    scale = jnp.where(seen.mask, jnp.log(seen.sd_s), 0.0).sum(-1)
+    return scale if seen.correlation is None else scale + seen.correlation.log_volume
+
+
 def _normal(seen: Residuals) -> OriginTime:
     """The normal likelihood is normal in origin time: its weighted mean (Tarantola & Valette 1982, eq. 10-11)."""
-    weight = seen.mask / seen.sd_s**2
-    total = weight.sum(-1)
-    mean = (weight * seen.value_s).sum(-1) / jnp.maximum(total, 1e-12)
-    misfit = (weight * (seen.value_s - mean[:, None]) ** 2).sum(-1)
-    scale = jnp.where(seen.mask, jnp.log(seen.sd_s) + 0.5 * math.log(2 * math.pi), 0.0).sum(-1)
+    white, slope = _whitened(seen)
+    total = (slope**2).sum(-1)
+    mean = (white * slope).sum(-1) / jnp.maximum(total, 1e-12)
+    misfit = ((white - slope * mean[:, None]) ** 2).sum(-1)
+    scale = _log_scale(seen) + 0.5 * math.log(2 * math.pi) * seen.mask.sum()
     evidence = -0.5 * misfit - scale + 0.5 * jnp.log(2 * jnp.pi / jnp.maximum(total, 1e-12))
     return OriginTime(jnp.where(total > 0, evidence, 0.0), mean, 1 / total)
 
 
 def _log_product(errors: PickErrors) -> OverTime:
-    """Picks that err independently, each a normal or Laplace about the origin time, or anywhere."""
+    """Picks that err independently once whitened, each by the density of its kind, or anywhere."""
 
     def value(seen: Residuals, origin_s: Float[Array, "point time"]) -> Float[Array, "point time"]:
-        sd = seen.sd_s[:, None]
-        white = jnp.abs(seen.value_s[:, None] - origin_s[..., None]) / sd
-        if errors.kind == "l1":
-            each = -math.sqrt(2) * white - 0.5 * math.log(2) - jnp.log(sd)
-        else:
-            each = -0.5 * white**2 - 0.5 * math.log(2 * math.pi) - jnp.log(sd)
+        residual, slope = _whitened(seen)
+        white = residual[:, None] - origin_s[..., None] * slope[:, None]
         if not errors.outlier:
-            return jnp.where(seen.mask, each, 0.0).sum(-1)
-        density = (1 - errors.outlier) * jnp.exp(each) + errors.outlier / errors.outlier_range_s
-        return _log_of_product(jnp.where(seen.mask, density, 1.0))
+            return _log_standard(errors, white, seen.mask) - _log_scale(seen)[:, None]
+        each = _log_standard(errors, white[..., None], jnp.ones(1, bool))
+        anywhere = errors.outlier / errors.outlier_range_s * seen.sd_s[:, None]
+        density = (1 - errors.outlier) * jnp.exp(each) + anywhere
+        return _log_of_product(jnp.where(seen.mask, density, 1.0)) - _log_scale(seen)[:, None]
 
     return value
+
+
+def _log_standard(
+    errors: PickErrors, white: Float[Array, "*batch pick"], mask: Bool[Array, " pick"]
+) -> Float[Array, "*batch"]:
+    """Log-density of residuals of standard deviation one, the sum over picks."""
+    number = mask.sum()
+    if errors.kind == "l1":
+        return jnp.where(mask, -math.sqrt(2) * jnp.abs(white), 0.0).sum(-1) - 0.5 * math.log(2) * number
+    if errors.kind == "l2":
+        return jnp.where(mask, -0.5 * white**2, 0.0).sum(-1) - 0.5 * math.log(2 * math.pi) * number
+    freedom = errors.freedom
+    squared = jnp.minimum(white**2 / (freedom - 2), FARTHEST)
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log((freedom - 2) * math.pi)
+    return scale * number - (freedom + 1) / 2 * _log_of_product(jnp.where(mask, 1 + squared, 1.0))
 
 
 def _log_of_product(factors: Float[Array, "*batch pick"]) -> Float[Array, "*batch"]:
@@ -149,33 +142,6 @@ def _log_of_product(factors: Float[Array, "*batch pick"]) -> Float[Array, "*batc
     factors = jnp.pad(factors, [(0, 0)] * (factors.ndim - 1) + [(0, beyond)], constant_values=1.0)
     parts = jnp.split(factors, AT_ONCE, axis=-1)
     return jnp.log(math.prod(parts[1:], start=parts[0])).sum(-1)
-
-
-def _log_pairs(seen: Residuals) -> Float[Array, " point"]:
-    """N times the log of the mean density of a pair's difference (Lomax 2005, eq. 1, with a half in the exponent).
-
-    The power N makes it about as sharp as the product of N picks that agree: near agreement it is the likelihood of
-    least squares to the power N / (N - 1). Summed logarithms of pairs would count each pick N - 1 times.
-    """
-    first, second = jnp.triu_indices(seen.mask.shape[0], 1)
-    variance = seen.sd_s[:, first] ** 2 + seen.sd_s[:, second] ** 2
-    apart = seen.value_s[:, first] - seen.value_s[:, second]
-    each = -0.5 * apart**2 / variance - 0.5 * jnp.log(2 * jnp.pi * variance)
-    both = seen.mask[first] & seen.mask[second]
-    number = seen.mask.sum()
-    mean = logsumexp(jnp.where(both, each, -jnp.inf), axis=-1) - jnp.log(jnp.maximum(both.sum(), 1))
-    return jnp.where(number > 1, number * mean, 0.0)
-
-
-def _log_stack(seen: Residuals, origin_s: Float[Array, "point time"]) -> Float[Array, "point time"]:
-    """N times the log of the densities of origin time by single picks, summed.
-
-    The square of that sum integrates over time to the densities of the differences of its pairs, so that this is the
-    origin time that goes with `_log_pairs`; like it, a pick by itself changes it little.
-    """
-    sd = seen.sd_s[:, None]
-    each = -0.5 * ((seen.value_s[:, None] - origin_s[..., None]) / sd) ** 2 - jnp.log(sd)
-    return seen.mask.sum() * logsumexp(jnp.where(seen.mask, each, -1e9), axis=-1)
 
 
 def _integrate(log_density: OverTime, seen: Residuals) -> OriginTime:

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region
-from jaxloc.physics.pick_likelihood import NODES, OriginTime, PickErrors, Residuals, over_origin, residuals
+from jaxloc.physics.cell_refinement import Cells
+from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
+from jaxloc.physics.pick_likelihood import NODES, OriginTime, origin_near, over_origin, roughly_over_origin
 from jaxloc.types import Observations, Posterior
 
 MAX_ELEMENTS = 2**22  # of point x pick x time held at once (16 MiB in float32)
@@ -19,43 +21,48 @@ TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "poin
 
 
 class Picks(NamedTuple):
-    """The picks of one event, stations and phases in one axis."""
+    """The picks of one event, stations and phases in one axis; `at` is where they are in it, None for all of it."""
 
     time_s: Float[Array, " pick"]
     sd_s: Float[Array, " pick"]
     mask: Bool[Array, " pick"]
+    at: Int[Array, " pick"] | None = None
+    correlation: Correlation | None = None
 
 
 class Question(NamedTuple):
-    """Travel times, region, prior and likelihood, the same for every event."""
+    """Travel times, region, prior and likelihood, the same for every event.
+
+    No event has more picks than `most_picks`, by default one for each station and phase.
+    """
 
     times: TravelTimes
     region: Region
     log_prior: LogDensity
     errors: PickErrors
+    most_picks: int | None = None
 
 
-def posterior_of(
-    question: Question,
-    observations: Observations,
-    middle_km: Float[Array, "cell 3"],
-    edge_km: Float[Array, "3 3"],
-    size: Float[Array, " cell"] | float = 1.0,
-) -> Posterior:
+def posterior_of(question: Question, observations: Observations, cells: Cells) -> Posterior:
     """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part.
 
     Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
+    Within a cell the origin time changes by the cell's trend, or where there is none by its slope at the middle.
     """
-    size = jnp.broadcast_to(size, middle_km.shape[:1])
-    at = _with_slope(_origin_of(question, observations))
-    origin, slope_s_km = _each(at, observations, middle_km, jnp.zeros(len(middle_km)))
-    log_density, origin = _log_density(question, middle_km, origin)
-    mean = jnp.concatenate([middle_km, origin.mean_s[:, None]], -1)
-    edges_km = edge_km * size[:, None, None]
+    blur_s, edges_km = jnp.zeros(len(cells.middle_km)), cells.edge_km * cells.size[:, None, None]
+    if cells.trend is None:
+        at = _origin_with_slope(question, observations)
+        origin, slope_s_km = _each(at, question, observations, cells.middle_km, blur_s)
+        trend_s = jnp.einsum("ci,cij->cj", slope_s_km, edges_km)
+    else:
+        origin = _each(_origin_of(question, observations), question, observations, cells.middle_km, blur_s)
+        trend_s = cells.trend
+    log_density, origin = _log_density(question, cells.middle_km, origin)
+    mean = jnp.concatenate([cells.middle_km, origin.mean_s[:, None]], -1)
     tril = jnp.zeros((len(mean), 4, 4)).at[:, :3, :3].set(edges_km / 2)
-    tril = tril.at[:, 3, :3].set(jnp.einsum("ci,cij->cj", slope_s_km, edges_km) / 2)
+    tril = tril.at[:, 3, :3].set(trend_s / 2)
     tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
-    mixture = gaussian_mixture(log_density + 3 * jnp.log(size), mean, tril)
+    mixture = gaussian_mixture(log_density + 3 * jnp.log(cells.size), mean, tril)
     whole = covariance(mixture)
     return Posterior(mixture, jnp.zeros_like(whole), whole)
 
@@ -65,55 +72,71 @@ def log_density_at(
     observations: Observations,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
-) -> Float[Array, " cell"]:
-    """Log-density with the errors of picks widened by `blur_s`, as coarse cells need."""
-    at = _origin_of(question, observations)
-    return _log_density(question, middle_km, _each(at, observations, middle_km, blur_s))[0]
+) -> tuple[Float[Array, " cell"], Float[Array, " cell"]]:
+    """Log-density with the errors of picks widened by `blur_s`, as coarse cells need, and mean origin time."""
+    at = _origin_quickly(question, observations)
+    log_density, origin = _log_density(question, middle_km, _each(at, question, observations, middle_km, blur_s))
+    return log_density, origin.mean_s
 
 
-def _origin_of(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
-    """One point in km and its blur in s to the likelihood there, with origin time integrated out."""
-    picks, travel_s = picks_of(observations), question.times(observations.station_km)
+def _origin_quickly(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
+    """As `_origin_of`; of pairs of picks, origin time is the mean of theirs, and of no known variance."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
-    def origin(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> OriginTime:
-        seen = residuals_at(question.errors, picks, travel_s, point_km[None], blur_s)
-        return jax.tree.map(lambda x: x[0], over_origin(question.errors, seen))
+    def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
+        seen = residuals_at(question.errors, picks, travel_s, points_km, blur_s)
+        return roughly_over_origin(question.errors, seen)
 
     return origin
 
 
-def _with_slope(
-    origin_of: Callable[[Array, Array], OriginTime],
-) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, " 3"]]]:
-    """Also the slope of the mean origin time in s/km, zero where there is none."""
+def _origin_of(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
+    """Points in km and their blur in s to the likelihood there, with origin time integrated out."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
-    def mean_s(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[Float[Array, ""], OriginTime]:
-        origin = origin_of(point_km, blur_s)
-        return origin.mean_s, origin
+    def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
+        return over_origin(question.errors, residuals_at(question.errors, picks, travel_s, points_km, blur_s))
 
-    def both(point_km: Float[Array, " 3"], blur_s: Float[Array, ""]) -> tuple[OriginTime, Float[Array, " 3"]]:
-        slope_s_km, origin = jax.grad(mean_s, has_aux=True)(point_km, blur_s)
-        return origin, jnp.nan_to_num(slope_s_km)
+    return origin
+
+
+def _origin_with_slope(
+    question: Question, observations: Observations
+) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, "cell 3"]]]:
+    """As `_origin_of`; also the slope of the mean origin time in s/km, zero where there is none."""
+    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
+
+    def both(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[OriginTime, Array]:
+        at_points_s, back = jax.vjp(lambda points: travel_at(picks, travel_s, points), points_km)
+        residuals_of = lambda travel_s: residuals(question.errors, *picks[:3], travel_s, blur_s, picks.correlation)
+        found = over_origin(question.errors, residuals_of(at_points_s))
+        origin_s = lambda travel_s: origin_near(question.errors, residuals_of(travel_s), found).sum()
+        (slope_s_km,) = back(jax.grad(origin_s)(at_points_s))
+        return found, jnp.nan_to_num(slope_s_km)
 
     return both
 
 
 def _each(
     at: Callable[[Array, Array], Any],
+    question: Question,
     observations: Observations,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
 ) -> Any:
-    """A function of one cell and its blur at all cells, in equal chunks that bound the memory.
+    """A function of cells and their blur at all cells, in equal chunks that bound the memory.
 
     A last chunk of another size would be compiled once more.
     """
-    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (len(picks_of(observations).time_s) * NODES))
+    picks = question.most_picks or 2 * observations.station_km.shape[-2]
+    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (picks * NODES))
     chunks = -(-cells // most)
+    if chunks == 1:
+        return at(middle_km, blur_s)
     size = -(-cells // chunks)
-    index = jnp.minimum(jnp.arange(chunks * size), cells - 1)
-    found = jax.lax.map(lambda cell: at(*cell), (middle_km[index], blur_s[index]), batch_size=size)
-    return jax.tree.map(lambda x: x[:cells], found)
+    index = jnp.minimum(jnp.arange(chunks * size), cells - 1).reshape(chunks, size)
+    found = jax.lax.map(lambda rows: at(middle_km[rows], blur_s[rows]), index)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:cells], found)
 
 
 def _log_density(
@@ -138,15 +161,46 @@ def picks_of(observations: Observations) -> Picks:
     return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
 
 
+def picks_for(question: Question, observations: Observations) -> Picks:
+    """The picks of one event without the gaps between them, and their correlations.
+
+    Correlations of residuals are those beneath the station with the earliest pick, in the middle of the region's depth.
+
+    Raises:
+        ValueError: as `picks_of`.
+    """
+    picks, errors = picks_of(observations), question.errors
+    slots = len(picks.time_s)
+    if errors.kind == "edt_ot_wt" or (question.most_picks is not None and question.most_picks < slots):
+        at = jnp.argsort(jnp.where(picks.mask, picks.time_s, jnp.inf))[: question.most_picks]
+        picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)
+    if not (errors.corr_km or errors.corr_ps):
+        return picks
+    at = jnp.arange(slots) if picks.at is None else picks.at
+    phases = slots // observations.station_km.shape[-2]
+    station_km = observations.station_km[at // phases]
+    earliest = jnp.argmin(jnp.where(picks.mask, picks.time_s, jnp.inf))
+    beneath_km = station_km[earliest].at[2].set(sum(question.region.depth_km) / 2)
+    travel_s = question.times(observations.station_km)(beneath_km[None]).reshape(-1)[at]
+    correlation = correlation_of(errors, station_km, at % phases, picks.sd_s, picks.mask, travel_s)
+    return picks._replace(correlation=correlation)
+
+
 def residuals_at(
     errors: PickErrors,
     picks: Picks,
     travel_s: Callable,
     points: Float[Array, "point 3"],
-    blur_s: Float[Array, ""] | float,
+    blur_s: Float[Array, " *point"] | float,
 ) -> Residuals:
     """Picks less travel times from points in km, their errors widened by `blur_s`."""
-    return residuals(errors, *picks, travel_s(points).reshape(len(points), -1), blur_s)
+    return residuals(errors, *picks[:3], travel_at(picks, travel_s, points), blur_s, picks.correlation)
+
+
+def travel_at(picks: Picks, travel_s: Callable, points: Float[Array, "point 3"]) -> Float[Array, "point pick"]:
+    """Travel times of the picks from points in km."""
+    all_s = travel_s(points).reshape(len(points), -1)
+    return all_s if picks.at is None else all_s[:, picks.at]
 
 
 def _within(origin: OriginTime, range_s: tuple[float, float]) -> OriginTime:

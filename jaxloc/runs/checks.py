@@ -20,7 +20,7 @@ from jaxloc.models.registry import builders
 from jaxloc.models.settings import settings_of
 from jaxloc.physics.gradient import FORMS
 from jaxloc.physics.layered import VP_VS
-from jaxloc.physics.pick_likelihood import KINDS
+from jaxloc.physics.pick_errors import KINDS
 from jaxloc.runs.derived import wrong_length
 
 Config = dict[str, Any]

@@ -9,8 +9,10 @@ from jaxtyping import Array, Complex, Float, Key
 
 from jaxloc.geometry import distance_km
 from jaxloc.physics.layered import VelocityModel, travel_time_s
+from jaxloc.physics.spherical import EARTH_KM, flat_depth_km, flattened
 
 NUM_WAVES = 32  # random plane waves that make up the smooth travel-time error
+THIN_KM, THIN = (-3.0, 45.0), 12  # depths with thin layers for the earth's roundness, and their number
 
 
 class Path(NamedTuple):
@@ -123,10 +125,12 @@ def trace_rays(
     station_km: Float[Array, "station 3"],
     surface_speed_km_s: tuple[float, float],
 ) -> Rays:
-    """First arrivals; directions are gradients of travel time, refracted by Snell's law at the station."""
+    """First arrivals in a spherical earth; directions are gradients of travel time, refracted by Snell's law."""
+    flat = flattened(model, THIN_KM, THIN)
 
     def time_s(source: Float[Array, "3"], station: Float[Array, "3"], speed: Float[Array, " layer"]) -> Array:
-        return travel_time_s(model.top_km, speed, distance_km(source, station), source[2], station[2])
+        depths_km = (flat_depth_km(place[2], 1 / EARTH_KM) for place in (source, station))
+        return travel_time_s(flat.top_km, speed, distance_km(source, station), *depths_km)
 
     def ray(station: Float[Array, "3"], speed: Float[Array, " layer"], surface: Float[Array, ""]) -> tuple:
         time, (at_source, at_station) = jax.value_and_grad(time_s, (0, 1))(source_km, station, speed)
@@ -135,7 +139,7 @@ def trace_rays(
         return time, _unit(-at_source), _unit(jnp.append(sine, up))
 
     over_phases = jax.vmap(ray, (None, 0, 0))
-    speeds = jnp.stack([model.vp_km_s, model.vs_km_s])
+    speeds = jnp.stack([flat.vp_km_s, flat.vs_km_s])
     return Rays(*jax.vmap(over_phases, (0, None, None))(station_km, speeds, jnp.asarray(surface_speed_km_s)))
 
 

@@ -34,7 +34,8 @@ from jaxloc.distributions.gaussian_mixture import (
 from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Search
-from jaxloc.physics.pick_likelihood import OriginTime, PickErrors, over_origin, residuals
+from jaxloc.physics.pick_errors import PickErrors, residuals
+from jaxloc.physics.pick_likelihood import OriginTime, over_origin
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
 from jaxloc.plots.study import DensityPanel, amortised

@@ -16,7 +16,8 @@ from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, dense_grid, grid_s
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.layered import uniform
-from jaxloc.physics.pick_likelihood import PickErrors, Residuals, joint, over_origin, residuals
+from jaxloc.physics.pick_errors import PickErrors, Residuals, residuals
+from jaxloc.physics.pick_likelihood import joint, over_origin
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid, tabulate
 from jaxloc.types import Observations
@@ -250,7 +251,7 @@ def test_a_layered_model_of_one_speed_locates_as_that_speed():
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda build: build(PickErrors("l3")), "must be one of l2, l1, edt, got 'l3'"),
+        (lambda build: build(PickErrors("l3")), "must be one of l2, l1, edt, edt_ot_wt, student_t, got 'l3'"),
         (lambda build: build(PickErrors(model_sd_s=-0.1)), "must not be negative, got -0.1"),
         (lambda build: build(PickErrors(outlier=1.0)), "share within 0-1"),
         (lambda build: build(PickErrors("edt", outlier=0.1)), "leave outlier at 0"),

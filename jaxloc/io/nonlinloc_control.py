@@ -1,0 +1,146 @@
+"""NonLinLoc's control file: velocity model, stations, grid and model errors of a location run.
+
+Read are TRANS, LAYER, GTSRCE (and LOCSRCE), VGGRID, LOCGRID, LOCSEARCH OCT, LOCMETH, LOCGAU, LOCGAU2, LOCQUAL2ERR,
+LOCPHASEID and INCLUDE; other statements do not change where an event is located, or are refused: those that weight
+(LOCSTAWT), delay (LOCDELAY), rename (LOCALIAS) or leave out (LOCEXCLUDE) stations or picks.
+"""
+
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxloc.data.dataset import Station
+from jaxloc.io.nonlinloc_projection import Projection, projection_of, to_degrees
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import VelocityModel, layered
+from jaxloc.physics.pick_errors import PickErrors
+
+METHODS = {"EDT": "edt", "EDT_OT_WT": "edt_ot_wt", "GAU_ANALYTIC": "l2", "L1_NORM": "l1"}
+UNSUPPORTED = ("LOCSTAWT", "LOCDELAY", "LOCALIAS", "LOCEXCLUDE", "LOCELEVCORR", "LOCFIXOTIME", "LOCPRIOR")
+DEEPEST = 8  # files that include one another
+
+
+class Control(NamedTuple):
+    """What a control file says; None for statements that it lacks.
+
+    `x_km`, `y_km` and `depth_km` of the region are those of the projection. `reach_km` is the length of two-dimensional
+    travel-time grids: NonLinLoc leaves out stations from which some of the search grid is farther. `vp_vs` is the ratio
+    that S times are computed by from P; None where S has times of its own. `quality_s` are standard deviations of
+    picks by their quality, `phases` the names that stand for P and S.
+    """
+
+    projection: Projection
+    stations: tuple[Station, ...]
+    velocity: VelocityModel | None
+    errors: PickErrors | None
+    region: Region | None
+    reach_km: float | None
+    vp_vs: float | None
+    octree: tuple[float, ...] | None
+    quality_s: tuple[float, ...]
+    phases: dict[str, str]
+
+
+def read_control(path: str | Path) -> Control:
+    """Read a control file and what it includes.
+
+    The origin times of the region are unbounded. Files are included from the folder of the file that includes them, or
+    from its parent.
+
+    Raises:
+        ValueError: where a file is missing, a statement is wrong, or one changes locations in a way not known here.
+    """
+    path = Path(path)
+    found = _statements(path, DEEPEST)
+    if "TRANS" not in found:
+        raise ValueError(f"{path} has no TRANS statement; a NonLinLoc control file must have one")
+    if unknown := [name for name in UNSUPPORTED if name in found]:
+        raise ValueError(f"{path}: {', '.join(unknown)} would change locations and is not supported; remove it")
+    projection = projection_of(" ".join(found["TRANS"][-1]))
+    try:
+        method = found["LOCMETH"][-1] if "LOCMETH" in found else None
+        ratio = float(method[5]) if method and len(method) > 5 else -1.0
+        sources = [*found["GTSRCE"], *found["LOCSRCE"]]
+        return Control(
+            projection,
+            tuple(_station(words, projection) for words in sources),
+            _velocity(found["LAYER"], ratio) if "LAYER" in found else None,
+            _errors(method[0], found) if method else None,
+            _region(found["LOCGRID"][0]) if "LOCGRID" in found else None,
+            _reach_km(found["VGGRID"][-1]) if "VGGRID" in found else None,
+            ratio if ratio > 0 else None,
+            tuple(float(w) for w in found["LOCSEARCH"][-1][1:]) if found["LOCSEARCH"][-1:] else None,
+            tuple(float(word) for word in (found["LOCQUAL2ERR"] or [[]])[-1]),
+            {name: words[0] for words in found["LOCPHASEID"] for name in words[1:]},
+        )
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{path} must be a NonLinLoc control file with whole statements: {error}") from error
+
+
+def _statements(path: Path, deepest: int) -> dict[str, list[list[str]]]:
+    """Words of each statement by its name, in the order of the file."""
+    if not path.is_file():
+        raise ValueError(f"no such NonLinLoc control file: {path}; correct the path or its INCLUDE statement")
+    found: dict[str, list[list[str]]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split("#")[0].split()
+        if len(words) < 2:
+            continue
+        if words[0] != "INCLUDE":
+            found[words[0]].append(words[1:])
+        elif deepest == 0:
+            raise ValueError(f"{path}: files include one another without end at INCLUDE {words[1]}")
+        else:
+            near = [folder / words[1] for folder in (path.parent, path.parent.parent)]
+            included = next((file for file in near if file.is_file()), near[0])
+            for name, statements in _statements(included, deepest - 1).items():
+                found[name].extend(statements)
+    return found
+
+
+def _station(words: list[str], projection: Projection) -> Station:
+    """GTSRCE: label, kind, position, depth and elevation in km."""
+    label, kind, *numbers = words
+    if kind not in ("LATLON", "XYZ"):
+        raise ValueError(f"station {label}: coordinates must be LATLON or XYZ, got {kind}")
+    first, second, depth_km, elevation_km = (float(number) for number in numbers[:4])
+    if kind == "XYZ":
+        first, second = (float(x) for x in to_degrees(projection, np.asarray(first), np.asarray(second)))
+    return Station(label, first, second, 1000.0 * (elevation_km - depth_km))
+
+
+def _velocity(layers: list[list[str]], ratio: float) -> VelocityModel:
+    """LAYER: depth of the top, P speed and its gradient, then S; S by the ratio where there is one."""
+    top, vp, vp_gradient, vs, vs_gradient = np.array([[float(word) for word in layer[:5]] for layer in layers]).T
+    if vp_gradient.any() or vs_gradient.any():
+        raise ValueError("LAYER with a gradient is not supported: give layers of one speed, or a travel-time grid")
+    return layered(top.tolist(), vp.tolist(), (vp / ratio if ratio > 0 else vs).tolist())
+
+
+def _errors(method: str, found: dict[str, list[list[str]]]) -> PickErrors:
+    """LOCGAU: sd in s and correlation length in km; LOCGAU2 replaces its sd by a share of travel time within limits."""
+    if method not in METHODS:
+        raise ValueError(f"LOCMETH must be one of {', '.join(METHODS)}, got {method}")
+    sd_s, correlation_km = (float(word) for word in found["LOCGAU"][-1][:2])
+    errors = PickErrors(METHODS[method], sd_s, corr_km=max(correlation_km, 0.0))
+    if not found["LOCGAU2"]:
+        return errors
+    share, least_s, most_s = (float(word) for word in found["LOCGAU2"][-1][:3])
+    return errors._replace(model_sd_s=0.0, model_share=share, model_least_s=least_s, model_most_s=most_s)
+
+
+def _region(words: list[str]) -> Region:
+    """LOCGRID: numbers of nodes, first node and spacing in km; negative first nodes of -1e30 are not supported."""
+    number, first, step = (np.array(words[i : i + 3], float) for i in (0, 3, 6))
+    if (np.abs(first) > 1e20).any():
+        raise ValueError("LOCGRID must have a place of its own, not that of another grid; give its first node in km")
+    ranges = [(float(low), float(low + (n - 1) * d)) for n, low, d in zip(number, first, step, strict=True)]
+    return Region(*ranges, (-math.inf, math.inf))
+
+
+def _reach_km(words: list[str]) -> float | None:
+    """VGGRID: of two-dimensional grids, the length along distance."""
+    return (float(words[1]) - 1) * float(words[7]) if int(words[0]) == 2 else None

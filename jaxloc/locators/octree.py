@@ -1,0 +1,164 @@
+"""Octree importance sampling: the posterior of the hypocentre on cells that are smallest where it is largest.
+
+The region is cut into cells; again and again the cells of largest probability are split into eight (Lomax & Curtis
+2001, EGS Abstracts 3; Lomax and others 2009, in the Encyclopedia of Complexity and Systems Science). What remains
+is a sample of the posterior whose density of cells follows it: sharp or broad, of one or of several parts, curved or
+not, with the same number of cells. Of each event as many cells are split in each round, so that all are one program.
+
+Differs from NonLinLoc: cells are split many at a time, not one by one; the density of a coarse cell is smoothed to its
+size, so that no narrow peak falls between the middles of cells; and there is no smallest cell.
+"""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from jaxloc.locators.grid_search import table_times
+from jaxloc.locators.over_events import over_events
+from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.physics.adaptive_grid import LogDensity, Region
+from jaxloc.physics.cell_refinement import refined, regular
+from jaxloc.physics.pick_errors import PickErrors, check
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of
+from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
+from jaxloc.physics.table import table_around
+from jaxloc.types import LocateEvent, Locator, Observations, Posterior
+
+BLUR = 0.4  # of a cell's edge, turned into seconds
+FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
+SLOTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of picks that programs are compiled for
+
+
+class Octree(NamedTuple):
+    """Cells along east, north and depth, and how many of them are split in each round."""
+
+    cells: tuple[int, int, int] = (8, 8, 4)
+    splits: tuple[int, ...] = (8, 8, 8, 8, 16, 32, 64)
+
+
+def build(
+    setup: Setup,
+    *,
+    kind: str = "edt",
+    model_sd_s: float = 0.0,
+    model_share: float = 0.0,
+    outlier: float = 0.0,
+    model_least_s: float = 0.0,
+    model_most_s: float = float("inf"),
+    freedom: float = 4.0,
+    corr_km: float = 0.0,
+    corr_ps: float = 0.0,
+    spacing_km: float = 0.5,
+) -> Locator:
+    """Octree importance sampling with first arrivals of the setup's velocity model and a flat prior over its region.
+
+    Args:
+        setup: region, stations and velocity model.
+        kind: likelihood of picks, as are the next eight (`jaxloc.physics.pick_errors.PickErrors`).
+        model_sd_s: standard deviation of travel times in s.
+        model_share: standard deviation of travel times as a share of them.
+        outlier: probability of an outlier.
+        model_least_s: what the share of the travel time comes to at least, in s.
+        model_most_s: what it comes to at most.
+        freedom: degrees of freedom of `student_t`.
+        corr_km: distance over which model errors of stations are correlated.
+        corr_ps: correlation of the model errors of P and S.
+        spacing_km: of the nodes of the travel-time table.
+
+    Raises:
+        ValueError: where there is no velocity model, or the likelihood's settings are wrong.
+    """
+    errors = PickErrors(
+        kind,
+        model_sd_s,
+        model_share,
+        outlier,
+        model_least_s=model_least_s,
+        model_most_s=model_most_s,
+        freedom=freedom,
+        corr_km=corr_km,
+        corr_ps=corr_ps,
+    )
+    times = table_times(table_around(velocity_of(setup, "octree"), setup.region, setup.station_km, spacing_km))
+    depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
+    return by_number_of_picks(times, setup.region, log_prior_of(setup.region, depth), errors)
+
+
+def by_number_of_picks(
+    times: TravelTimes,
+    region: Region,
+    log_prior: LogDensity,
+    errors: PickErrors = PickErrors(),
+    sizes: Octree = Octree(),
+) -> Locator:
+    """`octree` for batches: events with about as many picks (`SLOTS`) share a program, which has no room to spare."""
+    check(errors)
+    programs: dict[int, Locator] = {}
+
+    def locator(key: Key[Array, ""], observations: Observations) -> Posterior:
+        rows = defaultdict(list)
+        for row, slots in enumerate(_slots(observations)):
+            rows[int(slots)].append(row)
+        found = []
+        for slots, some in sorted(rows.items()):
+            if slots not in programs:
+                programs[slots] = over_events(octree(times, region, log_prior, errors, sizes, slots), chunk=CHUNK)
+            found.append(programs[slots](key, jax.tree.map(lambda x, some=some: x[np.array(some)], observations)))
+        order = np.argsort(np.concatenate([rows[slots] for slots in sorted(rows)]))
+        return jax.tree.map(lambda *x: np.concatenate(x)[order], *found)
+
+    return locator
+
+
+CHUNK = 32
+
+
+def _slots(observations: Observations) -> Int[np.ndarray, " event"]:
+    """The number of picks of each event, rounded up."""
+    if observations.pick_mask is None:
+        raise ValueError("observations have no picks; an octree search must have picks_s, pick_sigma_s and pick_mask")
+    mask = np.asarray(observations.pick_mask) & np.asarray(observations.station_mask)[..., None]
+    number, most = mask.sum((1, 2)), mask[0].size
+    if number.max(initial=0) > SLOTS[-1]:
+        return np.full(len(mask), most)
+    return np.minimum(np.array(SLOTS)[np.searchsorted(SLOTS, number)], most)
+
+
+def octree(
+    times: TravelTimes,
+    region: Region,
+    log_prior: LogDensity,
+    errors: PickErrors = PickErrors(),
+    sizes: Octree = Octree(),
+    most_picks: int | None = None,
+) -> LocateEvent:
+    """Locate one event by its picks; deterministic: the key is not used.
+
+    Args:
+        times: travel times.
+        region: search region of hypocentres and origin times.
+        log_prior: prior density of hypocentres.
+        errors: likelihood of picks.
+        sizes: first cells, and numbers of cells that are split.
+        most_picks: room for so many picks, which no event may exceed; None: for one of each station and phase.
+
+    Raises:
+        ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
+    """
+    check(errors)
+    question = Question(times, region, log_prior, errors, most_picks)
+
+    def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
+        more = jnp.sqrt(jnp.maximum(picks_for(question, observations).mask.sum() / FEW_PICKS, 1.0))
+
+        def smooth(middle_km: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> tuple[Array, Array]:
+            return log_density_at(question, observations, middle_km, BLUR * edge_km / SMOOTHING_SPEED_KM_S * more)
+
+        cells = refined(smooth, regular(region, sizes.cells), sizes.cells, sizes.splits)
+        return posterior_of(question, observations, cells)
+
+    return locate
