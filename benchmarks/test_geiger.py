@@ -16,7 +16,7 @@ from jaxloc.locators.geiger import geiger
 from jaxloc.locators.grid_search import table_times
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import layered
-from jaxloc.physics.pick_likelihood import PickErrors
+from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
 from jaxloc.types import Locator, Observations

@@ -137,8 +137,8 @@ def _region(words: list[str]) -> Region:
     number, first, step = (np.array(words[i : i + 3], float) for i in (0, 3, 6))
     if (np.abs(first) > 1e20).any():
         raise ValueError("LOCGRID must have a place of its own, not that of another grid; give its first node in km")
-    ranges = [(float(low), float(low + (n - 1) * d)) for n, low, d in zip(number, first, step, strict=True)]
-    return Region(*ranges, (-math.inf, math.inf))
+    east, north, depth = ((float(low), float(low + (n - 1) * d)) for n, low, d in zip(number, first, step, strict=True))
+    return Region(east, north, depth, (-math.inf, math.inf))
 
 
 def _reach_km(words: list[str]) -> float | None:

@@ -52,7 +52,8 @@ def projection_of(statement: str) -> Projection:
     kind, *words = statement.split()
     try:
         if kind in PLAIN:
-            return Projection(kind, *(float(word) for word in words[:3]))
+            latitude, longitude, rotation = map(float, words[:3])
+            return Projection(kind, latitude, longitude, rotation)
         if kind in ELLIPSOIDAL and words[0] in ELLIPSOIDS:
             latitude, longitude, *more = (float(word) for word in words[1 : ELLIPSOIDAL[kind]])
             *parallels, rotation = more if kind != "TRANS_MERC" else (more[0],)

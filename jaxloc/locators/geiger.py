@@ -26,7 +26,7 @@ from jaxloc.physics.gauss_newton import Problem
 from jaxloc.physics.hypoinverse import Settings
 from jaxloc.physics.hypoinverse import locate as locate_as_hypoinverse
 from jaxloc.physics.local_pieces import COMPONENTS, pieces
-from jaxloc.physics.pick_likelihood import PickErrors, check
+from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.picks_on_cells import Picks, Question, TravelTimes, picks_of
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
@@ -67,8 +67,10 @@ def geiger(
     check(errors)
     if errors.kind != "l2":
         raise ValueError(
-            f"geiger must have kind l2, got {errors.kind!r}; use grid_search for l1 and edt, or outlier=0.05"
+            f"geiger must have kind l2, got {errors.kind!r}; use octree or grid_search for the others, or outlier=0.05"
         )
+    if errors != PickErrors("l2", errors.model_sd_s, errors.model_share, errors.outlier, errors.outlier_range_s):
+        raise ValueError(f"geiger has no correlated or limited model errors; use octree for them, got {errors}")
     question = Question(times, region, log_prior, errors)
 
     def problem_of(observations: Observations) -> tuple[Problem, Float[Array, ""]]:
@@ -189,8 +191,8 @@ def build(
 
     Args:
         setup: region, stations and velocity model.
-        posterior: "likelihood", or "hypoinverse" for its weights and ellipsoid at its defaults, which are normal;
-            the next four settings are then without effect.
+        posterior: "likelihood", or "hypoinverse" for its weights and ellipsoid at its defaults, which are normal and
+            know none of the next four settings.
         model_sd_s: standard deviation of travel times in s.
         model_share: standard deviation of travel times as a share of them.
         outlier: probability of an outlier.
@@ -205,6 +207,11 @@ def build(
     errors = PickErrors("l2", model_sd_s, model_share, outlier)
     times = table_times(table_around(velocity_of(setup, "geiger"), setup.region, setup.station_km, spacing_km))
     if posterior == "hypoinverse":
+        if (errors, second_derivatives) != (PickErrors("l2", 0.0, 0.02, 0.02), False):
+            raise ValueError(
+                "posterior=hypoinverse has its own errors: leave out model_sd_s, model_share, outlier and "
+                "second_derivatives"
+            )
         return hypoinverse(times, setup.region)
     flat = log_prior_of(setup.region, same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM))
     return geiger(times, setup.region, flat, errors, second_derivatives=second_derivatives)

@@ -20,7 +20,8 @@ from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import in_chunks
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
-from jaxloc.physics.pick_likelihood import PickErrors, check, joint
+from jaxloc.physics.pick_errors import PickErrors, check
+from jaxloc.physics.pick_likelihood import joint
 from jaxloc.physics.picks_on_cells import TravelTimes, picks_of, residuals_at
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around

@@ -5,7 +5,7 @@ Each round splits the cells of largest mass into eight.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,8 @@ def refined(at_cells: AtCells, cells: Cells, number: tuple[int, int, int], split
 
 def _trend_of_grid(quantity: Float[Array, " cell"], number: tuple[int, int, int]) -> Float[Array, "cell 3"]:
     grid = quantity.reshape(number)
-    along = [jnp.gradient(grid, axis=i) if n > 1 else jnp.zeros_like(grid) for i, n in enumerate(number)]
+    gradient: Any = jnp.gradient
+    along = [gradient(grid, axis=i) if n > 1 else jnp.zeros_like(grid) for i, n in enumerate(number)]
     return jnp.stack(along, -1).reshape(-1, 3)
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxloc.physics.pick_likelihood import PickErrors
+from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.picks_on_cells import Picks
 from jaxloc.physics.small_matrices import solved
 

@@ -18,7 +18,7 @@ from jaxloc.locators.setup import Setup
 from jaxloc.physics.gauss_newton import Problem, climb, weighed
 from jaxloc.physics.hypoinverse import Settings, Taper, locate, residual_weight
 from jaxloc.physics.layered import layered, travel_time_s, uniform
-from jaxloc.physics.pick_likelihood import PickErrors
+from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.picks_on_cells import Picks, picks_of
 from jaxloc.physics.table import table_around
 

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from jaxloc.locators.grid_search import grid_search, uniform_times
 from jaxloc.locators.nuts import nuts
 from jaxloc.locators.over_events import over_events
-from jaxloc.physics.pick_likelihood import PickErrors
+from jaxloc.physics.pick_errors import PickErrors
 
 KEY = jax.random.key(0)
 TIMES = uniform_times(6.0)

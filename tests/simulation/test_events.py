@@ -9,7 +9,8 @@ from jax import random
 
 from jaxloc.data.dataset import positions_km
 from jaxloc.geometry import distance_km
-from jaxloc.physics.layered import layered, travel_time_s
+from jaxloc.physics.layered import layered
+from jaxloc.physics.spherical import first_arrivals_s
 from jaxloc.simulation.events import (
     DEFAULT_FRAME,
     quick_start,
@@ -103,16 +104,11 @@ def test_horizontal_energy_rises_at_s(clean):
 def test_s_minus_p_is_travel_time(clean):
     model, here = quick_start().model, station_km()
     hypocentre, arrivals = clean.labels["hypocentre"].value[2], clean.labels["arrivals"].value[2]
-    depth_km = hypocentre[2]
-    time = jax.jit(
-        jax.vmap(
-            lambda v, s: travel_time_s(model.top_km, v, distance_km(hypocentre[:3], s), depth_km, s[2]),
-            (None, 0),
-        )
-    )
-    times = [time(speed, here) for speed in (model.vp_km_s, model.vs_km_s)]
-    np.testing.assert_allclose(arrivals[:, 1] - arrivals[:, 0], times[1] - times[0], atol=1e-4)
-    np.testing.assert_allclose(arrivals[:, 0], hypocentre[3] + times[0], atol=1e-4)
+    exact = jax.jit(jax.vmap(lambda s: first_arrivals_s(model, distance_km(hypocentre[:3], s), hypocentre[2], s[2])))
+    times = exact(here).T
+    # The simulator's twelve thin layers err by up to 4 ms (P) and 7 ms (S) against the eighty here.
+    np.testing.assert_allclose(arrivals[:, 1] - arrivals[:, 0], times[1] - times[0], atol=7e-3)
+    np.testing.assert_allclose(arrivals[:, 0], hypocentre[3] + times[0], atol=4e-3)
 
 
 @pytest.mark.parametrize(("distance_km", "gain"), [(10.0, 0.1), (20.0, 0.05), (70.0, 1 / 70), (280.0, 0.5 / 70)])
@@ -170,8 +166,9 @@ def test_directions_are_unit_and_leave_towards_the_station():
     here = jnp.broadcast_to(jnp.asarray([30.0, 40.0, 0.0]), (8, 3))
     rays = trace_rays(ONE_SPEED, jnp.asarray([0.0, 0.0, 10.0]), here, (6.0, 3.468))
     straight = np.array([30.0, 40.0, -10.0]) / np.sqrt(2600)
-    np.testing.assert_allclose(rays.leaving[0], [straight, straight], atol=1e-4)
-    np.testing.assert_allclose(rays.arriving[0], [straight, straight], atol=1e-3)
+    # In a sphere the horizontal turns by 50 km / 6371 km on the way, and thin layers bend the rest by as much.
+    np.testing.assert_allclose(rays.leaving[0], [straight, straight], atol=0.02)
+    np.testing.assert_allclose(rays.arriving[0], [straight, straight], atol=0.02)
 
 
 def test_noise_has_the_level_asked_for():
