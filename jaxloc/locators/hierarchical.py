@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
 from jaxloc.locators.grid_search import table_times
@@ -34,10 +34,12 @@ from jaxloc.physics.scale_mixture import Factors, PickNoise, damped, refitted, s
 from jaxloc.physics.table import table_around
 from jaxloc.types import Locator, Observations, Posterior
 
-START_SD_S = (0.05, 0.08)  # of the factors of P and S picks, before any is known
 FIRST_SHARE, SHARE = 1.0, 0.7  # of the way to new factors, in the first round and later
 LARGEST_STEP_KM = 3.0
-STILL_KM = 0.003  # rms step of the last round
+ALONE_SD_S, ALONE_DAMPING = 0.15, 1.0  # of residuals of single events, and added to their information
+BEFORE_S = 1.5  # of the origin time before the first pick
+CENTRES = 3  # events about which hyper-parameters are learnt
+QUIET = 3  # rounds before the first step of the kernel
 FAR = 2.0  # standard deviations of the prior, in half-widths of the region
 MOST_EVENTS = 2500  # a covariance of 800 MB
 
@@ -47,6 +49,24 @@ class Model(NamedTuple):
 
     kernel: PathKernel
     noise: PickNoise
+
+
+class Settings(NamedTuple):
+    """Rounds of all events; whether, on how many events and in how many rounds the kernel of path terms is learnt."""
+
+    rounds: int = 5
+    learn: bool = True
+    learn_events: int = 250
+    learn_rounds: int = 25
+
+
+class Problem(NamedTuple):
+    """Picks on the rows of one list of stations, the region, and travel times with their slopes in s/km from places."""
+
+    pick_s: Float[np.ndarray, "event station phase"]
+    mask: Bool[np.ndarray, "event station phase"]
+    region: Region
+    predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Fit(NamedTuple):
@@ -62,44 +82,47 @@ class Fit(NamedTuple):
 def build(
     setup: Setup,
     *,
-    rounds: int = 12,
+    rounds: int = 5,
     learn: bool = True,
+    learn_events: int = 250,
+    learn_rounds: int = 25,
     spacing_km: float = 0.25,
 ) -> Locator:
     """The joint locator with first arrivals of the setup's velocity model.
 
     Args:
         setup: region, stations and velocity model.
-        rounds: of all unknowns, at most.
-        learn: whether the covariance of path terms is estimated; False: as `start_kernel`.
+        rounds: of all events, after hyper-parameters are learnt.
+        learn: whether the hyper-parameters of path terms are estimated; False: as `start_kernel`.
+        learn_events: number of events that they are estimated from.
+        learn_rounds: rounds of these events.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
-        ValueError: where there is no velocity model, or `rounds` is not positive.
+        ValueError: where there is no velocity model, or a number of rounds or events is not positive.
     """
     table = table_around(velocity_of(setup, "hierarchical"), setup.region, setup.station_km, spacing_km)
-    return hierarchical(table_times(table), setup.region, rounds=rounds, learn=learn)
+    return hierarchical(table_times(table), setup.region, Settings(rounds, learn, learn_events, learn_rounds))
 
 
-def hierarchical(times: TravelTimes, region: Region, *, rounds: int = 12, learn: bool = True) -> Locator:
+def hierarchical(times: TravelTimes, region: Region, settings: Settings = Settings()) -> Locator:
     """Locate all events of a batch jointly; one uncertainty for absolute and relative locations.
 
     Args:
         times: travel times.
         region: search region; the prior is normal, with a standard deviation of `FAR` half-widths about its middle.
-        rounds: of all unknowns, at most.
-        learn: whether the covariance of path terms is estimated.
+        settings: numbers of rounds and events.
 
     Raises:
-        ValueError: where `rounds` is not positive; from the locator, where there are no picks, stations differ between
-            events, or events are more than `MOST_EVENTS`.
+        ValueError: where a number is not positive; from the locator, where there are no picks, or events are more than
+            `MOST_EVENTS`.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds must be positive, got {rounds}")
+    if min(settings.rounds, settings.learn_events, settings.learn_rounds) < 1:
+        raise ValueError(f"numbers of rounds and of events must be positive, got {settings}")
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        return posterior_of(fit(np.random.default_rng(seed), observations, times, region, rounds, learn))
+        return posterior_of(fit(np.random.default_rng(seed), observations, times, region, settings))
 
     return locate
 
@@ -109,39 +132,81 @@ def fit(
     observations: Observations,
     times: TravelTimes,
     region: Region,
-    rounds: int = 12,
-    learn: bool = True,
+    settings: Settings = Settings(),
     model: Model | None = None,
 ) -> Fit:
-    """The joint model fitted to all picks; `model` are hyper-parameters to start from, kept where `learn` is False."""
+    """The joint model fitted to all picks; `model` are hyper-parameters to start from, kept where nothing is learnt."""
     pick_s, mask, station_km = _checked(observations)
-    predict = _predictions(times, station_km)
-    middle, precision = _prior(region, len(mask))
-    hypocentre = first_places(pick_s, mask, station_km, region)
-    picks = station_picks(mask)
-    observed = [pick_s[each.event, station, each.phase] for station, each in enumerate(picks)]
-    factors = [
-        Factors(time_s, np.array(START_SD_S)[each.phase] ** 2) for time_s, each in zip(observed, picks, strict=True)
-    ]
-    start = Model(start_kernel(), start_noise()) if model is None else model
-    now, log_density = start, np.zeros(0)
+    problem = Problem(pick_s, mask, region, _predictions(times, station_km))
+    start = independent_places(problem, first_places(problem, station_km))
+    model = Model(start_kernel(), start_noise()) if model is None else model
+    if settings.learn:
+        rows = neighbours_of_some(rng, start[:, :3], settings.learn_events)
+        part = problem._replace(pick_s=pick_s[rows], mask=mask[rows])
+        model = rounds_of(rng, part, start[rows], model, settings.learn_rounds, True).model
+    return rounds_of(rng, problem, start, model, settings.rounds, False)
+
+
+def rounds_of(
+    rng: np.random.Generator,
+    problem: Problem,
+    hypocentre: Float[np.ndarray, "event 4"],
+    model: Model,
+    rounds: int,
+    learn: bool,
+) -> Fit:
+    """Rounds of all unknowns of a problem, and a last solution of the hypocentres."""
+    picks = station_picks(problem.mask)
+    observed = [problem.pick_s[each.event, station, each.phase] for station, each in enumerate(picks)]
+    factors = _first_factors(observed, picks, model.noise)
+    middle, precision = _prior(problem.region, len(hypocentre))
+    start, log_density = model, np.zeros(0)
     for turn in range(rounds + 1):
-        travel_s, slope = predict(hypocentre[:, :3])
+        travel_s, slope = problem.predict(hypocentre[:, :3])
         predicted_s = travel_s + hypocentre[:, None, None, 3]
         with jax.enable_x64(True):
-            systems = station_systems(picks, now.kernel, hypocentre[:, :3], factors, predicted_s, slope)
+            systems = station_systems(picks, model.kernel, hypocentre[:, :3], factors, predicted_s, slope)
             solution = solve(rng, picks, systems, precision, middle - hypocentre)
-            step = _bounded(solution.change)
-            if turn == rounds or (turn > 3 and not learn and _rms(step[:, :3]) < STILL_KM):
+            hypocentre, kernel = _inside(hypocentre + _bounded(solution.change), problem.region), model.kernel
+            if turn == rounds:
                 break
-            kernel = now.kernel
-            if learn and turn > 2:
-                kernel = stepped(kernel, start.kernel, slope_of(rng, picks, systems, solution, kernel, hypocentre[:, :3]))
+            if learn and turn >= QUIET:
+                kernel = stepped(
+                    kernel, start.kernel, slope_of(rng, picks, systems, solution, kernel, hypocentre[:, :3])
+                )
             others = by_others(picks, systems, solution, factors)
-            noise, factors, log_density = _new_factors(now.noise, picks, observed, predicted_s, others, factors, turn)
-        now = Model(kernel, noise)
-        hypocentre = _inside(hypocentre + step, region)
-    return Fit(_inside(hypocentre + step, region), solution, now, factors, log_density)
+            noise, factors, log_density = _new_factors(model.noise, picks, observed, predicted_s, others, factors, turn)
+        model = Model(kernel, noise)
+    return Fit(hypocentre, solution, model, factors, log_density)
+
+
+def neighbours_of_some(
+    rng: np.random.Generator, place_km: Float[np.ndarray, "event 3"], number: int
+) -> Int[np.ndarray, " row"]:
+    """Rows of the events nearest to a few events chosen by chance: hyper-parameters are learnt from near events."""
+    centres = rng.choice(len(place_km), min(CENTRES, len(place_km)), replace=False)
+    apart = np.linalg.norm(place_km[:, None] - place_km[centres], axis=-1).min(1)
+    return np.sort(np.argsort(apart)[:number])
+
+
+def independent_places(
+    problem: Problem, hypocentre: Float[np.ndarray, "event 4"], rounds: int = 20
+) -> Float[np.ndarray, "event 4"]:
+    """Each event by itself: damped least squares with Cauchy's weights, a start for the joint rounds."""
+    middle, precision = _prior(problem.region, len(hypocentre))
+    for turn in range(rounds):
+        travel_s, slope = problem.predict(hypocentre[:, :3])
+        left_s = np.where(problem.mask, problem.pick_s - travel_s - hypocentre[:, None, None, 3], 0.0)
+        scale_s = ALONE_SD_S * (1 + 4 * 0.7**turn)
+        weight = problem.mask / (scale_s**2 + left_s**2)
+        full = np.concatenate([slope, np.ones((*slope.shape[:-1], 1))], -1)
+        information = np.einsum("esp,espa,espb->eab", weight, full, full) + np.einsum(
+            "ea,ab->eab", precision + ALONE_DAMPING, np.eye(4)
+        )
+        right = np.einsum("esp,espa->ea", weight * left_s, full) + precision * (middle - hypocentre)
+        change = np.linalg.solve(information, right[..., None])[..., 0]
+        hypocentre = _inside(hypocentre + _bounded(change), problem.region)
+    return hypocentre
 
 
 def posterior_of(fitted: Fit) -> Posterior:
@@ -155,21 +220,23 @@ def posterior_of(fitted: Fit) -> Posterior:
     return Posterior(mixture, jnp.zeros(covariance.shape), jnp.asarray(covariance), jointly=jnp.asarray(jointly))
 
 
-def first_places(
-    pick_s: Float[np.ndarray, "event station phase"],
-    mask: np.ndarray,
-    station_km: Float[np.ndarray, "station 3"],
-    region: Region,
-) -> Float[np.ndarray, "event 4"]:
+def first_places(problem: Problem, station_km: Float[np.ndarray, "station 3"]) -> Float[np.ndarray, "event 4"]:
     """Where to start: about the stations of the earliest picks, at a third of the region's depth."""
-    first_s = np.where(mask, pick_s, np.inf).min(-1)
-    wait_s = first_s - first_s.min(1, keepdims=True)
-    weight = np.where(np.isfinite(wait_s), np.exp(-np.where(np.isfinite(wait_s), wait_s, 0.0)), 0.0)
+    first_s = np.where(problem.mask, problem.pick_s, np.inf).min(-1)
+    earliest_s = first_s.min(1, keepdims=True)
+    wait_s = np.where(np.isfinite(first_s), first_s, np.inf) - np.where(np.isfinite(earliest_s), earliest_s, 0.0)
+    weight = np.exp(-wait_s)
     place = weight @ station_km[:, :2] / np.maximum(weight.sum(1, keepdims=True), 1e-12)
-    low, high = region.depth_km
-    depth_km = np.full((len(mask), 1), low + (high - low) / 3)
-    earliest_s = np.where(np.isfinite(first_s.min(1)), first_s.min(1), np.mean(region.origin_s))
-    return np.concatenate([place, depth_km, earliest_s[:, None] - 1.5], 1)
+    low, high = problem.region.depth_km
+    depth_km = np.full_like(earliest_s, low + (high - low) / 3)
+    known = np.where(np.isfinite(earliest_s), earliest_s - BEFORE_S, np.mean(problem.region.origin_s))
+    return np.concatenate([place, depth_km, known], 1)
+
+
+def _first_factors(observed: list[np.ndarray], picks: list[StationPicks], noise: PickNoise) -> list[Factors]:
+    """Picks as they are, with the standard deviation of most of them."""
+    sd_s = np.exp(noise.form.log_sd)
+    return [Factors(time_s, sd_s[each.phase] ** 2) for time_s, each in zip(observed, picks, strict=True)]
 
 
 def _checked(observations: Observations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -185,7 +252,10 @@ def _checked(observations: Observations) -> tuple[np.ndarray, np.ndarray, np.nda
     place_km = np.asarray(observations.station_km, float)
     rows, where = np.unique(np.round(place_km[mask.any(-1)], 4), axis=0, return_inverse=True)
     event, station = np.nonzero(mask.any(-1))
-    found_s, found = np.zeros((len(mask), len(rows), mask.shape[2])), np.zeros((len(mask), len(rows), mask.shape[2]), bool)
+    found_s, found = (
+        np.zeros((len(mask), len(rows), mask.shape[2])),
+        np.zeros((len(mask), len(rows), mask.shape[2]), bool),
+    )
     found_s[event, where.ravel()], found[event, where.ravel()] = pick_s[event, station], mask[event, station]
     return found_s, found, rows
 
@@ -241,10 +311,6 @@ def _bounded(change: Float[np.ndarray, "event 4"]) -> Float[np.ndarray, "event 4
     """Steps no longer than `LARGEST_STEP_KM`: travel times are not linear farther away."""
     length_km = np.abs(change[:, :3]).max(1, keepdims=True)
     return change / np.maximum(length_km / LARGEST_STEP_KM, 1.0)
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
 
 
 def _inside(hypocentre: Float[np.ndarray, "event 4"], region: Region) -> Float[np.ndarray, "event 4"]:

@@ -80,7 +80,7 @@ def score_pairs(
     seen = np.isfinite(error).all(-1)
     error, spread = error[seen], spread[seen]
     coverage = np.full((len(KINDS), len(LEVELS)), np.nan)
-    if np.isfinite(spread).all():
+    if np.isfinite(spread).all() and len(error):
         squares = np.einsum("pa,pab,pb->p", error, np.linalg.inv(spread + 1e-12 * np.eye(2)), error)
         single = error**2 / np.maximum(np.einsum("paa->pa", spread), 1e-12)
         for i, (values, freedom) in enumerate(((squares, 2), (single[:, 0], 1), (single[:, 1], 1))):
@@ -138,8 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scores, fitted = compare(given.folder, given.seed)
     print(table_of(scores))
     mean_s, sd_s, within = origin_coverage(fitted)
-    print(f"\norigin time: error {mean_s:.3f} +- {sd_s:.3f} s; coverage " + ", ".join(
-        f"{100 * level:.0f} %: {share:.3f}" for level, share in within.items()))
+    print(
+        f"\norigin time: error {mean_s:.3f} +- {sd_s:.3f} s; coverage "
+        + ", ".join(f"{100 * level:.0f} %: {share:.3f}" for level, share in within.items())
+    )
     kernel = jax.tree.map(np.asarray, fitted.model.kernel)
     print(f"path terms: sd {np.exp(kernel.log_sd).round(3).tolist()} s, scales {np.exp(kernel.log_scale).round(2)} km")
     print(f"{time.perf_counter() - began:.0f} s, {time.process_time() - used:.0f} s of CPU")
