@@ -70,7 +70,7 @@ class Problem(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A fitted joint model; `hypocentre` is the most probable one, `log_density` of picks that of each by all others."""
+    """A fitted joint model; `hypocentre` is the most probable one, `log_density` that of each pick by others."""
 
     hypocentre: Float[np.ndarray, "event 4"]
     solution: Solution

@@ -3,7 +3,7 @@
 Residuals at one station are those of hypocentres (through the slopes of travel times), of the path terms and of the
 picks. The last two have the covariance C, dense over the picks of the station; hypocentres then have the information
 J' C^-1 J, summed over stations, dense over all events (generalised least squares with the terms marginalised;
-Rasmussen & Williams 2006, section 2.7). Exact: n^3 / 3 operations for each station of n picks, and (4 N)^3 for N events.
+Rasmussen & Williams 2006, section 2.7). Exact: some n^3 operations for each station of n picks, (4 N)^3 for N events.
 Linear algebra runs in double precision on the host, what is elementwise through JAX.
 """
 
@@ -42,7 +42,7 @@ class StationSystem(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """Change of hypocentres, their covariance, by station precision times what they leave, and draws about the change."""
+    """Change of hypocentres, their covariance, precision times what they leave at each station, and draws."""
 
     change: Float[np.ndarray, "event 4"]
     covariance: Float[np.ndarray, "event 4 event 4"]

@@ -1,8 +1,8 @@
 """Hyper-parameters of path terms by restricted marginal likelihood, with random probes for traces.
 
 With b = R r and R the inverse covariance of residuals after hypocentres are integrated out, the slope of the restricted
-log-likelihood is (b' dC b - tr(R dC)) / 2 (Patterson & Thompson 1971, Biometrika 58). The trace is the mean of z' R dC z
-over vectors of random signs z (Hutchinson 1990); the curvature is taken as b' dC R dC b / 2, the mean of observed and
+log-likelihood is (b' dC b - tr(R dC)) / 2 (Patterson & Thompson 1971, Biometrika 58). The trace is the mean of
+z' R dC z over vectors of random signs z (Hutchinson 1990); the curvature is taken as b' dC R dC b / 2, the mean of observed and
 expected information (Gilmour, Thompson & Cullis 1995, Biometrics 51), so that a step costs no more than another
 solution of the system. Factors of picks stay as they are, which is exact where expectation propagation has converged
 (Seeger 2005).
@@ -48,7 +48,7 @@ def slope_of(
         number = len(each.event)
         columns = np.zeros((size, 1 + PROBES))
         columns[:number] = np.concatenate([left[:, None], probe], 1)
-        fill = lambda values: np.pad(values, (0, size - number))
+        fill = lambda values, more=size - number: np.pad(values, (0, more))
         products = np.asarray(_changed(kernel, place_km[fill(each.event)], fill(each.phase), columns))[:, :number]
         changed.append(products[:, :, 0].T)
         slope = slope + 0.5 * products[:, :, 0] @ left - 0.5 * np.einsum("kpz,pz->k", products[:, :, 1:], past) / PROBES

@@ -3,13 +3,12 @@
 Waves from neighbouring sources to one station cross the same rock, so that the error of a velocity model is nearly the
 same for both (Richards-Dinger & Shearer 2000, JGR 105; the reason why double differences work, Waldhauser & Ellsworth
 2000, BSSA 90). At each station the term is a sum of Gaussian processes over the place of the source, of different
-length scales, with P and S correlated, and of a station term that all sources share. Where `jaxloc.physics.source_terms`
-predicts the terms of new events from known ones, here they are unknowns beside the hypocentres.
+length scales, with P and S correlated, and of a station term that all sources share. `jaxloc.physics.source_terms`
+predicts the terms of new events from known ones; here they are unknowns beside the hypocentres.
 """
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int

@@ -13,7 +13,6 @@ the normal factor with these moments stands for the pick: expectation propagatio
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize

@@ -1,4 +1,4 @@
-"""Separations of near events by the joint model and by other programs: python -m jaxloc.studies.pair_separations FOLDER.
+"""Separations of near events by the joint model and others: python -m jaxloc.studies.pair_separations FOLDER.
 
 The folder is a benchmark with known separations (`jaxloc.io.pair_benchmark`). The error of a pair is that of its
 horizontal and of its vertical separation, both without sign; its standard deviation is that of the difference of the
@@ -34,7 +34,7 @@ KINDS = ("joint", "horizontal", "vertical")
 
 
 class PairScore(NamedTuple):
-    """Root mean square and median of the errors of separations in km; coverage by kind and level, NaN without errors."""
+    """Root mean square and median of errors of separations in km; coverage by kind and level, NaN where unknown."""
 
     rms_km: tuple[float, float]
     median_km: tuple[float, float]
