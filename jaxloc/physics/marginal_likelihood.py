@@ -2,10 +2,10 @@
 
 With b = R r and R the inverse covariance of residuals after hypocentres are integrated out, the slope of the restricted
 log-likelihood is (b' dC b - tr(R dC)) / 2 (Patterson & Thompson 1971, Biometrika 58). The trace is the mean of
-z' R dC z over vectors of random signs z (Hutchinson 1990); the curvature is taken as b' dC R dC b / 2, the mean of observed and
-expected information (Gilmour, Thompson & Cullis 1995, Biometrics 51), so that a step costs no more than another
-solution of the system. Factors of picks stay as they are, which is exact where expectation propagation has converged
-(Seeger 2005).
+z' R dC z over vectors of random signs z (Hutchinson 1990). The curvature is taken as b' dC R dC b / 2, the mean of
+observed and expected information (Gilmour, Thompson & Cullis 1995, Biometrics 51), so that a step costs no more than
+another solution of the system. Factors of picks stay as they are, which is exact where expectation propagation has
+converged (Seeger 2005).
 """
 
 from collections.abc import Sequence

@@ -147,7 +147,7 @@ def test_a_pick_that_disagrees_has_little_weight():
 
 
 def test_shape_and_width_of_errors_are_found():
-    """Laplace errors with 3 % of outliers: standard deviation within 10 %, the share within 1.2 % (four standard errors)."""
+    """Laplace errors with 3 % of outliers: sd within 10 %, the share within 1.2 % (4 standard errors)."""
     rng = np.random.default_rng(3)
     error_s = np.where(rng.random(4000) < 0.03, rng.uniform(0.4, 1.4, 4000), rng.laplace(0, 0.02, 4000))
     noise, phase = scale_mixture.start_noise(), np.zeros(4000, int)
