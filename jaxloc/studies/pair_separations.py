@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from jaxloc.io.pair_benchmark import Benchmark, Pairs, read_benchmark, read_references
 from jaxloc.locators.grid_search import table_times
-from jaxloc.locators.hierarchical import Fit, fit
+from jaxloc.locators.hierarchical import Fit, Settings, fit
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.gradient import thin_layers
 from jaxloc.physics.layered import VelocityModel
@@ -57,14 +57,14 @@ def observations_of(benchmark: Benchmark) -> Observations:
     )  # pyright: ignore[reportArgumentType]
 
 
-def located(benchmark: Benchmark, seed: int = 0, gradient: bool = True) -> Fit:
+def located(benchmark: Benchmark, seed: int = 0, gradient: bool = True, settings: Settings = Settings()) -> Fit:
     """The joint model of a benchmark; speeds are linear in depth between rows of its velocity model, or constant."""
     model = benchmark.depth_km, benchmark.vp_km_s, benchmark.vs_km_s
     layers = thin_layers(*model, [True] * len(model[0])) if gradient else model
     low, high = benchmark.station_km[:, :2].min(0) - AROUND_KM, benchmark.station_km[:, :2].max(0) + AROUND_KM
     region = Region((low[0], high[0]), (low[1], high[1]), DEPTH_KM, ORIGIN_S)
     table = table_around(VelocityModel(*layers), region, benchmark.station_km, SPACING_KM)
-    return fit(np.random.default_rng(seed), observations_of(benchmark), table_times(table), region)
+    return fit(np.random.default_rng(seed), observations_of(benchmark), table_times(table), region, settings)
 
 
 def score_pairs(
