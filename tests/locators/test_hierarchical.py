@@ -234,8 +234,9 @@ def test_wrong_input_is_refused():
 
 @pytest.mark.slow
 def test_a_real_benchmark_is_read_and_scored(data_folder):
-    """The first 150 events of the benchmark, hyper-parameters learnt from their picks: separations are better by half than
-    those of the programs that locate one event at a time (0.57 km and more, all pairs)."""
+    """The first 150 events, hyper-parameters learnt from their picks: separations are better by half than those of
+    programs that locate one event at a time (0.57 km and more, all pairs).
+    """
     benchmark = read_benchmark(data_folder("ridgecrest_synthetic"))
     among = (benchmark.pairs.first < 150) & (benchmark.pairs.second < 150)
     pairs = Pairs(*(values[among] for values in benchmark.pairs))
