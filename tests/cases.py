@@ -24,7 +24,7 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import climatology, grid_search, neural, single_station, sp_rule
+from jaxloc.locators import climatology, grid_search, hierarchical, neural, single_station, sp_rule
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
@@ -245,11 +245,16 @@ def _by_coordinates() -> Locator:
     return _neural(network, neural.neural(network, HEADS["gaussian"]()))
 
 
+JOINT = ("hierarchical",)  # locators that treat all events of a batch as one problem
+
 LOCATORS: dict[str, Callable[[], Locator]] = {
     "arrivals": _by_arrivals,
     "climatology": lambda: climatology.climatology(PRIOR),
     "grid_search": lambda: over_events(
         grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES), chunk=2
+    ),
+    "hierarchical": lambda: hierarchical.hierarchical(
+        grid_search.uniform_times(6.0), REGION, hierarchical.Settings(rounds=2, learn=False)
     ),
     "neural": _by_coordinates,
     "single_station": _by_records,

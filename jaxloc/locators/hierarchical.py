@@ -7,9 +7,11 @@ Events near each other share their path terms: their relative locations are as s
 (Waldhauser & Ellsworth 2000, BSSA 90; Rodi & Myers 2008), and the posterior says how sharp, since covariances between
 events are kept (`Posterior.difference`).
 
-Each round moves all hypocentres by Gauss and Newton's method, updates the factors that stand for picks, and takes a
-step of the hyper-parameters. The posterior is Laplace's: normal about the most probable hypocentres. It lacks the
-uncertainty of the hyper-parameters, and path terms of different stations count as independent.
+Each round moves all hypocentres by Gauss and Newton's method and updates the factors that stand for picks; rounds of
+part of the events take a step of the hyper-parameters too. The posterior is Laplace's: normal about the most probable
+hypocentres. It lacks the uncertainty of the hyper-parameters and of the velocities about the sources, and path terms of
+different stations count as independent, although residuals show that they are not: separations of events within 2 km
+in a random medium lay within the 95 % region in 80 % of pairs.
 
 Exact linear algebra: memory grows with the square, time with the third power of the number of events.
 """
@@ -245,6 +247,8 @@ def _checked(observations: Observations) -> tuple[np.ndarray, np.ndarray, np.nda
         raise ValueError("observations have no picks; the joint model must have picks_s and pick_mask")
     mask = np.asarray(observations.pick_mask & observations.station_mask[..., None])
     pick_s = np.where(mask, np.asarray(observations.picks_s, float), 0.0)
+    if not len(mask):
+        raise ValueError("there is no event to locate; observations must have at least one")
     if len(mask) > MOST_EVENTS:
         raise ValueError(f"the joint model takes at most {MOST_EVENTS} events at once, got {len(mask)}; split them")
     if not mask.any():
