@@ -24,7 +24,17 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import climatology, double_difference, geiger, grid_search, neural, nuts, single_station, sp_rule
+from jaxloc.locators import (
+    climatology,
+    double_difference,
+    geiger,
+    grid_search,
+    hierarchical,
+    neural,
+    nuts,
+    single_station,
+    sp_rule,
+)
 from jaxloc.locators.double_difference import Settings
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
@@ -247,6 +257,8 @@ def _by_coordinates() -> Locator:
     return _neural(network, neural.neural(network, HEADS["gaussian"]()))
 
 
+JOINT = ("hierarchical",)  # locators that treat all events of a batch as one problem
+
 LOCATORS: dict[str, Callable[[], Locator]] = {
     "arrivals": _by_arrivals,
     "climatology": lambda: climatology.climatology(PRIOR),
@@ -256,6 +268,9 @@ LOCATORS: dict[str, Callable[[], Locator]] = {
     "geiger": lambda: geiger.geiger(grid_search.uniform_times(6.0), REGION, LOG_PRIOR),
     "grid_search": lambda: over_events(
         grid_search.grid_search(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, sizes=SIZES), chunk=2
+    ),
+    "hierarchical": lambda: hierarchical.hierarchical(
+        grid_search.uniform_times(6.0), REGION, hierarchical.Settings(rounds=2, learn=False)
     ),
     "neural": _by_coordinates,
     "nuts": lambda: nuts.nuts(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, warmup=30, draws=40, chains=2),

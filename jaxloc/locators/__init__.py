@@ -8,11 +8,13 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from jaxloc.locators import climatology, geiger, grid_search, nuts, octree, sp_rule
+from jaxloc.locators import climatology, geiger, grid_search, hierarchical, nuts, octree, sp_rule
 from jaxloc.locators.setup import Setup
 from jaxloc.types import Locator
 
-__all__ = ["climatology", "geiger", "grid_search", "nuts", "octree", "sp_rule"]
+__all__ = ["climatology", "geiger", "grid_search", "hierarchical", "nuts", "octree", "sp_rule"]
+JOINT = ("hierarchical",)
+"""Locators that treat all events as one problem: they must be given all of them at once."""
 
 
 def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) -> Locator:
