@@ -8,11 +8,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from jaxloc.locators import climatology, grid_search, sp_rule
+from jaxloc.locators import climatology, grid_search, source_scan, sp_rule
 from jaxloc.locators.setup import Setup
 from jaxloc.types import Locator
 
-__all__ = ["climatology", "grid_search", "sp_rule"]
+__all__ = ["climatology", "grid_search", "source_scan", "sp_rule"]
 
 
 def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) -> Locator:
