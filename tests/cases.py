@@ -24,7 +24,7 @@ from jaxloc.heads import clusters as clusters_
 from jaxloc.heads.polar_classes import Scale
 from jaxloc.heads.single_station import Beforehand, numbers, station
 from jaxloc.locators import arrivals as arrivals_locator
-from jaxloc.locators import climatology, grid_search, neural, single_station, sp_rule
+from jaxloc.locators import climatology, grid_search, neural, single_station, source_scan, sp_rule
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
@@ -45,10 +45,10 @@ from jaxloc.networks import (
 from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.adaptive_sampling import Sampling
-from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.layered import uniform, velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
-from jaxloc.physics.table import TableGrid
+from jaxloc.physics.table import TableGrid, table_around
 from jaxloc.types import Batch, Head, Label, Locator, Method, Network, Observations, Target, Weights
 
 # Compiling takes nearly all of the time in tests; without optimisation it takes an eighth.
@@ -240,6 +240,11 @@ def _by_records() -> Locator:
     return _neural(network, single_station.single_station(network, head, PRIOR, REGION))
 
 
+def _by_stack() -> Locator:
+    table = table_around(uniform(6.0), REGION, np.array([[0.0, 0.0, -0.5]]))
+    return over_events(source_scan.source_scan(table, REGION, LOG_PRIOR, RATE_HZ, sizes=SAMPLING), chunk=2)
+
+
 def _by_coordinates() -> Locator:
     network = NETWORKS["kriegerowski2019"].build()
     return _neural(network, neural.neural(network, HEADS["gaussian"]()))
@@ -253,6 +258,7 @@ LOCATORS: dict[str, Callable[[], Locator]] = {
     ),
     "neural": _by_coordinates,
     "single_station": _by_records,
+    "source_scan": _by_stack,
     "sp_rule": lambda: over_events(
         sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6), chunk=2
     ),

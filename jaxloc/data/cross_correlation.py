@@ -1,15 +1,15 @@
 """Differential times of pairs of events by cross-correlation of their waveforms.
 
-At one station the records of two events nearby are alike but for a shift, an amplitude and noise. With noise that is
-white within the pass band of width B, windows of T seconds of c components have n = 2 B T c independent samples, and
-with amplitude and level of noise integrated out the lag tau has the density
+At one station the records of two events nearby are alike but for a shift, an amplitude and noise. The lag is where
+their normalised correlation r is largest. With noise that is white within the pass band of width B, windows of T
+seconds of c components have n = 2 B T c independent samples, and a lag at which r is lower by d has the log-odds
 
-    p(tau) ~ (1 - r(tau)) ** (1 - n / 2)
+    -n d^2 / (2 e d + e^2 (1 - q)),   e = 1 - r at the peak,
 
-in which r is the normalised cross-correlation (the profile of the normal likelihood, whose squared residuals are
-2 (1 - r) of unit traces). Its curvature at the peak is the Cramer-Rao bound of noise estimated from r itself, as in
-Walker & Trahey (1995, IEEE UFFC 42); its mass under other peaks is the probability of a cycle skip. Both enter the
-error that is given, so that a lag that may be a cycle off has an error of a cycle, in proportion.
+against the peak: that of the expected difference of r to its variance by noise, in which e d comes from signal times
+noise and e^2 from noise times noise, q being the noise's autocorrelation at the distance of the two lags. Near the peak
+this is the Cramer-Rao bound of Walker & Trahey (1995, IEEE UFFC 42); further away it is the probability of a cycle
+skip. Both enter the error that is given, so that a lag that may be a cycle off has an error of a cycle, in proportion.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.signal
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.data.characteristic_functions import BY_PHASE, window_sum
+from jaxloc.data.preprocessing import bandpass
 from jaxloc.physics.differential_times import DifferentialTimes
 
 FINER = 8  # lags a sample, by band-limited interpolation
@@ -97,7 +97,9 @@ def check(correlation: Correlation, rate_hz: float) -> None:
     if min(*correlation.before_s, *correlation.after_s) < 0 or correlation.lag_s * rate_hz < 1:
         raise ValueError(f"windows must not end before they begin and lag_s be a sample at least, got {correlation}")
     if not (0 <= correlation.least < 1 and 0 < correlation.most_skipped <= 1):
-        raise ValueError(f"least and most_skipped must be within 0-1, got {correlation.least}, {correlation.most_skipped}")
+        raise ValueError(
+            f"least and most_skipped must be within 0-1, got {correlation.least}, {correlation.most_skipped}"
+        )
     shortest_s = min(b + a for b, a in zip(correlation.before_s, correlation.after_s, strict=True))
     if (high - low) * shortest_s < 2:
         raise ValueError(
@@ -133,8 +135,7 @@ def segments_of(
     check(correlation, rate_hz)
     waveforms = np.asarray(waveforms, np.float32)
     if not correlation.filtered:
-        sections = scipy.signal.butter(4, correlation.band_hz, "bandpass", fs=rate_hz, output="sos")
-        waveforms = scipy.signal.sosfiltfilt(sections, waveforms, axis=-1).astype(np.float32)
+        waveforms = bandpass(waveforms, rate_hz, correlation.band_hz, zero_phase=True)
     recorded = np.ones(waveforms[:, :, 0].shape, bool) if sample_mask is None else np.asarray(sample_mask)
     middle = np.round(np.where(mask, arrival_s, 0.0) * rate_hz).astype(int)
     each, begins, masks = [], [], []
@@ -204,7 +205,6 @@ def _why_lost(lags: Lags, correlation: Correlation) -> Int[np.ndarray, " row"]:
 
 def _in_chunks(segments: Segments, rows: Int[np.ndarray, "row 3"], phase: int, correlation: Correlation) -> Lags:
     """Rows of first event, second event and station, `CHUNK` at a time, the last one padded."""
-    bandwidth_hz = correlation.band_hz[1] - correlation.band_hz[0]
     inner, rate_hz = _inner(correlation, phase, segments.rate_hz), segments.rate_hz
     value = segments.value[phase]
 
@@ -213,7 +213,7 @@ def _in_chunks(segments: Segments, rows: Int[np.ndarray, "row 3"], phase: int, c
             some = rows[at : at + CHUNK]
             some = np.pad(some, ((0, CHUNK - len(some)), (0, 0)))
             two = (jnp.asarray(value[some[:, i], some[:, 2]]) for i in (0, 1))
-            yield jax.tree.map(np.asarray, _correlate(*two, inner, rate_hz, bandwidth_hz))
+            yield jax.tree.map(np.asarray, _correlate(*two, inner, rate_hz, correlation.band_hz))
 
     return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *parts())
 
@@ -224,9 +224,9 @@ def _correlate(
     second: Float[Array, "row part sample"],
     inner: int,
     rate_hz: float,
-    bandwidth_hz: float,
+    band_hz: tuple[float, float],
 ) -> Lags:
-    return jax.vmap(lambda a, b: correlate(a, b, inner, rate_hz, bandwidth_hz))(first, second)
+    return jax.vmap(lambda a, b: correlate(a, b, inner, rate_hz, band_hz))(first, second)
 
 
 def correlate(
@@ -234,7 +234,7 @@ def correlate(
     second: Float[Array, "part sample"],
     inner: int,
     rate_hz: float | Array,
-    bandwidth_hz: float | Array,
+    band_hz: tuple[float, float],
 ) -> Lags:
     """The lag of the second segment against the middle `inner` samples of the first."""
     coefficient = _coefficients(first, second, inner)
@@ -246,9 +246,10 @@ def correlate(
     offset = jnp.clip(0.5 * (right - left) / bend, -1.0, 1.0)
     best = jnp.maximum(top + 0.25 * (right - left) * offset, top)
     lag_s = (centre + offset - (len(coefficient) - 1) / 2) * step_s
-    samples = 2 * bandwidth_hz * (inner / rate_hz) * _present(first, second)
-    density, local_s2 = _posterior(coefficient, best, bend / step_s**2, (samples - 1) / 2)
+    samples = 2 * (band_hz[1] - band_hz[0]) * (inner / rate_hz) * _present(first, second) - 2
     apart_s = jnp.arange(len(coefficient)) * step_s - (centre + offset) * step_s
+    density = jnp.exp(_log_odds(best - coefficient, best, apart_s, band_hz, samples))
+    local_s2 = _local_s2(bend / step_s**2, best, band_hz, samples)
     # Another peak is a period away or more; beyond half of one the density is that of other peaks.
     half_period_s = jnp.pi * jnp.sqrt(jnp.maximum(best, 0.05) / bend) * step_s
     other = jnp.abs(apart_s) > half_period_s
@@ -282,11 +283,25 @@ def _present(first: Float[Array, "part sample"], second: Float[Array, "part samp
     return ((first != 0).any(-1) & (second != 0).any(-1)).sum().astype(first.dtype)
 
 
-def _posterior(
-    coefficient: Float[Array, " lag"], best: Float[Array, ""], curvature: Float[Array, ""], power: Float[Array, ""]
-) -> tuple[Float[Array, " lag"], Float[Array, ""]]:
-    """Density of lags relative to that of the best one, and its variance about it by its curvature (1/s2)."""
-    positive = jnp.maximum(coefficient, 0.0)
-    least = jnp.maximum(1 - best**2, NEAREST_TO_ONE)
-    log_ratio = jnp.log(least) - jnp.log(jnp.maximum(1 - positive**2, least))
-    return jnp.exp(power * log_ratio), least / (2 * power * jnp.maximum(best, 0.05) * curvature)
+def _log_odds(
+    drop: Float[Array, " lag"],
+    best: Float[Array, ""],
+    apart_s: Float[Array, " lag"],
+    band_hz: tuple[float, float],
+    samples: Float[Array, ""],
+) -> Float[Array, " lag"]:
+    """Log-odds of lags, whose coefficients are lower by `drop` than the best one, against it."""
+    noise = jnp.maximum(1 - best, NEAREST_TO_ONE)
+    low, high = band_hz
+    alike = (high * jnp.sinc(2 * high * apart_s) - low * jnp.sinc(2 * low * apart_s)) / (high - low)
+    return -samples * drop**2 / jnp.maximum(2 * noise * drop + noise**2 * (1 - alike), 1e-12)
+
+
+def _local_s2(
+    bend: Float[Array, ""], best: Float[Array, ""], band_hz: tuple[float, float], samples: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Variance of the lag by the curvature of the log-odds at the peak, `bend` being that of the coefficient."""
+    noise = jnp.maximum(1 - best, NEAREST_TO_ONE)
+    low, high = band_hz
+    of_noise = (2 * jnp.pi) ** 2 * (low**2 + low * high + high**2) / 3
+    return (2 * noise + noise**2 * of_noise / bend) / (samples * bend)

@@ -25,7 +25,7 @@ from jaxloc.types import PHASES
 
 NOTHING = -60.0  # log of a probability that never counts; finite, since derivatives of -inf are NaN
 MOST_RECORDS = 4096  # that a scale is fitted to: bounds the memory
-BOUNDS = ((-4.0, 4.0), (-5.0, 0.0), (-2.0, 2.0))  # of log temperature, log outlier share, delay in s
+BOUNDS = ((-6.0, 6.0), (-5.0, 0.0), (-2.0, 2.0))  # of log temperature, log outlier share, delay in s
 
 
 class Scale(NamedTuple):
@@ -91,20 +91,23 @@ def fit(
         rows = np.flatnonzero(known[:, phase])[:MOST_RECORDS]
         one = Characteristic(*(jnp.asarray(np.asarray(x)[rows, phase]) for x in characteristic))
         time_s = jnp.asarray(np.asarray(arrival_s)[rows, phase], jnp.float32)
+        # About where a tenth of the function's rise changes a probability by half.
+        peak = jnp.where(one.mask, one.value, -jnp.inf).max(-1) - jnp.where(one.mask, one.value, jnp.inf).min(-1)
+        simplex = _SIMPLEX + np.array([np.log(0.1 * float(jnp.median(peak))), 0.0, 0.0])
         # The density is linear between samples, no smooth function of the delay: a search without derivatives.
         best = scipy.optimize.minimize(
             lambda free, one=one, time_s=time_s: float(_loss(free, one, time_s, rate_hz)),
-            _SIMPLEX[0],
+            simplex[0],
             method="Nelder-Mead",
             bounds=BOUNDS,
-            options={"initial_simplex": _SIMPLEX, "xatol": 1e-3, "fatol": 1e-4},
+            options={"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-4},
         )
         found.append((np.exp(best.x[0]), best.x[2], np.exp(best.x[1]), -best.fun))
     temperature, delay_s, outlier, log_density = ((float(p), float(s)) for p, s in zip(*found, strict=True))
     return Fit(Scale(temperature, delay_s), outlier, log_density)
 
 
-_SIMPLEX = np.array([[-0.7, -3.0, 0.0], [0.3, -3.0, 0.0], [-0.7, -1.5, 0.0], [-0.7, -3.0, -0.3]])
+_SIMPLEX = np.array([[0.0, -3.0, 0.0], [1.0, -3.0, 0.0], [0.0, -1.5, 0.0], [0.0, -3.0, -0.3]])
 
 
 @jax.jit

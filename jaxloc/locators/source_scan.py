@@ -67,7 +67,7 @@ READERS = {
 def build(
     setup: Setup,
     *,
-    kind: str = "sta_lta",
+    function: str = "sta_lta",
     temperature: float = 1.0,
     outlier: float = 0.05,
     model_sd_s: float = 0.0,
@@ -79,7 +79,7 @@ def build(
 
     Args:
         setup: region, stations, velocity model and its error, sampling rate.
-        kind: characteristic function, one of `READERS`.
+        function: characteristic function, one of `READERS`.
         temperature: multiplies the temperatures of `READERS`.
         outlier: share of arrivals that the characteristic function does not see.
         model_sd_s: standard deviation of travel times in s.
@@ -90,11 +90,11 @@ def build(
     Raises:
         ValueError: where there is no velocity model, or a setting is wrong.
     """
-    if kind not in READERS:
-        raise ValueError(f"kind of characteristic function must be one of {', '.join(READERS)}, got {kind!r}")
+    if function not in READERS:
+        raise ValueError(f"function must be one of {', '.join(READERS)}, got {function!r}")
     if not (temperature > 0 and spacing_km > 0):
         raise ValueError(f"temperature and spacing_km must be positive, got {temperature} and {spacing_km}")
-    reader = READERS[kind]
+    reader = READERS[function]
     p, s = reader.scale.temperature
     scale = reader.scale._replace(temperature=(temperature * p, temperature * s))
     model, common = velocity_of(setup, "source_scan"), None
