@@ -101,7 +101,7 @@ def _of_phase(
     centred = jnp.where(there, records - mean, 0.0)
     largest = jnp.abs(centred).max((1, 2), keepdims=True)
     value, exists = kind(_Trace(centred / jnp.where(largest > 0, largest, 1.0), mask), short, long)
-    exists = exists & (largest[..., 0] > 0)
+    exists = exists & mask & (largest[..., 0] > 0)
     return jnp.where(exists, value, 0.0), exists
 
 

@@ -14,7 +14,6 @@ weights that are chosen; there is no threshold on the stack, and its width is no
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxloc.data.characteristic_functions import Windows, characteristic_functions, check
@@ -36,12 +35,12 @@ WITHIN_SAMPLE = 12**-0.5  # standard deviation of a time known to a sample, in s
 
 
 class TravelTimeErrors(NamedTuple):
-    """How travel times err: a constant in s, a share of the time, the correlation of errors of different stations.
+    """How travel times err: constants of P and S in s, a share of the time, the correlation between stations.
 
     `common` are errors of the velocity model as a whole; None: there are none.
     """
 
-    sd_s: float = 0.0
+    sd_s: tuple[float, float] = (0.0, 0.0)
     share: float = 0.0
     correlation: float = 0.0
     common: CommonError | None = None
@@ -70,8 +69,8 @@ def build(
     function: str = "sta_lta",
     temperature: float = 1.0,
     outlier: float = 0.05,
-    model_sd_s: float = 0.0,
-    model_share: float = 0.0,
+    model_sd_s: float = 0.1,
+    model_share: float = 0.01,
     correlation: float = 0.0,
     spacing_km: float = 0.5,
 ) -> Locator:
@@ -82,7 +81,8 @@ def build(
         function: characteristic function, one of `READERS`.
         temperature: multiplies the temperatures of `READERS`.
         outlier: share of arrivals that the characteristic function does not see.
-        model_sd_s: standard deviation of travel times in s.
+        model_sd_s: standard deviation of travel times of P in s, such as those of station terms; that of S is Vp/Vs
+            times as large.
         model_share: standard deviation of travel times as a share of them.
         correlation: of the errors of different stations.
         spacing_km: of the nodes of the travel-time table.
@@ -108,7 +108,7 @@ def build(
             log_prior_of(setup.region, same_everywhere(*FREE_DEPTH_KM)),
             setup.rate_hz,
             reader._replace(scale=scale, outlier=outlier),
-            TravelTimeErrors(model_sd_s, model_share, correlation, common),
+            TravelTimeErrors((model_sd_s, model_sd_s * mean_vp_vs(model)), model_share, correlation, common),
         )
     )
 
@@ -178,7 +178,7 @@ def _physics(
         table=for_stations(table, station_km[:, 2]),
         station_km=station_km,
         delay_s=jnp.broadcast_to(jnp.array(reader.scale.delay_s), each),
-        smoothing_s=jnp.full(each, float(np.hypot(errors.sd_s, WITHIN_SAMPLE / rate_hz))),
+        smoothing_s=jnp.broadcast_to(jnp.hypot(jnp.array(errors.sd_s), WITHIN_SAMPLE / rate_hz), each),
         delay_covariance_s2=jnp.zeros((*each, len(PHASES))),
         outlier=jnp.array(reader.outlier),
         correlation=jnp.array(errors.correlation),
@@ -194,7 +194,7 @@ def _check(reader: Reader, errors: TravelTimeErrors) -> None:
         raise ValueError(f"temperatures must be positive, got {reader.scale.temperature}")
     if not 0 < reader.outlier < 1:
         raise ValueError(f"outlier must be a share between 0 and 1, got {reader.outlier}")
-    if min(errors.sd_s, errors.share) < 0 or not 0 <= errors.correlation < 1:
+    if min(*errors.sd_s, errors.share) < 0 or not 0 <= errors.correlation < 1:
         raise ValueError(
             "model_sd_s and model_share must not be negative and correlation within 0-1, got "
             f"{errors.sd_s}, {errors.share} and {errors.correlation}"

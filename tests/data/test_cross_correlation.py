@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.signal
 
 from jaxloc.data import cross_correlation
 from jaxloc.data.cross_correlation import Correlation, correlate, differential_times, segments_of
@@ -70,21 +69,21 @@ def test_errors_are_as_large_as_reported(level):
 
 
 def test_cycle_skips_happen_as_often_as_reported():
-    """Records of a narrow band and much noise: of the lags with a skip probability p, a share p is a cycle off.
+    """Records of a narrow band and much noise: of the lags with a skip probability p, about a share p is a cycle off.
 
     Over 3,000 pairs the sum of the probabilities is the number of lags that are off by more than half a period of
-    6 Hz, to within a third; those kept at the usual level are off ten times less often, and errors stay covered.
+    6 Hz, to within a third; lags that are kept are off half as often as all, and those that are dropped more often.
     """
-    rng = np.random.default_rng(4)
-    shift_s = rng.uniform(-0.15, 0.15, 3000)
-    found = lags_of(*pairs(3000, 0.9, shift_s, 5, band_hz=(5.0, 7.0)))
+    shift_s = np.random.default_rng(4).uniform(-0.15, 0.15, 3000)
+    found = lags_of(*pairs(3000, 0.6, shift_s, 5, band_hz=(5.0, 7.0)))
     error_s, skipped = np.asarray(found.lag_s) - shift_s, np.asarray(found.skipped)
     off = np.abs(error_s) > 0.5 / 6.0
-    assert off.mean() > 0.02
+    assert off.mean() > 0.2
     assert skipped.sum() == pytest.approx(off.sum(), rel=0.35)
     assert off[skipped < 0.1].mean() < 0.5 * off.mean()
-    assert off[skipped > 0.3].mean() > 3 * off.mean()
-    assert np.sqrt(((error_s / np.asarray(found.sd_s)) ** 2).mean()) < 1.5
+    assert off[skipped > 0.3].mean() > 2 * off[skipped < 0.1].mean()
+    doubtful = np.asarray(found.sd_s)[skipped > 0.3]
+    assert np.median(doubtful) > 0.25 / 6.0  # a quarter of a cycle and more
 
 
 def records(rng, origins_s, arrivals_s, samples=1000):
@@ -169,11 +168,10 @@ def test_settings_that_cannot_be_met_are_refused(change, says):
 
 
 def test_the_filter_has_no_shift():
-    """A wavelet in the middle of the record stays there: the reference is SciPy's own filter, run both ways."""
-    wave = np.zeros((1, 1, 3, 1000))
-    wave[..., 500] = 1.0
-    segments = segments_of(wave, np.full((1, 1, 2), 10.0), np.ones((1, 1, 2), bool), RATE_HZ, Correlation(BAND_HZ))
-    middle = segments.value[0][0, 0, 0].argmax() + segments.begin[0, 0, 0]
-    assert middle == 500
-    sections = scipy.signal.butter(4, BAND_HZ, "bandpass", fs=RATE_HZ, output="sos")
-    assert np.isfinite(scipy.signal.sosfiltfilt(sections, wave)).all()
+    """An impulse stays where it is, and the filtered record is symmetric about it."""
+    impulse = np.zeros((1, 1, 3, 1000))
+    impulse[..., 500] = 1.0
+    segments = segments_of(impulse, np.full((1, 1, 2), 10.0), np.ones((1, 1, 2), bool), RATE_HZ, Correlation(BAND_HZ))
+    value, middle = segments.value[0][0, 0, 0], 500 - segments.begin[0, 0, 0]
+    assert value.argmax() == middle
+    np.testing.assert_allclose(value[middle - 20 : middle], value[middle + 20 : middle : -1], atol=1e-3)

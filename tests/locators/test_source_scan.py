@@ -132,7 +132,7 @@ def test_regions_cover_simulated_events():
     truth = batch.labels["hypocentre"]
     region = region_around(np.asarray(truth.value), 15.0, (0.0, 20.0), (-5.0, 25.0))
     setup = Setup(region, positions_km(data.frame, stations), simulation.model, None, 20.0)
-    posterior = locators.build("source_scan", setup, {"model_share": 0.01})(KEY, batch.observations)
+    posterior = locators.build("source_scan", setup)(KEY, batch.observations)
     scores = score_events(KEY, posterior, truth)
     for name in ("epicentre", "depth", "origin"):
         for level in (0.5, 0.9):
