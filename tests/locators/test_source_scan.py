@@ -41,7 +41,7 @@ def event(seed=0, size=20.0):
         waveforms[station] += wave * ([[1], [0.3], [0.3]] if phase == 0 else [[0.7], [2], [2]])
     mask = np.ones(6, bool)
     full = Observations(1e-8 * waveforms, STATIONS, mask, np.arange(6), np.array(RATE_HZ))
-    return jax.tree.map(lambda x: jnp.asarray(x, x.dtype if x.dtype != float else jnp.float32), full)
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32 if x.dtype == float else None), full)
 
 
 @pytest.fixture(scope="module")
