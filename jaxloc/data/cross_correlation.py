@@ -177,7 +177,8 @@ def differential_times(
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise ValueError(f"first and second must be of one length, got {len(first)} and {len(second)}")
-    found, lost = [], dict.fromkeys(LOST, 0)
+    found: list[list[np.ndarray]] = []
+    lost: dict[str, int] = {reason: 0 for reason in LOST}
     for phase in range(len(BY_PHASE)):
         both = segments.mask[first, :, phase] & segments.mask[second, :, phase]
         lost[LOST[0]] += int((~both).sum())
@@ -194,7 +195,7 @@ def differential_times(
         columns = (*rows.T, np.full(len(rows), phase), time_s, lags.sd_s, lags.coefficient)
         found.append([np.asarray(x)[kept] for x in columns])
     *times, coefficient = (np.concatenate(x) for x in zip(*found, strict=True))
-    return Correlated(DifferentialTimes(*times), coefficient, lost)
+    return Correlated(DifferentialTimes(*(jnp.asarray(x) for x in times)), coefficient, lost)
 
 
 def _why_lost(lags: Lags, correlation: Correlation) -> Int[np.ndarray, " row"]:

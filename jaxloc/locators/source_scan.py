@@ -62,8 +62,8 @@ class Reader(NamedTuple):
 
 READERS = {
     "sta_lta": Reader("sta_lta", Windows(), Scale((0.395, 0.281), (-0.128, -0.126))),
-    "kurtosis": Reader("kurtosis", Windows(), Scale((3.5, 5.3), (-0.40, -0.42))),
-    "amplitude": Reader("amplitude", Windows(), Scale((0.134, 0.07), (0.108, 0.117))),
+    "kurtosis": Reader("kurtosis", Windows(), Scale((5.22, 2.36), (-0.223, -0.221))),
+    "amplitude": Reader("amplitude", Windows(), Scale((0.134, 0.069), (0.107, 0.118))),
 }
 """By characteristic function, with scales fitted to the training events of the quickstart simulation."""
 
@@ -76,7 +76,7 @@ def build(
     outlier: float = 0.05,
     model_sd_s: float = 0.1,
     model_share: float = 0.01,
-    correlation: float = 0.0,
+    correlation: float = 0.3,
     spacing_km: float = 0.5,
 ) -> Locator:
     """Source scanning with first arrivals of the setup's velocity model, whose uncertainty is integrated out.
@@ -89,7 +89,8 @@ def build(
         model_sd_s: standard deviation of travel times of P in s, such as those of station terms; that of S is Vp/Vs
             times as large.
         model_share: standard deviation of travel times as a share of them.
-        correlation: of the errors of different stations.
+        correlation: of the errors of different stations, and so the power of the stack: n stations count as
+            n / (1 + correlation (n - 1)). The default is what simulated events need to be covered.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:

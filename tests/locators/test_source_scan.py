@@ -18,7 +18,7 @@ from jaxloc.physics.layered import uniform
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
 from jaxloc.scores.events import score_events
-from jaxloc.simulation.events import quick_start, random_network, simulated_dataset
+from jaxloc.simulation.events import DEFAULT_FRAME, quick_start, random_network, simulate_event
 from jaxloc.simulation.recording import Recording
 from jaxloc.types import Observations
 
@@ -124,18 +124,23 @@ def test_what_is_missing_is_named(locate):
 
 @pytest.mark.slow
 def test_regions_cover_simulated_events():
-    """60 simulated events at 12 stations, velocities varying by a per cent: regions cover within 4 standard errors."""
+    """60 simulated events, each in an earth of its own: regions cover within 4 standard errors, or more.
+
+    Errors of travel times are shared by P and S and by neighbouring stations of this simulation, so that 12 stations
+    count as three (`correlation`); as independent errors they would leave regions of half the width that they need.
+    """
     simulation = quick_start(30.0)._replace(recording=Recording(20.0, 800, (1.0, 8.0)))
     stations = random_network(jax.random.key(3), 12, 80.0)
-    data = simulated_dataset(jax.random.key(4), simulation, stations, num_events=60)
-    batch = data.take(np.arange(60))
+    station_km = positions_km(DEFAULT_FRAME, stations)
+    one = jax.jit(lambda key: simulate_event(key, simulation, jnp.asarray(station_km)))
+    batch = jax.tree.map(lambda *x: np.stack(x), *(one(key) for key in jax.random.split(jax.random.key(4), 60)))
     truth = batch.labels["hypocentre"]
     region = region_around(np.asarray(truth.value), 15.0, (0.0, 20.0), (-5.0, 25.0))
-    setup = Setup(region, positions_km(data.frame, stations), simulation.model, None, 20.0)
+    setup = Setup(region, station_km, simulation.model, None, 20.0)
     posterior = locators.build("source_scan", setup)(KEY, batch.observations)
     scores = score_events(KEY, posterior, truth)
-    for name in ("epicentre", "depth", "origin"):
+    for name in ("epicentre", "depth", "hypocentre", "origin"):
         for level in (0.5, 0.9):
             covered = float((np.asarray(scores[f"{name}/level"]) <= level).mean())
-            assert abs(covered - level) < 4 * np.sqrt(level * (1 - level) / 60), (name, level, covered)
+            assert covered > level - 4 * np.sqrt(level * (1 - level) / 60), (name, level, covered)
     assert np.median(np.asarray(scores["epicentre/error"])) < 1.0
