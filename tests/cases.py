@@ -33,6 +33,7 @@ from jaxloc.locators import (
     neural,
     nuts,
     single_station,
+    source_scan,
     sp_rule,
 )
 from jaxloc.locators.double_difference import Settings
@@ -57,10 +58,10 @@ from jaxloc.per_station import over_stations, placed
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.adaptive_sampling import Sampling
 from jaxloc.physics.event_pairs import PairSettings
-from jaxloc.physics.layered import velocity_of
+from jaxloc.physics.layered import uniform, velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
 from jaxloc.physics.priors import log_prior_of, same_everywhere
-from jaxloc.physics.table import TableGrid
+from jaxloc.physics.table import TableGrid, table_around
 from jaxloc.types import Batch, Head, Label, Locator, Method, Network, Observations, Target, Weights
 
 # Compiling takes nearly all of the time in tests; without optimisation it takes an eighth.
@@ -252,6 +253,14 @@ def _by_records() -> Locator:
     return _neural(network, single_station.single_station(network, head, PRIOR, REGION))
 
 
+def _by_stack() -> Locator:
+    table = table_around(uniform(6.0), REGION, np.array([[0.0, 0.0, -0.5]]))
+    errors = source_scan.TravelTimeErrors((0.1, 0.17), correlation=0.3)  # of noise an exact stack has many sharp modes
+    return over_events(
+        source_scan.source_scan(table, REGION, LOG_PRIOR, RATE_HZ, errors=errors, sizes=SAMPLING), chunk=2
+    )
+
+
 def _by_coordinates() -> Locator:
     network = NETWORKS["kriegerowski2019"].build()
     return _neural(network, neural.neural(network, HEADS["gaussian"]()))
@@ -275,6 +284,7 @@ LOCATORS: dict[str, Callable[[], Locator]] = {
     "neural": _by_coordinates,
     "nuts": lambda: nuts.nuts(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, warmup=30, draws=40, chains=2),
     "single_station": _by_records,
+    "source_scan": _by_stack,
     "sp_rule": lambda: over_events(
         sp_rule.sp_rule(sp_rule.rule_of(jnp.zeros(6), False), BEFORE, PRIOR, REGION, shake=6), chunk=2
     ),

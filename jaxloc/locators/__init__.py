@@ -8,11 +8,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from jaxloc.locators import climatology, geiger, grid_search, hierarchical, nuts, octree, sp_rule
+from jaxloc.locators import climatology, geiger, grid_search, hierarchical, nuts, octree, source_scan, sp_rule
 from jaxloc.locators.setup import Setup
 from jaxloc.types import Locator
 
-__all__ = ["climatology", "geiger", "grid_search", "hierarchical", "nuts", "octree", "sp_rule"]
+__all__ = ["climatology", "geiger", "grid_search", "hierarchical", "nuts", "octree", "source_scan", "sp_rule"]
 JOINT = ("hierarchical",)
 """Locators that treat all events as one problem: they must be given all of them at once."""
 

@@ -71,7 +71,10 @@ def test_other_locators_run_with_wide_posteriors(locator, options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--locator", "nosuch"], "no such locator: 'nosuch'; use one of climatology, grid_search, sp_rule"),
+        (
+            ["--locator", "nosuch"],
+            "no such locator: 'nosuch'; use one of climatology, grid_search, source_scan, sp_rule",
+        ),
         (["--locator", "climatology"], "must have a catalogue of earlier events; use --catalogue"),
         (["--locator", "grid_search", "--set", "kind=l3"], "must be one of l2, l1, edt, got 'l3'"),
         (["--locator", "grid_search", "--set", "no=1"], "has no setting no; use one of: kind, model_sd_s"),

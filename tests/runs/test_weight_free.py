@@ -20,6 +20,7 @@ from jaxloc.training.run_folder import read_config
 
 EXPERIMENT = "simulated_picks_grid_search"
 TINY = ["data.num_train=40", "data.num_dev=6", "data.lost_picks=0", "data.region.margin_km=10"]
+TINY_RECORDS = ["data=simulated_small", "data.num_train=16", "data.num_dev=6"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +38,8 @@ def folder_of(tmp_path_factory):
     @cache
     def made(name):
         folder = tmp_path_factory.mktemp("runs") / name
-        overrides = [f"locator={name}", *TINY, f"name={name}", f"run_dir={folder}"]
+        tiny = TINY_RECORDS if name == "source_scan" else TINY
+        overrides = [f"locator={name}", *tiny, f"name={name}", f"run_dir={folder}"]
         return weight_free.run(configuration.load(EXPERIMENT, overrides), folder, say=lambda line: None)
 
     return made
@@ -88,7 +90,7 @@ REFUSED = [
     ("locator=nosuch", "climatology"),
     ("locator.kid=l1", "Keys under 'locator' must be one of: name, kind, model_sd_s"),
     ("++locator.width=2", "no such key: locator.width"),
-    ("locator.name=nosuch", "no such locator: 'nosuch'; use one of climatology, grid_search, sp_rule"),
+    ("locator.name=nosuch", "no such locator: 'nosuch'; use one of climatology, grid_search, source_scan, sp_rule"),
     ("locator.kind=l3", "locator.kind=l3 is refused: it must be one of l2, l1, edt"),
     ("locator.model_sd_s=-1", "locator.model_sd_s=-1.0 is refused: it must be 0 or more"),
     ("locator.outlier=1", "locator.outlier=1.0 is refused: it must be a share within 0-1"),
