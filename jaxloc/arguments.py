@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxloc import __version__
 
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
+RELOCATIONS = ("hierarchical", "double_difference")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -59,6 +60,21 @@ formats:
                gradient velocities at depths, linear between them; a column form (layers, gradient) says it by row
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
                at least every 30 s); Ctrl-C keeps the events located so far
+"""
+
+RELOCATE = """\
+examples:
+  jaxloc relocate picks.csv --stations stations.xml --velocity model.csv
+  jaxloc relocate picks.csv --stations stations.csv --velocity model.csv --method double_difference --set neighbours=30
+  jaxloc relocate phase.dat --stations station.dat --velocity model.csv --method double_difference \\
+      --start located.csv --differences dt.cc
+
+All events are located as one problem, so that errors that near events share cancel in their separation. hierarchical
+(the default) has station terms, path terms and outliers in one model of all picks, up to 2,500 events;
+double_difference is hypoDD's. --start has locations to start from by event id (default: Geiger's method).
+
+  --output     events.csv, events.xml (QuakeML), picks.csv, separations.csv (each event from its nearest ones, with the
+               errors of the difference), map.png with --pictures, and log.txt
 """
 
 EVALUATE = """\
@@ -201,6 +217,27 @@ def _locate(command: argparse.ArgumentParser) -> None:
     _add_raw(command)
 
 
+def _relocate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("picks", type=Path, metavar="PICKS", help="picks of events, as for locate --locator")
+    command.add_argument("--method", choices=RELOCATIONS, default="hierarchical", help="(default: hierarchical)")
+    command.add_argument("--start", type=Path, help="locations to start from: QuakeML, or CSV as --truth of evaluate")
+    command.add_argument(
+        "--differences", type=Path, help="cross-correlation times (dt.cc), for double_difference with --start"
+    )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of the method (may be repeated)"
+    )
+    command.add_argument("--stations", type=Path, help="StationXML or station CSV (for files of picks)")
+    command.add_argument("--split", help="events of this split only (SeisBench folder)")
+    add_region(command)
+    command.add_argument("--velocity", type=Path, required=True, help="velocity model, CSV: depth_km,vp_km_s,vs_km_s")
+    command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
+    command.add_argument(
+        "--output", type=Path, default=Path("relocated"), help="folder for the results (default: relocated)"
+    )
+    command.add_argument("--pictures", action="store_true", help="a map of the events before and after")
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -320,6 +357,7 @@ def _add_raw(command: argparse.ArgumentParser) -> None:
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("train and score a model by an experiment, in a run folder", RUN, _run),
     "locate": ("locate new events with a trained run", LOCATE, _locate),
+    "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
     "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),

@@ -278,6 +278,34 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
                 new_events.pictures(parsed.output, dataset, outcome, [event.id for event in outcome.found])
 
 
+def _relocate(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import prng
+    from jaxloc.atomic_write import write_whole
+    from jaxloc.runs import locate_picks, relocate
+    from jaxloc.runs.outcomes import logged, write_outcome
+
+    options = {name: getattr(parsed, name) for name in locate_picks.Request._fields if hasattr(parsed, name)}
+    of_picks = locate_picks.Request(**options | {"locator": parsed.method, "input": parsed.picks, "settings": {}})
+    settings = locate_picks.as_settings(parsed.set)
+    request = relocate.Request(parsed.method, parsed.start, parsed.differences, settings)
+    picks = locate_picks.open_picks(of_picks)
+    plain = lambda line: console.print(line, markup=False)
+    for note in picks.notes:
+        plain(note)
+    with logged(parsed.output, plain) as say:
+        found = relocate.relocate(prng.stream("location"), request, of_picks, picks, say)
+        between = relocate.separations(found.located.posterior)
+        outcome = locate_picks.outcome_of(picks, found.located, interrupted=False)
+        write_outcome(parsed.output, say, relocate.with_reasons(outcome, found.lost))
+        for line in relocate.lines_of(found, between):
+            say(line)
+        write_whole(parsed.output / "separations.csv", relocate.separations_csv(picks.dataset.events, between))
+        if parsed.pictures:
+            from jaxloc.plots.relocations import relocation_map
+
+            say(f"picture: {relocation_map(parsed.output / 'map.png', *relocate.drawn(found, picks.dataset))}")
+
+
 @contextlib.contextmanager
 def _counting(
     console: "Console", say: Callable[[str], None], text: str, total: int
@@ -454,6 +482,7 @@ def _list(parsed: argparse.Namespace, console: "Console") -> None:
 _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "run": _run,
     "locate": _locate,
+    "relocate": _relocate,
     "evaluate": _evaluate,
     "calibrate": _calibrate,
     "study": _study,

@@ -66,7 +66,7 @@ def build(
     *,
     kind: str = "l2",
     model_sd_s: float = 0.0,
-    model_share: float = 0.0,
+    model_share: float = 0.02,
     outlier: float = 0.0,
     spacing_km: float = 0.5,
 ) -> Locator:

@@ -45,7 +45,7 @@ def build(
     *,
     kind: str = "edt",
     model_sd_s: float = 0.0,
-    model_share: float = 0.0,
+    model_share: float = 0.02,
     outlier: float = 0.0,
     model_least_s: float = 0.0,
     model_most_s: float = float("inf"),

@@ -203,8 +203,16 @@ def located_in_parts(
     on_chunk: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Located]:
     """As `locate`, in parts; stations are padded (`jaxloc.locators.padding`)."""
+    given = {"velocity-error": request.velocity_error, "vp-vs-error": request.vp_vs_error}
+    if request.locator not in locators.OF_UNCERTAIN_VELOCITIES:
+        for name in (name for name, value in given.items() if value is not None):
+            raise ValueError(
+                f"--{name} has no effect on the locator {request.locator}; leave it out, and give errors of travel "
+                "times with --set model_share=0.02"
+            )
     locator = locators.build(request.locator, setup_for(request, picks.dataset), request.settings)
-    return located_parts(key, over_padded(locator), picks.dataset, on_chunk)
+    chunk = len(picks.dataset) if request.locator in locators.JOINT else CHUNK
+    return located_parts(key, over_padded(locator), picks.dataset, on_chunk, chunk)
 
 
 def outcome_of(picks: Picks, located: Located, interrupted: bool) -> Outcome:

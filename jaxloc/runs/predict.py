@@ -184,17 +184,25 @@ def _features(fitted: Fitted, size: int) -> Callable[[Observations], np.ndarray 
 
 
 def locate_by(
-    key: Key[Array, ""], locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
+    key: Key[Array, ""],
+    locator: Locator,
+    dataset: Dataset,
+    on_chunk: Callable[[int], None] = lambda done: None,
+    chunk: int = CHUNK,
 ) -> Located:
-    """All events of a data set by a weight-free locator; waveforms are read `CHUNK` events at a time and not kept."""
-    return joined(list(located_parts(key, locator, dataset, on_chunk)))
+    """All events of a data set by a weight-free locator; waveforms are read `chunk` events at a time and not kept."""
+    return joined(list(located_parts(key, locator, dataset, on_chunk, chunk)))
 
 
 def located_parts(
-    key: Key[Array, ""], locator: Locator, dataset: Dataset, on_chunk: Callable[[int], None] = lambda done: None
+    key: Key[Array, ""],
+    locator: Locator,
+    dataset: Dataset,
+    on_chunk: Callable[[int], None] = lambda done: None,
+    chunk: int = CHUNK,
 ) -> Iterator[Located]:
-    """As `locate_by`, up to `CHUNK` events at a time."""
-    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // CHUNK))
+    """As `locate_by`, up to `chunk` events at a time; a joint locator must be given all."""
+    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // chunk))
     for one, index in zip(jax.random.split(key, len(parts)), parts, strict=True):
         batch = dataset.take(index)
         posterior = locator(one, batch.observations)
