@@ -218,9 +218,10 @@ def neighbours(mean: Float[np.ndarray, "event 4"], number: int = NEIGHBOURS) -> 
     if number < 1:
         return np.zeros(0, int), np.zeros(0, int)
     _, near = KDTree(mean[:, :3]).query(mean[:, :3], number + 1)
-    pairs = np.stack([np.repeat(np.arange(len(mean)), number), near[:, 1:].ravel()], 1)
-    first, second = np.asarray(np.unique(np.sort(pairs, 1), axis=0)).T
-    return first[first != second], second[first != second]
+    pairs = np.stack([np.repeat(np.arange(len(mean)), number), np.asarray(near)[:, 1:].ravel()], 1)
+    pairs = np.unique(np.sort(pairs, 1), axis=0)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    return pairs[:, 0], pairs[:, 1]
 
 
 class Separations(NamedTuple):
