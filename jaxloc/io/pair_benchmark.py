@@ -74,8 +74,8 @@ def read_benchmark(folder: Path) -> Benchmark:
     mask[event, station.astype(int), phase.astype(int)] = True
     station_km = np.stack([east_km, north_km, -stations.elevation.to_numpy()], -1)
     of_pairs = Pairs(*(pairs[name].to_numpy() for name in ("idx1", "idx2", "hori", "vert")))
-    speeds = (velocity[name].to_numpy() for name in ("depth", "vp", "vs"))
-    return Benchmark(frame, picks_s, mask, station_km, *speeds, of_pairs)
+    depth_km, vp_km_s, vs_km_s = (velocity[name].to_numpy() for name in ("depth", "vp", "vs"))
+    return Benchmark(frame, picks_s, mask, station_km, depth_km, vp_km_s, vs_km_s, of_pairs)
 
 
 def read_references(folder: Path, frame: Frame, events: int) -> dict[str, Reference]:

@@ -7,6 +7,9 @@ Rasmussen & Williams 2006, section 2.7). Exact: some n^3 operations for each sta
 Linear algebra runs in double precision on the host, what is elementwise through JAX.
 """
 
+# pyright: reportArgumentType=false
+# Arrays are NumPy's, in double precision on the host.
+
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import get_lapack_funcs, solve_triangular
 
 from jaxloc.physics.path_terms import PathKernel, covariance_s2
 from jaxloc.physics.scale_mixture import Factors
@@ -67,7 +70,8 @@ def factor_of(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     Raises:
         ValueError: where the matrix is not positive definite.
     """
-    factor, fault = lapack.dpotrf(np.asarray(matrix).T, lower=1)
+    (potrf,) = get_lapack_funcs(("potrf",), (matrix,))
+    factor, fault = potrf(np.asarray(matrix).T, lower=1)
     if fault:
         raise ValueError(f"a covariance of {len(matrix)} unknowns is not positive definite at row {fault}")
     return factor
@@ -75,7 +79,8 @@ def factor_of(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 
 def inverse(factor: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     """The inverse of a matrix by its lower factor."""
-    upper = np.triu(lapack.dpotri(factor, lower=1)[0].T)
+    (potri,) = get_lapack_funcs(("potri",), (factor,))
+    upper = np.triu(potri(factor, lower=1)[0].T)
     return upper + np.triu(upper, 1).T
 
 

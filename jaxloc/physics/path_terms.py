@@ -7,6 +7,9 @@ length scales, with P and S correlated, and of a station term that all sources s
 predicts the terms of new events from known ones; here they are unknowns beside the hypocentres.
 """
 
+# pyright: reportArgumentType=false
+# Arrays are NumPy's, in double precision on the host.
+
 from typing import NamedTuple
 
 import jax.numpy as jnp

@@ -11,6 +11,9 @@ the normal factor with these moments stands for the pick: expectation propagatio
 2006, section 3.6). A pick that disagrees gets a wide factor, hence little weight.
 """
 
+# pyright: reportArgumentType=false
+# Arrays are NumPy's, in double precision on the host.
+
 from typing import NamedTuple
 
 import jax.numpy as jnp

@@ -6,6 +6,9 @@ two hypocentres along it, and jointly the two errors are compared with their cov
 single events alone have those of the two events added.
 """
 
+# pyright: reportArgumentType=false
+# Arrays are NumPy's, in double precision on the host.
+
 import argparse
 import time
 from collections.abc import Sequence

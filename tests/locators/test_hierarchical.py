@@ -20,7 +20,7 @@ KERNEL = PathKernel(np.log([[0.06, 0.1]]), np.arctanh([0.6]), np.log([10.0]), np
 NOISE = noise_of(NoiseForm(np.array([3.0, 3.0]), np.log([0.02, 0.04]), np.array([-6.0, -6.0]), np.log([0.8, 0.8])))
 REGION = Region((-30.0, 30.0), (-30.0, 30.0), (0.0, 25.0), (-5.0, 5.0))
 TIMES = uniform_times(6.0)
-FIXED = Settings(rounds=6, learn=False)
+FIXED = Settings(rounds=6, learn=False, speed_error=0.0)
 
 
 def network(rng, stations):
