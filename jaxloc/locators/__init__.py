@@ -15,9 +15,8 @@ from jaxloc.types import Locator
 __all__ = ["climatology", "geiger", "grid_search", "hierarchical", "nuts", "octree", "source_scan", "sp_rule"]
 JOINT = ("hierarchical",)
 """Locators that treat all events as one problem: they must be given all of them at once."""
-OF_UNCERTAIN_VELOCITIES = ("hierarchical", "source_scan")
-"""Locators that integrate over the uncertainty of the velocity model; others have settings for errors of travel times.
-"""
+WITHOUT_VELOCITIES = ("climatology", "sp_rule")
+"""Locators that have no use for the uncertainty of a velocity model."""
 
 
 def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) -> Locator:

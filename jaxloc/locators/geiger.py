@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Key
 from jaxloc.distributions.gaussian_mixture import Components, covariance, gaussian_mixture
 from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.locators.setup import Setup, model_share_of, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.depth_profile import Profile, profile
 from jaxloc.physics.gauss_newton import Problem
@@ -182,7 +182,7 @@ def build(
     *,
     posterior: str = POSTERIORS[0],
     model_sd_s: float = 0.0,
-    model_share: float = 0.02,
+    model_share: float | None = None,
     outlier: float = 0.02,
     second_derivatives: bool = False,
     spacing_km: float = 0.5,
@@ -194,7 +194,8 @@ def build(
         posterior: "likelihood", or "hypoinverse" for its weights and ellipsoid at its defaults, which are normal and
             know none of the next four settings.
         model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them.
+        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
+            (`jaxloc.locators.setup.model_share_of`).
         outlier: probability of an outlier.
         second_derivatives: also use those of travel times (Thurber 1985).
         spacing_km: of the nodes of the travel-time table.
@@ -204,10 +205,10 @@ def build(
     """
     if posterior not in POSTERIORS:
         raise ValueError(f"posterior must be one of {', '.join(POSTERIORS)}, got {posterior!r}")
-    errors = PickErrors("l2", model_sd_s, model_share, outlier)
+    errors = PickErrors("l2", model_sd_s, model_share_of(setup, model_share), outlier)
     times = table_times(table_around(velocity_of(setup, "geiger"), setup.region, setup.station_km, spacing_km))
     if posterior == "hypoinverse":
-        if (errors, second_derivatives) != (PickErrors("l2", 0.0, 0.02, 0.02), False):
+        if (model_sd_s, model_share, outlier, second_derivatives) != (0.0, None, 0.02, False):
             raise ValueError(
                 "posterior=hypoinverse has its own errors: leave out model_sd_s, model_share, outlier and "
                 "second_derivatives"

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc.geometry import distance_km
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.locators.setup import Setup, model_share_of, velocity_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined, regular
@@ -66,7 +66,7 @@ def build(
     *,
     kind: str = "l2",
     model_sd_s: float = 0.0,
-    model_share: float = 0.02,
+    model_share: float | None = None,
     outlier: float = 0.0,
     spacing_km: float = 0.5,
 ) -> Locator:
@@ -76,14 +76,15 @@ def build(
         setup: region, stations and velocity model.
         kind: likelihood of picks, as are the next three (`jaxloc.physics.pick_likelihood.PickErrors`).
         model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them.
+        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
+            (`jaxloc.locators.setup.model_share_of`).
         outlier: probability of an outlier.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
-    errors = PickErrors(kind, model_sd_s, model_share, outlier)
+    errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
     times = table_times(table_around(velocity_of(setup, "grid_search"), setup.region, setup.station_km, spacing_km))
     depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
     log_prior = log_prior_of(setup.region, depth)

@@ -18,7 +18,7 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components,
 from jaxloc.locators.geiger import geiger
 from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import in_chunks
-from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.locators.setup import Setup, model_share_of, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
@@ -180,7 +180,7 @@ def build(
     *,
     kind: str = "l2",
     model_sd_s: float = 0.0,
-    model_share: float = 0.02,
+    model_share: float | None = None,
     outlier: float = 0.02,
     warmup: int = 150,
     draws: int = 400,
@@ -193,7 +193,8 @@ def build(
         setup: region, stations and velocity model.
         kind: likelihood of picks, as are the next three (`jaxloc.physics.pick_likelihood.PickErrors`).
         model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them.
+        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
+            (`jaxloc.locators.setup.model_share_of`).
         outlier: probability of an outlier; leave it at 0 with `edt`.
         warmup: steps of adaptation of each chain.
         draws: of all chains together.
@@ -203,7 +204,7 @@ def build(
     Raises:
         ValueError: where there is no velocity model, or a setting is wrong.
     """
-    errors = PickErrors(kind, model_sd_s, model_share, outlier)
+    errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
     times = table_times(table_around(velocity_of(setup, "nuts"), setup.region, setup.station_km, spacing_km))
     flat = log_prior_of(setup.region, same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM))
     return nuts(times, setup.region, flat, errors, warmup=warmup, draws=draws, chains=chains)

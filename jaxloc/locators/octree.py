@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.locators.setup import Setup, model_share_of, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import refined, regular
 from jaxloc.physics.pick_errors import PickErrors, check
@@ -45,7 +45,7 @@ def build(
     *,
     kind: str = "edt",
     model_sd_s: float = 0.0,
-    model_share: float = 0.02,
+    model_share: float | None = None,
     outlier: float = 0.0,
     model_least_s: float = 0.0,
     model_most_s: float = float("inf"),
@@ -60,7 +60,8 @@ def build(
         setup: region, stations and velocity model.
         kind: likelihood of picks, as are the next eight (`jaxloc.physics.pick_errors.PickErrors`).
         model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them.
+        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
+            (`jaxloc.locators.setup.model_share_of`).
         outlier: probability of an outlier.
         model_least_s: what the share of the travel time comes to at least, in s.
         model_most_s: what it comes to at most.
@@ -75,7 +76,7 @@ def build(
     errors = PickErrors(
         kind,
         model_sd_s,
-        model_share,
+        model_share_of(setup, model_share),
         outlier,
         model_least_s=model_least_s,
         model_most_s=model_most_s,

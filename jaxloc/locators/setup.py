@@ -11,6 +11,8 @@ from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.topography import Ground
 from jaxloc.physics.velocity_error import VelocityError
 
+PATH_PART = 0.4
+
 
 class Setup(NamedTuple):
     """Search region and stations; velocity model and density of a catalogue's hypocentres where they are known.
@@ -39,3 +41,14 @@ def velocity_of(setup: Setup, name: str) -> VelocityModel:
             f"the locator {name} must have a velocity model; use --velocity, a CSV of depth_km, vp_km_s, vs_km_s"
         )
     return setup.velocity
+
+
+def model_share_of(setup: Setup, given: float | None) -> float:
+    """The standard deviation of travel times as a share of them: the given one, else by the velocity model's error.
+
+    Speeds that are wrong by some per cent make travel times wrong by as many, mostly alike along all paths, which
+    locations absorb or origin times take up; `PATH_PART` of it is counted as independent between paths.
+    """
+    if given is not None:
+        return given
+    return 0.0 if setup.velocity_error is None else PATH_PART * setup.velocity_error.speed

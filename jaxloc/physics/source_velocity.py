@@ -4,8 +4,9 @@ Path terms take up what a wrong model adds to travel times at each station, but 
 place of the source: speeds about sources that are wrong by a share stretch the separations of near events by that
 share, all stations alike. Such stretches are alike within a distance and differ beyond it, so that places err by a
 smooth field whose differences grow with the separation at first: a Gaussian process with a squared exponential kernel
-of that length and of a standard deviation of length times share. Origin times err together by the share of travel
-times.
+of that length and of a standard deviation of length times share. Depths err more: at a fixed ray parameter the vertical
+slowness cos(i) / v of a ray changes with speed by 1 / cos(i)^2 times its share. Origin times err together by the share
+of travel times.
 """
 
 from typing import NamedTuple
@@ -14,10 +15,15 @@ import numpy as np
 from jaxtyping import Float
 
 ALIKE_KM = 5.0  # distance within which rock is alike: correlation lengths of crustal velocities are 1 to 10 km
+STRETCH = (
+    1.0,
+    1.0,
+    2.0,
+)  # of east, north and depth over the share of speeds; depth: 1 / cos(i)^2 of rays at 45 degrees
 
 
 class SourceError(NamedTuple):
-    """Covariance of places, alike for east, north and depth, and the error of each origin time at one sd of speed."""
+    """Covariance of places but for `STRETCH`, and the error of each origin time at one sd of speed."""
 
     place_km2: Float[np.ndarray, "event event"]
     origin_s: Float[np.ndarray, " event"]
@@ -42,9 +48,9 @@ def with_error(
     covariance, draws = covariance.copy(), draws.copy()
     # The kernel is smooth and its matrix nearly singular: a metre and a half of noise keeps its root.
     root = np.linalg.cholesky(error.place_km2 + 2e-6 * np.eye(len(error.place_km2)))
-    for axis in range(3):
-        covariance[:, axis, :, axis] += error.place_km2
-        draws[:, axis] += root @ rng.normal(size=(len(root), draws.shape[-1]))
+    for axis, stretch in enumerate(STRETCH):
+        covariance[:, axis, :, axis] += stretch**2 * error.place_km2
+        draws[:, axis] += stretch * (root @ rng.normal(size=(len(root), draws.shape[-1])))
     covariance[:, 3, :, 3] += np.outer(error.origin_s, error.origin_s)
     draws[:, 3] += np.outer(error.origin_s, rng.normal(size=draws.shape[-1]))
     return covariance, draws

@@ -128,6 +128,7 @@ def setup_for(request: Request, dataset: Dataset) -> Setup:
     Raises:
         ValueError: where a file or an option is wrong.
     """
+    _refuse_idle(request)
     velocity = velocity_file(request.velocity, request.velocity_error, request.vp_vs_error, request.velocity_form)
     model, error = (None, None) if velocity is None else (velocity.model(), velocity.error())
     station_km = positions_km(dataset.frame, dataset.stations)
@@ -142,6 +143,14 @@ def setup_for(request: Request, dataset: Dataset) -> Setup:
     region = region._replace(origin_s=_origin_range_s(seen, region, station_km, model))
     density = None if request.catalogue is None else read_density(request.catalogue, dataset.frame, region)
     return Setup(region, station_km, model, density, dataset.rate_hz, error)
+
+
+def _refuse_idle(request: Request) -> None:
+    """Refuse uncertainties of a velocity model that the locator does not use."""
+    idle = {"velocity-error": locators.WITHOUT_VELOCITIES, "vp-vs-error": set(locators.__all__) - {"source_scan"}}
+    for name, without in idle.items():
+        if getattr(request, name.replace("-", "_")) is not None and request.locator in without:
+            raise ValueError(f"--{name} has no effect on the locator {request.locator}; leave it out")
 
 
 def _reach_km(seen: Sequence[Observations]) -> float:
@@ -203,13 +212,6 @@ def located_in_parts(
     on_chunk: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Located]:
     """As `locate`, in parts; stations are padded (`jaxloc.locators.padding`)."""
-    given = {"velocity-error": request.velocity_error, "vp-vs-error": request.vp_vs_error}
-    if request.locator not in locators.OF_UNCERTAIN_VELOCITIES:
-        for name in (name for name, value in given.items() if value is not None):
-            raise ValueError(
-                f"--{name} has no effect on the locator {request.locator}; leave it out, and give errors of travel "
-                "times with --set model_share=0.02"
-            )
     locator = locators.build(request.locator, setup_for(request, picks.dataset), request.settings)
     chunk = len(picks.dataset) if request.locator in locators.JOINT else CHUNK
     return located_parts(key, over_padded(locator), picks.dataset, on_chunk, chunk)

@@ -15,8 +15,10 @@ def located():
 
 def test_separations_err_by_the_share_of_speeds_and_far_ones_by_no_more_than_the_length():
     covariance, draws = located()
-    of = lambda i, j: np.sqrt(covariance[i, 0, i, 0] + covariance[j, 0, j, 0] - 2 * covariance[i, 0, j, 0])
+    along = lambda i, j, k: covariance[i, k, i, k] + covariance[j, k, j, k] - 2 * covariance[i, k, j, k]
+    of = lambda i, j, k=0: np.sqrt(along(i, j, k))
     assert of(0, 1) == pytest.approx(0.5 * SPEED, rel=0.01)
+    assert of(0, 1, 2) == pytest.approx(2 * of(0, 1), rel=1e-6)
     assert of(0, 2) == pytest.approx(2**0.5 * ALIKE_KM * SPEED, rel=0.01)
     # The standard deviation of DRAWS draws has a relative standard error of 0.011.
     assert (draws[0, 0] - draws[1, 0]).std() == pytest.approx(of(0, 1), rel=0.06)

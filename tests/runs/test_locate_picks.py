@@ -73,12 +73,16 @@ def test_other_locators_run_with_wide_posteriors(locator, options, tmp_path):
     [
         (
             ["--locator", "nosuch"],
-            "no such locator: 'nosuch'; use one of climatology, grid_search, source_scan, sp_rule",
+            "no such locator: 'nosuch'; use one of climatology, geiger, grid_search, hierarchical, nuts,",
         ),
         (["--locator", "climatology"], "must have a catalogue of earlier events; use --catalogue"),
-        (["--locator", "grid_search", "--set", "kind=l3"], "must be one of l2, l1, edt, got 'l3'"),
+        (
+            ["--locator", "grid_search", "--set", "kind=l3"],
+            "must be one of l2, l1, edt, edt_ot_wt, student_t, got 'l3'",
+        ),
         (["--locator", "grid_search", "--set", "no=1"], "has no setting no; use one of: kind, model_sd_s"),
         (["--locator", "grid_search", "--set", "no"], "--set takes KEY=VALUE"),
+        (["--locator", "grid_search", "--vp-vs-error", "0.1"], "has no effect on the locator grid_search"),
         (["--locator", "grid_search", "--split", "dev"], "use --split with SeisBench folders"),
         (["--locator", "grid_search", "--region", "1/2/3"], "--region must be WEST/EAST"),
         (["--locator", "grid_search", "--depth-km", "10", "5"], "--depth-km must be SHALLOWEST"),

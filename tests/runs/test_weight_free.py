@@ -90,8 +90,11 @@ REFUSED = [
     ("locator=nosuch", "climatology"),
     ("locator.kid=l1", "Keys under 'locator' must be one of: name, kind, model_sd_s"),
     ("++locator.width=2", "no such key: locator.width"),
-    ("locator.name=nosuch", "no such locator: 'nosuch'; use one of climatology, grid_search, source_scan, sp_rule"),
-    ("locator.kind=l3", "locator.kind=l3 is refused: it must be one of l2, l1, edt"),
+    (
+        "locator.name=nosuch",
+        "no such locator: 'nosuch'; use one of climatology, geiger, grid_search, hierarchical, nuts,",
+    ),
+    ("locator.kind=l3", "locator.kind=l3 is refused: it must be one of l2, l1, edt, edt_ot_wt, student_t"),
     ("locator.model_sd_s=-1", "locator.model_sd_s=-1.0 is refused: it must be 0 or more"),
     ("locator.outlier=1", "locator.outlier=1.0 is refused: it must be a share within 0-1"),
     ("locator.spacing_km=0", "locator.spacing_km=0.0 is refused: it must be greater than 0"),
