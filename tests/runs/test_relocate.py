@@ -66,7 +66,7 @@ def test_separations_of_a_swarm_are_found(options, tmp_path, capsys):
     off = np.array([[float(row[n]) for n in ("east_km", "north_km", "depth_km")] for row in rows])
     off -= truth[first] - truth[second]
     sd = np.array([[float(row[n]) for n in ("east_sd_km", "north_sd_km", "depth_sd_km")] for row in rows])
-    # Some 50 dependent pairs. So few events leave the joint model's path terms near their prior, wider than these paths.
+    # Some 50 dependent pairs. So few events leave the joint model's path terms near their prior, which is wider.
     assert 0.2 < np.sqrt(((off / sd) ** 2).mean()) < 2
     said = " ".join(capsys.readouterr().out.split())
     assert f"{EVENTS} of {EVENTS} events located" in said
