@@ -32,6 +32,7 @@ from jaxloc.locators import (
     hierarchical,
     neural,
     nuts,
+    octree,
     single_station,
     source_scan,
     sp_rule,
@@ -60,6 +61,7 @@ from jaxloc.physics.adaptive_sampling import Sampling
 from jaxloc.physics.event_pairs import PairSettings
 from jaxloc.physics.layered import uniform, velocity_of
 from jaxloc.physics.parameters import PhysicsSetting
+from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid, table_around
 from jaxloc.types import Batch, Head, Label, Locator, Method, Network, Observations, Target, Weights
@@ -266,7 +268,8 @@ def _by_coordinates() -> Locator:
     return _neural(network, neural.neural(network, HEADS["gaussian"]()))
 
 
-JOINT = ("hierarchical",)  # locators that treat all events of a batch as one problem
+JOINT = ("double_difference", "hierarchical")  # locators that treat all events of a batch as one problem
+CHAINS = ("nuts",)  # locators by random draws, which rounding changes
 
 LOCATORS: dict[str, Callable[[], Locator]] = {
     "arrivals": _by_arrivals,
@@ -283,6 +286,9 @@ LOCATORS: dict[str, Callable[[], Locator]] = {
     ),
     "neural": _by_coordinates,
     "nuts": lambda: nuts.nuts(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, warmup=30, draws=40, chains=2),
+    "octree": lambda: over_events(
+        octree.octree(grid_search.uniform_times(6.0), REGION, LOG_PRIOR, PickErrors("edt", 0.1)), chunk=2
+    ),
     "single_station": _by_records,
     "source_scan": _by_stack,
     "sp_rule": lambda: over_events(

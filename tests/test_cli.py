@@ -58,7 +58,7 @@ def test_the_list_has_what_there_is():
     assert {"quickstart", "small_kriegerowski2019"} <= set(found["experiments"])
     assert {"mean_field", "point", "nuts"} <= set(found["posteriors"])
     assert {"grid_search", "sp_rule"} <= set(found["locators"])
-    assert {"networks", "uncertainty"} == set(found["studies"])
+    assert {"networks", "shifts", "uncertainty"} == set(found["studies"])
 
 
 @pytest.mark.parametrize(

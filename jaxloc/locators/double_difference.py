@@ -52,7 +52,12 @@ from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.types import Locator, Observations, Posterior
 
 SOLVERS, AIR_QUAKES = ("svd", "lsqr"), ("remove", "reset")
+NONE_LEFT = "no differential time is left; widen the cutoffs of residuals and distances of the sets"
 SETS = (IterationSet(2), IterationSet(3, residual_catalogue=8.0), IterationSet(3, residual_catalogue=6.0))
+
+
+class NoneLeftError(ValueError):
+    """All differential times were cut off by their residuals or distances."""
 
 
 class Settings(NamedTuple):
@@ -243,7 +248,7 @@ def _without(
     """Links below the least weight are dropped for good, and events that have none left."""
     links = state.links.take(kept)
     if not len(links.first):
-        raise ValueError("no differential time is left; widen the cutoffs of residuals and distances of the sets")
+        raise NoneLeftError(NONE_LEFT)
     linked = np.zeros(len(start), bool)
     linked[links.first] = linked[links.second] = True
     gone = ~linked & (state.cluster >= 0)
@@ -300,6 +305,8 @@ def _posterior(
     calculated = arrivals(times, hypocentre[:, :3], station_km)
     residual_s, apart_km = residuals_s(links, hypocentre, calculated), separations_km(links, hypocentre)
     weight, robust = weights(links, residual_s, apart_km, settings.sets[-1])
+    if not (weight > 0).any():
+        raise NoneLeftError(NONE_LEFT)
     errors = fit_errors(links, residual_s, robust, apart_km, _inflation(links, weight))
     scale = efficient_scale(rng, links, calculated, weight, errors, hypocentre[:, :3])
     at = hypocentre
@@ -352,7 +359,7 @@ def relocating(
 
     Events without a pair keep the error of `start`, and the common one of `settings`; a batch without a pair is as
     `start` locates it. Starting locations are of the same picks: their errors must be several times those of the
-    differences, or the picks count twice.
+    differences, or the picks count twice. A batch whose differences were all cut off stays as well.
 
     Args:
         start: a locator for locations to start from.
@@ -370,6 +377,9 @@ def relocating(
             return first
         station_km, covariance = np.asarray(observations.station_km[0], float), np.asarray(first.covariance, float)
         links = [Links("catalogue", paired.times)]
-        return double_difference(of_draws, times, station_km, mean, covariance, links, settings).posterior
+        try:
+            return double_difference(of_draws, times, station_km, mean, covariance, links, settings).posterior
+        except NoneLeftError:
+            return first
 
     return locate

@@ -35,7 +35,7 @@ def test_work_grows_by_half_at_most():
 
 
 SLOW = ("arrivals", "single_station", "sp_rule")
-TAKE_ANY = [name for name in cases.LOCATORS if name != "neural"]
+TAKE_ANY = [name for name in cases.LOCATORS if name != "neural" and name not in cases.CHAINS]
 
 
 @pytest.mark.parametrize(
