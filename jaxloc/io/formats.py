@@ -8,11 +8,24 @@ import gzip
 import zlib
 from pathlib import Path
 
-from jaxloc.io import event_tables, growclust, pal_formats, pick_tables, quakeml, station_formats
+from jaxloc.io import (
+    event_tables,
+    growclust,
+    hypodd_formats,
+    hypoinverse_formats,
+    nonlinloc_formats,
+    pal_formats,
+    pick_tables,
+    quakeml,
+    station_formats,
+)  # fmt: skip
 from jaxloc.io.contents import Contents, Format, Sample
 from jaxloc.io.tables import decode, parse_table
 
-MODULES = (quakeml, growclust, pal_formats, pick_tables, event_tables, station_formats)
+MODULES = (
+    quakeml, hypodd_formats, hypoinverse_formats, nonlinloc_formats, growclust, pal_formats, pick_tables, event_tables,
+    station_formats,
+)  # fmt: skip
 FORMATS: dict[str, Format] = {each.name: each for module in MODULES for each in module.FORMATS}
 SAMPLE_BYTES = 65536
 

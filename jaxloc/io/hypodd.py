@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, check_degrees, to_km
+from jaxloc.io.tables import decode, read_bytes
 from jaxloc.types import PHASES, Observations
 
 SIGMA_S = 0.05  # of a pick of weight one
@@ -49,7 +50,7 @@ class Phases(NamedTuple):
 
 def lines_of(path: str | Path) -> list[tuple[int, list[str]]]:
     """Words of each line that is not empty, with the line's number."""
-    text = Path(path).read_text(encoding="latin-1")
+    text = decode(read_bytes(path, "file of hypoDD"), path)
     return [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
