@@ -98,4 +98,5 @@ def is_stations(sample: Sample) -> bool:
 def is_input(sample: Sample) -> bool:
     """hypoDD.inp: of version 2 by its first line, of version 1 by the name of its comments."""
     head = sample.text[:3000].lower()
-    return head.lstrip().startswith("hypodd_2") or ("*" in head and ("reloc.inp" in head or "hypodd.inp" in head))
+    named = "reloc.inp" in head or "hypodd.inp" in head
+    return head.lstrip().startswith("hypodd_2") or (head.lstrip().startswith("*") and named)

@@ -169,16 +169,23 @@ def _is_station_line(line: str) -> bool:
 
 
 def is_model(sample: Sample) -> bool:
-    """A name, then speed and depth in their columns, which are the first two words."""
+    """A name, then speed and depth in their columns, as a reader of words finds them where a blank parts them."""
     lines = sample.text.splitlines()[:22]
     if not lines or "," in sample.text or None not in map(as_number, lines[0].split()[:2] or ["0"]):
         return False
-    rows = [(line[:5], line[5:10], *line.split()[:2]) for line in lines[1:] if line.strip()]
-    layers = [[as_number(word) for word in row] for row in rows]
-    if not layers or any(len(row) != 4 or None in row or row[:2] != row[2:] for row in layers):
+    layers = [_layer(line) for line in lines[1:] if line.strip()]
+    if not layers or None in layers:
         return False
-    speed, top = layers[0][:2]
-    return (speed or 0) > 0 >= (top or 0)
+    speed, top = layers[0] or (0.0, 0.0)
+    return speed > 0 >= top
+
+
+def _layer(line: str) -> tuple[float, float] | None:
+    columns, words = ([as_number(text) for text in row] for row in ((line[:5], line[5:10]), line.split()[:2]))
+    speed, top = columns
+    if speed is None or top is None:
+        return None
+    return (speed, top) if words == columns or (len(words) == 1 and len(line.rstrip()) == 10) else None
 
 
 FORMATS = (

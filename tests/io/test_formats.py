@@ -44,12 +44,47 @@ WHOLE = Contents(PICKED, LOCATED, STATIONS, VELOCITY)
 TIMES = Contents(
     differences=tuple(PairTime("1", "2", s, p, 0.0123456, 0.75) for s in ("ABC", "B21") for p in ("P", "S"))
 )
+CORRELATED = "correlations of errors"
 SIGMA = "uncertainties of picks"
 EPICENTRE, DEPTH, ORIGIN = "uncertainties of epicentres", "uncertainties of depths", "uncertainties of origin times"
+COARSE_START = UTCDateTime("2020-05-01T12:00:00.12")
+COARSE_PICKS = PickFile(
+    tuple(
+        PickedEvent(
+            str(i),
+            tuple(
+                Pick(f"XX.{s}", p, COARSE_START.ns + round((60 * (i - 1) + t) * 1e6) * 1000, sigma_s)
+                for (s, p, t) in (("ABC", "P", 2.0), ("ABC", "S", 3.5), ("B21", "P", 4.25), ("B21", "S", 67.12))
+            ),
+            magnitude=1.5 * i,
+        )
+        for i, sigma_s in ((1, 0.15), (2, 0.2))
+    )
+)
+"""Times to 0.01 s, S of one station in the minute after its P, uncertainties of HYPOINVERSE's weight codes 0 and 1."""
+COARSE = tuple(
+    hypocentre(str(i), COARSE_START + 60.0 * (i - 1), 36.0 + 0.01 * i, -117.2, 5.5 + i, 1.5 * i, SD) for i in (1, 2)
+)
+COARSE_WHOLE = Contents(COARSE_PICKS, COARSE)
 SCORES = {"probabilities of picks", "amplitudes of picks"}
 BARE = {SIGMA, "probabilities of picks"}
 CASES = {
     "quakeml": (WHOLE, {"amplitudes of picks"}),
+    "hypodd_phases": (COARSE_WHOLE, {ORIGIN}),
+    "hypodd_events": (Contents(events=COARSE), {ORIGIN}),
+    "hypodd_stations": (Contents(stations=STATIONS), set()),
+    "hypodd_locations": (Contents(events=COARSE), {EPICENTRE, DEPTH, ORIGIN}),
+    "hypodd_catalogue_times": (None, set()),
+    "hypodd_cross_times": (TIMES, set()),
+    "hypodd_input": (None, set()),
+    "hypoinverse_archive": (COARSE_WHOLE, {ORIGIN}),
+    "hypoinverse_summary": (Contents(events=COARSE), {ORIGIN}),
+    "hypoinverse_stations": (Contents(stations=STATIONS), set()),
+    "hypoinverse_crust": (Contents(velocity=VELOCITY), set()),
+    "nonlinloc_picks": (Contents(PICKED), {"probabilities of picks", "amplitudes of picks"}),
+    "nonlinloc_hypocentres": (Contents(events=LOCATED), {ORIGIN, "magnitudes"}),
+    "nonlinloc_control": (Contents(stations=STATIONS, velocity=VELOCITY), set()),
+    "nonlinloc_layers": (None, set()),
     "growclust_catalogue": (Contents(events=LOCATED), set()),
     "growclust_events": (Contents(events=LOCATED), {ORIGIN}),
     "growclust_stations": (Contents(stations=STATIONS), {"networks of stations"}),
@@ -75,6 +110,12 @@ CASES = {
     "pyocto_velocity": (None, set()),
 }
 """By format its contents, and the things of which nothing is left."""
+SAME = {
+    "growclust_stations": "hypodd_stations",
+    "growclust_times": "hypodd_cross_times",
+    "pal_velocity": "hypoinverse_crust",
+}
+"""Formats whose files are those of another one as well, by which they are recognised."""
 
 
 def test_every_format_has_a_case():
@@ -89,7 +130,7 @@ def test_round_trip(name, tmp_path):
     path.write_bytes(form.write(before))
     found = recognise(path)
     assert found is not None
-    assert found.name == name
+    assert found.name == SAME.get(name, name)
     after = found.read(path)
     kept = Contents(**{k: v for k, v in before._asdict().items() if FIELDS[k] & set(form.holds)})
     then, now = counts(kept), counts(after)
@@ -285,7 +326,7 @@ REAL = {
     "ridgecrest_PAL/eg_pal_hyp.ctlg": ("pal_catalogue", {"locations": 1640}),
     "ridgecrest_PAL/eg_mess_cc.ctlg": ("pal_catalogue", {"locations": 3068}),
     "ridgecrest_PAL/stations.csv": ("pal_stations", {"stations": 14}),
-    "ridgecrest_PAL/velo_p_eg.cre": ("pal_velocity", {"velocity models": 1}),
+    "ridgecrest_PAL/velo_p_eg.cre": ("hypoinverse_crust", {"velocity models": 1}),
     "ridgecrest_synthetic/ref_growclust_cat.txt": ("growclust_catalogue", {"locations": 1000, EPICENTRE: 998}),
     "ridgecrest_synthetic/phase.csv": ("picks_csv", {"picks": 31740, "events with picks": 1000}),
     "ridgecrest_synthetic/pre_cat.csv": ("events_table", {"locations": 1000}),
@@ -293,7 +334,37 @@ REAL = {
     "saltonsea_picks/events_scsn.tsv": ("events_table", {"locations": 1062}),
     "saltonsea_picks/stations.tsv": ("station_table", {"stations": 16}),
     "pyocto_synthetic/graeber.csv": ("pyocto_velocity", {"velocity models": 1}),
-    "hypodd_examples/example1/dt.cc": ("growclust_times", {"differential times": 20065}),
+    "hypodd_examples/example1/dt.cc": ("hypodd_cross_times", {"differential times": 20065}),
+    "hypodd_examples/example1/dt.ct": ("hypodd_catalogue_times", {"differential times": 2012}),
+    "hypodd_examples/example1/El16.pha": ("hypodd_phases", {"picks": 563, "locations": 16, EPICENTRE: 16}),
+    "hypodd_examples/example1/event.dat": ("hypodd_events", {"locations": 16, DEPTH: 16}),
+    "hypodd_examples/example1/event.sel": ("hypodd_events", {"locations": 16}),
+    "hypodd_examples/example1/hypoDD.loc": ("hypodd_locations", {"locations": 16, DEPTH: 0}),
+    "hypodd_examples/example1/hypoDD.reloc": ("hypodd_locations", {"locations": 16, "magnitudes": 16}),
+    "hypodd_examples/example1/station.dat": ("hypodd_stations", {"stations": 1961}),
+    "hypodd_examples/example1/station.sel": ("hypodd_stations", {"stations": 75}),
+    "hypodd_examples/example1/hypoDD.inp": ("hypodd_input", {"velocity models": 1}),
+    "hypodd_examples/example1/hypoDD.inp.v1": ("hypodd_input", {"velocity models": 1}),
+    "hypodd_examples/example4/event.sel.noise": ("hypodd_events", {"locations": 21, DEPTH: 0}),
+    "hypodd_examples/example4/station.sel.z": ("hypodd_stations", {"stations": 36}),
+    "hypodd_examples/example4/dt.ct": ("hypodd_catalogue_times", {"differential times": 15120}),
+    "hypodd_examples/example4/hypoDD.reloc": ("hypodd_locations", {"locations": 21}),
+    "ridgecrest_synthetic/ref_hypoDD.reloc": ("hypodd_locations", {"locations": 1000}),
+    "hypoinverse_testone/testone.arc": ("hypoinverse_archive", {"picks": 119, "locations": 1, CORRELATED: 1}),
+    "hypoinverse_testone/testone.phs": ("hypoinverse_archive", {"picks": 119, "networks of picks": 119}),
+    "hypoinverse_testone/testone.sum": ("hypoinverse_summary", {"locations": 1, "magnitudes": 1, EPICENTRE: 1}),
+    "hypoinverse_testone/allseed.sta": ("hypoinverse_stations", {"stations": 3571, "networks of stations": 3571}),
+    "hypoinverse_testone/gey.crh": ("hypoinverse_crust", {"velocity models": 1}),
+    "nonlinloc_alaska2018/nlloc_sample.in": ("nonlinloc_control", {"stations": 80, "velocity models": 1}),
+    "nonlinloc_alaska2018/obs/station_coordinates.txt": ("nonlinloc_control", {"stations": 80, "velocity models": 0}),
+    "nonlinloc_alaska2018/obs/2018-11-30-mww70-southern-alaska.obs": (
+        "nonlinloc_picks", {"picks": 274, SIGMA: 274, "events with picks": 7},
+    ),
+    "nonlinloc_alaska2018/expected/alaska.20181130.172935.grid0.loc.hyp": (
+        "nonlinloc_hypocentres", {"picks": 57, "locations": 1, CORRELATED: 1},
+    ),
+    "nonlinloc_alaska2018/expected/alaska.sum.grid0.loc.hyp": ("nonlinloc_hypocentres", {"locations": 7, "picks": 0}),
+    "hengill_continuous/velocity_model.txt": ("nonlinloc_layers", {"velocity models": 1}),
 }
 
 
@@ -307,3 +378,24 @@ def test_real_files_are_recognised_and_read_whole(file, data_folder):
     assert form.name == name
     found = counts(contents)
     assert {what: found[what] for what in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "hypodd_examples/example1/El16.arc",  # before 2000
+        "hypodd_examples/example1/hypoDD.sta",
+        "hypodd_examples/example1/hypoDD.res",
+        "hypodd_examples/example1/hypoDD.src",
+        "hypodd_examples/example1/vel3D.dat",
+        "hypodd_examples/example4/hypoDD.log",
+        "hypoinverse_testone/gey4.del",
+        "hypoinverse_testone/all2000seed.cal",
+        "hypoinverse_testone/testone.hyp",
+        "nonlinloc_alaska2018/expected/alaska.20181130.172935.grid0.loc.hdr",
+        "nonlinloc_alaska2018/synth/synth.obs.sim",
+    ],
+)
+def test_other_files_of_these_programs_are_taken_for_none(file, data_folder):
+    folder, _, rest = file.partition("/")
+    assert recognise(data_folder(folder) / rest) is None
