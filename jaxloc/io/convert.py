@@ -192,15 +192,18 @@ def losses(before: Contents, after: Contents) -> tuple[str, ...]:
 
 
 def _rounded_picks(before: Contents, after: Contents) -> list[str]:
-    """Changes of pick times, of picks in the order of station, phase and time."""
+    """Changes of times and uncertainties, of picks in the order of station, phase and time."""
     ordered = lambda contents: sorted(
-        (pick.station.split(".")[-1], pick.phase, pick.time_ns) for _, pick in all_picks(contents)
+        (pick.station.split(".")[-1], pick.phase, pick.time_ns, pick.sigma_s) for _, pick in all_picks(contents)
     )
     first, second = ordered(before), ordered(after)
     if len(first) != len(second) or [each[:2] for each in first] != [each[:2] for each in second]:
         return []
     moved_s = max((abs(a[2] - b[2]) for a, b in zip(first, second, strict=True)), default=0) * 1e-9
-    return [f"times of picks are rounded by up to {moved_s:.2g} s"] if moved_s > TIME_S else []
+    lines = [f"times of picks are rounded by up to {moved_s:.2g} s"] if moved_s > TIME_S else []
+    known = [(a[3], b[3]) for a, b in zip(first, second, strict=True) if a[3] > 0 and b[3] > 0]
+    changed = max((abs(after / before - 1) for before, after in known), default=0.0)
+    return [*lines, f"uncertainties of picks change by up to {100 * changed:.3g} %"] if changed > SD else lines
 
 
 def _rounded_events(before: Contents, after: Contents) -> list[str]:

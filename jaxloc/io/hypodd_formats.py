@@ -43,9 +43,10 @@ NOT_LOCATED = "hypoDD's files must have events with a location and an origin tim
 def _hypocentres(events: hypodd.Events) -> tuple[Hypocentre, ...]:
     known = lambda value: float(value) if value > 0 else math.nan
     found = []
-    for id, origin, *place, magnitude, eh, ez, _ in zip(*events, strict=True):
+    for id, origin, latitude, longitude, depth_km, magnitude, eh, ez, _ in zip(*events, strict=True):
         sd = (known(eh), known(eh), known(ez), math.nan)
-        found.append(hypocentre(str(id), UTCDateTime(str(origin)), *map(float, place), float(magnitude) or None, sd))
+        place = (float(latitude), float(longitude), float(depth_km))
+        found.append(hypocentre(str(id), UTCDateTime(str(origin)), *place, float(magnitude) or None, sd))
     return tuple(found)
 
 

@@ -33,10 +33,9 @@ def _is_headed(sample: Sample, head: int, numbers: int) -> bool:
 def is_phases(sample: Sample) -> bool:
     """phase.dat."""
     rows = _rows(sample)
-    # An event may have no pick.
-    alone = len(rows) == 1 or rows[1][0] == "#"
-    whole = bool(rows) and rows[0][0] == "#" and len(rows[0]) == EVENT + 1 and _all_numbers(rows[0][1:])
-    return whole and (alone or _is_time(rows[1], 2))
+    if not rows or rows[0][0] != "#" or len(rows[0]) != EVENT + 1 or not _all_numbers(rows[0][1:]):
+        return False
+    return len(rows) == 1 or rows[1][0] == "#" or _is_time(rows[1], 2)  # an event may have no pick
 
 
 def is_cross_times(sample: Sample) -> bool:

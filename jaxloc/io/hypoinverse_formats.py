@@ -1,7 +1,7 @@
-"""HYPOINVERSE's files in the registry of formats, and how they are recognised (Y2000 formats; `jaxloc.io.hypoinverse`).
+"""HYPOINVERSE's files (Y2000) in the registry of formats, and how they are recognised.
 
-Weight codes 0 to 3 of picks stand for HYPOINVERSE's weights 1, 0.75, 0.5 and 0.25 of a pick with a standard deviation of
-0.15 s (commands WET and ERR as they are by default); codes from 4 on leave a pick out. A magnitude of 0 is unknown.
+Weight codes 0 to 3 of picks stand for HYPOINVERSE's weights 1, 0.75, 0.5 and 0.25 of a pick with a standard deviation
+of 0.15 s (commands WET and ERR as they are by default); codes from 4 on leave a pick out. A magnitude of 0 is unknown.
 """
 
 import re

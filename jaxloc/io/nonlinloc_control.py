@@ -115,12 +115,12 @@ def read_layers(path: str | Path) -> VelocityModel:
     try:
         return _velocity([line for line in lines if line], -1.0)
     except ValueError as error:
-        raise ValueError(f"{path} must have depth, vp, its gradient, vs and its gradient in each line: {error}") from error
+        raise ValueError(
+            f"{path} must have depth, vp, its gradient, vs and its gradient in each line: {error}"
+        ) from error
 
 
-def write_stations_and_layers(
-    path: str | Path, stations: Sequence[Station], velocity: VelocityModel | None
-) -> None:
+def write_stations_and_layers(path: str | Path, stations: Sequence[Station], velocity: VelocityModel | None) -> None:
     """Statements for a control file to include: LAYER and GTSRCE."""
     lines = []
     if velocity is not None:
@@ -174,8 +174,8 @@ def _velocity(layers: list[list[str]], ratio: float) -> VelocityModel:
         vs, vs_gradient = vp / ratio, vp_gradient / ratio
     if not (vp_gradient.any() or vs_gradient.any()):
         return layered(top.tolist(), vp.tolist(), vs.tolist())
-    layers = layers_with_gradients(top, np.stack([vp, vs], 1), np.stack([vp_gradient, vs_gradient], 1))
-    return layered(*(values.tolist() for values in layers))
+    thin = layers_with_gradients(top, np.stack([vp, vs], 1), np.stack([vp_gradient, vs_gradient], 1))
+    return layered(*(values.tolist() for values in thin))
 
 
 def _errors(method: str, found: dict[str, list[list[str]]]) -> PickErrors:

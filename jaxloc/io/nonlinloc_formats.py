@@ -65,9 +65,7 @@ def read_hypocentres(path: Path) -> Contents:
     """
     events = []
     for one in located_in(path):
-        event = hypocentre(
-            one.names[0], UTCDateTime(one.origin_s), one.latitude_deg, one.longitude_deg, one.depth_km
-        )
+        event = hypocentre(one.names[0], UTCDateTime(one.origin_s), one.latitude_deg, one.longitude_deg, one.depth_km)
         events.append(event._replace(covariance=one.covariance))
     blocks = decode(read_bytes(path, "NonLinLoc hypocentre file"), path).split("\nEND_NLLOC")[:-1]
     picked = (_picked(path, event.id, block) for event, block in zip(events, blocks, strict=True))
