@@ -16,6 +16,7 @@ from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import Contents, Format, all_picks, joined, origin_time, picked_events
 from jaxloc.io.formats import FORMATS, format_named, read
 from jaxloc.io.pick_files import Pick, PickFile
+from jaxloc.io.station_codes import by_spelling
 from jaxloc.io.stations import read_stations
 
 TIME_S, PLACE_KM, SD = 2e-6, 1e-4, 0.01  # smaller changes (s, km, share of an error) are not worth a line
@@ -122,15 +123,12 @@ def written(form: Format, contents: Contents) -> tuple[bytes, tuple[str, ...]]:
 
 
 def with_stations(contents: Contents, stations: Sequence[Station]) -> Contents:
-    """Contents with a list of stations, and the networks of picks that have none, where the list has one such code."""
-    short: dict[str, list[str]] = {}
-    for station in stations:
-        short.setdefault(station.code.split(".")[-1], []).append(station.code)
+    """Contents with a list of stations, and codes NET.STA for picks at STA or NETSTA, where the list has one such."""
+    short = by_spelling({station.code for station in stations})
     if contents.picks is not None:
 
         def named(pick: Pick) -> Pick:
-            codes = short.get(pick.station, [])
-            return pick._replace(station=codes[0]) if len(codes) == 1 else pick
+            return pick._replace(station=short.get(pick.station, pick.station))
 
         events = (event._replace(picks=tuple(map(named, event.picks))) for event in contents.picks.events)
         picks = PickFile(tuple(events), contents.picks.unassociated, tuple(map(named, contents.picks.loose)))

@@ -140,7 +140,7 @@ def read_stations(path: Path) -> Contents:
             f"{path}: elevations that are all below 10 ({heights[0]:g}, ...) may be in km, and HypoDD's are in m; "
             "give a table with the column elevation_m or elevation_km"
         )
-    notes = () if any(heights) else ("there are no elevations: stations are at 0 m",)
+    notes = () if any(heights) else ("all elevations are missing or 0: stations are at sea level",)
     return Contents(stations=stations, notes=notes)
 
 
@@ -216,7 +216,7 @@ def write_cross_times(contents: Contents) -> bytes:
 
 
 def _read_inputs(path: Path) -> Contents:
-    return Contents(velocity=read_inputs(path).velocity, notes=("of hypoDD.inp the velocity model alone is read",))
+    return Contents(velocity=read_inputs(path).velocity)
 
 
 FORMATS = (

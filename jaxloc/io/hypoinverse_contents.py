@@ -152,7 +152,7 @@ def _phases(picks: Sequence[Pick]) -> list[Record]:
 
 
 def _phase(station: str, picks: Mapping[str, Pick]) -> Record:
-    network, _, site = station.rpartition(".")
+    network, site = network_and_site(station)
     first = UTCDateTime(ns=min(pick.time_ns for pick in picks.values()))
     minute = UTCDateTime(first.year, first.month, first.day, first.hour, first.minute)
     record: Record = {"site": site, "network": network}
@@ -164,6 +164,21 @@ def _phase(station: str, picks: Mapping[str, Pick]) -> Record:
             f"{key}_code": _weight_code(pick.sigma_s),
         }  # fmt: skip
     return record
+
+
+def network_and_site(code: str) -> tuple[str, str]:
+    """Both codes of NET.STA, the network empty where there is none.
+
+    Raises:
+        ValueError: where they have more than two and five characters; names the station.
+    """
+    network, _, site = code.rpartition(".")
+    if len(network) > 2 or len(site) > 5:
+        raise ValueError(
+            f"station {code} must have a code of five characters and a network of two for HYPOINVERSE; --stations "
+            "with a list of codes NET.STA completes codes as NCABC"
+        )
+    return network, site
 
 
 def _weight_code(sigma_s: float) -> int:

@@ -22,7 +22,7 @@ from jaxloc.io.fixed_columns import Field, Record, read_fields
 from jaxloc.io.hypoinverse import SHADOW, as_position, minute_of, read_archive, read_summaries, write_archive
 from jaxloc.io.hypoinverse import write_summaries as write_summary_lines
 from jaxloc.io.hypoinverse_columns import HYPO71, PHASE, STATION, SUMMARY
-from jaxloc.io.hypoinverse_contents import archived, events_of, picked_of
+from jaxloc.io.hypoinverse_contents import archived, events_of, network_and_site, picked_of
 from jaxloc.io.hypoinverse_stations import read_crust, read_station_lines, sites_of, write_crust, write_station_lines
 from jaxloc.io.pick_files import PickFile
 from jaxloc.io.tables import as_number
@@ -64,10 +64,14 @@ def write_summary(contents: Contents) -> bytes:
 
 
 def read_stations(path: Path) -> Contents:
-    """One station a site; raises as `jaxloc.io.hypoinverse_stations.read_station_lines`."""
+    """One station a site, but for those without a position; raises as `jaxloc.io.hypoinverse_stations.read_station_lines`."""
     sites = sites_of(read_station_lines(path))
-    stations = tuple(Station(f"{net}.{site}" if net else site, *place) for (net, site), place in sites.items())
-    return Contents(stations=stations, notes=("of the channels of a site the first counts, delays are not read",))
+    stations = [Station(f"{net}.{site}" if net else site, *place) for (net, site), place in sites.items()]
+    placed = tuple(station for station in stations if station[1:3] != (0.0, 0.0))
+    notes = ["of the channels of a site the first counts, delays are not read"]
+    if without := len(stations) - len(placed):
+        notes.append(f"{without} sites are at 0 N 0 E, without a position, and left out")
+    return Contents(stations=placed, notes=tuple(notes))
 
 
 def write_stations(contents: Contents) -> bytes:
@@ -77,7 +81,7 @@ def write_stations(contents: Contents) -> bytes:
 
 
 def _station_line(station: Station) -> Record:
-    network, _, site = station.code.rpartition(".")
+    network, site = network_and_site(station.code)
     place = as_position(station.latitude_deg, station.longitude_deg, 4)
     east = place.pop("west")
     return {

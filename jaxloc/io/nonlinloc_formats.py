@@ -1,7 +1,8 @@
 """NonLinLoc's files in the registry of formats, and how they are recognised (`jaxloc.io.nonlinloc_observations`, ...).
 
 Of a hypocentre file the expected place and its covariance count, in the axes of the projection as if these were east
-and north. Grids (.hdr, .buf) are no format here: `jaxloc.io.nonlinloc_grids` reads them.
+and north. Labels of stations NET_STA_LOC are read as NET.STA. Grids (.hdr, .buf) are no format here:
+`jaxloc.io.nonlinloc_grids` reads them.
 """
 
 import math
@@ -32,6 +33,7 @@ from jaxloc.io.nonlinloc_observations import FIELDS, ID, pick_of, read_observati
 from jaxloc.io.nonlinloc_projection import Projection, to_xy
 from jaxloc.io.nonlinloc_writing import LocatedEvent, write_hypocentres
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile
+from jaxloc.io.station_codes import code_of_label
 from jaxloc.io.tables import as_number, decode, read_bytes
 
 UNKNOWN_SD_S = 0.1  # written for picks without an uncertainty, which NonLinLoc must have
@@ -41,7 +43,15 @@ LAYER_VP_VS = (1.4, 2.6)
 
 
 def _read_picks(path: Path) -> Contents:
-    return Contents(read_observations(path), notes=("instruments, first motions and amplitudes are not read",))
+    file = read_observations(path)
+    events = (event._replace(picks=tuple(map(_coded, event.picks))) for event in file.events)
+    return Contents(
+        file._replace(events=tuple(events)), notes=("instruments, first motions and amplitudes are not read",)
+    )
+
+
+def _coded(pick: Pick) -> Pick:
+    return pick._replace(station=code_of_label(pick.station))
 
 
 def write_picks(contents: Contents) -> bytes:
@@ -80,7 +90,7 @@ def _picked(path: Path, id: str, block: str) -> PickedEvent:
         found = [pick_of(line.split()) for line in lines if line.strip()]
     except (ValueError, IndexError, TypeError) as error:
         raise ValueError(f"{path}: a phase of event {id} is no NonLinLoc pick: {error}") from error
-    picks = tuple(one for one in found if isinstance(one, Pick))
+    picks = tuple(_coded(one) for one in found if isinstance(one, Pick))
     return PickedEvent(id, picks, tuple(one for one in found if isinstance(one, str)))
 
 
@@ -108,7 +118,8 @@ def _located(event: Hypocentre, projection: Projection) -> LocatedEvent:
 
 def _read_control(path: Path) -> Contents:
     stations, velocity = read_stations_and_layers(path)
-    return Contents(stations=stations, velocity=velocity, notes=("only LAYER, GTSRCE and LOCSRCE are read",))
+    stations = tuple(station._replace(code=code_of_label(station.code)) for station in stations)
+    return Contents(stations=stations, velocity=velocity)
 
 
 def _write_control(contents: Contents) -> bytes:

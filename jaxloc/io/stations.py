@@ -74,9 +74,9 @@ def _listed(data: bytes, path: str | Path) -> list[Epoch]:
 
     found = formats.recognised_with(path, STATIONS, TABLES)
     if found is not None:
-        contents, form = found
+        contents, _ = found
         if contents.notes:
-            warnings.warn(f"{path} ({form.text}): {'; '.join(contents.notes)}", stacklevel=4)
+            warnings.warn(f"{path}: {'; '.join(contents.notes)}", stacklevel=4)
         return [Epoch(station) for station in contents.stations]
     try:
         return table_epochs(data, path)

@@ -110,6 +110,8 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
             missing, or a value is none or impossible (speeds in m/s, depths in m, tops that do not increase, Vp/Vs
             outside of 1.4-2.6); names line and value.
     """
+    from jaxloc.io import formats  # the registry has modules that read velocity models
+
     if _is_reference(path):
         return reference_model(str(path))
     if (other := _of_other_program(path)) is not None:
@@ -117,9 +119,18 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
         if form is not None:
             raise ValueError(f"--velocity-form {form} is for tables; {path} is a {format_.text}, and says itself")
         if contents.notes:
-            warnings.warn(f"{path} ({format_.text}): {'; '.join(contents.notes)}", stacklevel=2)
+            warnings.warn(f"{path}: {'; '.join(contents.notes)}", stacklevel=2)
         assert contents.velocity is not None, "it was recognised as a file that has one"
         return contents.velocity
+    try:
+        return _of_table(path, form)
+    except ValueError as error:
+        if not Path(path).is_file():
+            raise
+        raise ValueError(f"{error}{formats.other_kind(path, VELOCITY)}") from error
+
+
+def _of_table(path: str | Path, form: str | None) -> VelocityModel:
     table = _read(path)
     vp, vs = _speeds(table)
     top = _tops_km(table)
@@ -129,7 +140,7 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
         warnings.warn(
             f"{path} has {len(top)} rows whose speeds increase step by step, and is taken as layers of constant "
             "speed; if speeds are linear between rows, use --velocity-form gradient, otherwise --velocity-form layers",
-            stacklevel=2,
+            stacklevel=3,
         )
     return layered(*(values.tolist() for values in thin_layers(top, vp, vs, linear)))
 
@@ -140,7 +151,7 @@ def _is_reference(path: str | Path) -> bool:
 
 def _of_other_program(path: str | Path) -> tuple[Contents, Format] | None:
     """The contents of a file that is no table of this module, and its format."""
-    from jaxloc.io import formats  # the registry has modules that read velocity models
+    from jaxloc.io import formats  # as above
 
     return formats.recognised_with(path, VELOCITY, (TABLE,)) if Path(path).is_file() else None
 
@@ -164,12 +175,7 @@ def _looks_linear(top_km: Float[np.ndarray, " row"], vp_km_s: Float[np.ndarray, 
 
 
 def _read(path: str | Path) -> Table:
-    try:
-        table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
-    except ValueError as error:
-        if not Path(path).is_file():
-            raise
-        raise ValueError(f"{error}{_looks_like(path)}") from error
+    table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
     if "vp_grad" in table.columns:
         raise ValueError(
             f"{path} has a column vp_grad; as PyOcto's models it must have depth, vp, vs and vs_grad as well"
@@ -232,14 +238,8 @@ def _share(
 def _needs(table: Table) -> str:
     return (
         f"{table.path} needs rows with depth_km, vp_km_s and vs_km_s (or vp_vs); it has {len(table.rows)} rows with "
-        f"{', '.join(table.header)}{_looks_like(table.path)}"
+        f"{', '.join(table.header)}"
     )
-
-
-def _looks_like(path: str | Path) -> str:
-    from jaxloc.io import formats  # as above
-
-    return formats.other_kind(path, VELOCITY)
 
 
 def _column(table: Table, what: str, known: dict = NAMES) -> tuple[str, float] | None:
