@@ -64,7 +64,7 @@ def write_summary(contents: Contents) -> bytes:
 
 
 def read_stations(path: Path) -> Contents:
-    """One station a site, but for those without a position; raises as `jaxloc.io.hypoinverse_stations.read_station_lines`."""
+    """One station a site that has a position; raises as `jaxloc.io.hypoinverse_stations.read_station_lines`."""
     sites = sites_of(read_station_lines(path))
     stations = [Station(f"{net}.{site}" if net else site, *place) for (net, site), place in sites.items()]
     placed = tuple(station for station in stations if station[1:3] != (0.0, 0.0))
