@@ -53,11 +53,13 @@ formats:
   PICKS        with --locator: CSV with event_id, station (NET.STA), phase, time (UTC, or seconds of the event's own
                zero), sigma_s, one row a pick; QuakeML with picks; any format with picks of events that
                `jaxloc convert --list` has; or a SeisBench folder with picks
-  --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m
+  --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m; or any format with
+               stations that `jaxloc convert --list` has
   --windows    CSV with start (UTC time of the first sample) or origin_time, one row an event;
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
   --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities, or with --velocity-form
-               gradient velocities at depths, linear between them; a column form (layers, gradient) says it by row
+               gradient velocities at depths, linear between them; a column form (layers, gradient) says it by row; or
+               any format with a velocity model that `jaxloc convert --list` has
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
                at least every 30 s); Ctrl-C keeps the events located so far
 """

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from jaxloc.distributions.ellipsoids import Ellipsoid, confidence_ellipsoid, hor
 from jaxloc.io.catalogue import Hypocentre, Pick, check_events, errors_km, km_per_degree
 from jaxloc.types import COORDINATES
 
+LONGEST_CODE = 8  # characters of a station's code in QuakeML's schema
+
 EPOCH = "1970-01-01T00:00:00Z"
 ONE_SIGMA_PERCENT = 68.27
 
@@ -55,14 +58,29 @@ def to_catalog(hypocentres: list[Hypocentre]) -> Catalog:
 
 
 def write_quakeml(path: str | Path, hypocentres: list[Hypocentre]) -> None:
-    """Write `to_catalog` as QuakeML 1.2, validated against its schema.
+    """Write `to_catalog` as `quakeml_bytes`.
 
     Raises:
         ValueError: as `to_catalog`, or where the folder is missing.
     """
+    write_whole(path, quakeml_bytes(to_catalog(hypocentres)))
+
+
+def quakeml_bytes(catalog: Catalog) -> bytes:
+    """QuakeML 1.2, validated against its schema but for codes of stations that are longer than it allows.
+
+    These are written as they are, with a warning.
+    """
+    codes = {str(pick.waveform_id.station_code) for event in catalog for pick in event.picks}
+    if long := sorted(code for code in codes if len(code) > LONGEST_CODE):
+        warnings.warn(
+            f"QuakeML allows {LONGEST_CODE} characters in codes of stations, and {', '.join(long[:3])} have more "
+            f"({len(long)} stations): some programs will not read it",
+            stacklevel=3,
+        )
     text = io.BytesIO()
-    to_catalog(hypocentres).write(text, format="QUAKEML", validate=True)
-    write_whole(path, text.getvalue())
+    catalog.write(text, format="QUAKEML", validate=not long)
+    return text.getvalue()
 
 
 def _author() -> CreationInfo:

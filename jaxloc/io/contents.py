@@ -5,7 +5,8 @@ write a module with its `FORMATS` and name the module in `jaxloc.io.formats`.
 """
 
 import math
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +91,21 @@ class Format(NamedTuple):
     read: Callable[[Path], Contents]
     write: Callable[[Contents], bytes] | None = None
     suffixes: tuple[str, ...] = ()
+
+
+def written_to_file(write: Callable[[Path], None]) -> bytes:
+    """What a function writes into the file that it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "written"
+        write(path)
+        return path.read_bytes()
+
+
+def whole_numbers(ids: Sequence[str], digits: int) -> dict[str, int]:
+    """A number for each id: itself where all are whole numbers of so many digits, else its place from 1."""
+    ids = list(dict.fromkeys(ids))
+    own = all(id.isdecimal() and id.isascii() and len(id) <= digits and str(int(id)) == id for id in ids)
+    return {id: int(id) if own else place for place, id in enumerate(ids, 1)}
 
 
 def hypocentre(

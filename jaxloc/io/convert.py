@@ -16,6 +16,7 @@ from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import Contents, Format, all_picks, joined, origin_time, picked_events
 from jaxloc.io.formats import FORMATS, format_named, read
 from jaxloc.io.pick_files import Pick, PickFile
+from jaxloc.io.station_codes import by_spelling
 from jaxloc.io.stations import read_stations
 
 TIME_S, PLACE_KM, SD = 2e-6, 1e-4, 0.01  # smaller changes (s, km, share of an error) are not worth a line
@@ -122,15 +123,12 @@ def written(form: Format, contents: Contents) -> tuple[bytes, tuple[str, ...]]:
 
 
 def with_stations(contents: Contents, stations: Sequence[Station]) -> Contents:
-    """Contents with a list of stations, and the networks of picks that have none, where the list has one such code."""
-    short: dict[str, list[str]] = {}
-    for station in stations:
-        short.setdefault(station.code.split(".")[-1], []).append(station.code)
+    """Contents with a list of stations, and codes NET.STA for picks at STA or NETSTA, where the list has one such."""
+    short = by_spelling({station.code for station in stations})
     if contents.picks is not None:
 
         def named(pick: Pick) -> Pick:
-            codes = short.get(pick.station, [])
-            return pick._replace(station=codes[0]) if len(codes) == 1 else pick
+            return pick._replace(station=short.get(pick.station, pick.station))
 
         events = (event._replace(picks=tuple(map(named, event.picks))) for event in contents.picks.events)
         picks = PickFile(tuple(events), contents.picks.unassociated, tuple(map(named, contents.picks.loose)))
@@ -192,15 +190,18 @@ def losses(before: Contents, after: Contents) -> tuple[str, ...]:
 
 
 def _rounded_picks(before: Contents, after: Contents) -> list[str]:
-    """Changes of pick times, of picks in the order of station, phase and time."""
+    """Changes of times and uncertainties, of picks in the order of station, phase and time."""
     ordered = lambda contents: sorted(
-        (pick.station.split(".")[-1], pick.phase, pick.time_ns) for _, pick in all_picks(contents)
+        (pick.station.split(".")[-1], pick.phase, pick.time_ns, pick.sigma_s) for _, pick in all_picks(contents)
     )
     first, second = ordered(before), ordered(after)
     if len(first) != len(second) or [each[:2] for each in first] != [each[:2] for each in second]:
         return []
     moved_s = max((abs(a[2] - b[2]) for a, b in zip(first, second, strict=True)), default=0) * 1e-9
-    return [f"times of picks are rounded by up to {moved_s:.2g} s"] if moved_s > TIME_S else []
+    lines = [f"times of picks are rounded by up to {moved_s:.2g} s"] if moved_s > TIME_S else []
+    known = [(a[3], b[3]) for a, b in zip(first, second, strict=True) if a[3] > 0 and b[3] > 0]
+    changed = max((abs(after / before - 1) for before, after in known), default=0.0)
+    return [*lines, f"uncertainties of picks change by up to {100 * changed:.3g} %"] if changed > SD else lines
 
 
 def _rounded_events(before: Contents, after: Contents) -> list[str]:

@@ -8,13 +8,12 @@ scatter of its picks, not an error of the origin time, and is not read as one.
 import csv
 import io
 import math
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.catalogue_csv import read_csv, write_csv
-from jaxloc.io.contents import EVENTS, Contents, Format, Sample, hypocentre, origin_time, timed
+from jaxloc.io.contents import EVENTS, Contents, Format, Sample, hypocentre, origin_time, timed, written_to_file
 from jaxloc.io.locations import SD
 from jaxloc.io.missing_values import is_missing_code
 from jaxloc.io.pick_files import PHASE
@@ -70,9 +69,7 @@ def _read_own(path: Path) -> Contents:
 
 
 def _write_own(contents: Contents) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        write_csv(Path(folder) / "events.csv", list(contents.events))
-        return (Path(folder) / "events.csv").read_bytes()
+    return written_to_file(lambda path: write_csv(path, list(contents.events)))
 
 
 def _table(

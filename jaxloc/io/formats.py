@@ -6,13 +6,27 @@ special ones stand before general ones, which take any table with certain column
 
 import gzip
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
-from jaxloc.io import event_tables, growclust, pal_formats, pick_tables, quakeml, station_formats
+from jaxloc.io import (
+    event_tables,
+    growclust,
+    hypodd_formats,
+    hypoinverse_formats,
+    nonlinloc_formats,
+    pal_formats,
+    pick_tables,
+    quakeml,
+    station_formats,
+)  # fmt: skip
 from jaxloc.io.contents import Contents, Format, Sample
 from jaxloc.io.tables import decode, parse_table
 
-MODULES = (quakeml, growclust, pal_formats, pick_tables, event_tables, station_formats)
+MODULES = (
+    quakeml, hypodd_formats, hypoinverse_formats, nonlinloc_formats, growclust, pal_formats, pick_tables, event_tables,
+    station_formats,
+)  # fmt: skip
 FORMATS: dict[str, Format] = {each.name: each for module in MODULES for each in module.FORMATS}
 SAMPLE_BYTES = 65536
 
@@ -82,3 +96,31 @@ def read(path: str | Path, name: str | None = None) -> tuple[Contents, Format]:
     if found is None:
         raise ValueError(f"the format of {path} is not recognised; name it by --from (`jaxloc convert --list` has all)")
     return found.read(path), found
+
+
+def recognised_with(path: str | Path, kind: str, but: Collection[str]) -> tuple[Contents, Format] | None:
+    """The contents of a file and its format, where one is recognised that holds a kind of contents.
+
+    Args:
+        path: the file.
+        kind: of contents, such as `jaxloc.io.contents.STATIONS`.
+        but: names of formats that the caller reads itself, for which there is None.
+
+    Raises:
+        ValueError: where the file is missing, damaged or not of the format, or has nothing of that kind.
+    """
+    form = recognise(path)
+    if form is None or form.name in but or kind not in form.holds:
+        return None
+    contents = form.read(Path(path))
+    if kind not in contents.kinds:
+        raise ValueError(f"{path} ({form.text}) has no {kind}; give a file that has")
+    return contents, form
+
+
+def other_kind(path: str | Path, kind: str) -> str:
+    """What to add to a message where a file has no such kind of contents: the format that it is of, if any is known."""
+    form = recognise(path)
+    if form is None or kind in form.holds:
+        return ""
+    return f" (the file looks like {form.text}, which holds {' and '.join(form.holds)}, no {kind})"

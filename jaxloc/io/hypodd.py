@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, check_degrees, to_km
+from jaxloc.io.tables import decode, read_bytes
 from jaxloc.types import PHASES, Observations
 
 SIGMA_S = 0.05  # of a pick of weight one
@@ -49,7 +50,7 @@ class Phases(NamedTuple):
 
 def lines_of(path: str | Path) -> list[tuple[int, list[str]]]:
     """Words of each line that is not empty, with the line's number."""
-    text = Path(path).read_text(encoding="latin-1")
+    text = decode(read_bytes(path, "file of hypoDD"), path)
     return [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
@@ -170,7 +171,7 @@ def read_stations(path: str | Path) -> tuple[Station, ...]:
     """station.dat: code, latitude, longitude in degrees or degrees:minutes, and elevation in m where the file has it.
 
     Raises:
-        ValueError: where a line is no station, or a code occurs twice; names it.
+        ValueError: where a line is no station, or a code is at two places; names it.
     """
     found: dict[str, Station] = {}
     for number, words in lines_of(path):
@@ -179,9 +180,8 @@ def read_stations(path: str | Path) -> tuple[Station, ...]:
             station = Station(code, latitude, longitude, float(words[3]) if len(words) > 3 else 0.0)
         except (ValueError, IndexError) as error:
             raise wrong(path, number, words, "station of hypoDD: code latitude longitude [elevation in m]") from error
-        if code in found:
+        if found.setdefault(code, station) != station:
             raise ValueError(f"{path}, line {number}: station {code} is listed twice; leave one of them out")
-        found[code] = station
     stations = tuple(found.values())
     check_degrees(
         np.array([s.latitude_deg for s in stations]), np.array([s.longitude_deg for s in stations]), f"{path}"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxloc.io.tables import decode, read_bytes
 from jaxloc.physics.double_differences import IterationSet
 from jaxloc.physics.layered import VelocityModel, layered
 
@@ -47,7 +48,7 @@ def read_inputs(path: str | Path) -> Inputs:
     Raises:
         ValueError: where a line is missing or no number, or the forward model is another; says which.
     """
-    text = Path(path).read_text(encoding="latin-1").splitlines()
+    text = decode(read_bytes(path, "hypoDD.inp"), path).splitlines()
     second = bool(text) and text[0].strip().lower().startswith("hypodd_2")
     lines = [line.strip() for line in text[int(second) :] if not line.lstrip().startswith("*")]
     # Names of input files may be blank lines; two more such lines end the output files of neither version.

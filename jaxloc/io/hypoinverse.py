@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jaxloc.atomic_write import write_whole
 from jaxloc.io.fixed_columns import Record, Value, read_fields, written_fields
 from jaxloc.io.hypoinverse_columns import HYPO71, PHASE, SUMMARY, TERMINATOR
+from jaxloc.io.tables import decode, read_bytes
 
 SHADOW = "$"
 
@@ -89,7 +90,7 @@ def write_summaries(path: Path, summaries: Iterable[Mapping[str, Value]], hypo71
 
 
 def _lines(path: Path) -> list[tuple[str, str]]:
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = decode(read_bytes(path, "file of HYPOINVERSE"), path).splitlines()
     return [(f"{path}, line {i}", line) for i, line in enumerate(lines, 1) if not line.startswith(SHADOW)]
 
 
@@ -127,12 +128,13 @@ def position_deg(record: Mapping[str, Value]) -> tuple[float, float]:
     return -latitude if south else latitude, longitude if east else -longitude
 
 
-def as_position(latitude_deg: float, longitude_deg: float) -> Record:
-    """The fields of a summary for a position in degrees, minutes rounded to the format's hundredths."""
+def as_position(latitude_deg: float, longitude_deg: float, decimals: int = 2) -> Record:
+    """The fields of a summary for a position in degrees, minutes rounded to the format's decimals."""
+    parts = 10**decimals
     degrees: dict[str, tuple[int, float]] = {}
     for name, value in (("latitude", abs(latitude_deg)), ("longitude", abs(longitude_deg))):
-        hundredths = round(value * 6000)
-        degrees[name] = hundredths // 6000, hundredths % 6000 / 100
+        whole = round(value * 60 * parts)
+        degrees[name] = whole // (60 * parts), whole % (60 * parts) / parts
     return {
         "latitude_degree": degrees["latitude"][0],
         "latitude_minute": degrees["latitude"][1],

@@ -10,6 +10,7 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.io.fixed_columns import Record, read_fields, written_fields
 from jaxloc.io.hypoinverse import position_deg
 from jaxloc.io.hypoinverse_columns import DELAY, STATION
+from jaxloc.io.tables import decode, read_bytes
 from jaxloc.physics.layered import VelocityModel, check_layers
 
 MAX_LINES = 20  # layers of a crust, as many as HYPOINVERSE takes
@@ -34,7 +35,7 @@ def read_station_lines(path: Path) -> list[Record]:
         ValueError: where a position is missing or no number; names the line.
     """
     found = []
-    for i, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+    for i, line in enumerate(decode(read_bytes(path, "file of HYPOINVERSE"), path).splitlines(), 1):
         if line.strip():
             record = read_fields(line, STATION, f"{path}, line {i}")
             if None in (record["latitude_degree"], record["longitude_degree"]):
@@ -70,7 +71,7 @@ def read_crust(path: Path, vp_vs: float) -> VelocityModel:
         ValueError: where a line holds no layer, or a layer is none that rock has; names it.
     """
     layers = []
-    for i, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines()[1:], 2):
+    for i, line in enumerate(decode(read_bytes(path, "file of HYPOINVERSE"), path).splitlines()[1:], 2):
         if not line.strip():
             break
         try:
@@ -103,7 +104,7 @@ def read_delays(path: Path) -> dict[Code, float]:
         ValueError: where a delay is no number; names the line.
     """
     found: dict[Code, float] = {}
-    for i, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+    for i, line in enumerate(decode(read_bytes(path, "file of HYPOINVERSE"), path).splitlines(), 1):
         if line.strip():
             record = read_fields(line, DELAY, f"{path}, line {i}")
             found[str(record["network"] or ""), str(record["site"] or "")] = float(record["p_delay_s"] or 0)

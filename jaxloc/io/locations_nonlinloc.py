@@ -32,7 +32,7 @@ def read_nonlinloc(path: str | Path, truth: str | Path) -> Predictions:
             a covariance is not positive definite, or no event has a true hypocentre; names it.
     """
     path = Path(path)
-    located = [one for file in hypocentre_files(path) for one in _events(file)]
+    located = [one for file in hypocentre_files(path) for one in read_hypocentres(file)]
     return against(path, located, by_time([one.origin_s for one in located], read_truths(truth), MATCH_S))
 
 
@@ -51,8 +51,12 @@ def hypocentre_files(path: Path) -> list[Path]:
     return files
 
 
-def _events(file: Path) -> list[Located]:
-    """Every event of a file; the scatter file of the same name is that of its only event."""
+def read_hypocentres(file: Path) -> list[Located]:
+    """Every event of a file; the scatter file of the same name is that of its only event.
+
+    Raises:
+        ValueError: as `read_nonlinloc`.
+    """
     text = file.read_text(encoding="utf-8", errors="replace")
     blocks = [part for part in text.split("\nEND_NLLOC")[:-1]]
     if not blocks:

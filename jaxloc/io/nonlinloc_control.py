@@ -7,6 +7,7 @@ LOCPHASEID and INCLUDE; other statements do not change where an event is located
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from jaxloc.data.dataset import Station
 from jaxloc.io.nonlinloc_projection import Projection, projection_of, to_degrees
+from jaxloc.io.tables import decode, read_bytes
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.gradient import layers_with_gradients
 from jaxloc.physics.layered import VelocityModel, layered
 from jaxloc.physics.pick_errors import PickErrors
 
@@ -80,12 +83,61 @@ def read_control(path: str | Path) -> Control:
         raise ValueError(f"{path} must be a NonLinLoc control file with whole statements: {error}") from error
 
 
+def read_stations_and_layers(path: str | Path) -> tuple[tuple[Station, ...], VelocityModel | None]:
+    """The stations and the velocity model of a control file, or of a file that one includes, whatever else it says.
+
+    Raises:
+        ValueError: where a file is missing, a statement is wrong, or stations are in km without a TRANS statement.
+    """
+    found = _statements(Path(path), DEEPEST)
+    try:
+        sources = [*found["GTSRCE"], *found["LOCSRCE"]]
+        in_km = any(words[1:2] == ["XYZ"] for words in sources)
+        if in_km and "TRANS" not in found:
+            raise ValueError("stations in km (XYZ) must come with a TRANS statement")
+        projection = projection_of(" ".join(found["TRANS"][-1])) if in_km else Projection("SIMPLE")
+        stations = tuple(_station(words, projection) for words in sources)
+        method = found["LOCMETH"][-1] if found["LOCMETH"] else []
+        ratio = float(method[5]) if len(method) > 5 else -1.0
+        return stations, _velocity(found["LAYER"], ratio) if found["LAYER"] else None
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"{path} must have whole statements of NonLinLoc: {error}") from error
+
+
+def read_layers(path: str | Path) -> VelocityModel:
+    """Layers as those of LAYER statements, without that word, a line each.
+
+    Raises:
+        ValueError: where the file is missing, or a line is no layer.
+    """
+    text = decode(read_bytes(path, "velocity model"), path)
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    try:
+        return _velocity([line for line in lines if line], -1.0)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} must have depth, vp, its gradient, vs and its gradient in each line: {error}"
+        ) from error
+
+
+def write_stations_and_layers(path: str | Path, stations: Sequence[Station], velocity: VelocityModel | None) -> None:
+    """Statements for a control file to include: LAYER and GTSRCE."""
+    lines = []
+    if velocity is not None:
+        rows = zip(*(np.asarray(values).tolist() for values in velocity), strict=True)
+        lines += [f"LAYER  {top:.6g}  {vp:.6g} 0.0  {vs:.6g} 0.0  2.7 0.0" for top, vp, vs in rows]
+    for station in stations:
+        place = f"{station.latitude_deg:.6f}  {station.longitude_deg:.6f}  0.0  {station.elevation_m / 1000:.6g}"
+        lines.append(f"GTSRCE  {station.code}  LATLON  {place}")
+    Path(path).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
 def _statements(path: Path, deepest: int) -> dict[str, list[list[str]]]:
     """Words of each statement by its name, in the order of the file."""
     if not path.is_file():
         raise ValueError(f"no such NonLinLoc control file: {path}; correct the path or its INCLUDE statement")
     found: dict[str, list[list[str]]] = defaultdict(list)
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in decode(read_bytes(path, "NonLinLoc control file"), path).splitlines():
         words = line.split("#")[0].split()
         if len(words) < 2:
             continue
@@ -113,11 +165,17 @@ def _station(words: list[str], projection: Projection) -> Station:
 
 
 def _velocity(layers: list[list[str]], ratio: float) -> VelocityModel:
-    """LAYER: depth of the top, P speed and its gradient, then S; S by the ratio where there is one."""
+    """LAYER: depth of the top, P speed and its gradient, then S; S by the ratio where there is one.
+
+    Thin layers replace gradients.
+    """
     top, vp, vp_gradient, vs, vs_gradient = np.array([[float(word) for word in layer[:5]] for layer in layers]).T
-    if vp_gradient.any() or vs_gradient.any():
-        raise ValueError("LAYER with a gradient is not supported: give layers of one speed, or a travel-time grid")
-    return layered(top.tolist(), vp.tolist(), (vp / ratio if ratio > 0 else vs).tolist())
+    if ratio > 0:
+        vs, vs_gradient = vp / ratio, vp_gradient / ratio
+    if not (vp_gradient.any() or vs_gradient.any()):
+        return layered(top.tolist(), vp.tolist(), vs.tolist())
+    thin = layers_with_gradients(top, np.stack([vp, vs], 1), np.stack([vp_gradient, vs_gradient], 1))
+    return layered(*(values.tolist() for values in thin))
 
 
 def _errors(method: str, found: dict[str, list[list[str]]]) -> PickErrors:

@@ -11,6 +11,7 @@ from pathlib import Path
 from obspy import UTCDateTime
 
 from jaxloc.io.pick_files import PHASE_NAME, Pick, PickedEvent, PickFile
+from jaxloc.io.tables import decode, read_bytes
 
 FIELDS = 11  # of a line up to the size of the error
 LARGEST_S = 999.0  # error of picks that are to be left out
@@ -42,7 +43,7 @@ def read_observations(
             events.append(PickedEvent(name or f"{path.stem}-{len(events) + 1}", tuple(picks), tuple(left_out)))
         name, picks, left_out = "", [], []
 
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(decode(read_bytes(path, "observation file"), path).splitlines(), 1):
         words = line.split("#")[0].split()
         if not words:
             if not line.strip().startswith("#"):
@@ -52,7 +53,7 @@ def read_observations(
             name = " ".join(words[1:])
         else:
             try:
-                found = _pick(words, phases, quality_s)
+                found = pick_of(words, phases, quality_s)
             except (ValueError, IndexError, TypeError) as error:
                 raise ValueError(f"{path}, line {number}: not a NonLinLoc pick: {error}") from error
             (left_out if isinstance(found, str) else picks).append(found)
@@ -62,8 +63,12 @@ def read_observations(
     return PickFile(tuple(events))
 
 
-def _pick(words: list[str], phases: Mapping[str, str] | None, quality_s: Sequence[float]) -> Pick | str:
-    """A pick, or the reason why it is left out."""
+def pick_of(words: list[str], phases: Mapping[str, str] | None = None, quality_s: Sequence[float] = ()) -> Pick | str:
+    """The pick of a line's words, or the reason why it is left out; arguments as for `read_observations`.
+
+    Raises:
+        ValueError, IndexError, TypeError: where the words are no pick.
+    """
     if len(words) < FIELDS:
         raise ValueError(f"it must have {FIELDS} words at least, got {len(words)}")
     station, phase, date, minute, kind = words[0], words[4], words[6], words[7], words[9]

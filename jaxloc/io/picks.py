@@ -25,6 +25,7 @@ from jaxloc.io.reference_catalogue import QUAKEML
 from jaxloc.io.seisbench import DEFAULT_PICK_SIGMA_S
 from jaxloc.io.seisbench_metadata import time_text
 from jaxloc.io.station_checks import centre_of, check_isolated, checked, station_positions
+from jaxloc.io.station_codes import by_spelling
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.stations import StationSource, read_epochs
 from jaxloc.types import PHASES, Batch, Label, Observations
@@ -147,20 +148,22 @@ def _positions(
 
 
 class _Codes:
-    """Stations by code, with or without the network where that is unambiguous."""
+    """Stations by code, without the network or without the point (NETSTA) where that is unambiguous."""
 
     def __init__(self, stations: Sequence[Station]) -> None:
         self.codes = {station.code for station in stations}
-        short = Counter(code.split(".")[-1] for code in self.codes)
-        self.short = {c.split(".")[-1]: c for c in self.codes if short[c.split(".")[-1]] == 1}
+        self.short = by_spelling(self.codes)
 
     def find(self, code: str) -> str | None:
         """The code of the station list for a pick's station; None where there is none."""
         if code in self.codes:
             return code
         network, _, station = code.rpartition(".")
-        found = self.short.get(station)
-        return found if found and (not network or "." not in found) else None
+        for spelled in (station, code.replace(".", "")):
+            found = self.short.get(spelled)
+            if found and (not network or "." not in found):
+                return found
+        return None
 
 
 def _usable(event: PickedEvent, codes: _Codes) -> tuple[list[Pick], list[str]]:

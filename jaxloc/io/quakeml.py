@@ -1,6 +1,5 @@
 """QuakeML as a format: located events and their picks, through ObsPy."""
 
-import io
 import math
 from collections import Counter
 from pathlib import Path
@@ -10,7 +9,7 @@ from obspy import UTCDateTime
 from obspy.core.event import Event
 
 from jaxloc.io.catalogue import Hypocentre, Pick
-from jaxloc.io.catalogue_quakeml import to_catalog
+from jaxloc.io.catalogue_quakeml import quakeml_bytes, to_catalog
 from jaxloc.io.contents import EVENTS, PICKS, Contents, Format, Sample, absolute, picked_events
 from jaxloc.io.locations_quakeml import located
 from jaxloc.io.pick_files import PickedEvent, PickFile, picked_event
@@ -77,7 +76,7 @@ def _hypocentre(path: Path, event: Event, picked: PickedEvent) -> tuple[Hypocent
 
 
 def write(contents: Contents) -> bytes:
-    """QuakeML 1.2 of located events with their picks, and of picked events without a location.
+    """QuakeML of located events with their picks, and of picked events without a location.
 
     Raises:
         ValueError: where an event occurs twice or has an impossible value, picks have no time in UTC, or nothing of
@@ -94,9 +93,7 @@ def write(contents: Contents) -> bytes:
         raise ValueError(
             "QuakeML must have events, and picks that belong to none are not written: associate them first"
         )
-    text = io.BytesIO()
-    catalogue.write(text, format="QUAKEML", validate=True)
-    return text.getvalue()
+    return quakeml_bytes(catalogue)
 
 
 def _with_picks(event: Hypocentre, picked: PickedEvent | None) -> Hypocentre:

@@ -16,11 +16,10 @@ from jaxloc.io.pick_files import PHASE
 from jaxloc.io.stations import read_stations
 from jaxloc.io.tables import as_number, read_table
 from jaxloc.io.velocity_model import read_velocity
-from jaxloc.physics.gradient import thin_layers
+from jaxloc.physics.gradient import layers_with_gradients
 from jaxloc.physics.layered import layered
 
 TABLES = (".csv", ".txt", ".tsv")
-DEEPEST_KM = 700.0
 
 
 def _read_stations(path: Path) -> Contents:
@@ -91,16 +90,8 @@ def read_pyocto_velocity(path: Path) -> Contents:
     rows = np.array([[row.number(name) for name in names] for row in table.rows]).reshape(-1, 5)
     if not len(rows) or not np.isfinite(rows).all():
         raise ValueError(f"{path} must have {', '.join(names)} in every row, and at least one row")
-    top, speeds, gradients = rows[:, 0], rows[:, [1, 3]], rows[:, [2, 4]]
-    bottom = np.append(top[1:], DEEPEST_KM if gradients[-1].any() else top[-1])
-    ends = speeds + gradients * (bottom - top)[:, None]
-    depth, speed = np.stack([top, bottom], 1).ravel(), np.stack([speeds, ends], 1).reshape(-1, 2)
-    linear = [bool(flag) for steep in np.any(gradients != 0, axis=1).tolist() for flag in (steep, False)]
-    kept = [i for i in range(len(depth)) if i % 2 == 0 or linear[i - 1]]
-    args = (depth[kept], speed[kept, 0], speed[kept, 1], [linear[i] for i in kept])
-    layers = thin_layers(*args)
-    last = np.append(np.diff(layers[0]) > 0, True)  # of two rows at one depth the lower side
-    return Contents(velocity=layered(*(values[last].tolist() for values in layers)))
+    layers = layers_with_gradients(rows[:, 0], rows[:, [1, 3]], rows[:, [2, 4]])
+    return Contents(velocity=layered(*(values.tolist() for values in layers)))
 
 
 def _is_pyocto_velocity(sample: Sample) -> bool:

@@ -1,7 +1,8 @@
-"""Lists of stations: read from a table or an inventory, checked, joined with those of a trained network.
+"""Lists of stations: read from a table, an inventory or a file of another program, checked, joined with trained ones.
 
-`jaxloc.io.station_table` and `jaxloc.io.station_inventory` read the formats, `jaxloc.io.station_epochs` chooses the
-position of each station at the time of a record.
+`jaxloc.io.station_table` and `jaxloc.io.station_inventory` read tables and inventories, the registry of formats
+(`jaxloc.io.formats`) has the others, `jaxloc.io.station_epochs` chooses the position of each station at the time of a
+record.
 """
 
 import re
@@ -15,6 +16,7 @@ from jaxtyping import Int
 from obspy import Inventory, UTCDateTime
 
 from jaxloc.data.dataset import Station
+from jaxloc.io.contents import STATIONS
 from jaxloc.io.station_checks import checked
 from jaxloc.io.station_epochs import Epoch, apart_km, positions_at
 from jaxloc.io.station_inventory import inventory_epochs, load_inventory
@@ -28,10 +30,12 @@ REPORTED_KM = 0.2
 
 
 StationSource = str | Path | Inventory
+TABLES = ("station_table", "pal_stations", "growclust_stations")
+"""Formats that are tables of `jaxloc.io.station_table`."""
 
 
 def read_stations(source: StationSource, time: UTCDateTime | None = None) -> tuple[Station, ...]:
-    """Stations of a table, a StationXML or other inventory file, or an ObsPy inventory, sorted by code.
+    """Stations of a table, an inventory file, any format that has stations, or an ObsPy inventory, sorted by code.
 
     Args:
         source: a file, gzipped or not, or an inventory.
@@ -58,10 +62,26 @@ def read_epochs(source: StationSource) -> tuple[Epoch, ...]:
         if not data.strip():
             raise ValueError(f"{source} lists no station; it must have one a line, and is empty")
         is_inventory = _is_inventory(data)
-        epochs = inventory_epochs(load_inventory(source)) if is_inventory else table_epochs(data, source)
+        epochs = inventory_epochs(load_inventory(source)) if is_inventory else _listed(data, source)
     if not epochs:
         raise ValueError(f"{_name(source)} lists no station; it must have at least one")
     return tuple(epochs)
+
+
+def _listed(data: bytes, path: str | Path) -> list[Epoch]:
+    """Stations of a file that is no inventory: of a format of another program, else of a table."""
+    from jaxloc.io import formats  # the registry has modules that read stations
+
+    found = formats.recognised_with(path, STATIONS, TABLES)
+    if found is not None:
+        contents, _ = found
+        if contents.notes:
+            warnings.warn(f"{path}: {'; '.join(contents.notes)}", stacklevel=4)
+        return [Epoch(station) for station in contents.stations]
+    try:
+        return table_epochs(data, path)
+    except ValueError as error:
+        raise ValueError(f"{error}{formats.other_kind(path, STATIONS)}") from error
 
 
 def as_inventory(source: StationSource | None) -> Inventory | None:

@@ -1,4 +1,7 @@
-"""Velocity models from text tables of layers: the depth of each top, P and S speeds.
+"""Velocity models: text tables of layers with the depth of each top, P and S speeds, and files of other programs.
+
+A file that is recognised as one of the formats with a velocity model (`jaxloc.io.formats`) is read as such, all others
+as tables.
 
 Names of columns, in any case, with a unit behind them or none (km and km/s then):
 
@@ -25,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc.io.contents import VELOCITY, Contents, Format
 from jaxloc.io.tables import Table, read_table
 from jaxloc.physics.gradient import FORMS, thin_layers
 from jaxloc.physics.layered import VelocityModel, check_layers, layered, velocity_settings
@@ -49,6 +53,10 @@ SD_NAMES = {
 }
 GRADIENT_ROWS, GRADIENT_KM, GRADIENT_STEP = 8, 5.0, 0.1
 """Rows that look like a gradient: how many, how thick most are, and by what share the speed of most increases."""
+
+
+TABLE = "velocity_table"
+"""The format that is read here."""
 
 
 class VelocityFile(NamedTuple):
@@ -90,19 +98,39 @@ def velocity_file(
 
 
 def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
-    """A velocity model from a table; each layer keeps the S speed that the file gives it.
+    """A velocity model from a table or another program's file; each layer keeps the S speed that the file gives it.
 
     Args:
-        path: the table.
-        form: what lies between its rows, one of `FORMS`; None: what its column `form` says, layers without one. A
-            table without that column that looks like a gradient has a warning then.
+        path: the file.
+        form: what lies between the rows of a table, one of `FORMS`; None: what its column `form` says, layers without
+            one. A table without that column that looks like a gradient has a warning then.
 
     Raises:
-        ValueError: where the file is missing, empty or no table, a column is missing, or a value is none or impossible
-            (speeds in m/s, depths in m, tops that do not increase, Vp/Vs outside of 1.4-2.6); names line and value.
+        ValueError: where the file is missing, empty or no table, a form is given for a file that is none, a column is
+            missing, or a value is none or impossible (speeds in m/s, depths in m, tops that do not increase, Vp/Vs
+            outside of 1.4-2.6); names line and value.
     """
+    from jaxloc.io import formats  # the registry has modules that read velocity models
+
     if _is_reference(path):
         return reference_model(str(path))
+    if (other := _of_other_program(path)) is not None:
+        contents, format_ = other
+        if form is not None:
+            raise ValueError(f"--velocity-form {form} is for tables; {path} is a {format_.text}, and says itself")
+        if contents.notes:
+            warnings.warn(f"{path}: {'; '.join(contents.notes)}", stacklevel=2)
+        assert contents.velocity is not None, "it was recognised as a file that has one"
+        return contents.velocity
+    try:
+        return _of_table(path, form)
+    except ValueError as error:
+        if not Path(path).is_file():
+            raise
+        raise ValueError(f"{error}{formats.other_kind(path, VELOCITY)}") from error
+
+
+def _of_table(path: str | Path, form: str | None) -> VelocityModel:
     table = _read(path)
     vp, vs = _speeds(table)
     top = _tops_km(table)
@@ -112,13 +140,20 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
         warnings.warn(
             f"{path} has {len(top)} rows whose speeds increase step by step, and is taken as layers of constant "
             "speed; if speeds are linear between rows, use --velocity-form gradient, otherwise --velocity-form layers",
-            stacklevel=2,
+            stacklevel=3,
         )
     return layered(*(values.tolist() for values in thin_layers(top, vp, vs, linear)))
 
 
 def _is_reference(path: str | Path) -> bool:
     return str(path) in MODELS and not Path(path).exists()
+
+
+def _of_other_program(path: str | Path) -> tuple[Contents, Format] | None:
+    """The contents of a file that is no table of this module, and its format."""
+    from jaxloc.io import formats  # as above
+
+    return formats.recognised_with(path, VELOCITY, (TABLE,)) if Path(path).is_file() else None
 
 
 def _linear(table: Table, form: str | None) -> list[bool]:
@@ -140,18 +175,10 @@ def _looks_linear(top_km: Float[np.ndarray, " row"], vp_km_s: Float[np.ndarray, 
 
 
 def _read(path: str | Path) -> Table:
-    try:
-        table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
-    except ValueError as error:
-        if not Path(path).is_file():
-            raise
-        raise ValueError(
-            f"{error} (`jaxloc convert {path} model.csv` makes a table of other programs' models)"
-        ) from error
+    table = read_table(path, "velocity model", unnamed=("depth", "vp", "vs"), trailing_comments=True)
     if "vp_grad" in table.columns:
         raise ValueError(
-            f"{path} has gradients below its depths (vp_grad), as PyOcto's models; `jaxloc convert {path} model.csv` "
-            "must make layers of them first"
+            f"{path} has a column vp_grad; as PyOcto's models it must have depth, vp, vs and vs_grad as well"
         )
     if not table.rows or _column(table, "vp") is None or not (_column(table, "depth") or _column(table, "thickness")):
         raise ValueError(_needs(table))
@@ -179,7 +206,7 @@ def read_velocity_error(
     Raises:
         ValueError: as `read_velocity`, and for a standard deviation that is negative or above half the speed.
     """
-    if _is_reference(path):
+    if _is_reference(path) or _of_other_program(path) is not None:
         return velocity_error(speed_sd, vp_vs_sd)
     table = _read(path)
     found = {what: _column(table, what, SD_NAMES) for what in SD_NAMES}

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 ERROR_S = 0.003
 MOST_LAYERS = 60
+DEEPEST_KM = 700.0
 EARLY = 0.59  # 2 sqrt(2) times 0.208
 MIDDLE = 0.48  # of a layer, from its top: where it has its speed
 FORMS = ("layers", "gradient")
@@ -50,6 +51,28 @@ def thin_layers(
         speeds.append([v[i] + at * (v[i + 1] - v[i]) for v in (vp_km_s, vs_km_s)])
     vp, vs = np.concatenate([*speeds, [[vp_km_s[-1]], [vs_km_s[-1]]]], axis=1)
     return np.append(np.concatenate([*tops, []]), top_km[-1]), vp, vs
+
+
+def layers_with_gradients(
+    top_km: Float[np.ndarray, " row"],
+    speed_km_s: Float[np.ndarray, "row 2"],
+    gradient: Float[np.ndarray, "row 2"],
+) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
+    """Tops, P and S speeds of constant layers for layers with gradients, as `thin_layers`.
+
+    Args:
+        top_km: depth of the top of each layer; the last one reaches to `DEEPEST_KM` where it has a gradient.
+        speed_km_s: P and S speed there.
+        gradient: their increase with depth inside the layer, in km/s per km.
+    """
+    bottom = np.append(top_km[1:], DEEPEST_KM if gradient[-1].any() else top_km[-1])
+    ends = speed_km_s + gradient * (bottom - top_km)[:, None]
+    depth, speed = np.stack([top_km, bottom], 1).ravel(), np.stack([speed_km_s, ends], 1).reshape(-1, 2)
+    linear = [bool(flag) for steep in np.any(gradient != 0, axis=1).tolist() for flag in (steep, False)]
+    kept = [i for i in range(len(depth)) if i % 2 == 0 or linear[i - 1]]
+    top, vp, vs = thin_layers(depth[kept], speed[kept, 0], speed[kept, 1], [linear[i] for i in kept])
+    last = np.append(np.diff(top) > 0, True)  # of two rows at one depth the lower side
+    return top[last], vp[last], vs[last]
 
 
 def _numbers(

@@ -44,12 +44,47 @@ WHOLE = Contents(PICKED, LOCATED, STATIONS, VELOCITY)
 TIMES = Contents(
     differences=tuple(PairTime("1", "2", s, p, 0.0123456, 0.75) for s in ("ABC", "B21") for p in ("P", "S"))
 )
+CORRELATED = "correlations of errors"
 SIGMA = "uncertainties of picks"
 EPICENTRE, DEPTH, ORIGIN = "uncertainties of epicentres", "uncertainties of depths", "uncertainties of origin times"
+COARSE_START = UTCDateTime("2020-05-01T12:00:00.12")
+COARSE_PICKS = PickFile(
+    tuple(
+        PickedEvent(
+            str(i),
+            tuple(
+                Pick(f"XX.{s}", p, COARSE_START.ns + round((60 * (i - 1) + t) * 1e6) * 1000, sigma_s)
+                for (s, p, t) in (("ABC", "P", 2.0), ("ABC", "S", 3.5), ("B21", "P", 4.25), ("B21", "S", 67.12))
+            ),
+            magnitude=1.5 * i,
+        )
+        for i, sigma_s in ((1, 0.15), (2, 0.2))
+    )
+)
+"""Times to 0.01 s, S of one station in the minute after its P, uncertainties of HYPOINVERSE's weight codes 0 and 1."""
+COARSE = tuple(
+    hypocentre(str(i), COARSE_START + 60.0 * (i - 1), 36.0 + 0.01 * i, -117.2, 5.5 + i, 1.5 * i, SD) for i in (1, 2)
+)
+COARSE_WHOLE = Contents(COARSE_PICKS, COARSE)
 SCORES = {"probabilities of picks", "amplitudes of picks"}
 BARE = {SIGMA, "probabilities of picks"}
 CASES = {
     "quakeml": (WHOLE, {"amplitudes of picks"}),
+    "hypodd_phases": (COARSE_WHOLE, {ORIGIN}),
+    "hypodd_events": (Contents(events=COARSE), {ORIGIN}),
+    "hypodd_stations": (Contents(stations=STATIONS), set()),
+    "hypodd_locations": (Contents(events=COARSE), {EPICENTRE, DEPTH, ORIGIN}),
+    "hypodd_catalogue_times": (None, set()),
+    "hypodd_cross_times": (TIMES, set()),
+    "hypodd_input": (None, set()),
+    "hypoinverse_archive": (COARSE_WHOLE, {ORIGIN}),
+    "hypoinverse_summary": (Contents(events=COARSE), {ORIGIN}),
+    "hypoinverse_stations": (Contents(stations=STATIONS), set()),
+    "hypoinverse_crust": (Contents(velocity=VELOCITY), set()),
+    "nonlinloc_picks": (Contents(PICKED), {"probabilities of picks", "amplitudes of picks"}),
+    "nonlinloc_hypocentres": (Contents(events=LOCATED), {ORIGIN, "magnitudes"}),
+    "nonlinloc_control": (Contents(stations=STATIONS, velocity=VELOCITY), set()),
+    "nonlinloc_layers": (None, set()),
     "growclust_catalogue": (Contents(events=LOCATED), set()),
     "growclust_events": (Contents(events=LOCATED), {ORIGIN}),
     "growclust_stations": (Contents(stations=STATIONS), {"networks of stations"}),
@@ -75,6 +110,12 @@ CASES = {
     "pyocto_velocity": (None, set()),
 }
 """By format its contents, and the things of which nothing is left."""
+SAME = {
+    "growclust_stations": "hypodd_stations",
+    "growclust_times": "hypodd_cross_times",
+    "pal_velocity": "hypoinverse_crust",
+}
+"""Formats whose files are those of another one as well, by which they are recognised."""
 
 
 def test_every_format_has_a_case():
@@ -89,7 +130,7 @@ def test_round_trip(name, tmp_path):
     path.write_bytes(form.write(before))
     found = recognise(path)
     assert found is not None
-    assert found.name == name
+    assert found.name == SAME.get(name, name)
     after = found.read(path)
     kept = Contents(**{k: v for k, v in before._asdict().items() if FIELDS[k] & set(form.holds)})
     then, now = counts(kept), counts(after)
@@ -135,6 +176,15 @@ def test_errors_that_are_unknown_stay_unknown(write, tmp_path):
     np.testing.assert_allclose(np.diag(covariance), [np.nan, np.nan, 0.5, np.nan], rtol=1e-4)
 
 
+SUMMARY_LINE = "20200501120000123600600117 1200  650"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "#\n", "x", "1 2", "a,b\n1,2\n", "# 1 2\n", "1 2 3 4 5 6\n"])
+def test_what_is_of_no_format_is_taken_for_none(text, tmp_path):
+    (tmp_path / "file").write_text(text)
+    assert recognise(tmp_path / "file") is None
+
+
 REFUSED = {
     "a pick before its event": ("pal_phases", "XX.A,2020-01-01T00:00:00Z,-1,1,1\n", "line 1: picks must come after"),
     "a latitude that is none": ("pal_catalogue", "2020-01-01T00:00:00Z,x,1,1,1\n", "line 1: the latitude must be"),
@@ -146,6 +196,12 @@ REFUSED = {
     "times before a pair": ("growclust_times", "ABC 0.1 0.7 P\n", "below a line of two event ids"),
     "km of a projection": ("pyocto_events", "idx,time,x,y,picks\n0,1588334400,1,2,8\n", "latitude, longitude, depth"),
     "no speed": ("pal_velocity", "title\nfast 0.0\n", "lines of P speed"),
+    "a pick that is none": (
+        "nonlinloc_picks", "AB ? ? ? P ? 20200101 1200 soon GAU 0.1 0 0 0\n", "line 1: not a NonLinLoc pick",
+    ),
+    "km of no projection": ("nonlinloc_control", "GTSRCE AB XYZ 1 2 0 0.5\n", "must come with a TRANS statement"),
+    "elevations in km": ("hypodd_stations", "AB 36.1 -117.2 0.67\nCD 36.2 -117.2 1.25\n", "may be in km"),
+    "no terminator": ("hypoinverse_archive", f"{SUMMARY_LINE}\n", "the last event has no terminator"),
     "no row": ("events_table", "time,latitude,longitude,depth\n", "no event"),
 }  # fmt: skip
 
@@ -174,6 +230,60 @@ def test_growclust_lists_of_all_versions_and_failed_bootstraps(tmp_path):
         f"{date} 7 35.69 -117.47 9.0 1.6 1 1 1 0 0 0 -1 -1 -1.000 -1.000 -1.000 35.6 -117.4 9\n"
     )
     assert np.isnan(np.diag(FORMATS["growclust_catalogue"].read(tmp_path / "cat").events[0].covariance)).all()
+
+
+def test_events_whose_ids_are_no_numbers_are_numbered_for_hypodd(tmp_path):
+    named = WHOLE._replace(
+        picks=PickFile(tuple(one._replace(id=f"ci{one.id}") for one in PICKED.events)),
+        events=tuple(one._replace(id=f"ci{one.id}") for one in LOCATED),
+    )
+    data, lost = written(FORMATS["hypodd_phases"], named)
+    assert "ids of 2 of 2 events: they are named by their order" in lost
+    (tmp_path / "phase.dat").write_bytes(data)
+    after = FORMATS["hypodd_phases"].read(tmp_path / "phase.dat")
+    assert [(one.id, len(one.picks)) for one in after.picks.events] == [("1", 4), ("2", 4)]
+
+
+def test_changed_uncertainties_of_picks_are_a_loss():
+    """Weights of HYPOINVERSE have four values, those of 0.15 s and less are 1."""
+    _, lost = written(FORMATS["hypoinverse_archive"], WHOLE)
+    assert "uncertainties of picks change by up to 200 %" in lost
+
+
+def test_hypodd_times_of_unknown_corrections_and_picks_of_no_weight_are_left_out(tmp_path):
+    (tmp_path / "dt.cc").write_text("# 1 2 -999\nAB 0.1 0.9 P\n# 1 3 0.25\nAB 0.1 0.9 P\n")
+    after = FORMATS["hypodd_cross_times"].read(tmp_path / "dt.cc")
+    assert [one[:2] for one in after.differences] == [("1", "3")]
+    assert after.differences[0].time_s == pytest.approx(-0.15)
+    assert after.notes == ("1 times are not read: their correction of origin times is unknown",)
+    head = "# 2020 5 1 12 0 0.0 36.0 -117.0 5.0 0.0 0 0 0 7\n"
+    (tmp_path / "phase.dat").write_text(f"{head}AB 2.0 0.5 P\nAB 3.5 0 S\nCD 3.0 -0.25 P\n")
+    after = FORMATS["hypodd_phases"].read(tmp_path / "phase.dat")
+    assert [(p.station, p.sigma_s) for p in after.picks.events[0].picks] == [("AB", 0.1), ("CD", 0.2)]
+    assert after.picks.events[0].left_out == ("its weight is 0",)
+    assert after.events[0].magnitude is None
+
+
+def test_principal_errors_of_hypoinverse_are_a_covariance(tmp_path):
+    """A covariance of any direction comes back within whole degrees and hundredths of a km."""
+    sd, angle = np.array([2.0, 1.0, 4.0]), np.radians(30.0)
+    turn = np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    dip = np.array([[1, 0, 0], [0, np.cos(angle), np.sin(angle)], [0, -np.sin(angle), np.cos(angle)]])
+    covariance = np.full((4, 4), np.nan)
+    covariance[:3, :3] = turn @ dip @ np.diag(sd**2) @ dip.T @ turn.T
+    before = LOCATED[0]._replace(covariance=covariance)
+    path = tmp_path / "one.sum"
+    path.write_bytes(FORMATS["hypoinverse_summary"].write(Contents(events=(before,))))
+    after = FORMATS["hypoinverse_summary"].read(path).events[0].covariance
+    np.testing.assert_allclose(after[:3, :3], covariance[:3, :3], atol=0.15)
+
+
+def test_layers_with_gradients_are_those_of_pyocto(tmp_path):
+    (tmp_path / "a.in").write_text("LAYER 0 5 0.1 2.9 0.05 2.7 0\nLAYER 10 6.2 0 3.5 0 2.7 0\n")
+    (tmp_path / "b.csv").write_text("depth,vp,vp_grad,vs,vs_grad\n0,5,0.1,2.9,0.05\n10,6.2,0,3.5,0\n")
+    one, other = (read(tmp_path / name)[0].velocity for name in ("a.in", "b.csv"))
+    assert len(one.top_km) > 4
+    np.testing.assert_array_equal(np.stack(one), np.stack(other))
 
 
 def test_corrections_of_origin_times_are_subtracted(tmp_path):
@@ -285,7 +395,7 @@ REAL = {
     "ridgecrest_PAL/eg_pal_hyp.ctlg": ("pal_catalogue", {"locations": 1640}),
     "ridgecrest_PAL/eg_mess_cc.ctlg": ("pal_catalogue", {"locations": 3068}),
     "ridgecrest_PAL/stations.csv": ("pal_stations", {"stations": 14}),
-    "ridgecrest_PAL/velo_p_eg.cre": ("pal_velocity", {"velocity models": 1}),
+    "ridgecrest_PAL/velo_p_eg.cre": ("hypoinverse_crust", {"velocity models": 1}),
     "ridgecrest_synthetic/ref_growclust_cat.txt": ("growclust_catalogue", {"locations": 1000, EPICENTRE: 998}),
     "ridgecrest_synthetic/phase.csv": ("picks_csv", {"picks": 31740, "events with picks": 1000}),
     "ridgecrest_synthetic/pre_cat.csv": ("events_table", {"locations": 1000}),
@@ -293,7 +403,39 @@ REAL = {
     "saltonsea_picks/events_scsn.tsv": ("events_table", {"locations": 1062}),
     "saltonsea_picks/stations.tsv": ("station_table", {"stations": 16}),
     "pyocto_synthetic/graeber.csv": ("pyocto_velocity", {"velocity models": 1}),
-    "hypodd_examples/example1/dt.cc": ("growclust_times", {"differential times": 20065}),
+    "hypodd_examples/example1/dt.cc": ("hypodd_cross_times", {"differential times": 20065}),
+    "hypodd_examples/example1/dt.ct": ("hypodd_catalogue_times", {"differential times": 2012}),
+    "hypodd_examples/example1/El16.pha": ("hypodd_phases", {"picks": 563, "locations": 16, EPICENTRE: 16}),
+    "hypodd_examples/example1/event.dat": ("hypodd_events", {"locations": 16, DEPTH: 16}),
+    "hypodd_examples/example1/event.sel": ("hypodd_events", {"locations": 16}),
+    "hypodd_examples/example1/hypoDD.loc": ("hypodd_locations", {"locations": 16, DEPTH: 0}),
+    "hypodd_examples/example1/hypoDD.reloc": ("hypodd_locations", {"locations": 16, "magnitudes": 16}),
+    "hypodd_examples/example1/station.dat": ("hypodd_stations", {"stations": 1961}),
+    "hypodd_examples/example1/station.sel": ("hypodd_stations", {"stations": 75}),
+    "hypodd_examples/example1/hypoDD.inp": ("hypodd_input", {"velocity models": 1}),
+    "hypodd_examples/example1/hypoDD.inp.v1": ("hypodd_input", {"velocity models": 1}),
+    "hypodd_examples/example4/event.sel.noise": ("hypodd_events", {"locations": 21, DEPTH: 0}),
+    "hypodd_examples/example4/station.sel.z": ("hypodd_stations", {"stations": 36}),
+    "hypodd_examples/example4/dt.ct": ("hypodd_catalogue_times", {"differential times": 15120}),
+    "hypodd_examples/example4/hypoDD.reloc": ("hypodd_locations", {"locations": 21}),
+    "ridgecrest_synthetic/ref_hypoDD.reloc": ("hypodd_locations", {"locations": 1000}),
+    "hypoinverse_testone/testone.arc": ("hypoinverse_archive", {"picks": 119, "locations": 1, CORRELATED: 1}),
+    "hypoinverse_testone/testone.phs": ("hypoinverse_archive", {"picks": 119, "networks of picks": 119}),
+    "hypoinverse_testone/testone.sum": ("hypoinverse_summary", {"locations": 1, "magnitudes": 1, EPICENTRE: 1}),
+    "hypoinverse_testone/allseed.sta": ("hypoinverse_stations", {"stations": 3569, "networks of stations": 3569}),
+    "hypoinverse_testone/gey.crh": ("hypoinverse_crust", {"velocity models": 1}),
+    "nonlinloc_alaska2018/nlloc_sample.in": ("nonlinloc_control", {"stations": 80, "velocity models": 1}),
+    "nonlinloc_alaska2018/obs/station_coordinates.txt": ("nonlinloc_control", {"stations": 80, "velocity models": 0}),
+    "nonlinloc_alaska2018/obs/2018-11-30-mww70-southern-alaska.obs": (
+        "nonlinloc_picks",
+        {"picks": 274, SIGMA: 274, "events with picks": 7},
+    ),
+    "nonlinloc_alaska2018/expected/alaska.20181130.172935.grid0.loc.hyp": (
+        "nonlinloc_hypocentres",
+        {"picks": 57, "locations": 1, CORRELATED: 1},
+    ),
+    "nonlinloc_alaska2018/expected/alaska.sum.grid0.loc.hyp": ("nonlinloc_hypocentres", {"locations": 7, "picks": 0}),
+    "hengill_continuous/velocity_model.txt": ("nonlinloc_layers", {"velocity models": 1}),
 }
 
 
@@ -307,3 +449,24 @@ def test_real_files_are_recognised_and_read_whole(file, data_folder):
     assert form.name == name
     found = counts(contents)
     assert {what: found[what] for what in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "hypodd_examples/example1/El16.arc",  # before 2000
+        "hypodd_examples/example1/hypoDD.sta",
+        "hypodd_examples/example1/hypoDD.res",
+        "hypodd_examples/example1/hypoDD.src",
+        "hypodd_examples/example1/vel3D.dat",
+        "hypodd_examples/example4/hypoDD.log",
+        "hypoinverse_testone/gey4.del",
+        "hypoinverse_testone/all2000seed.cal",
+        "hypoinverse_testone/testone.hyp",
+        "nonlinloc_alaska2018/expected/alaska.20181130.172935.grid0.loc.hdr",
+        "nonlinloc_alaska2018/synth/synth.obs.sim",
+    ],
+)
+def test_other_files_of_these_programs_are_taken_for_none(file, data_folder):
+    folder, _, rest = file.partition("/")
+    assert recognise(data_folder(folder) / rest) is None

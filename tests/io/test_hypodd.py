@@ -102,7 +102,7 @@ WRONG = {
     "phase": (hypodd.read_phases, PHASE + "NCX 1.0 1.0 Pg\n", "line 4"),
     "pick first": (hypodd.read_phases, "NCX 1.0 1.0 P\n", "begins with a pick"),
     "station": (hypodd.read_stations, "A 1\n", "no station"),
-    "station twice": (hypodd.read_stations, "A 1 2\nA 1 2\n", "listed twice"),
+    "station twice": (hypodd.read_stations, "A 1 2\nA 1 3\n", "listed twice"),
     "swapped": (hypodd.read_stations, "A -122 37\n", "swapped"),
     "time": (hypodd_times.read_cross_times, "# 1 2 0\nA 0.1 X P\n", "line of dt.cc"),
     "time first": (hypodd_times.read_catalogue_times, "A 1 1 1 P\n", "begins with a time"),

@@ -94,7 +94,7 @@ def test_a_small_control_file(tmp_path):
     ("more", "trans", "message"),
     [
         ("LOCDELAY A P 1 0.1", "TRANS SIMPLE 35 -117 0", "LOCDELAY would change"),
-        ("LAYER 0 5 0.1 3 0 2.7 0", "TRANS SIMPLE 35 -117 0", "gradient"),
+        ("LAYER 0 5 0.1 3 x 2.7 0", "TRANS SIMPLE 35 -117 0", "could not convert"),
         ("", "TRANS GLOBAL", "must be one of SIMPLE"),
         ("", "TRANS LAMBERT Moon 35 -117 34 36 0", "must be one of SIMPLE"),
         ("", "#", "no TRANS"),
