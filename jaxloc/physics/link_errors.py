@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 from jaxloc.physics.double_differences import Equations
 
 BINS, FEWEST_LINKS = 12, 30  # of the variogram, and links a bin
+LEAST_S = 3e-4  # of any time: a few links may agree by chance
 LENGTHS_KM = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 WAVES = 4  # of a random field, by station
 
@@ -65,6 +66,7 @@ def fit_errors(
     assert best is not None
     _, length_km, parts = best
     nugget, sill = (inflation * np.array([part[i] for part in parts]).reshape(2, 2) for i in (0, 1))
+    nugget = np.maximum(nugget, LEAST_S**2)
     # Of a cross-correlation the nugget is that of the difference; travel-time errors are those of both kinds of links.
     return LinkErrors(nugget[0], 2 * nugget[1], sill.max(0), length_km)
 
