@@ -257,9 +257,9 @@ def test_the_same_events_are_located_alike_from_memory_and_from_files(finished, 
     first, second = (predict.locate(fitted, d).posterior.hypocentre for d in (made, stored))
     order = np.array([[e.id for e in stored.events].index(e.id) for e in made.events])
     # Waveforms are stored in float32 and lose their mean once more when read, far below the noise; but the samples of
-    # a search are others then: a tenth of an sd is four errors of the mean of some 1,600 that count.
+    # a search are others then, of which at least some 250 count: a quarter of an sd is four errors of their mean.
     off = np.abs(np.asarray(first.mean - second.mean[order]))[:, :3]
-    assert (off < 0.1 * np.sqrt(np.asarray(first.variance))[:, :3] + 0.01).all(), off
+    assert (off < 0.25 * np.sqrt(np.asarray(first.variance))[:, :3] + 0.01).all(), off
 
 
 WRONG = [
