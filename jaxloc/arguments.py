@@ -69,7 +69,7 @@ examples:
   jaxloc relocate picks.csv --stations stations.xml --velocity model.csv
   jaxloc relocate picks.csv --stations stations.csv --velocity model.csv --method double_difference --set neighbours=30
   jaxloc relocate phase.dat --stations station.dat --velocity model.csv --method double_difference \\
-      --start located.csv --differences dt.cc
+      --start event.dat --differences dt.cc
 
 All events are located as one problem, so that errors that near events share cancel in their separation. hierarchical
 (the default) has station terms, path terms and outliers in one model of all picks, up to 2,500 events;
@@ -222,7 +222,9 @@ def _locate(command: argparse.ArgumentParser) -> None:
 def _relocate(command: argparse.ArgumentParser) -> None:
     command.add_argument("picks", type=Path, metavar="PICKS", help="picks of events, as for locate --locator")
     command.add_argument("--method", choices=RELOCATIONS, default="hierarchical", help="(default: hierarchical)")
-    command.add_argument("--start", type=Path, help="locations to start from: QuakeML, or CSV as --truth of evaluate")
+    command.add_argument(
+        "--start", type=Path, help="locations to start from, by event id: any format of `jaxloc convert --list`"
+    )
     command.add_argument(
         "--differences", type=Path, help="cross-correlation times (dt.cc), for double_difference with --start"
     )

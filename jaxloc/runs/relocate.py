@@ -15,10 +15,11 @@ from scipy.spatial import KDTree
 
 from jaxloc import locators
 from jaxloc.data.dataset import Dataset, Event
-from jaxloc.io.contents import DIFFERENCES, PairTime
-from jaxloc.io.formats import read
+from jaxloc.io.catalogue import Truth
+from jaxloc.io.contents import DIFFERENCES, EVENTS, PairTime, origin_time
+from jaxloc.io.formats import read, recognise
 from jaxloc.io.picks import Picks
-from jaxloc.io.reference_catalogue import by_name, in_frame, read_truths, seconds
+from jaxloc.io.reference_catalogue import Known, by_name, in_frame, read_truths, seconds
 from jaxloc.io.tables import parse_time
 from jaxloc.locators.double_difference import Relocated, Settings, double_difference
 from jaxloc.locators.setup import velocity_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jaxloc.plots.geography import Geography
 
 METHODS = ("double_difference", "hierarchical")
+OWN_READER = ("quakeml", "events_csv", "events_table")  # formats that `read_truths` reads
 START = "geiger"
 START_SD = (2.0, 2.0, 3.0, 0.5)  # of a catalogue's locations that the relocation may change, km and s
 CROSS_SD_S = 0.01  # of a cross-correlation time of weight one
@@ -110,7 +112,7 @@ def _starts(
     mean, spread = np.array(first.mean, float), np.array(first.covariance, float)
     if request.start is None:
         return mean, spread
-    truths = read_truths(request.start)
+    truths = read_starts(request.start)
     starts = [np.nan if event.start is None else seconds(parse_time(event.start)) for event in dataset.events]
     value, known = in_frame(dataset.frame, by_name([(event.id,) for event in dataset.events], truths), starts)
     if not known[:, :3].all(1).any():
@@ -121,6 +123,25 @@ def _starts(
     mean[placed, :3], mean[timed, 3] = value[placed, :3], value[timed, 3]
     spread[placed] = np.diag(np.square(START_SD))
     return mean, spread
+
+
+def read_starts(path: Path) -> list[Known]:
+    """Locations of a CSV or QuakeML file, or of any format with locations that is recognised.
+
+    Raises:
+        ValueError: where the file is missing or wrong, or has no location.
+    """
+    form = recognise(path) if path.is_file() else None
+    if form is None or EVENTS not in form.holds or form.name in OWN_READER:
+        return read_truths(path)
+    events = form.read(path).events
+    if not events:
+        raise ValueError(f"{path} is {form.text} and has no location; --start must have some")
+    times = [origin_time(event) for event in events]
+    return [
+        Known((event.id,), Truth(event.latitude_deg, event.longitude_deg, event.depth_km, seconds(time)))
+        for event, time in zip(events, times, strict=True)
+    ]
 
 
 def _by_differences(
