@@ -77,8 +77,8 @@ def open_picks(request: Request) -> Picks:
 
 def _with_picks(dataset: Dataset) -> Picks:
     """The events of a SeisBench folder that have enough picks; times stay relative to the first sample."""
-    number = np.concatenate([_pick_mask(seen).sum((1, 2)) for seen in _bare(dataset)])
-    few = number < FEWEST_PICKS
+    number = np.concatenate([_pick_mask(seen).sum((1, 2)) for seen in _bare(dataset)]).tolist()
+    few = np.array(number) < FEWEST_PICKS
     lost = {
         event.id: f"{n} usable pick{'s' * (n != 1)}; at least {FEWEST_PICKS} are needed"
         for event, n in zip(dataset.events, number, strict=True)

@@ -7,7 +7,10 @@ import pytest
 
 import jaxloc
 from jaxloc import cli
+from jaxloc.data.dataset import Event, retaken
 from jaxloc.geometry import Frame, to_degrees, to_km
+from jaxloc.io.picks import read_picks
+from jaxloc.runs.locate_picks import _with_picks
 
 FRAME = Frame(36.0, -117.5)
 VP_KM_S, VP_VS = 6.0, 1.7
@@ -105,6 +108,24 @@ def test_a_velocity_model_is_asked_for(locator, tmp_path, capsys):
     arguments = ["locate", str(folder / "picks.csv"), "--stations", str(folder / "stations.csv"), "--locator", locator]
     assert cli.main([*arguments, "--output", str(folder / "out")]) == 1
     assert "must have a velocity model; use --velocity" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_event_of_a_data_set_with_one_pick_is_named_with_the_reason(tmp_path):
+    folder = written(tmp_path, 6)
+    dataset = read_picks(folder / "picks.csv", folder / "stations.csv").dataset
+    twice = retaken(dataset, lambda index: few_picks(dataset, index), (*dataset.events, Event("other", "none")))
+    picks = _with_picks(twice)
+    assert picks.lost == {"other": "1 usable pick; at least 2 are needed"}
+    assert [event.id for event in picks.dataset.events] == ["one"]
+
+
+def few_picks(dataset, index):
+    """The first event of a data set as often as asked; all but the first of them with a single pick."""
+    batch = dataset.take(np.zeros(len(index), int))
+    mask = np.array(batch.observations.pick_mask)
+    mask[np.asarray(index) > 0] = False
+    mask[np.asarray(index) > 0, 0, 0] = True
+    return batch._replace(observations=batch.observations._replace(pick_mask=mask))
 
 
 def test_picks_are_located_in_python(tmp_path):
