@@ -186,7 +186,7 @@ def test_weight_posteriors_keep_the_contract(name):
     assert names(method.sample) == ["key", "state", "n"]
 
 
-@pytest.mark.parametrize("name", slow_if(("arrivals", "single_station", "sp_rule"), LOCATORS))
+@pytest.mark.parametrize("name", slow_if(("arrivals", "nuts", "single_station", "sp_rule"), LOCATORS))
 def test_locators_keep_the_contract(name):
     """A key and observations, no weights; finite densities, covariances that are symmetric and nowhere negative."""
     locate = LOCATORS[name]()

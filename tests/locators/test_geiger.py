@@ -62,6 +62,7 @@ def test_posteriors_are_those_of_a_grid_search():
     assert (np.abs(np.log(sd / expected)) < np.log(1.5)).all(), (count, sd / expected)
 
 
+@pytest.mark.slow
 def test_depths_do_not_pile_up_at_layers_starts_or_the_surface():
     """Depths of well-recorded events, uniform over 1 to 19 km, in a layered crust: estimates are as uniform.
 

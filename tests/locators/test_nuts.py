@@ -18,7 +18,7 @@ TIMES = uniform_times(6.0)
 @pytest.mark.parametrize(
     "errors",
     [
-        pytest.param(PickErrors("l2", 0.05, 0.01, 0.02), id="outliers"),
+        pytest.param(PickErrors("l2", 0.05, 0.01, 0.02), id="outliers", marks=pytest.mark.slow),
         pytest.param(PickErrors("l1"), id="l1", marks=pytest.mark.slow),
     ],
 )

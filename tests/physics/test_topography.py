@@ -54,6 +54,7 @@ def test_what_is_no_ground_is_refused(east_km, elevation_km, message):
         ground(east_km, NORTH_KM, elevation_km)
 
 
+@pytest.mark.slow
 def test_the_grid_search_has_no_source_in_the_air():
     """Picks of a source at the ground, whose times alone would leave a third of the posterior in the air."""
     north_km = np.array([-30.0, 30.0])
