@@ -210,7 +210,7 @@ def test_locations_of_nonlinloc(data_folder):
     folder = data_folder("nonlinloc_alaska2018")
     control, batch, starts, used_km = alaska(folder)
     region = control.region._replace(origin_s=(-60.0, 30.0))
-    times = table_times(table_around(control.velocity, region, used_km, 0.5))
+    times = table_times(table_around(control.velocity, region, used_km, 0.5, round_earth=False))  # as NonLinLoc
     flat = log_prior_of(region, same_everywhere(30.0, 1e4))
     sizes = Octree((10, 10, 4), (16, 16, 16, 32, 64, 128, 128, 256, 512))
     found = by_number_of_picks(times, region, flat, control.errors, sizes)(KEY, batch)
