@@ -13,12 +13,12 @@ import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from jaxloc.locators.geiger import geiger
-from jaxloc.locators.grid_search import table_times
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import layered
 from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
 from jaxloc.types import Locator, Observations
 
 EVENTS, STATIONS, SD_S = 1000, 15, 0.1

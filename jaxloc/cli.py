@@ -8,13 +8,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from jaxloc.calibration.calibration import Calibration
+    from jaxloc.io.picks import Picks
     from jaxloc.io.velocity_model import VelocityFile
+    from jaxloc.runs import locate_picks
 
 from jaxloc.arguments import parse
 
@@ -258,15 +260,10 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
-    options = {name: getattr(parsed, name) for name in locate_picks.Request._fields if hasattr(parsed, name)}
     settings = locate_picks.as_settings(parsed.set)
-    request = locate_picks.Request(**options | {"input": parsed.run, "settings": settings})
-    picks = locate_picks.open_picks(request)
-    plain = lambda line: console.print(line, markup=False)
-    for note in picks.notes:
-        plain(note)
+    request, picks = _opened_picks(parsed, console, input=parsed.run, settings=settings)
     dataset = picks.dataset
-    with logged(parsed.output, plain) as say:
+    with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
         with _counting(console, say, "located", len(dataset)) as on_event:
             parts = locate_picks.located_in_parts(prng.stream("location"), request, picks, on_event)
@@ -278,21 +275,28 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
                 new_events.pictures(parsed.output, dataset, outcome, [event.id for event in outcome.found])
 
 
+def _opened_picks(parsed: argparse.Namespace, console: "Console", **given: Any) -> "tuple[locate_picks.Request, Picks]":
+    """The request that options of the command line make, with what is given, and its picks; prints their notes."""
+    from jaxloc.runs import locate_picks
+
+    options: dict[str, Any] = {n: getattr(parsed, n) for n in locate_picks.Request._fields if hasattr(parsed, n)}
+    request = locate_picks.Request(**options | given)
+    picks = locate_picks.open_picks(request)
+    for note in picks.notes:
+        console.print(note, markup=False)
+    return request, picks
+
+
 def _relocate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc import prng
     from jaxloc.atomic_write import write_whole
     from jaxloc.runs import locate_picks, relocate
     from jaxloc.runs.outcomes import logged, write_outcome
 
-    options = {name: getattr(parsed, name) for name in locate_picks.Request._fields if hasattr(parsed, name)}
-    of_picks = locate_picks.Request(**options | {"locator": parsed.method, "input": parsed.picks, "settings": {}})
     settings = locate_picks.as_settings(parsed.set)
     request = relocate.Request(parsed.method, parsed.start, parsed.differences, settings)
-    picks = locate_picks.open_picks(of_picks)
-    plain = lambda line: console.print(line, markup=False)
-    for note in picks.notes:
-        plain(note)
-    with logged(parsed.output, plain) as say:
+    of_picks, picks = _opened_picks(parsed, console, input=parsed.picks, locator=parsed.method, settings={})
+    with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         found = relocate.relocate(prng.stream("location"), request, of_picks, picks, say)
         between = relocate.separations(found.located.posterior)
         outcome = locate_picks.outcome_of(picks, found.located, interrupted=False)

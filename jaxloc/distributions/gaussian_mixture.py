@@ -16,6 +16,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Key
 from numpyro.distributions import constraints
 
+from jaxloc.types import Posterior
+
 MAX_ELEMENTS = 2**23  # densities of draw x event x component held at once by `log_prob` (32 MiB in float32)
 
 
@@ -228,6 +230,12 @@ def split_covariance(
     parts = Components(jax.nn.log_softmax(log_weight, -1), mean, scale_tril)
     centre = (jnp.exp(parts.log_weight)[..., None] * mean).sum(-2)
     return covariance_of_means(centre), _covariance(parts).mean(0)
+
+
+def without_weights(mixture: dist.Distribution) -> Posterior:
+    """The posterior of a locator without weights: all of its covariance is aleatoric."""
+    whole = covariance(mixture)
+    return Posterior(mixture, jnp.zeros_like(whole), whole)
 
 
 def covariance_of_means(means: Float[Array, "draw *event coordinate"]) -> Float[Array, "*event coordinate coordinate"]:

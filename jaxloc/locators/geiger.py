@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from jaxloc.distributions.gaussian_mixture import Components, covariance, gaussian_mixture
-from jaxloc.locators.grid_search import table_times
+from jaxloc.distributions.gaussian_mixture import Components, gaussian_mixture, without_weights
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, model_share_of, velocity_of
+from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.depth_profile import Profile, profile
 from jaxloc.physics.gauss_newton import Problem
@@ -28,8 +27,6 @@ from jaxloc.physics.hypoinverse import locate as locate_as_hypoinverse
 from jaxloc.physics.local_pieces import COMPONENTS, pieces
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.picks_on_cells import Picks, Question, TravelTimes, picks_of
-from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
-from jaxloc.physics.table import table_around
 from jaxloc.types import Locator, Observations, Posterior
 
 POSTERIORS = ("likelihood", "hypoinverse")
@@ -173,8 +170,7 @@ def _padded(mixture: Components) -> Components:
 @jax.jit
 def _posterior(parts: Components) -> Posterior:
     mixture = gaussian_mixture(*parts)
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole)
+    return without_weights(mixture)
 
 
 def build(
@@ -206,7 +202,7 @@ def build(
     if posterior not in POSTERIORS:
         raise ValueError(f"posterior must be one of {', '.join(POSTERIORS)}, got {posterior!r}")
     errors = PickErrors("l2", model_sd_s, model_share_of(setup, model_share), outlier)
-    times = table_times(table_around(velocity_of(setup, "geiger"), setup.region, setup.station_km, spacing_km))
+    times = times_of(setup, "geiger", spacing_km)
     if posterior == "hypoinverse":
         if (model_sd_s, model_share, outlier, second_derivatives) != (0.0, None, 0.02, False):
             raise ValueError(
@@ -214,5 +210,4 @@ def build(
                 "second_derivatives"
             )
         return hypoinverse(times, setup.region)
-    flat = log_prior_of(setup.region, same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM))
-    return geiger(times, setup.region, flat, errors, second_derivatives=second_derivatives)
+    return geiger(times, setup.region, flat_prior_of(setup), errors, second_derivatives=second_derivatives)

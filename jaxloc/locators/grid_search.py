@@ -9,21 +9,17 @@ pick errors (`PickErrors`) and exact travel times: errors that stations have in 
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxloc.geometry import distance_km
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, model_share_of, velocity_of
+from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined, regular
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
 from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of, residuals_at
-from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
-from jaxloc.physics.table import TravelTimeTable, for_stations, look_up_s, table_around
-from jaxloc.physics.topography import below_ground
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
@@ -47,16 +43,6 @@ def uniform_times(vp_km_s: float, vp_vs: float = 1.73) -> TravelTimes:
 
     def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
         return lambda place: jnp.linalg.norm(place[:, None] - station_km, axis=-1)[..., None] / speed
-
-    return of_stations
-
-
-def table_times(table: TravelTimeTable) -> TravelTimes:
-    """First arrivals of a layered model, by its table (`jaxloc.physics.layered.tabulate`)."""
-
-    def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
-        ready = for_stations(table, station_km[:, 2])
-        return lambda place: look_up_s(ready, distance_km(place[:, None], station_km), place[:, None, 2])
 
     return of_stations
 
@@ -85,11 +71,7 @@ def build(
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
     errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
-    times = table_times(table_around(velocity_of(setup, "grid_search"), setup.region, setup.station_km, spacing_km))
-    depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
-    log_prior = log_prior_of(setup.region, depth)
-    if setup.ground is not None:
-        log_prior = below_ground(log_prior, setup.ground)
+    times, log_prior = times_of(setup, "grid_search", spacing_km), flat_prior_of(setup)
     return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS))
 
 

@@ -29,8 +29,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture
-from jaxloc.locators.grid_search import table_times
-from jaxloc.locators.setup import Setup, velocity_of
+from jaxloc.locators.setup import Setup, times_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.joint_system import Solution, StationPicks, by_others, solve, station_picks, station_systems
 from jaxloc.physics.marginal_likelihood import slope_of, stepped
@@ -38,7 +37,6 @@ from jaxloc.physics.path_terms import PathKernel, start_kernel
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.scale_mixture import Factors, PickNoise, damped, refitted, start_noise, told
 from jaxloc.physics.source_velocity import source_error, with_error
-from jaxloc.physics.table import table_around
 from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.types import Locator, Observations, Posterior
 
@@ -113,10 +111,9 @@ def build(
     Raises:
         ValueError: where there is no velocity model, or a number of rounds or events is not positive.
     """
-    table = table_around(velocity_of(setup, "hierarchical"), setup.region, setup.station_km, spacing_km)
     speed_error = (setup.velocity_error or VelocityError()).speed
     settings = Settings(rounds, learn, learn_events, learn_rounds, speed_error)
-    return hierarchical(table_times(table), setup.region, settings)
+    return hierarchical(times_of(setup, "hierarchical", spacing_km), setup.region, settings)
 
 
 def hierarchical(times: TravelTimes, region: Region, settings: Settings = Settings()) -> Locator:

@@ -14,17 +14,20 @@ from jaxtyping import Array, Bool, Float, Key
 from numpyro.infer.hmc import hmc
 
 from jaxloc.distributions.bandwidth import silverman
-from jaxloc.distributions.gaussian_mixture import HypocentreMixture, components, covariance, gaussian_mixture
+from jaxloc.distributions.gaussian_mixture import (
+    HypocentreMixture,
+    components,
+    covariance,
+    gaussian_mixture,
+    without_weights,
+)
 from jaxloc.locators.geiger import geiger
-from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import in_chunks
-from jaxloc.locators.setup import Setup, model_share_of, velocity_of
+from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
 from jaxloc.physics.picks_on_cells import TravelTimes, picks_of, residuals_at
-from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
-from jaxloc.physics.table import table_around
 from jaxloc.types import Locator, Observations, Posterior
 
 CHUNK = 16
@@ -171,8 +174,7 @@ def _posterior(draws: Float[Array, "draw 4"], region: Region) -> Posterior:
     tril = width * jnp.linalg.cholesky(spread + floor)
     means = mean + np.sqrt(1 - width**2) * apart
     mixture = gaussian_mixture(jnp.zeros(number), means, tril[None])
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole)
+    return without_weights(mixture)
 
 
 def build(
@@ -205,6 +207,5 @@ def build(
         ValueError: where there is no velocity model, or a setting is wrong.
     """
     errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
-    times = table_times(table_around(velocity_of(setup, "nuts"), setup.region, setup.station_km, spacing_km))
-    flat = log_prior_of(setup.region, same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM))
-    return nuts(times, setup.region, flat, errors, warmup=warmup, draws=draws, chains=chains)
+    times = times_of(setup, "nuts", spacing_km)
+    return nuts(times, setup.region, flat_prior_of(setup), errors, warmup=warmup, draws=draws, chains=chains)

@@ -17,15 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, model_share_of, velocity_of
+from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import refined, regular
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of
-from jaxloc.physics.priors import FLAT_KM, SMOOTHING_SPEED_KM_S, log_prior_of, same_everywhere
-from jaxloc.physics.table import table_around
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 BLUR = 0.4  # of a cell's edge, turned into seconds
@@ -84,9 +82,8 @@ def build(
         corr_km=corr_km,
         corr_ps=corr_ps,
     )
-    times = table_times(table_around(velocity_of(setup, "octree"), setup.region, setup.station_km, spacing_km))
-    depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
-    return by_number_of_picks(times, setup.region, log_prior_of(setup.region, depth), errors)
+    times = times_of(setup, "octree", spacing_km)
+    return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors)
 
 
 def by_number_of_picks(

@@ -6,9 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
-from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.topography import Ground
+from jaxloc.physics.picks_on_cells import TravelTimes
+from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
+from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
+from jaxloc.physics.topography import Ground, below_ground
 from jaxloc.physics.velocity_error import VelocityError
 
 PATH_PART = 0.4
@@ -41,6 +45,22 @@ def velocity_of(setup: Setup, name: str) -> VelocityModel:
             f"the locator {name} must have a velocity model; use --velocity, a CSV of depth_km, vp_km_s, vs_km_s"
         )
     return setup.velocity
+
+
+def flat_prior_of(setup: Setup) -> LogDensity:
+    """Flat over the setup's region, below the ground where there is one."""
+    depth = same_everywhere(float(np.mean(setup.region.depth_km)), FLAT_KM)
+    flat = log_prior_of(setup.region, depth)
+    return flat if setup.ground is None else below_ground(flat, setup.ground)
+
+
+def times_of(setup: Setup, name: str, spacing_km: float) -> TravelTimes:
+    """First arrivals of the setup's velocity model, by a table with nodes of `spacing_km`, for the locator `name`.
+
+    Raises:
+        ValueError: where there is no velocity model.
+    """
+    return table_times(table_around(velocity_of(setup, name), setup.region, setup.station_km, spacing_km))
 
 
 def model_share_of(setup: Setup, given: float | None) -> float:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc.data.characteristic_functions import Windows, characteristic_functions, check
 from jaxloc.data.onset_densities import Scale, log_mass_of
-from jaxloc.distributions.gaussian_mixture import Components, covariance, gaussian_mixture
+from jaxloc.distributions.gaussian_mixture import Components, gaussian_mixture, without_weights
 from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
@@ -150,8 +150,7 @@ def source_scan(
         seen = densities(observations, rate_hz, reader)
         cloud = hypocentre_cloud(Arrivals(*seen, physics), log_prior, region, sizes)
         mixture = gaussian_mixture(*_with_delay(components(cloud, physics.floor_km), reader.delay_sd_s))
-        whole = covariance(mixture)
-        return Posterior(mixture, jnp.zeros_like(whole), whole)
+        return without_weights(mixture)
 
     return locate
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
+from jaxloc.distributions.gaussian_mixture import gaussian_mixture, without_weights
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import Cells
 from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
@@ -63,8 +63,7 @@ def posterior_of(question: Question, observations: Observations, cells: Cells) -
     tril = tril.at[:, 3, :3].set(trend_s / 2)
     tril = tril.at[:, 3, 3].set(jnp.sqrt(origin.variance_s2))
     mixture = gaussian_mixture(log_density + 3 * jnp.log(cells.size), mean, tril)
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole)
+    return without_weights(mixture)
 
 
 def log_density_at(

@@ -213,8 +213,7 @@ def located_in_parts(
 ) -> Iterator[Located]:
     """As `locate`, in parts; stations are padded (`jaxloc.locators.padding`)."""
     locator = locators.build(request.locator, setup_for(request, picks.dataset), request.settings)
-    chunk = len(picks.dataset) if request.locator in locators.JOINT else CHUNK
-    return located_parts(key, over_padded(locator), picks.dataset, on_chunk, chunk)
+    return located_parts(key, over_padded(locator), picks.dataset, on_chunk, request.locator in locators.JOINT)
 
 
 def outcome_of(picks: Picks, located: Located, interrupted: bool) -> Outcome:

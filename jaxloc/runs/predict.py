@@ -188,10 +188,10 @@ def locate_by(
     locator: Locator,
     dataset: Dataset,
     on_chunk: Callable[[int], None] = lambda done: None,
-    chunk: int = CHUNK,
+    jointly: bool = False,
 ) -> Located:
-    """All events of a data set by a weight-free locator; waveforms are read `chunk` events at a time and not kept."""
-    return joined(list(located_parts(key, locator, dataset, on_chunk, chunk)))
+    """All events of a data set by a weight-free locator; waveforms are read in parts and not kept."""
+    return joined(list(located_parts(key, locator, dataset, on_chunk, jointly)))
 
 
 def located_parts(
@@ -199,10 +199,11 @@ def located_parts(
     locator: Locator,
     dataset: Dataset,
     on_chunk: Callable[[int], None] = lambda done: None,
-    chunk: int = CHUNK,
+    jointly: bool = False,
 ) -> Iterator[Located]:
-    """As `locate_by`, up to `chunk` events at a time; a joint locator must be given all."""
-    parts = np.array_split(np.arange(len(dataset)), -(-len(dataset) // chunk))
+    """As `locate_by`, up to `CHUNK` events at a time, or all at once by a locator that treats them jointly."""
+    number = 1 if jointly else -(-len(dataset) // CHUNK)
+    parts = np.array_split(np.arange(len(dataset)), number)
     for one, index in zip(jax.random.split(key, len(parts)), parts, strict=True):
         batch = dataset.take(index)
         posterior = locator(one, batch.observations)

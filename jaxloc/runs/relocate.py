@@ -80,18 +80,13 @@ def relocate(
         ValueError: where the method or a setting does not exist, a file is wrong, or no pair of events has enough
             links.
     """
-    if request.method not in METHODS:
-        raise ValueError(f"no such method: {request.method!r}; use one of {', '.join(METHODS)}")
-    if request.differences is not None and request.start is None:
-        raise ValueError("--differences count from the origin times of a catalogue: give it with --start")
+    _check(request)
     of_start, of_method = jax.random.split(key)
     dataset = picks.dataset
     batch = dataset.take(np.arange(len(dataset)))
     setup = locate_picks.setup_for(of_picks, dataset)
     start, spread = _starts(of_start, request, setup, dataset, batch, say)
     if request.method == "hierarchical":
-        if request.differences is not None:
-            raise ValueError("--differences must be used with --method double_difference; leave it out")
         say(f"locating {len(dataset)} events jointly")
         locator = locators.build("hierarchical", setup, request.settings)
         return Relocation(Located(batch, locator(of_method, batch.observations), None), start, {})
@@ -101,6 +96,18 @@ def relocate(
         say(line)
     lost = {dataset.events[row].id: f"not relocated: {reason}" for row, reason in found.lost.items()}
     return Relocation(Located(batch, found.posterior, None), start, lost)
+
+
+def _check(request: Request) -> None:
+    """Refuse what cannot be done before any event is located."""
+    if request.method not in METHODS:
+        raise ValueError(f"no such method: {request.method!r}; use one of {', '.join(METHODS)}")
+    if request.differences is not None and request.method != "double_difference":
+        raise ValueError("--differences must be used with --method double_difference; leave it out")
+    if request.differences is not None and request.start is None:
+        raise ValueError("--differences count from the origin times of a catalogue: give it with --start")
+    if request.method == "double_difference":
+        settings_of(request.settings)
 
 
 def _starts(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from jaxloc import prng
 from jaxloc.distributions.bandwidth import silverman
-from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture
+from jaxloc.distributions.gaussian_mixture import gaussian_mixture, without_weights
 from jaxloc.io.locations import Predictions, read_predictions
 from jaxloc.io.locations_nonlinloc import read_nonlinloc
 from jaxloc.io.locations_quakeml import read_quakeml
@@ -86,8 +86,7 @@ def as_posterior(predictions: Predictions) -> tuple[Posterior, Label]:
         mean, kernel = _smoothed(predictions)
     tril = np.linalg.cholesky(kernel)
     mixture = gaussian_mixture(jnp.zeros(mean.shape[:2]), single(mean), single(tril[:, None]))
-    whole = covariance(mixture)
-    return Posterior(mixture, jnp.zeros_like(whole), whole), truth
+    return without_weights(mixture), truth
 
 
 def _about_true_origin(predictions: Predictions) -> Predictions:

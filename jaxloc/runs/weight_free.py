@@ -13,7 +13,7 @@ from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.velocity_error import velocity_error_of
 from jaxloc.runs.datasets import open_sources, spec_of
 from jaxloc.runs.evaluate import write_results
-from jaxloc.runs.predict import CHUNK, locate_by
+from jaxloc.runs.predict import locate_by
 from jaxloc.runs.report import baseline_of, climatology_of
 from jaxloc.training.log import OnStep, Say, counted
 from jaxloc.training.run_folder import worked_in
@@ -48,8 +48,7 @@ def _run(config: Config, folder: Path, say: Say) -> None:
     say(f"locating {len(sources.dev)} events at {len(sources.dev.stations)} stations by {name}")
     began = time.monotonic()
     on_chunk = counted(say, "located", len(sources.dev))
-    chunk = len(sources.dev) if name in locators.JOINT else CHUNK
-    located = locate_by(prng.stream("location", seed), locator, sources.dev, on_chunk, chunk)
+    located = locate_by(prng.stream("location", seed), locator, sources.dev, on_chunk, name in locators.JOINT)
     seconds, others = time.monotonic() - began, {"catalogue": baseline_of(spec, len(sources.dev))}
     predictions = Predictions(located.posterior)
     write_results(folder, str(config["name"]), sources.dev, located, predictions, others, seconds, say)

@@ -31,13 +31,14 @@ from jaxloc.distributions.gaussian_mixture import (
     marginal,
     mean,
 )
-from jaxloc.locators.grid_search import TravelTimes, grid_search, table_times
+from jaxloc.locators.grid_search import TravelTimes, grid_search
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Search
 from jaxloc.physics.pick_errors import PickErrors, residuals
 from jaxloc.physics.pick_likelihood import OriginTime, over_origin
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
 from jaxloc.plots.study import DensityPanel, amortised
 from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.runs.fitted import locator_of

@@ -21,12 +21,12 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxloc.io.pair_benchmark import Benchmark, Pairs, read_benchmark, read_references
-from jaxloc.locators.grid_search import table_times
 from jaxloc.locators.hierarchical import Fit, Settings, fit
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.gradient import thin_layers
 from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.types import LEVELS, Observations
 

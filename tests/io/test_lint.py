@@ -2,49 +2,25 @@
 
 import numpy as np
 import pytest
-from obspy import UTCDateTime, read_events
-from obspy.core.event import Catalog, Comment, ConfidenceEllipsoid, Event, Origin, OriginUncertainty, QuantityError
+from obspy import read_events
+from obspy.core.event import Catalog, Comment, Event, Origin
+from quakeml_origins import COVARIANCE, LEVEL, origin_of
 
 from jaxloc import cli
-from jaxloc.distributions.ellipsoids import chi, confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
+from jaxloc.distributions.ellipsoids import confidence_ellipsoid, horizontal_ellipse, quakeml_rotation_deg
 from jaxloc.io.catalogue import Hypocentre, km_per_degree
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.io.lint import lint
 from jaxloc.io.uncertainty_checks import hypocentre_uncertainty
 
-LEVEL = 0.9
-ROOT = np.array([[4.0, 0.0, 0.0], [1.0, 2.5, 0.0], [1.5, -2.0, 0.9]])
-COVARIANCE = ROOT @ ROOT.T
-"""East 4 km, north 2.7 km, depth 2.7 km, correlated; axes of 4.9, 2.9 and 0.65 km in general position."""
 LATITUDE = 55.0
 
 
 def good() -> Origin:
-    """The three descriptions of a covariance as QuakeML defines them."""
-    north_km, east_km = km_per_degree(LATITUDE)
-    east, north, depth = np.sqrt(np.diag(COVARIANCE)) * chi(LEVEL, 1)
-    ellipse, ellipsoid = horizontal_ellipse(COVARIANCE, LEVEL), confidence_ellipsoid(COVARIANCE, LEVEL)
-    error = lambda value: QuantityError(uncertainty=value, confidence_level=100 * LEVEL)
-    return Origin(
-        time=UTCDateTime(2020, 1, 1), latitude=LATITUDE, longitude=15.0, depth=5000.0,
-        longitude_errors=error(east / east_km), latitude_errors=error(north / north_km),
-        depth_errors=error(1000 * depth),
-        origin_uncertainty=OriginUncertainty(
-            max_horizontal_uncertainty=1000 * ellipse.semi_major_km,
-            min_horizontal_uncertainty=1000 * ellipse.semi_minor_km,
-            azimuth_max_horizontal_uncertainty=ellipse.azimuth_deg,
-            preferred_description="confidence ellipsoid",
-            confidence_level=100 * LEVEL,
-            confidence_ellipsoid=ConfidenceEllipsoid(
-                semi_major_axis_length=1000 * ellipsoid.semi_major_km,
-                semi_intermediate_axis_length=1000 * ellipsoid.semi_intermediate_km,
-                semi_minor_axis_length=1000 * ellipsoid.semi_minor_km,
-                major_axis_plunge=ellipsoid.plunge_deg,
-                major_axis_azimuth=ellipsoid.azimuth_deg,
-                major_axis_rotation=quakeml_rotation_deg(ellipsoid),
-            ),
-        ),
-    )  # fmt: skip
+    """An origin whose ellipsoid is the description that it prefers."""
+    origin = origin_of(latitude_deg=LATITUDE)
+    origin.origin_uncertainty.preferred_description = "confidence ellipsoid"
+    return origin
 
 
 def written(path, *origins: Origin):

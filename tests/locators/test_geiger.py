@@ -12,7 +12,7 @@ from jaxloc.io.hypoinverse import position_deg, read_archive
 from jaxloc.io.hypoinverse_picks import picks_of_event
 from jaxloc.io.hypoinverse_stations import read_crust, read_delays, read_station_lines, sites_of
 from jaxloc.locators.geiger import build, geiger
-from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, grid_search, table_times, uniform_times
+from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, grid_search, uniform_times
 from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup
 from jaxloc.physics.gauss_newton import Problem, climb, weighed
@@ -21,6 +21,7 @@ from jaxloc.physics.layered import layered, travel_time_s, uniform
 from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.picks_on_cells import Picks, picks_of
 from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
 
 KEY = jax.random.key(0)
 

@@ -12,7 +12,7 @@ from scipy.stats import kstest, laplace, norm
 
 from jaxloc.distributions.credible_regions import highest_density_level
 from jaxloc.distributions.gaussian_mixture import components, covariance, mean
-from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, dense_grid, grid_search, table_times, uniform_times
+from jaxloc.locators.grid_search import FEW_STATIONS, SPLITS, dense_grid, grid_search, uniform_times
 from jaxloc.locators.over_events import over_events
 from jaxloc.physics.adaptive_grid import Region, Search
 from jaxloc.physics.layered import uniform
@@ -20,6 +20,7 @@ from jaxloc.physics.pick_errors import PickErrors, Residuals, residuals
 from jaxloc.physics.pick_likelihood import joint, over_origin
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import TableGrid, tabulate
+from jaxloc.physics.table_times import table_times
 from jaxloc.types import Observations
 
 REGION = Region((-20.0, 20.0), (-20.0, 20.0), (0.0, 20.0), (-3.0, 6.0))

@@ -12,7 +12,7 @@ from jaxloc.distributions.credible_regions import highest_density_level
 from jaxloc.io.nonlinloc_control import read_control
 from jaxloc.io.nonlinloc_observations import read_observations
 from jaxloc.io.nonlinloc_projection import to_xy
-from jaxloc.locators.grid_search import dense_grid, table_times, uniform_times
+from jaxloc.locators.grid_search import dense_grid, uniform_times
 from jaxloc.locators.octree import Octree, by_number_of_picks, octree
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.pick_errors import PickErrors, correlation_of, residuals
@@ -20,6 +20,7 @@ from jaxloc.physics.pick_likelihood import joint, over_origin
 from jaxloc.physics.pick_pairs import log_pairs
 from jaxloc.physics.priors import log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
+from jaxloc.physics.table_times import table_times
 from jaxloc.types import Observations
 
 REGION = Region((-20.0, 20.0), (-20.0, 20.0), (0.0, 20.0), (-12.0, 9.0))
