@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
+from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined, regular
@@ -54,23 +54,43 @@ def build(
     model_sd_s: float = 0.0,
     model_share: float | None = None,
     outlier: float = 0.0,
+    model_least_s: float = 0.0,
+    model_most_s: float = float("inf"),
+    freedom: float = 4.0,
+    corr_km: float = 0.0,
+    corr_ps: float = 0.0,
     spacing_km: float = 0.5,
 ) -> Locator:
     """Grid search with first arrivals of the setup's velocity model and a flat prior over its region.
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next three (`jaxloc.physics.pick_likelihood.PickErrors`).
-        model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
-            (`jaxloc.locators.setup.model_share_of`).
-        outlier: probability of an outlier.
+        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
+        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
+        model_share: as there.
+        outlier: as there.
+        model_least_s: as there.
+        model_most_s: as there.
+        freedom: as there.
+        corr_km: as there.
+        corr_ps: as there.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
-    errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
+    errors = errors_of(
+        setup,
+        kind,
+        model_sd_s,
+        model_share,
+        outlier,
+        model_least_s=model_least_s,
+        model_most_s=model_most_s,
+        freedom=freedom,
+        corr_km=corr_km,
+        corr_ps=corr_ps,
+    )
     times, log_prior = times_of(setup, "grid_search", spacing_km), flat_prior_of(setup)
     return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS))
 

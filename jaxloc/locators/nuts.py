@@ -23,11 +23,11 @@ from jaxloc.distributions.gaussian_mixture import (
 )
 from jaxloc.locators.geiger import geiger
 from jaxloc.locators.over_events import in_chunks
-from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
+from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
-from jaxloc.physics.picks_on_cells import TravelTimes, picks_of, residuals_at
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, picks_for, residuals_at
 from jaxloc.types import Locator, Observations, Posterior
 
 CHUNK = 16
@@ -94,7 +94,9 @@ def nuts(
             f"warmup, draws, chains and max_tree_depth must be at least 1, got {warmup}, {draws}, {chains} and "
             f"{max_tree_depth}"
         )
-    first = geiger(times, region, log_prior, errors._replace(kind="l2"))
+    # Geiger's method gives a start alone, without limits and correlations of model errors, which it does not have.
+    alone = PickErrors("l2", errors.model_sd_s, errors.model_share, errors.outlier, errors.outlier_range_s)
+    first, question = geiger(times, region, log_prior, alone), Question(times, region, log_prior, errors)
     each = -(-draws // chains)
 
     def locate(_: Any, event: Any) -> Posterior:
@@ -102,7 +104,7 @@ def nuts(
         key_start, key_run = jax.random.split(key)
         mixture = HypocentreMixture(start)
         units, places = _units(region, mixture, mixture.sample(key_start, (chains,)))
-        value = _log_posterior(times, log_prior, errors, observations)
+        value = _log_posterior(question, observations)
         potential = lambda white: -value(units.hypocentre(white)) - units.log_jacobian(white)
         run = lambda key_chain, white: _chain(key_chain, potential, white, warmup, each, max_tree_depth)
         white, _ = jax.vmap(run)(jax.random.split(key_run, chains), places)
@@ -119,9 +121,10 @@ def nuts(
     return locator
 
 
-def _log_posterior(times: TravelTimes, log_prior: LogDensity, errors: PickErrors, observations: Observations) -> Any:
+def _log_posterior(question: Question, observations: Observations) -> Any:
     """The log-posterior of one hypocentre, up to a constant."""
-    picks, travel_s = picks_of(observations), times(observations.station_km)
+    times, _, log_prior, errors, _ = question
+    picks, travel_s = picks_for(question, observations), times(observations.station_km)
 
     def value(hypocentre: Float[Array, " 4"]) -> Float[Array, ""]:
         place, origin_s = hypocentre[None, :3], hypocentre[None, 3:]
@@ -184,6 +187,11 @@ def build(
     model_sd_s: float = 0.0,
     model_share: float | None = None,
     outlier: float = 0.02,
+    model_least_s: float = 0.0,
+    model_most_s: float = float("inf"),
+    freedom: float = 4.0,
+    corr_km: float = 0.0,
+    corr_ps: float = 0.0,
     warmup: int = 150,
     draws: int = 400,
     chains: int = 4,
@@ -193,11 +201,15 @@ def build(
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next three (`jaxloc.physics.pick_likelihood.PickErrors`).
-        model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
-            (`jaxloc.locators.setup.model_share_of`).
-        outlier: probability of an outlier; leave it at 0 with `edt`.
+        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
+        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
+        model_share: as there.
+        outlier: as there; leave it at 0 with `edt`.
+        model_least_s: as there.
+        model_most_s: as there.
+        freedom: as there.
+        corr_km: as there.
+        corr_ps: as there.
         warmup: steps of adaptation of each chain.
         draws: of all chains together.
         chains: number of chains.
@@ -206,6 +218,17 @@ def build(
     Raises:
         ValueError: where there is no velocity model, or a setting is wrong.
     """
-    errors = PickErrors(kind, model_sd_s, model_share_of(setup, model_share), outlier)
+    errors = errors_of(
+        setup,
+        kind,
+        model_sd_s,
+        model_share,
+        outlier,
+        model_least_s=model_least_s,
+        model_most_s=model_most_s,
+        freedom=freedom,
+        corr_km=corr_km,
+        corr_ps=corr_ps,
+    )
     times = times_of(setup, "nuts", spacing_km)
     return nuts(times, setup.region, flat_prior_of(setup), errors, warmup=warmup, draws=draws, chains=chains)

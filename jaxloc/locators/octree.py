@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, flat_prior_of, model_share_of, times_of
+from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import refined, regular
 from jaxloc.physics.pick_errors import PickErrors, check
@@ -56,25 +56,25 @@ def build(
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next eight (`jaxloc.physics.pick_errors.PickErrors`).
-        model_sd_s: standard deviation of travel times in s.
-        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
-            (`jaxloc.locators.setup.model_share_of`).
-        outlier: probability of an outlier.
-        model_least_s: what the share of the travel time comes to at least, in s.
-        model_most_s: what it comes to at most.
-        freedom: degrees of freedom of `student_t`.
-        corr_km: distance over which model errors of stations are correlated.
-        corr_ps: correlation of the model errors of P and S.
+        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
+        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
+        model_share: as there.
+        outlier: as there.
+        model_least_s: as there.
+        model_most_s: as there.
+        freedom: as there.
+        corr_km: as there.
+        corr_ps: as there.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
-    errors = PickErrors(
+    errors = errors_of(
+        setup,
         kind,
         model_sd_s,
-        model_share_of(setup, model_share),
+        model_share,
         outlier,
         model_least_s=model_least_s,
         model_most_s=model_most_s,

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
 from jaxloc.physics.table import table_around
@@ -61,6 +62,47 @@ def times_of(setup: Setup, name: str, spacing_km: float) -> TravelTimes:
         ValueError: where there is no velocity model.
     """
     return table_times(table_around(velocity_of(setup, name), setup.region, setup.station_km, spacing_km))
+
+
+def errors_of(
+    setup: Setup,
+    kind: str,
+    model_sd_s: float,
+    model_share: float | None,
+    outlier: float,
+    *,
+    model_least_s: float = 0.0,
+    model_most_s: float = float("inf"),
+    freedom: float = 4.0,
+    corr_km: float = 0.0,
+    corr_ps: float = 0.0,
+) -> PickErrors:
+    """The likelihood of picks of a locator's settings, which have the same names in all locators that use it.
+
+    Args:
+        setup: gives the model's share where none is given.
+        kind: one of `jaxloc.physics.pick_errors.KINDS`.
+        model_sd_s: standard deviation of travel times in s.
+        model_share: standard deviation of travel times as a share of them; None: by the velocity model's error
+            (`model_share_of`).
+        outlier: probability of an outlier.
+        model_least_s: what the share of the travel time comes to at least, in s.
+        model_most_s: what it comes to at most.
+        freedom: degrees of freedom of `student_t`.
+        corr_km: distance over which model errors of stations are correlated.
+        corr_ps: correlation of the model errors of P and S.
+    """
+    return PickErrors(
+        kind,
+        model_sd_s,
+        model_share_of(setup, model_share),
+        outlier,
+        model_least_s=model_least_s,
+        model_most_s=model_most_s,
+        freedom=freedom,
+        corr_km=corr_km,
+        corr_ps=corr_ps,
+    )
 
 
 def model_share_of(setup: Setup, given: float | None) -> float:
