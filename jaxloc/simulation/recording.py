@@ -81,10 +81,16 @@ def check_recording(recording: Recording) -> None:
             )
 
 
-def _butterworth(relative: Float[np.ndarray, " frequency"], order: int) -> Complex[np.ndarray, " frequency"]:
-    """Complex response of the low-pass at frequency over corner."""
+def butterworth(
+    relative: Float[np.ndarray, " frequency"] | Float[Array, " frequency"], order: int
+) -> Complex[np.ndarray, " frequency"] | Complex[Array, " frequency"]:
+    """Complex response of the causal low-pass at frequency over corner; its conjugate at the inverse is a high-pass."""
     poles = np.exp(1j * np.pi * (2 * np.arange(order) + order + 1) / (2 * order))
-    return np.prod(-poles / (1j * relative[:, None] - poles), -1)
+    highest, *lower = np.poly(poles).real.tolist()
+    denominator = highest
+    for coefficient in lower:
+        denominator = denominator * (1j * relative) + coefficient
+    return 1 / denominator  # pyright: ignore[reportReturnType]
 
 
 def passband(recording: Recording, frequency_hz: Float[np.ndarray, " frequency"]) -> Complex[np.ndarray, " frequency"]:
@@ -94,8 +100,8 @@ def passband(recording: Recording, frequency_hz: Float[np.ndarray, " frequency"]
     if recording.band_hz is None:
         return taper * (frequency_hz > 0)
     low_hz, high_hz = recording.band_hz
-    above = _butterworth(low_hz / np.maximum(frequency_hz, 1e-9), recording.order).conj()
-    band = above * _butterworth(frequency_hz / high_hz, recording.order)
+    above = butterworth(low_hz / np.maximum(frequency_hz, 1e-9), recording.order).conj()
+    band = above * butterworth(frequency_hz / high_hz, recording.order)
     return taper * (np.abs(band) ** 2 if recording.zero_phase else band)
 
 
