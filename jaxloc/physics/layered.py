@@ -151,11 +151,11 @@ def travel_time_s(
 ) -> Float[Array, ""]:
     """First arrival in seconds of one ray, of P or of S as the speeds are."""
     direct = direct_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
-    heads = _head_waves_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
+    heads = head_waves_s(top_km, speed_km_s, distance_km, source_depth_km, receiver_depth_km)
     return jnp.minimum(direct, heads.min())
 
 
-def _crossed_km(
+def crossed_layers_km(
     top_km: Float[Array, " layer"], upper_km: Float[Array, ""], lower_km: Float[Array, ""]
 ) -> Float[Array, " layer"]:
     """How much of each layer lies between two depths."""
@@ -175,23 +175,32 @@ def direct_s(
     upper_km = jnp.minimum(source_depth_km, receiver_depth_km)
     # A ray needs some depth to cross: one metre keeps a source at its receiver's depth regular.
     lower_km = jnp.maximum(jnp.maximum(source_depth_km, receiver_depth_km), upper_km + 1e-3)
-    thickness_km = _crossed_km(top_km, upper_km, lower_km)
-    fastest = jnp.max(jnp.where(thickness_km > 0, speed_km_s, 0.0))
+    return refracted_ray(crossed_layers_km(top_km, upper_km, lower_km), speed_km_s, distance_km)[0]
+
+
+def refracted_ray(
+    crossed_km: Float[Array, " layer"], speed_km_s: Float[Array, " layer"], distance_km: Float[Array, ""]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Travel time in s and horizontal slowness in s/km of a ray that crosses so much of each layer, up or down.
+
+    Layers crossed twice, by reflections, count twice.
+    """
+    fastest = jnp.max(jnp.where(crossed_km > 0, speed_km_s, 0.0))
     # Exactly one for the fastest layer, which rounding of the ratio would not give.
     slower = jnp.where(speed_km_s >= fastest, 1.0, speed_km_s / fastest)
 
     def newton(tangent: Float[Array, ""]) -> Float[Array, ""]:
         bent = 1 / jnp.sqrt(1 + (1 - slower**2) * tangent**2)
-        offset_km = (thickness_km * slower * bent).sum() * tangent
-        return jnp.maximum(tangent - (offset_km - distance_km) / (thickness_km * slower * bent**3).sum(), 0.0)
+        offset_km = (crossed_km * slower * bent).sum() * tangent
+        return jnp.maximum(tangent - (offset_km - distance_km) / (crossed_km * slower * bent**3).sum(), 0.0)
 
     # The curve is concave, below both its tangent at zero and its asymptote: where these reach the distance is left of
     # the root, and from the left Newton's steps cannot overshoot.
     bends = slower < 1
     limit = jnp.where(bends, slower / jnp.sqrt(jnp.where(bends, 1 - slower**2, 1.0)), 0.0)
     start = jnp.maximum(
-        distance_km / (thickness_km * slower).sum(),
-        (distance_km - (thickness_km * limit).sum()) / jnp.where(bends, 0.0, thickness_km).sum(),
+        distance_km / (crossed_km * slower).sum(),
+        (distance_km - (crossed_km * limit).sum()) / jnp.where(bends, 0.0, crossed_km).sum(),
     )
     # Unrolled: with a loop and automatic derivatives, XLA on the CPU (jax 0.10.2) gave a few elements of large batches
     # wrong values.
@@ -202,10 +211,10 @@ def direct_s(
     tangent = newton(jax.lax.stop_gradient(tangent))
     ray = tangent / (fastest * jnp.sqrt(1 + tangent**2))
     vertical = jnp.sqrt(jnp.maximum(1 / (slower * fastest) ** 2 - ray**2, 1e-12))
-    return ray * distance_km + (thickness_km * vertical).sum()
+    return ray * distance_km + (crossed_km * vertical).sum(), ray
 
 
-def _head_waves_s(
+def head_waves_s(
     top_km: Float[Array, " layer"],
     speed_km_s: Float[Array, " layer"],
     distance_km: Float[Array, ""],
@@ -215,7 +224,7 @@ def _head_waves_s(
     """Travel time along the top of each layer; infinite where there is no such head wave."""
 
     def along(refractor_top_km: Float[Array, ""], refractor_speed: Float[Array, ""]) -> Float[Array, ""]:
-        crossed = _crossed_km(top_km, source_depth_km, refractor_top_km) + _crossed_km(
+        crossed = crossed_layers_km(top_km, source_depth_km, refractor_top_km) + crossed_layers_km(
             top_km, receiver_depth_km, refractor_top_km
         )
         slowest_ratio = jnp.max(jnp.where(crossed > 0, speed_km_s / refractor_speed, 0.0))

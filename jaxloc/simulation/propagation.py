@@ -204,6 +204,24 @@ def envelopes(
     return jnp.where(started, forward, 0.0), jnp.where(started, diffuse, 0.0)
 
 
+def coda_density(
+    mean_motion: Float[Array, "3"],
+    forward: Float[Array, " sample"],
+    diffuse: Float[Array, " sample"],
+    vertical: Float[Array, ""],
+    polarised: Float[Array, ""] | float,
+) -> Float[Array, "component sample"]:
+    """Energy a second on each component (Z, N, E) of the two `envelopes` of a wave with a mean motion.
+
+    The forward-scattered train shares a part of the polarisation of the direct wave, the diffuse coda none.
+    """
+    direct_ways = mean_motion**2
+    side = 0.5 * (1 - vertical)
+    all_ways = direct_ways.sum() * jnp.stack([vertical, side, side])
+    mixed = polarised * direct_ways + (1 - polarised) * all_ways
+    return mixed[:, None] * forward + all_ways[:, None] * diffuse
+
+
 def surface_train(
     key: Key[Array, ""], after_s: Float[Array, " sample"], time_s: Float[Array, ""], path: Path
 ) -> Float[Array, " sample"]:

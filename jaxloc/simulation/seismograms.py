@@ -18,6 +18,7 @@ from jaxloc.simulation.propagation import (
     Path,
     Rays,
     attenuation,
+    coda_density,
     draw_earth,
     envelopes,
     shear_axes,
@@ -215,11 +216,7 @@ def _coda(wave: Wave, path: Path, second: Float[Array, " sample"]) -> Float[Arra
     train_key, white_key = random.split(wave.key)
     forward, diffuse = envelopes(second - wave.onset_s, wave.time_s, path)
     diffuse = diffuse + wave.is_s * surface_train(train_key, second - wave.onset_s, wave.time_s, path)
-    direct_ways = wave.mean_motion**2
-    side = 0.5 * (1 - wave.coda_vertical)
-    all_ways = direct_ways.sum() * jnp.stack([wave.coda_vertical, side, side])
-    mixed = path.polarised * direct_ways + (1 - path.polarised) * all_ways
-    density = mixed[:, None] * forward + all_ways[:, None] * diffuse
+    density = coda_density(wave.mean_motion, forward, diffuse, wave.coda_vertical, path.polarised)
     return jnp.sqrt(density * (second[1] - second[0])) * random.normal(white_key, density.shape)
 
 

@@ -100,7 +100,7 @@ MEAN_RADIATION = (4 / 15) ** 0.5, (2 / 5) ** 0.5
 """Root mean square over the focal sphere of P and of S (both polarisations together)."""
 
 
-def smeared(pattern: Float[Array, "*batch wave"], smear: float) -> Float[Array, "*batch wave"]:
+def smeared(pattern: Float[Array, "*batch wave"], smear: float | Float[Array, ""]) -> Float[Array, "*batch wave"]:
     """The radiation pattern with a share of its power made isotropic; signs are kept."""
     p, s = MEAN_RADIATION
     even = jnp.asarray([p, s / 2**0.5, s / 2**0.5])

@@ -9,7 +9,7 @@ import pytest
 from obspy.taup import TauPyModel
 from obspy.taup.taup_create import build_taup_model
 
-from jaxloc.physics.layered import layered, travel_time_s, uniform
+from jaxloc.physics.layered import layered, refracted_ray, travel_time_s, uniform
 
 TOPS, VP = [0.0, 4.0, 15.0, 35.0], [4.5, 5.8, 6.6, 8.1]
 # A slow layer under a fast one, and one faster than all below: direct rays through both, few head waves.
@@ -171,3 +171,12 @@ def test_slope_is_finite_right_above_a_source_and_at_its_depth():
 def test_bad_models_are_refused(tops, vp, vs, says):
     with pytest.raises(ValueError, match=says):
         layered(tops, vp, vs)
+
+
+@pytest.mark.parametrize("distance_km", [0.5, 30.0, 120.0])
+def test_reflection_in_one_layer_is_that_of_the_mirrored_source(distance_km):
+    """From 5 km down to a reflector at 20 km and up to the surface: the mirrored source is at 35 km."""
+    time_s, slowness = refracted_ray(jnp.asarray([35.0]), jnp.asarray([6.0]), jnp.asarray(distance_km))
+    away_km = np.hypot(distance_km, 35.0)
+    np.testing.assert_allclose(time_s, away_km / 6.0, atol=SINGLE_S)
+    np.testing.assert_allclose(slowness, distance_km / away_km / 6.0, rtol=1e-5)
