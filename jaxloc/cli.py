@@ -111,7 +111,7 @@ def _run_one(config: dict, folder: Path, console: "Console") -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from jaxloc.forecasting import run as forecasts
-    from jaxloc.runs import train, weight_free
+    from jaxloc.runs import pretrain, train, weight_free
 
     text = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     columns = text[0], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text[1]
@@ -123,7 +123,8 @@ def _run_one(config: dict, folder: Path, console: "Console") -> None:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
             progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
 
-        run = forecasts.run if "task" in config else weight_free.run if "locator" in config else train.run
+        tasks = {forecasts.TASK: forecasts.run, pretrain.TASK: pretrain.run}
+        run = tasks[config["task"]] if "task" in config else weight_free.run if "locator" in config else train.run
         run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
 
 

@@ -16,13 +16,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc import prng
 from jaxloc.forecasting import maps
-from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasting.grid import Grid, cells_of, grid_over
 from jaxloc.forecasting.kail2021 import Inputs, Model
 from jaxloc.forecasting.maps import Steps, Window
 from jaxloc.forecasting.periods import Periods, periods_of
 from jaxloc.forecasting.rate_map import RateMap, fitted_rate_map, log_odds, with_recent_rates
 from jaxloc.io.event_list import EventList, read_event_list
+from jaxloc.training.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]

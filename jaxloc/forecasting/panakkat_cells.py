@@ -16,13 +16,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxloc import prng
 from jaxloc.forecasting import largest, windows
-from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasting.indicators import NAMES, Indicators, Settings, indicators
 from jaxloc.forecasting.largest import Climate
 from jaxloc.forecasting.maps import Steps, ends, recent_rates
 from jaxloc.forecasting.panakkat2009 import Model
 from jaxloc.forecasting.periods import periods_of
 from jaxloc.io.event_list import EventList, chosen
+from jaxloc.training.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]

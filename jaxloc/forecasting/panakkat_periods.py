@@ -18,12 +18,12 @@ from jaxtyping import Array, Float, Int
 from jaxloc import prng
 from jaxloc.forecasting import next_event, windows
 from jaxloc.forecasting.declustering import is_main
-from jaxloc.forecasting.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.forecasting.indicators import Indicators, Settings, indicators
 from jaxloc.forecasting.next_event import Next, Places, Waiting
 from jaxloc.forecasting.panakkat2009 import Model
 from jaxloc.forecasting.periods import periods_of
 from jaxloc.io.event_list import EventList, chosen
+from jaxloc.training.fitting import Fitted, Problem, Row, fit, outputs
 from jaxloc.training.log import OnStep, Say
 
 Config = Mapping[str, Any]

@@ -13,7 +13,6 @@ from scipy.special import logsumexp
 from jaxloc.atomic_write import write_whole
 from jaxloc.forecasting import kail, panakkat_cells, panakkat_periods
 from jaxloc.forecasting.cases import Case, alarms, level_of_bias_one, score_case, within, write_csv
-from jaxloc.forecasting.fitting import Fitted
 from jaxloc.forecasting.grid import centres_km
 from jaxloc.forecasting.maps import ends
 from jaxloc.forecasting.next_event_scores import score_next
@@ -22,6 +21,7 @@ from jaxloc.forecasting.scores import blocks, estimate
 from jaxloc.forecasting.table import markdown, rows_of
 from jaxloc.io.event_list import date_of, read_event_list
 from jaxloc.plots import forecasts as forecast_plots
+from jaxloc.training.fitting import Fitted
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.run_folder import worked_in
 

@@ -107,7 +107,7 @@ def _arrival_log_likelihood(
     position = arrival_s * raw.rate_hz
     inside = (position >= 0) & (position <= samples - 1)
     away = jnp.arange(samples) - position[..., None]
-    expected = _interpolated(away, label_sd_s * raw.rate_hz) * inside[..., None]
+    expected = interpolated(away, label_sd_s * raw.rate_hz) * inside[..., None]
     expected = jnp.concatenate([expected, ~inside[..., None]], -1)
     known = mask & (raw.active > 0)[:, None]
     # Per second, so that records of different rates weigh alike.
@@ -115,7 +115,7 @@ def _arrival_log_likelihood(
     return jnp.where(known, per_station, 0.0).sum()
 
 
-def _interpolated(away: Float[Array, "*shape sample"], sd: Float[Array, ""]) -> Float[Array, "*shape sample"]:
+def interpolated(away: Float[Array, "*shape sample"], sd: Float[Array, ""]) -> Float[Array, "*shape sample"]:
     """Share of each sample in a normal time that densities are read at by linear interpolation; both in samples.
 
     The mean of the hat function that a sample has in interpolation: a second difference of the normal's second

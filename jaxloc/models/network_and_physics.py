@@ -32,7 +32,8 @@ def with_physics(network: Network, setting: PhysicsSetting) -> Network:
 
     def apply(weights: Weights, observations: Observations) -> Arrivals:
         readings: Any = network.apply(network_of(weights), observations)
-        return Arrivals(*readings, physics=physics_at(weights.params.physics, setting, observations))
+        physics = physics_at(weights.params.physics, setting, observations)
+        return Arrivals(readings.log_mass, readings.rate_hz, readings.active, physics, readings.towards)
 
     def features(weights: Weights, observations: Observations) -> Float[Array, " feature"]:
         assert network.features is not None

@@ -23,6 +23,7 @@ from jaxloc.physics.about_station import About
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.adaptive_sampling import Cloud, Sampling, components, evaluate, search
 from jaxloc.physics.common_error import CommonError, MostProbable, factors_s, most_probable, summary_of
+from jaxloc.physics.directions import direction_log_density
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.physics.readings import Readings
 from jaxloc.physics.source_terms import SourceTerms, share_of, terms_at
@@ -70,17 +71,18 @@ class Physics(NamedTuple):
 
 
 class Arrivals(NamedTuple):
-    """Arrival densities of one event as a network gives them; the last place of `log_mass` is no arrival."""
+    """Arrival densities of one event as a network gives them (`Readings`), and physics."""
 
     log_mass: Float[Array, "station phase sample_and_none"]
     rate_hz: Float[Array, ""]
     active: Float[Array, " station"]
     physics: Physics
+    towards: Float[Array, "station 2"] | None = None
 
     @property
     def readings(self) -> Readings:
         """The densities without physics."""
-        return Readings(self.log_mass, self.rate_hz, self.active)
+        return Readings(self.log_mass, self.rate_hz, self.active, self.towards)
 
 
 def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Array, "*batch station phase"]:
@@ -123,7 +125,11 @@ def log_density(arrivals: Arrivals, log_prior: LogDensity) -> LogDensity:
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Float[Array, "point time"]:
         found = read(points, origin_s, spacing_km)
-        return log_likelihood(arrivals, found) + found.log_common + log_prior(points, origin_s, spacing_km)
+        total = log_likelihood(arrivals, found) + found.log_common + log_prior(points, origin_s, spacing_km)
+        if arrivals.towards is None:
+            return total
+        station_km = arrivals.physics.station_km
+        return total + direction_log_density(arrivals.towards, arrivals.active, station_km, points)[:, None]
 
     return value
 

@@ -6,15 +6,34 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
+READ_AFTER_S = 0.1  # after the onset of P, where rates tell its direction and first motion
 MIN_READ_PROBABILITY = 0.6  # and its least probability
 
 
 class Readings(NamedTuple):
-    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival."""
+    """Arrival densities of one event without physics; the last place of `log_mass` is no arrival.
+
+    `towards` are the directions that P comes from (`jaxloc.physics.directions`); None: they are not read.
+    """
 
     log_mass: Float[Array, "station phase sample_and_none"]
     rate_hz: Float[Array, ""]
     active: Float[Array, " station"]
+    towards: Float[Array, "station 2"] | None = None
+
+
+class Rates(NamedTuple):
+    """What a network of arrival rates makes of one record, or of several, sample by sample.
+
+    Attributes:
+        log_rate: natural logarithm of arrivals per second.
+        towards: horizontal vector (north, east) towards the source of a P wave; its length is a concentration.
+        motion: logit of a first motion of P that is up.
+    """
+
+    log_rate: Float[Array, "*record sample phase"]
+    towards: Float[Array, "*record sample 2"]
+    motion: Float[Array, "*record sample"]
 
 
 class WithReadings(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import MISSING
 
 from jaxloc.data.augmentation import Augmentation
-from jaxloc.models.settings import fields_of
+from jaxloc.models.settings import Setting, fields_of
+from jaxloc.networks.arrival_rates import RateModel
 from jaxloc.physics.gradient import FORMS
 from jaxloc.runs.derived import dataclass_of
 from jaxloc.simulation.networks import Variety
@@ -233,7 +234,7 @@ class Stage:
 
 @dataclass
 class ForecastStage:
-    """One stage of training of a forecasting network."""
+    """One stage of training of a network that locates nothing itself."""
 
     method: str = "point"
     steps: int = MISSING
@@ -303,6 +304,35 @@ class WeightFree:
     run_dir: str = "runs/${name}"
     data: Any = MISSING
     locator: Any = MISSING
+
+
+@dataclass
+class SimulatedRecords:
+    """Records of single stations, simulated as training asks for them (`jaxloc.simulation.records`)."""
+
+    rate_hz: float = 50.0
+    num_samples: int = 3000
+    num_data: int = 100_000  # what the prior of the weights is weighed against
+    num_scored: int = 2048
+
+
+RateNetwork = dataclass_of("RateNetwork", {"name": Setting(str, "arrival_rates"), **fields_of(RateModel)})
+
+
+@dataclass
+class ArrivalRates:
+    """A network of arrival rates for any station, trained on simulated records (`jaxloc.runs.pretrain`)."""
+
+    task: str = "arrival_rates"
+    name: str = MISSING
+    seed: int = 0
+    run_dir: str = "runs/${name}"
+    warm_start: str | None = "rates"
+    temperature: float = 1.0  # of weight posteriors that have one; one is Bayes' rule
+    records: SimulatedRecords = field(default_factory=SimulatedRecords)
+    model: RateNetwork = field(default_factory=RateNetwork)  # pyright: ignore[reportInvalidTypeForm]
+    posterior: Any = MISSING
+    stages: dict[str, ForecastStage] = field(default_factory=dict)
 
 
 @dataclass

@@ -22,6 +22,7 @@ from jaxloc.runs.derived import dataclass_of
 ROOTS: dict[str, type] = {
     "experiment": schema.Experiment,
     "weight_free": schema.WeightFree,
+    "arrival_rates": schema.ArrivalRates,
     "forecast": schema.Forecast,
     "forecast_in_parts": schema.ForecastInParts,
     "study": schema_studies.Study,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from jaxloc.forecasting import kail, panakkat_cells, panakkat_periods
-from jaxloc.forecasting.fitting import fit
 from jaxloc.forecasting.run import run
 from jaxloc.forecasting.table import markdown, rows_of
 from jaxloc.io.event_list import EventList, day_of
 from jaxloc.runs import config as configuration
+from jaxloc.training.fitting import fit
 
 SMALL = {
     "kail2021": [

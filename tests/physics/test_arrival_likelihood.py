@@ -27,8 +27,8 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, multivariate_normal, norm
 
 from jaxloc.distributions.gaussian_mixture import covariance, gaussian_mixture, mean
-from jaxloc.heads.arrivals import _interpolated
 from jaxloc.heads.arrivals import arrivals as arrivals_head
+from jaxloc.heads.arrivals import interpolated
 from jaxloc.physics import adaptive_sampling
 from jaxloc.physics.arrival_likelihood import (
     Anomalies,
@@ -309,7 +309,7 @@ def test_a_labelled_event_is_judged_by_a_prior_that_does_not_know_it():
 def test_a_labelled_time_is_shared_by_samples_as_interpolation_reads_them(sd):
     """Shares add up to one about the time; a sharp one lies between its two neighbours, by how near it is to each."""
     place = jnp.arange(40.0)
-    share = np.asarray(_interpolated(place - 20.3, jnp.array(sd)), float)
+    share = np.asarray(interpolated(place - 20.3, jnp.array(sd)), float)
     assert share.sum() == pytest.approx(1, abs=1e-4)
     assert share @ np.arange(40) == pytest.approx(20.3, abs=1e-3)
     if sd == 0.01:

@@ -1,4 +1,4 @@
-"""Training of forecasting networks in stages, configured as for locating networks."""
+"""Training of networks that locate nothing themselves, in stages, configured as for locating networks."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
