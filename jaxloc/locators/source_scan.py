@@ -148,7 +148,7 @@ def source_scan(
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         physics = _physics(table, observations.station_km, rate_hz, reader, errors)
         seen = densities(observations, rate_hz, reader)
-        cloud = hypocentre_cloud(Arrivals(*seen, physics), log_prior, region, sizes)
+        cloud = hypocentre_cloud(Arrivals(*seen[:3], physics), log_prior, region, sizes)
         mixture = gaussian_mixture(*_with_delay(components(cloud, physics.floor_km), reader.delay_sd_s))
         return without_weights(mixture)
 

@@ -1,14 +1,14 @@
 """Rates of arrivals by a network: how many of P, and of S, arrive in a second at each sample of one record.
 
-A record may bear any number of events: rates are those of a point process (Daley & Vere-Jones 2003, section 7.2), and one
-arrival a window is a special case (`window_log_mass`). Every layer is a convolution and every scale is taken from half a
-minute on either side, so that records of any length are read alike, sample by sample, whatever their unit and gain.
+A record may bear any number of events: rates are those of a point process (Daley & Vere-Jones 2003, section 7.2), and
+one arrival a window is a special case (`window_log_mass`). Every layer is a convolution and every scale is taken from
+half a minute on either side, so that records of any length are read alike, sample by sample, whatever their unit.
 
 Besides rates, each sample has the direction that a wave arriving there comes from, and the sign of its first motion.
 
 Its shape is that of a U over time, four times coarser at each step (Zhu & Beroza 2019, GJI 216, PhaseNet). Differs from
-it: rates in place of probabilities of phases at each sample; inputs on a logarithmic scale over the noise, differentiated
-ones beside them, so that neither a swell of long periods nor one spike hides an onset.
+it: rates in place of probabilities of phases at each sample; inputs on a logarithmic scale over the noise, beside
+differentiated ones, so that neither a swell of long periods nor one spike hides an onset.
 """
 
 from typing import Any
@@ -78,7 +78,7 @@ def record_channels(
     largest = jnp.abs(waveforms).max()
     waveforms = waveforms / jnp.where(largest > 0, largest, 1.0)
     there = jnp.abs(waveforms).max(0) > 0
-    block = max(int(round(SCALE_S * float(rate_hz))), 1)
+    block = max(round(SCALE_S * float(rate_hz)), 1)
     passed = (waveforms - _mean_before(waveforms, block)) * kept
     change = jnp.diff(waveforms, axis=0, prepend=waveforms[:1]) * kept
     over_noise = [jnp.arcsinh(x / _noise(x, there & kept, block)) / 3 for x in (passed, change)]
@@ -182,7 +182,7 @@ class Model(nn.Module):
 
     def _after(self, towards: Float[Array, "station sample 2"]) -> Float[Array, "station sample 2"]:
         """Directions a moment after each sample, where they are learnt."""
-        return jnp.roll(towards, -int(round(READ_AFTER_S * self.rate_hz)), 1)
+        return jnp.roll(towards, -round(READ_AFTER_S * self.rate_hz), 1)
 
 
 def network(*, rate_hz: float, **settings: Any) -> Network:

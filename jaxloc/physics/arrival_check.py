@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_likelihood import Arrivals, log_likelihood, read_arrivals, tempering_of
+from jaxloc.physics.directions import direction_log_density
 from jaxloc.physics.readings import ArrivalCheck, pick_details
 
 CANDIDATES = 256
@@ -31,6 +32,8 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     log_prior = -jnp.log(jnp.array([high - low for low, high in region])).sum()
     by_chance = tempering_of(arrivals) * 2 * arrivals.active.sum() * jnp.log(duration_s)
     likelihood = log_likelihood(arrivals, read) + by_chance + read.log_common
+    if arrivals.towards is not None:  # by chance directions are all alike
+        likelihood += direction_log_density(arrivals.towards, arrivals.active, arrivals.physics.station_km, best[:3])
     evidence = likelihood + log_prior - posterior.log_prob(best)
     picks = pick_details(arrivals.readings)
     return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, picks)

@@ -36,7 +36,7 @@ def picks_of_rates(
         rate_hz: samples per second.
         least_probability: of a pick.
     """
-    half = max(int(round(READ_S * rate_hz)), 1)
+    half = max(round(READ_S * rate_hz), 1)
     number = np.exp(np.asarray(log_rate, float)) / rate_hz
     found = [_of_phase(number[:, phase], rate_hz, half, least_probability, phase) for phase in range(len(PHASES))]
     joined = RatePicks(*(np.concatenate(each) for each in zip(*found, strict=True)))
@@ -47,7 +47,7 @@ def picks_of_rates(
 def _of_phase(
     number: Float[np.ndarray, " sample"], rate_hz: float, half: int, least_probability: float, phase: int
 ) -> RatePicks:
-    total = np.pad(np.cumsum(np.pad(number, (half + 1, half))), (0, 0))
+    total = np.cumsum(np.pad(number, (half + 1, half)))
     near = total[2 * half + 1 :] - total[: -2 * half - 1]
     peaks, _ = find_peaks(np.pad(near, 1), height=-np.log1p(-least_probability), distance=half)
     peaks = peaks - 1

@@ -1,7 +1,7 @@
 """A network of arrival rates, trained on simulated records alone: its weights serve at any station.
 
-No record is seen twice: record `i` of a seed is simulated where training asks for it. What comes out is a file of weights
-(`weights.npz`, `jaxloc.models.pretrained`) and scores on fresh simulated records.
+No record is seen twice: record `i` of a seed is simulated where training asks for it. What comes out is a file of
+weights (`weights.npz`, `jaxloc.models.pretrained`) and scores on fresh simulated records.
 """
 
 import json
@@ -53,10 +53,8 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
     say(f"scoring {records['num_scored']} simulated records")
     scored = score(config, fitted, int(records["num_scored"]))
     about = {"name": config["name"], "task": TASK, "seconds": round(time.monotonic() - began, 1)}
-    write_whole(
-        folder / "scores.json",
-        json.dumps({"about": about, "picks": {k: v._asdict() for k, v in scored.items()}}, indent=1).encode(),
-    )
+    scores = {"about": about, "picks": {phase: each._asdict() for phase, each in scored.items()}}
+    write_whole(folder / "scores.json", json.dumps(scores, indent=1).encode())
     write_whole(folder / "table.md", markdown(scored).encode())
 
 

@@ -47,7 +47,7 @@ def shipped(path: Path = FILE) -> tuple[dict[str, Any], Fitted]:
 
 def spec_of(found: Pretrained) -> ModelSpec:
     """A specification for no network in particular: a global crust, and two stations that are nowhere else."""
-    number = int(round(WINDOW_S * found.rate_hz))
+    number = round(WINDOW_S * found.rate_hz)
     nowhere = Catalogue(np.zeros((1, 4), np.float32), np.array([[True, True, False, False]]))
     settings = dict(found.settings)
     return ModelSpec(

@@ -51,9 +51,10 @@ class PhaseScore(NamedTuple):
 def score_picks(
     picks: Sequence[RatePicks], known: Sequence[Known], duration_s: float, least_snr_db: float = -np.inf
 ) -> dict[str, PhaseScore]:
-    """Scores by phase of the picks of many records; arrivals below `least_snr_db` are no misses, nor picks of them false.
+    """Scores by phase of the picks of many records.
 
-    A pick counts for the nearest arrival of its phase, an arrival for its nearest pick.
+    Arrivals below `least_snr_db` are no misses, nor are picks of them false. A pick counts for the nearest arrival of
+    its phase, an arrival for its nearest pick.
     """
     hours = len(picks) * duration_s / 3600
     return {name: _of_phase(picks, known, hours, phase, least_snr_db) for phase, name in enumerate(PHASES)}
