@@ -31,6 +31,8 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "station of an event": 14,
         "folds": 15,
         "shifts": 16,
+        "simulated records": 17,
+        "scored records": 18,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

@@ -47,7 +47,7 @@ def run(config: Config, folder: Path, say: Say = print, on_step: OnStep | None =
 
 
 def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
-    began, records = time.monotonic(), config["records"]
+    began, records = time.monotonic(), config["data"]
     fitted = fit(config, folder, problem_of(config), say, on_step)
     write_pretrained(folder / WEIGHTS, portable(config, fitted))
     say(f"scoring {records['num_scored']} simulated records")
@@ -60,7 +60,7 @@ def _run(config: Config, folder: Path, say: Say, on_step: OnStep) -> None:
 
 def problem_of(config: Config) -> Problem:
     """What the weights are fitted to: arrivals of records that are simulated as they are asked for."""
-    records, draw = config["records"], drawer(config)
+    records, draw = config["data"], drawer(config)
     rate_hz = float(records["rate_hz"])
 
     def take(index: Int[np.ndarray, " record"]) -> Row:
@@ -78,12 +78,12 @@ def module_of(config: Config) -> RecordRates:
     # XLA's convolutions on the CPU are the faster ones where steps are not in a loop (`jaxloc.networks.layers`).
     by_slices = None if any(stage["per_call"] > 1 for stage in config["stages"].values()) else False
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items() if k != "name"}
-    return RecordRates(RateModel(**settings, by_slices=by_slices), float(config["records"]["rate_hz"]))
+    return RecordRates(RateModel(**settings, by_slices=by_slices), float(config["data"]["rate_hz"]))
 
 
-def drawer(config: Config, stream: str = "records") -> Callable[[Int[jax.Array, " record"]], Record]:
+def drawer(config: Config, stream: str = "simulated records") -> Callable[[Int[jax.Array, " record"]], Record]:
     """Records of a seed by their numbers, compiled."""
-    records, ranges = config["records"], Ranges()
+    records, ranges = config["data"], Ranges()
     key = prng.stream(stream, int(config["seed"]))
     number, rate_hz = int(records["num_samples"]), float(records["rate_hz"])
     one = lambda i: draw_record(random.fold_in(key, i), ranges, number, rate_hz)
@@ -107,12 +107,12 @@ def portable(config: Config, fitted: Fitted) -> Pretrained:
     """Draws of the weights, with what it takes to build their network."""
     draws = jax.jit(lambda key: fitted.method.sample(key, fitted.state, fitted.num_draws).params)
     weights = {path: np.asarray(leaf) for path, leaf in by_path(draws(prng.stream("location"))).items()}
-    return Pretrained(dict(config["model"]), float(config["records"]["rate_hz"]), None, weights)
+    return Pretrained(dict(config["model"]), float(config["data"]["rate_hz"]), None, weights)
 
 
 def score(config: Config, fitted: Fitted, number: int) -> dict[str, PhaseScore]:
     """Scores of picks on simulated records that training has not seen, `number` of them."""
-    draw, rate_hz = drawer(config, "scored records"), float(config["records"]["rate_hz"])
+    draw, rate_hz = drawer(config, "scored records"), float(config["data"]["rate_hz"])
     key = prng.stream("location")
     picks, known = [], []
     for first in range(0, number, SCORED_AT_ONCE):
@@ -121,7 +121,7 @@ def score(config: Config, fitted: Fitted, number: int) -> dict[str, PhaseScore]:
         picks += [picks_of_rates(each, rate_hz) for each in rates]
         truth = Known(*map(np.asarray, (record.arrival_s, record.arrival_mask, record.snr_db)))
         known += [Known(*each) for each in zip(*truth, strict=True)]
-    return score_picks(picks, known, int(config["records"]["num_samples"]) / rate_hz, LEAST_SNR_DB)
+    return score_picks(picks, known, int(config["data"]["num_samples"]) / rate_hz, LEAST_SNR_DB)
 
 
 def mean_log_rate(log_rate: Float[np.ndarray, "draw *shape"]) -> Float[np.ndarray, "*shape"]:

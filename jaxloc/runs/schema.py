@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from jaxloc.data.augmentation import Augmentation
-from jaxloc.models.settings import Setting, fields_of
+from jaxloc.models.settings import GIVEN, Setting, fields_of
 from jaxloc.networks.arrival_rates import RateModel
 from jaxloc.physics.gradient import FORMS
 from jaxloc.runs.derived import dataclass_of
@@ -310,13 +310,15 @@ class WeightFree:
 class SimulatedRecords:
     """Records of single stations, simulated as training asks for them (`jaxloc.simulation.records`)."""
 
+    kind: str = "simulated_records"
     rate_hz: float = 50.0
     num_samples: int = 3000
     num_data: int = 100_000  # what the prior of the weights is weighed against
     num_scored: int = 2048
 
 
-RateNetwork = dataclass_of("RateNetwork", {"name": Setting(str, "arrival_rates"), **fields_of(RateModel)})
+_OF_RATES = {name: each for name, each in fields_of(RateModel).items() if name not in GIVEN}
+RateNetwork = dataclass_of("RateNetwork", {"name": Setting(str, "arrival_rates"), **_OF_RATES})
 
 
 @dataclass
@@ -329,7 +331,7 @@ class ArrivalRates:
     run_dir: str = "runs/${name}"
     warm_start: str | None = "rates"
     temperature: float = 1.0  # of weight posteriors that have one; one is Bayes' rule
-    records: SimulatedRecords = field(default_factory=SimulatedRecords)
+    data: SimulatedRecords = field(default_factory=SimulatedRecords)
     model: RateNetwork = field(default_factory=RateNetwork)  # pyright: ignore[reportInvalidTypeForm]
     posterior: Any = MISSING
     stages: dict[str, ForecastStage] = field(default_factory=dict)

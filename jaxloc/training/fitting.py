@@ -68,7 +68,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
         ValueError: where no stage has any steps.
     """
     seed, posterior = int(config["seed"]), config["posterior"]
-    problem = shuffled(problem, seed) if config["data"]["shuffled"] else problem
+    problem = shuffled(problem, seed) if config["data"].get("shuffled") else problem
     keys = jax.random.split(prng.stream("initial parameters", seed), int(posterior["members"]))
     example = jax.tree.map(lambda x: x[0], problem.take(np.zeros(1, int)).inputs)
     params: Params = jax.jit(jax.vmap(lambda key: initialised(problem.module, key, example)))(keys)
