@@ -41,6 +41,7 @@ from jaxloc.locators.double_difference import Settings
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.network_and_physics import with_physics
 from jaxloc.networks import (
+    arrival_rates,
     arrivals,
     convnetquake,
     convnetquake_ingv,
@@ -122,6 +123,13 @@ def _arrivals_network() -> Network:
     return with_physics(arrivals.network(channels=(4, 6), kernel_size=3), setting)
 
 
+def _rates_network() -> Network:
+    grid = TableGrid(90.0, (0.0, 20.0), (-1.0, 0.0), 16, 8, 2)
+    velocity = velocity_of({"top_km": [0.0, 10.0], "vp_km_s": [5.0, 6.0], "vp_vs": 1.73})
+    setting = PhysicsSetting(velocity, (0.0,) * STATIONS, grid)
+    return with_physics(arrival_rates.network(rate_hz=RATE_HZ, channels=(4, 6), kernel_size=3), setting)
+
+
 def _clusters() -> clusters_.Clusters:
     places = np.random.default_rng(0).normal(CENTRE, SCALE, (30, 4)).astype(np.float32)
     return clusters_.clusters(places, np.ones((30, 4), bool), 3, (np.array(CENTRE), np.array(SCALE)))
@@ -143,6 +151,7 @@ SMALL = {"width": 8, "channels": (4, 6), "seeds": 2, "rounds": 3}
 
 NETWORKS = {
     "arrivals": NetworkCase(_arrivals_network, None),
+    "arrival_rates": NetworkCase(_rates_network, None),
     "convnetquake": NetworkCase(lambda: convnetquake.network(4, layers=4, width=4, num_stations=STATIONS), None),
     "convnetquake_ingv": NetworkCase(lambda: convnetquake_ingv.network(sum(POLAR.sizes), layers=4, width=4), None),
     "janbakhsh2019": NetworkCase(lambda: janbakhsh2019.network(6, width=2, recurrent=3, dense=4, motion=(4, 4)), None),
@@ -197,6 +206,7 @@ LABEL_HEADS: dict[str, Callable[[], Head]] = {
 
 # Which head reads which network's output, where this is not any head at all.
 PAIRS = {
+    "arrival_rates": ("arrivals",),
     "arrivals": ("arrivals",),
     "convnetquake": ("clusters",),
     "convnetquake_ingv": ("polar",),

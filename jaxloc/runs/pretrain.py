@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.heads.arrival_rates import RecordLabels, log_likelihood
+from jaxloc.models.model import as_tuples
 from jaxloc.models.pretrained import Pretrained, write_pretrained
 from jaxloc.models.weight_arrays import by_path
 from jaxloc.networks.arrival_rates import RateModel, RecordRates
@@ -77,7 +78,7 @@ def module_of(config: Config) -> RecordRates:
     """The network that a configuration describes."""
     # XLA's convolutions on the CPU are the faster ones where steps are not in a loop (`jaxloc.networks.layers`).
     by_slices = None if any(stage["per_call"] > 1 for stage in config["stages"].values()) else False
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in config["model"].items() if k != "name"}
+    settings: Any = as_tuples({name: value for name, value in config["model"].items() if name != "name"})
     return RecordRates(RateModel(**settings, by_slices=by_slices), float(config["data"]["rate_hz"]))
 
 

@@ -86,10 +86,12 @@ def _of_phase(
     tail = residual_s[np.abs(residual_s) <= TAIL_S]
     z = np.abs(residual_s[matched]) / sigma_s[matched]
     median_s = _mean(np.median, tail)
+    near, within = (_mean(np.mean, np.abs(residual_s) <= limit) for limit in WITHIN_S)
     return PhaseScore(
         len(residual_s),
         len(distance_s),
-        *(_mean(np.mean, np.abs(residual_s) <= limit) for limit in WITHIN_S),
+        near,
+        within,
         _mean(np.mean, right),
         _mean(np.mean, probability),
         median_s,

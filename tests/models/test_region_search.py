@@ -6,7 +6,7 @@ from cases import quick_jit
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame
-from jaxloc.models.arrivals import BEYOND
+from jaxloc.models.arrivals_and_physics import BEYOND
 from jaxloc.models.model import initial
 from jaxloc.models.registry import build
 from jaxloc.models.spec import Catalogue, ModelSpec, example, read_spec, write_spec

@@ -19,8 +19,8 @@ from jaxloc.physics.adaptive_grid import Region
 from jaxloc.types import Batch, Label, Weights
 
 SETTINGS = POSTERIORS.parent / "model"
-ANY_STATION = {"arrivals", "set_transformer", "station_graph"}
-WITH_VELOCITY = {"arrivals"}
+ANY_STATION = {"arrival_rates", "arrivals", "set_transformer", "station_graph"}
+WITH_VELOCITY = {"arrival_rates", "arrivals"}
 
 
 def spec_of(name, **changed):
@@ -106,7 +106,7 @@ def test_models_declare_the_stations_and_velocity_models_they_take(name):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "unet"}, "no such model: 'unet'; use one of arrivals, convnetquake"),
+        ({"name": "unet"}, "no such model: 'unet'; use one of arrival_rates, arrivals, convnetquake"),
         ({"name": "gu2019", "widht": 3}, "model 'gu2019' has no setting 'widht'; use one of .*width"),
         ({"name": "arrivals", "components": 3}, "model 'arrivals' has no setting 'components'"),
         (

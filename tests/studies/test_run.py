@@ -67,7 +67,7 @@ def test_runs_share_identical_stages(tmp_path, change, expected):
 def test_the_study_of_networks_has_every_network():
     planned = plan(configuration.load_study("networks", []))
     # The posterior of picks is known exactly: `studies.exact_posterior` compares the network with it.
-    assert {each.config["model"]["name"] for each in planned} == set(models.__all__) - {"picks"}
+    assert {each.config["model"]["name"] for each in planned} == set(models.__all__) - {"picks", "arrival_rates"}
 
 
 def test_shorter_divides_the_training_steps(tmp_path):
