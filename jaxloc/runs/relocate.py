@@ -26,6 +26,7 @@ from jaxloc.locators.setup import velocity_of
 from jaxloc.physics.differential_times import DifferentialTimes
 from jaxloc.physics.double_differences import Links
 from jaxloc.physics.event_pairs import PairSettings, pair_events
+from jaxloc.physics.iteration_sets import CATALOGUE_KM
 from jaxloc.physics.layered_times import layered_times
 from jaxloc.runs import locate_picks
 from jaxloc.runs.located import Located
@@ -43,7 +44,9 @@ START = "geiger"
 START_SD = (2.0, 2.0, 3.0, 0.5)  # of a catalogue's locations that the relocation may change, km and s
 CROSS_SD_S = 0.01  # of a cross-correlation time of weight one
 NUMBERS = {name: value for name, value in PairSettings._field_defaults.items() if not isinstance(value, bool)}
-SETTABLE = ("solver", "cluster_links", "air_quakes", "top_km", "draws")  # of the relocation; NUMBERS are of pairing
+SETTABLE = ("solver", "cluster_links", "air_quakes", "top_km", "draws", "catalogue_km", "cross_km", "damping")
+"""Settings of the relocation; `NUMBERS` are those of pairing."""
+WELL_CONDITIONED = 80.0  # condition numbers of hypoDD's guide are 40 to 80 (Waldhauser 2001)
 NEIGHBOURS = 5  # of each event, whose separations are written
 
 
@@ -192,8 +195,9 @@ def settings_of(given: Mapping[str, Any]) -> tuple[PairSettings, Settings]:
     typed: dict[str, Any] = {name: whole(name, value) for name, value in given.items()}
     of_pairs = {name: value for name, value in typed.items() if name in NUMBERS}
     others = {name: value for name, value in typed.items() if name in SETTABLE}
-    relocation = Settings()._replace(**{"air_quakes": "reset"} | others)
-    return PairSettings()._replace(**{"neighbours": 20} | of_pairs), relocation
+    pairs = PairSettings()._replace(**{"neighbours": 20} | of_pairs)
+    defaults = {"air_quakes": "reset", "catalogue_km": max(CATALOGUE_KM, pairs.separation_km)}
+    return pairs, Settings()._replace(**defaults | others)
 
 
 def read_differences(path: Path, dataset: Dataset, origin_s: Float[np.ndarray, " event"]) -> Links:
@@ -237,6 +241,10 @@ def _lines(found: Relocated) -> list[str]:
         if each.cross_links:
             rms += f", {1000 * each.rms_cross_s:.1f} ms of {each.cross_links} by cross-correlation"
         lines.append(f"{name} iteration: {each.events} events, {rms}")
+    if (condition := found.iterations[-1].condition) > WELL_CONDITIONED:
+        lines.append(
+            f"condition number {condition:.0f}: hypoDD's guide asks for 40 to 80; --set damping=... reduces it"
+        )
     return lines
 
 
