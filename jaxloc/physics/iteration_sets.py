@@ -3,10 +3,10 @@
 With both kinds of times, those of the distribution of hypoDD 2.1 (example 1): the first sets place events by catalogue
 times, with cross-correlations at a hundredth of their weight; then both have full weight; the last sets place near
 events by cross-correlations alone, with catalogue times at a tenth and at a hundredth, which keep distant events in
-place (Waldhauser & Ellsworth 2000, BSSA 90). Cutoffs of residuals become narrower from set to set. Those of
-distance are the paper's, 10 km for catalogue times and 2 km for cross-correlations; the example's, 4 to 1 km, are for a
-cluster of 16 events within 1 km. With catalogue times alone the cutoffs of residuals are jaxloc's choice, the last set has
-half the distance, and the damping is 40.
+place (Waldhauser & Ellsworth 2000, BSSA 90). Cutoffs of residuals become narrower from set to set. Those of distance
+are the paper's, 10 km for catalogue times and 2 km for cross-correlations; the example's, 4 to 1 km, are for a cluster
+of 16 events within 1 km. With catalogue times alone the cutoffs of residuals are jaxloc's choice, the last set has half
+the distance, and the damping is 40.
 """
 
 from collections.abc import Sequence
