@@ -16,6 +16,7 @@ from jaxtyping import Array, Complex, Float, Key
 
 from jaxloc.simulation.noise_models import HIGH_NOISE_DB, LOW_NOISE_DB, SHORTEST_S, peterson_db
 from jaxloc.simulation.ranges import Range, happens, log_uniform, one_of, uniform
+from jaxloc.simulation.scattering import white_noise
 
 DB = math.log(10) / 20  # the natural logarithm of an amplitude ratio of 1 dB
 NUM_LINES = 3
@@ -120,7 +121,7 @@ def ground_noise(
     frequency_hz = positive_frequencies(num_samples, rate_hz)
     kind = one_of(passing_key, ranges.passing_chance)
     levels = draw_levels(level_key, ranges, frequency_hz, kind)
-    white = _coherent(coherence_key, ranges, white_spectrum(white_key, num_samples), frequency_hz)
+    white = _coherent(coherence_key, ranges, optimization_barrier(white_spectrum(white_key, num_samples)), frequency_hz)
     own_db = 20 * jnp.log10(jnp.maximum(self_noise_m_s2, 1e-12)) - jnp.asarray(20 * np.log10(2 * np.pi * frequency_hz))
     background = jnp.sqrt(_power(levels.background_db) + _power(own_db)) * math.sqrt(num_samples * rate_hz / 2)
     rises = [_rise(levels.microseism_db), jnp.where(kind > 0, _rise(levels.passing_db), 0.0)]
@@ -148,12 +149,12 @@ def positive_frequencies(num_samples: int, rate_hz: float) -> Float[np.ndarray, 
 
 
 def white_spectrum(key: Key[Array, ""], num_samples: int) -> Complex[Array, "component frequency"]:
-    """Complex Gaussian numbers of unit mean square for three components, without the frequency zero.
+    """Complex random numbers of unit mean square for three components, without the frequency zero.
 
-    They are transformed from white traces: XLA would generate random numbers again for each of their uses, and does
-    not look beyond a transform.
+    Traces are sums of so many of them that they are Gaussian all the same.
     """
-    return jnp.fft.rfft(random.normal(key, (3, num_samples)))[:, 1:] / math.sqrt(num_samples)
+    real, imaginary = white_noise(key, 6 * (num_samples // 2)).reshape(2, 3, num_samples // 2) * math.sqrt(0.5)
+    return real + 1j * imaginary
 
 
 def to_traces(spectrum: Complex[Array, "*batch frequency"], num_samples: int) -> Float[Array, "*batch {num_samples}"]:
