@@ -173,6 +173,10 @@ def locate_picks(
     region: str | None = None,
     depth_km: tuple[float, float] | None = None,
     split: str | None = None,
+    travel_times: str | Path | None = None,
+    grid_spacing: float | None = None,
+    vp_vs: float | None = None,
+    topography: str | Path | None = None,
     **settings: Any,
 ) -> Located:
     """Locate picked events without a network.
@@ -181,12 +185,17 @@ def locate_picks(
         picks: CSV or QuakeML of picks, or a SeisBench folder with picks.
         locator: one of `jaxloc.locators.__all__`.
         stations: StationXML or a station table; needed with files of picks.
-        velocity: velocity model, CSV with depth_km, vp_km_s, vs_km_s.
+        velocity: velocity model, CSV with depth_km, vp_km_s, vs_km_s; or one of three dimensions
+            (`jaxloc.io.velocity_grids`).
         velocity_form: as for `TrainedModel.locate`.
         catalogue: earlier events, QuakeML or CSV, for the climatology.
         region: search region in degrees, "WEST/EAST/SOUTH/NORTH"; around the stations without it.
         depth_km: shallowest and deepest searched depth below sea level.
         split: events of this split alone (SeisBench folder).
+        travel_times: in place of `velocity`, a folder of NonLinLoc's travel-time grids (`jaxloc.io.time_grids`).
+        grid_spacing: in km, of the travel times of a velocity model of three dimensions.
+        vp_vs: ratio of speeds, of grids that have P alone.
+        topography: elevations that no hypocentre is above (`jaxloc.io.topography_grids`).
         settings: of the locator.
 
     Raises:
@@ -194,9 +203,14 @@ def locate_picks(
     """
     places, model, earlier = (None if path is None else Path(path) for path in (stations, velocity, catalogue))
     request = picking.Request(locator, Path(picks), places, model, earlier, region, depth_km, split, settings)
-    request = request._replace(velocity_form=velocity_form)
+    grids, surface = (None if path is None else Path(path) for path in (travel_times, topography))
+    request = request._replace(
+        velocity_form=velocity_form, travel_times=grids, grid_spacing=grid_spacing, vp_vs=vp_vs, topography=surface
+    )
     read = picking.open_picks(request)
-    found = results_of(read.dataset, picking.locate(prng.stream("location"), request, read))
+    setup = picking.setup_for(request, read.dataset)
+    located = picking.locate(prng.stream("location"), request, read, setup=setup)
+    found = results_of(read.dataset, located, flags=picking.edge_flags(located, setup))
     moved = tuple(report.moved(event, read.zero_s.get(event.id, 0.0)) for event in found.hypocentres)
     return replace(found, hypocentres=moved, lost={**read.lost, **found.lost})
 

@@ -46,6 +46,8 @@ examples:
   jaxloc locate runs/mine day.mseed --stations other.csv --velocity other_model.csv
   jaxloc locate picks.csv --locator grid_search --stations stations.xml --velocity model.csv
   jaxloc locate picks.xml --locator grid_search --stations stations.csv --velocity model.csv --set model_share=0.02
+  jaxloc locate picks.csv --locator octree --stations stations.csv --travel-times time/
+  jaxloc locate picks.csv --locator geiger --stations stations.csv --velocity model/crust.P.mod.hdr
   jaxloc locate labelled/ --locator climatology --catalogue earlier.csv
 
 formats:
@@ -59,7 +61,9 @@ formats:
                optional columns id, latitude_deg, longitude_deg, depth_km, magnitude
   --velocity   CSV with depth_km, vp_km_s, vs_km_s: top of each layer and its velocities, or with --velocity-form
                gradient velocities at depths, linear between them; a column form (layers, gradient) says it by row; or
-               any format with a velocity model that `jaxloc convert --list` has
+               any format with a velocity model that `jaxloc convert --list` has. For picks also of three dimensions:
+               NonLinLoc's ROOT.P.mod.hdr, CSV or NPZ with longitude_deg, latitude_deg, depth_km, vp_km_s, vs_km_s;
+               travel times are solved once for each station and kept on disk
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
                at least every 30 s); Ctrl-C keeps the events located so far
 """
@@ -70,6 +74,7 @@ examples:
   jaxloc relocate picks.csv --stations stations.csv --velocity model.csv --method double_difference --set neighbours=30
   jaxloc relocate phase.dat --stations station.dat --velocity model.csv --method double_difference \\
       --start event.dat --differences dt.cc
+  jaxloc relocate picks.csv --stations stations.csv --travel-times time/ --topography ground.grd
 
 All events are located as one problem, so that errors that near events share cancel in their separation. hierarchical
 (the default) has station terms, path terms and outliers in one model of all picks, up to 2,500 events;
@@ -197,6 +202,7 @@ def _locate(command: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of --locator (may be repeated)"
     )
     command.add_argument("--catalogue", type=Path, help="earlier events, QuakeML or CSV (for --locator)")
+    _add_grids(command)
     add_region(command)
     command.add_argument("--stations", type=Path, help="StationXML or station CSV (for waveform files and picks)")
     command.add_argument("--windows", type=Path, help="CSV of window starts or origin times (default: see --slide)")
@@ -234,7 +240,8 @@ def _relocate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--stations", type=Path, help="StationXML or station CSV (for files of picks)")
     command.add_argument("--split", help="events of this split only (SeisBench folder)")
     add_region(command)
-    command.add_argument("--velocity", type=Path, required=True, help="velocity model, CSV: depth_km,vp_km_s,vs_km_s")
+    _add_grids(command)
+    command.add_argument("--velocity", type=Path, help="velocity model, CSV: depth_km,vp_km_s,vs_km_s")
     command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
     command.add_argument(
         "--output", type=Path, default=Path("relocated"), help="folder for the results (default: relocated)"
@@ -335,6 +342,30 @@ def add_region(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--depth-km", nargs=2, type=float, metavar=("SHALLOWEST", "DEEPEST"), help="searched depths below sea level"
+    )
+
+
+def _add_grids(command: argparse.ArgumentParser) -> None:
+    """Options of gridded travel times, which `jaxloc.runs.pick_setup` reads."""
+    command.add_argument(
+        "--travel-times",
+        type=Path,
+        metavar="FOLDER",
+        help="in place of --velocity, NonLinLoc's grids: FOLDER/layer.P.STATION.time.hdr and .buf (for picks)",
+    )
+    command.add_argument(
+        "--grid-spacing",
+        type=float,
+        metavar="KM",
+        help="of the travel times of a --velocity of three dimensions (default: 1)",
+    )
+    command.add_argument("--vp-vs", type=float, metavar="RATIO", help="of grids that have P alone")
+    command.add_argument(
+        "--topography",
+        type=Path,
+        metavar="GRID",
+        help="elevation of the ground, which no hypocentre is above: ESRI ASCII (.asc) or NetCDF (.grd, .nc), in m at "
+        "degrees (for picks)",
     )
 
 

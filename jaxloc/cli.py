@@ -208,7 +208,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
         return _locate_picks(parsed, console)
     if not parsed.input:
         raise ValueError("locate must have RUN and INPUT, or PICKS and --locator NAME")
-    for option in ("catalogue", "set"):
+    for option in ("catalogue", "set", "travel_times", "grid_spacing", "vp_vs", "topography"):
         if getattr(parsed, option):
             raise ValueError(
                 f"--{option.replace('_', '-')} must be used with --locator; leave it out for a trained run"
@@ -266,10 +266,11 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     dataset = picks.dataset
     with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
+        setup = locate_picks.setup_for(request, dataset, say)
         with _counting(console, say, "located", len(dataset)) as on_event:
-            parts = locate_picks.located_in_parts(prng.stream("location"), request, picks, on_event)
+            parts = locate_picks.located_in_parts(prng.stream("location"), request, picks, on_event, setup)
             located, interrupted = until_interrupted(parts)
-        outcome = locate_picks.outcome_of(picks, located, interrupted)
+        outcome = locate_picks.outcome_of(picks, located, interrupted, setup)
         with kept(parsed.output, len(dataset), outcome):
             write_outcome(parsed.output, say, outcome)
             if parsed.pictures and not interrupted:
@@ -300,7 +301,7 @@ def _relocate(parsed: argparse.Namespace, console: "Console") -> None:
     with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         found = relocate.relocate(prng.stream("location"), request, of_picks, picks, say)
         between = relocate.separations(found.located.posterior)
-        outcome = locate_picks.outcome_of(picks, found.located, interrupted=False)
+        outcome = locate_picks.outcome_of(picks, found.located, False, found.setup)
         write_outcome(parsed.output, say, relocate.with_reasons(outcome, found.lost))
         for line in relocate.lines_of(found, between):
             say(line)

@@ -30,6 +30,8 @@ ELLIPSOIDS = {  # half axis in m and inverse flattening, those of GMT
 }
 ELLIPSOIDAL = {"LAMBERT": 6, "TRANS_MERC": 5, "AZIMUTHAL_EQUIDIST": 4}  # words after the name, of which the last turns
 PLAIN = ("SIMPLE", "SDC")
+PARALLELS = ("FirstStdParal", "SecondStdParal")
+NAMES = ("RefEllipsoid", "LatOrig", "LongOrig", *PARALLELS, "RotCW", "UseFalseEasting", "FalseEasting", "ScaleFactor")
 
 
 class Projection(NamedTuple):
@@ -44,12 +46,12 @@ class Projection(NamedTuple):
 
 
 def projection_of(statement: str) -> Projection:
-    """A TRANS statement, without the word TRANS.
+    """A TRANS statement, without the word TRANS, or what NonLinLoc writes of it behind TRANSFORM (`statement_of`).
 
     Raises:
         ValueError: for a projection that is not known here (GLOBAL and NONE have no km), or one with wrong values.
     """
-    kind, *words = statement.split()
+    kind, *words = (word for word in statement.split() if word not in NAMES)
     try:
         if kind in PLAIN:
             latitude, longitude, rotation = map(float, words[:3])
@@ -69,8 +71,9 @@ def projection_of(statement: str) -> Projection:
 def statement_of(projection: Projection) -> str:
     """What NonLinLoc writes behind TRANSFORM."""
     ellipsoid = f" RefEllipsoid {projection.ellipsoid}" if projection.ellipsoid else ""
-    names = ("FirstStdParal", "SecondStdParal")
-    parallels = "".join(f"  {name} {value:.6f}" for name, value in zip(names, projection.parallels_deg, strict=False))
+    parallels = "".join(
+        f"  {name} {value:.6f}" for name, value in zip(PARALLELS, projection.parallels_deg, strict=False)
+    )
     return (
         f"{projection.kind}{ellipsoid} LatOrig {projection.latitude_deg:.6f}  LongOrig "
         f"{projection.longitude_deg:.6f}{parallels}  RotCW {projection.rotation_deg:.6f}"

@@ -30,6 +30,7 @@ from jaxtyping import Float
 
 from jaxloc.io.contents import VELOCITY, Contents, Format
 from jaxloc.io.tables import Table, read_table
+from jaxloc.io.velocity_grids import is_velocity_grid
 from jaxloc.physics.gradient import FORMS, thin_layers
 from jaxloc.physics.layered import VelocityModel, check_layers, layered, velocity_settings
 from jaxloc.physics.reference_models import MODELS, reference_model
@@ -114,6 +115,8 @@ def read_velocity(path: str | Path, form: str | None = None) -> VelocityModel:
 
     if _is_reference(path):
         return reference_model(str(path))
+    if is_velocity_grid(path):
+        raise ValueError(f"{path} is a velocity model of three dimensions, which locators of picks alone take")
     if (other := _of_other_program(path)) is not None:
         contents, format_ = other
         if form is not None:

@@ -17,6 +17,8 @@ JOINT = ("hierarchical",)
 """Locators that treat all events as one problem: they must be given all of them at once."""
 WITHOUT_VELOCITIES = ("climatology", "sp_rule")
 """Locators that have no use for the uncertainty of a velocity model."""
+OF_ANY_TIMES = ("geiger", "grid_search", "hierarchical", "nuts", "octree")
+"""Locators that take travel times of grids in place of a velocity model, and the ground's surface."""
 
 
 def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) -> Locator:
@@ -34,4 +36,10 @@ def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) ->
         raise ValueError(
             f"the locator {name} has no setting {', '.join(unknown)}; use one of: {', '.join(known) or 'none'}"
         )
+    if name not in OF_ANY_TIMES and (setup.times is not None or setup.ground is not None):
+        raise ValueError(
+            f"travel-time grids and topography have no effect on the locator {name}; use {', '.join(OF_ANY_TIMES)}"
+        )
+    if setup.times is not None and "spacing_km" in (settings or {}):
+        raise ValueError("spacing_km has no effect on travel times of grids; leave it out")
     return make(setup, **(settings or {}))

@@ -31,6 +31,7 @@ from jaxloc.physics.double_difference_iterations import (
     NoneLeftError,
     Settings,
     State,
+    beyond,
     iterate,
 )
 from jaxloc.physics.double_difference_posterior import (
@@ -106,7 +107,11 @@ def double_difference(
     all_links = equations(links, len(start), len(station_km))
     cluster = clusters(all_links.first, all_links.second, len(start), settings.cluster_links)
     lost = {int(i): _unlinked(all_links, i, settings) for i in np.flatnonzero(cluster < 0)}
-    state = State(start, all_links.take(cluster[all_links.first] >= 0), cluster, lost)
+    if (outside := beyond(start, settings)).any():
+        cluster = np.where(outside, -1, cluster)
+        lost |= {int(i): "begins outside of the travel times' region" for i in np.flatnonzero(outside)}
+    taken = (cluster[all_links.first] >= 0) & (cluster[all_links.second] >= 0)
+    state = State(start, all_links.take(taken), cluster, lost)
     if not len(state.links.first):
         raise ValueError(
             f"no pair of events has {settings.cluster_links} links; reduce cluster_links or pair more events"

@@ -30,6 +30,7 @@ from jaxloc.physics.picks_on_cells import Picks, Question, TravelTimes, picks_of
 from jaxloc.types import Locator, Observations, Posterior
 
 POSTERIORS = ("likelihood", "hypoinverse")
+FEWEST_KEPT = 0.2  # of the mixture over depth, or the event is located by importance sampling
 CHUNK, FEW_CHUNK = 64, 8  # events at once: of all of them, and of those that are poorly constrained
 
 
@@ -79,7 +80,8 @@ def geiger(
     def fit(observations: Observations) -> Fit:
         problem, reference_s = problem_of(observations)
         found = profile(problem, observations.station_km)
-        return Fit(_with_prior(question, found, reference_s), found.good)
+        mixture = _with_prior(question, found, reference_s)
+        return Fit(mixture, found.good & (_kept(question, found, mixture) > FEWEST_KEPT))
 
     def few(key: Key[Array, ""], observations: Observations, start: Components) -> Components:
         problem, reference_s = problem_of(observations)
@@ -148,6 +150,17 @@ def _with_prior(question: Question, found: Profile, reference_s: Float[Array, ""
     return found.mixture._replace(log_weight=found.mixture.log_weight + prior, mean=mean)
 
 
+def _kept(question: Question, found: Profile, weighted: Components) -> Float[Array, ""]:
+    """The share of the likelihood's mixture that the prior keeps, against that in the middle of the region's depth.
+
+    Little is left of an event whose picks alone would have it above the ground.
+    """
+    middle_km = jnp.append(found.mode.place_km[:2], sum(question.region.depth_km) / 2)
+    free = question.log_prior(middle_km[None], jnp.full((1, 1), sum(question.region.origin_s) / 2), jnp.zeros(()))[0, 0]
+    prior = jnp.nan_to_num(weighted.log_weight - found.mixture.log_weight, nan=-jnp.inf) - free
+    return (jax.nn.softmax(found.mixture.log_weight) * jnp.exp(jnp.minimum(prior, 0.0))).sum()
+
+
 def _in_chunks(locate: Callable, chunk: int, trees: tuple, index: np.ndarray) -> Any:
     """A compiled function of batches on chosen events, `chunk` at a time, the last chunk filled up."""
     rows = np.resize(index, (-(-len(index) // chunk), chunk)) if len(index) else index
@@ -209,5 +222,7 @@ def build(
                 "posterior=hypoinverse has its own errors: leave out model_sd_s, model_share, outlier and "
                 "second_derivatives"
             )
+        if setup.ground is not None:
+            raise ValueError("posterior=hypoinverse has no prior, and no ground: leave out the topography")
         return hypoinverse(times, setup.region)
     return geiger(times, setup.region, flat_prior_of(setup), errors, second_derivatives=second_derivatives)

@@ -37,6 +37,7 @@ from jaxloc.physics.path_terms import PathKernel, start_kernel
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.scale_mixture import Factors, PickNoise, damped, refitted, start_noise, told
 from jaxloc.physics.source_velocity import source_error, with_error
+from jaxloc.physics.topography import Ground, surface_depth_km
 from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.types import Locator, Observations, Posterior
 
@@ -71,12 +72,16 @@ class Settings(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Picks on the rows of one list of stations, the region, and travel times with their slopes in s/km from places."""
+    """Picks on the rows of one list of stations, the region, and travel times with their slopes in s/km from places.
+
+    Hypocentres are not above the `ground`, where there is one.
+    """
 
     pick_s: Float[np.ndarray, "event station phase"]
     mask: Bool[np.ndarray, "event station phase"]
     region: Region
     predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ground: Ground | None = None
 
 
 class Fit(NamedTuple):
@@ -113,16 +118,19 @@ def build(
     """
     speed_error = (setup.velocity_error or VelocityError()).speed
     settings = Settings(rounds, learn, learn_events, learn_rounds, speed_error)
-    return hierarchical(times_of(setup, "hierarchical", spacing_km), setup.region, settings)
+    return hierarchical(times_of(setup, "hierarchical", spacing_km), setup.region, settings, setup.ground)
 
 
-def hierarchical(times: TravelTimes, region: Region, settings: Settings = Settings()) -> Locator:
+def hierarchical(
+    times: TravelTimes, region: Region, settings: Settings = Settings(), ground: Ground | None = None
+) -> Locator:
     """Locate all events of a batch jointly; one uncertainty for absolute and relative locations.
 
     Args:
         times: travel times.
         region: search region; the prior is normal, with a standard deviation of `FAR` half-widths about its middle.
         settings: numbers of rounds and events.
+        ground: surface that no location is above; posteriors, which are normal, may reach above it.
 
     Raises:
         ValueError: where a number is not positive; from the locator, where there are no picks, or events are more than
@@ -133,7 +141,7 @@ def hierarchical(times: TravelTimes, region: Region, settings: Settings = Settin
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
         seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        return posterior_of(fit(np.random.default_rng(seed), observations, times, region, settings))
+        return posterior_of(fit(np.random.default_rng(seed), observations, times, region, settings, ground=ground))
 
     return locate
 
@@ -145,10 +153,14 @@ def fit(
     region: Region,
     settings: Settings = Settings(),
     model: Model | None = None,
+    ground: Ground | None = None,
 ) -> Fit:
-    """The joint model fitted to all picks; `model` are hyper-parameters to start from, kept where nothing is learnt."""
+    """The joint model fitted to all picks, below the `ground`.
+
+    `model` are hyper-parameters to start from, kept where nothing is learnt.
+    """
     pick_s, mask, station_km = _checked(observations)
-    problem = Problem(pick_s, mask, region, _predictions(times, station_km))
+    problem = Problem(pick_s, mask, region, _predictions(times, station_km), ground)
     start = independent_places(problem, first_places(problem, station_km))
     model = Model(start_kernel(), start_noise()) if model is None else model
     if settings.learn:
@@ -189,7 +201,7 @@ def rounds_of(
         with jax.enable_x64(True):
             systems = station_systems(picks, model.kernel, hypocentre[:, :3], factors, predicted_s, slope)
             solution = solve(rng, picks, systems, precision, middle - hypocentre)
-            hypocentre, kernel = _inside(hypocentre + _bounded(solution.change), problem.region), model.kernel
+            hypocentre, kernel = _inside(hypocentre + _bounded(solution.change), problem), model.kernel
             if turn == rounds:
                 return Fit(hypocentre, solution, model, factors, log_density)
             if learn and turn >= QUIET:
@@ -227,7 +239,7 @@ def independent_places(
         )
         right = np.einsum("esp,espa->ea", weight * left_s, full) + precision * (middle - hypocentre)
         change = np.linalg.solve(information, right[..., None])[..., 0]
-        hypocentre = _inside(hypocentre + _bounded(change), problem.region)
+        hypocentre = _inside(hypocentre + _bounded(change), problem)
     return hypocentre
 
 
@@ -337,7 +349,11 @@ def _bounded(change: Float[np.ndarray, "event 4"]) -> Float[np.ndarray, "event 4
     return change / np.maximum(length_km / LARGEST_STEP_KM, 1.0)
 
 
-def _inside(hypocentre: Float[np.ndarray, "event 4"], region: Region) -> Float[np.ndarray, "event 4"]:
-    """Hypocentres within the region, where there are travel times."""
-    low, high = np.asarray(region, float).T
-    return np.clip(hypocentre, [*low[:3], -np.inf], [*high[:3], np.inf])
+def _inside(hypocentre: Float[np.ndarray, "event 4"], problem: Problem) -> Float[np.ndarray, "event 4"]:
+    """Hypocentres within the region, where there are travel times, and below the ground."""
+    low, high = np.asarray(problem.region, float).T
+    hypocentre = np.clip(hypocentre, [*low[:3], -np.inf], [*high[:3], np.inf])
+    if problem.ground is not None:
+        surface_km = np.asarray(surface_depth_km(problem.ground, jnp.asarray(hypocentre[:, :3], jnp.float32)), float)
+        hypocentre[:, 2] = np.clip(hypocentre[:, 2], np.minimum(surface_km, high[2]), None)
+    return hypocentre

@@ -23,7 +23,8 @@ class Setup(NamedTuple):
     """Search region and stations; velocity model and density of a catalogue's hypocentres where they are known.
 
     `velocity_error` is the uncertainty of the velocity model; None: it counts as exact. No hypocentre is above the
-    `ground`, where there is one.
+    `ground`, where there is one. `times` are travel times in place of those of the velocity model, such as those of
+    grids (`jaxloc.physics.gridded_times.station_times`); the region has to stay within these.
     """
 
     region: Region
@@ -33,6 +34,7 @@ class Setup(NamedTuple):
     rate_hz: float = 1.0
     velocity_error: VelocityError | None = None
     ground: Ground | None = None
+    times: TravelTimes | None = None
 
 
 def velocity_of(setup: Setup, name: str) -> VelocityModel:
@@ -56,11 +58,13 @@ def flat_prior_of(setup: Setup) -> LogDensity:
 
 
 def times_of(setup: Setup, name: str, spacing_km: float) -> TravelTimes:
-    """First arrivals of the setup's velocity model, by a table with nodes of `spacing_km`, for the locator `name`.
+    """First arrivals for the locator `name`: the setup's, or a table of its velocity model with nodes of `spacing_km`.
 
     Raises:
-        ValueError: where there is no velocity model.
+        ValueError: where there are neither times nor a velocity model.
     """
+    if setup.times is not None:
+        return setup.times
     return table_times(table_around(velocity_of(setup, name), setup.region, setup.station_km, spacing_km))
 
 

@@ -9,10 +9,12 @@ Waldhauser & Ellsworth (2000), BSSA 90, 1353-1368; program hypoDD 2.1. Clusters 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, diags_array
 
+from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.double_difference_solvers import Solution, solve_lsqr, solve_svd
 from jaxloc.physics.double_differences import (
     Equations,
@@ -27,6 +29,7 @@ from jaxloc.physics.double_differences import (
 )
 from jaxloc.physics.iteration_sets import CATALOGUE_KM, CROSS_KM
 from jaxloc.physics.picks_on_cells import TravelTimes
+from jaxloc.physics.topography import Ground, surface_depth_km
 
 SOLVERS, AIR_QUAKES = ("svd", "lsqr"), ("remove", "reset")
 NONE_LEFT = "no differential time is left; widen the cutoffs of residuals and distances of the sets"
@@ -42,8 +45,10 @@ class Settings(NamedTuple):
     `sets` are hypoDD's iteration sets; None: `jaxloc.physics.iteration_sets.default_sets`, with the cutoffs of distance
     `catalogue_km` and `cross_km` and the `damping` (None: theirs). `solver` is one of `SOLVERS`. Clusters are events
     that pairs of `cluster_links` links or more connect (OBSCC + OBSCT; 0: any pair). Events that come above `top_km`
-    are removed with their links or reset to their depth before (IAQ 1 and 0). `common_sd` is the standard deviation of
-    the error that all starting locations of a cluster share, in km and s; `draws` the number of joint draws.
+    are removed with their links or reset to their depth before (IAQ 1 and 0). Events that begin outside of `region` or
+    leave it are removed with their links: travel times end there (None: they do not). The `ground`, where there is one,
+    is in place of `top_km`, and events are not reset to a depth above it. `common_sd` is the standard deviation of the
+    error that all starting locations of a cluster share, in km and s; `draws` the number of joint draws.
     """
 
     sets: Sequence[IterationSet] | None = None
@@ -56,6 +61,8 @@ class Settings(NamedTuple):
     catalogue_km: float = CATALOGUE_KM
     cross_km: float = CROSS_KM
     damping: float | None = None
+    region: Region | None = None
+    ground: Ground | None = None
 
 
 class Iteration(NamedTuple):
@@ -103,12 +110,18 @@ def iterate(
     solution = _solve(matrix, residual_s, weight, state.cluster, one, settings)
     after_s = residual_s - matrix @ solution.change.ravel()
     moved = state.hypocentre + solution.change
-    air = (moved[:, 2] < settings.top_km) & (state.cluster >= 0)
+    top_km = _top_km(moved, settings)
+    air = (moved[:, 2] < top_km) & (state.cluster >= 0)
+    outside = beyond(moved, settings) & (state.cluster >= 0) & ~air
+    stays = outside.any() or (air.any() and settings.air_quakes == "remove")
     sd = np.sqrt(solution.variance * weighted_variance_s2(after_s, weight, 4 * int((state.cluster >= 0).sum())))
-    row = _row(state, after_s, weight, solution, air, updated=not (air.any() and settings.air_quakes == "remove"))
+    row = _row(state, after_s, weight, solution, air, updated=not stays)
+    if outside.any():
+        return _without_events(state, outside, start, "left the travel times' region"), row, sd
     if not row.updated:
-        return _without_air(state, air, start), row, sd
-    moved[air, 2] = state.hypocentre[air, 2]
+        return _without_events(state, air, start, "came above the ground (air quake)"), row, sd
+    before_km = state.hypocentre[:, 2] if settings.ground is None else np.maximum(state.hypocentre[:, 2], top_km)
+    moved[air, 2] = before_km[air]
     return state._replace(hypocentre=moved), row, sd
 
 
@@ -143,11 +156,28 @@ def _without(
     return State(hypocentre, links, np.where(gone, -1, state.cluster), lost), kept
 
 
-def _without_air(state: State, air: Bool[np.ndarray, " event"], start: Float[np.ndarray, "event 4"]) -> State:
-    lost = state.lost | {int(i): "came above the ground (air quake)" for i in np.flatnonzero(air)}
-    cluster = np.where(air, -1, state.cluster)
+def _top_km(hypocentre: Float[np.ndarray, "event 4"], settings: Settings) -> Float[np.ndarray, " event"]:
+    """The depth above which an event is in the air."""
+    if settings.ground is None:
+        return np.full(len(hypocentre), settings.top_km)
+    return np.asarray(surface_depth_km(settings.ground, jnp.asarray(hypocentre[:, :3], jnp.float32)), float)
+
+
+def beyond(hypocentre: Float[np.ndarray, "event 4"], settings: Settings) -> Bool[np.ndarray, " event"]:
+    """Events outside of the region; those above it are left to the rules for air quakes."""
+    if settings.region is None:
+        return np.zeros(len(hypocentre), bool)
+    low, high = np.array(settings.region[:3]).T
+    return np.asarray(((hypocentre[:, :3] < [*low[:2], -np.inf]) | (hypocentre[:, :3] > high)).any(1))
+
+
+def _without_events(
+    state: State, gone: Bool[np.ndarray, " event"], start: Float[np.ndarray, "event 4"], reason: str
+) -> State:
+    lost = state.lost | {int(i): reason for i in np.flatnonzero(gone)}
+    cluster = np.where(gone, -1, state.cluster)
     kept = (cluster[state.links.first] >= 0) & (cluster[state.links.second] >= 0)
-    state = State(np.where(air[:, None], start, state.hypocentre), state.links, cluster, lost)
+    state = State(np.where(gone[:, None], start, state.hypocentre), state.links, cluster, lost)
     return _without(state, kept, start)[0]
 
 

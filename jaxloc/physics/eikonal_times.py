@@ -1,8 +1,9 @@
 """Travel times from tables of gridded first arrivals (`jaxloc.physics.eikonal`), one table a station.
 
 A table holds the mean slowness of the way, time over straight distance, which varies little where time itself has its
-singularity and is interpolated linearly in every coordinate. Times are differentiable in the hypocentre; stations and
-sources change places, as travel times allow. The earth is flat here: grids reach up to some 60 km.
+singularity and is interpolated linearly in every coordinate (of three dimensions by `jaxloc.physics.gridded_times`).
+Times are differentiable in the hypocentre; stations and sources change places, as travel times allow. The earth is flat
+here: grids reach up to some 60 km.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from jaxloc.physics.eikonal import first_arrivals_s
 from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.picks_on_cells import TravelTimes
 
-SAME_KM = 0.01  # a station of a table, and one that it serves
 DEEPER = 0.25  # of the distance: how deep below sources rays may turn
 
 
@@ -84,19 +84,26 @@ def tabulated(grid: SlownessGrid, receiver_km: Float[np.ndarray, "receiver coord
         raise ValueError(
             f"the receiver at {place_km[outside][0].tolist()} km is outside of the grid; it must reach every station"
         )
-    nodes = jnp.moveaxis(jnp.indices(grid.slowness_s_km.shape[1:], jnp.float32), 0, -1)
+    mean = [mean_slowness_from(grid.slowness_s_km, grid.spacing_km, at) for at in jnp.asarray(node, jnp.float32)]
+    return EikonalTables(jnp.stack(mean), jnp.asarray(receiver_km), grid.first_km, grid.spacing_km)
 
-    def of_receiver(at: Float[Array, " dimension"]) -> Float[Array, "phase *axis"]:
-        away_km = grid.spacing_km * jnp.sqrt(((nodes - at) ** 2).sum(-1))
-        solve = lambda slowness: jnp.where(
-            away_km > 1e-3 * grid.spacing_km,
-            first_arrivals_s(slowness, grid.spacing_km, at) / jnp.maximum(away_km, 1e-6),
-            map_coordinates(slowness, list(at), 1),
+
+@jax.jit
+def mean_slowness_from(
+    slowness_s_km: Float[Array, "phase *axis"], spacing_km: float, receiver: Float[Array, " dimension"]
+) -> Float[Array, "phase *axis"]:
+    """Time over straight distance from a receiver, whose place is in nodes, to all nodes; compiled once for a shape."""
+    nodes = jnp.moveaxis(jnp.indices(slowness_s_km.shape[1:], jnp.float32), 0, -1)
+    away_km = spacing_km * jnp.sqrt(((nodes - receiver) ** 2).sum(-1))
+
+    def of_phase(slowness: Float[Array, "*axis"]) -> Float[Array, "*axis"]:
+        return jnp.where(
+            away_km > 1e-3 * spacing_km,
+            first_arrivals_s(slowness, spacing_km, receiver) / jnp.maximum(away_km, 1e-6),
+            map_coordinates(slowness, list(receiver), 1),
         )
-        return jax.lax.map(solve, grid.slowness_s_km)
 
-    mean = jax.jit(lambda nodes: jax.lax.map(of_receiver, nodes))(jnp.asarray(node, jnp.float32))
-    return EikonalTables(mean, jnp.asarray(receiver_km), grid.first_km, grid.spacing_km)
+    return jax.lax.map(of_phase, slowness_s_km)
 
 
 def radial_times(tables: EikonalTables) -> TravelTimes:
@@ -113,35 +120,14 @@ def radial_times(tables: EikonalTables) -> TravelTimes:
             down_km = jnp.broadcast_to(place_km[:, None, 2], away_km.shape)
             node = (jnp.stack([away_km, down_km], -1) - tables.first_km) / tables.spacing_km
             straight_km = jnp.sqrt(jnp.maximum(away_km**2 + (down_km - station_km[:, 2]) ** 2, 1e-8))
-            return straight_km[..., None] * _mean_slowness(tables, jnp.broadcast_to(receiver, away_km.shape), node)
+            return straight_km[..., None] * _interpolated(tables, jnp.broadcast_to(receiver, away_km.shape), node)
 
         return times
 
     return of_stations
 
 
-def grid_times(tables: EikonalTables) -> TravelTimes:
-    """First arrivals by place, for the stations that have tables; any other has no number (NaN), padded ones zero."""
-
-    def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
-        apart_km = jnp.sqrt(((station_km[:, None] - tables.receiver_km) ** 2).sum(-1))
-        receiver = apart_km.argmin(-1)
-        known, padded = apart_km.min(-1) < SAME_KM, (station_km == 0).all(-1)
-        otherwise = jnp.where(padded, 0.0, jnp.nan)[:, None]
-
-        def times(place_km: Float[Array, "point 3"]) -> Float[Array, "point station phase"]:
-            squared_km2 = ((place_km[:, None] - station_km) ** 2).sum(-1)
-            node = ((place_km - tables.first_km) / tables.spacing_km)[:, None]
-            node = jnp.broadcast_to(node, (*squared_km2.shape, 3))
-            mean = _mean_slowness(tables, jnp.broadcast_to(receiver * 1.0, squared_km2.shape), node)
-            return jnp.where(known[:, None], jnp.sqrt(jnp.maximum(squared_km2, 1e-8))[..., None] * mean, otherwise)
-
-        return times
-
-    return of_stations
-
-
-def _mean_slowness(
+def _interpolated(
     tables: EikonalTables, receiver: Float[Array, "point station"], node: Float[Array, "point station dimension"]
 ) -> Float[Array, "point station phase"]:
     """Linear in the coordinates of the grid and between receivers, constant beyond their ends."""

@@ -22,7 +22,7 @@ from jaxloc.io.picks import Picks
 from jaxloc.io.reference_catalogue import Known, by_name, in_frame, read_truths, seconds
 from jaxloc.io.tables import parse_time
 from jaxloc.locators.double_difference import Relocated, Settings, double_difference
-from jaxloc.locators.setup import velocity_of
+from jaxloc.locators.setup import Setup, velocity_of
 from jaxloc.physics.differential_times import DifferentialTimes
 from jaxloc.physics.double_differences import Links
 from jaxloc.physics.event_pairs import PairSettings, pair_events
@@ -65,6 +65,7 @@ class Relocation(NamedTuple):
     located: Located
     start: Float[np.ndarray, "event 4"]
     lost: dict[str, str]
+    setup: Setup
 
 
 def relocate(
@@ -87,18 +88,18 @@ def relocate(
     of_start, of_method = jax.random.split(key)
     dataset = picks.dataset
     batch = dataset.take(np.arange(len(dataset)))
-    setup = locate_picks.setup_for(of_picks, dataset)
+    setup = locate_picks.setup_for(of_picks, dataset, say)
     start, spread = _starts(of_start, request, setup, dataset, batch, say)
     if request.method == "hierarchical":
         say(f"locating {len(dataset)} events jointly")
         locator = locators.build("hierarchical", setup, request.settings)
-        return Relocation(Located(batch, locator(of_method, batch.observations), None), start, {})
+        return Relocation(Located(batch, locator(of_method, batch.observations), None), start, {}, setup)
     say(f"relocating {len(dataset)} events by double differences")
-    found = _by_differences(of_method, request, velocity_of(setup, request.method), dataset, batch, start, spread)
+    found = _by_differences(of_method, request, setup, dataset, batch, start, spread)
     for line in _lines(found):
         say(line)
     lost = {dataset.events[row].id: f"not relocated: {reason}" for row, reason in found.lost.items()}
-    return Relocation(Located(batch, found.posterior, None), start, lost)
+    return Relocation(Located(batch, found.posterior, None), start, lost, setup)
 
 
 def _check(request: Request) -> None:
@@ -114,7 +115,7 @@ def _check(request: Request) -> None:
 
 
 def _starts(
-    key: Key[Array, ""], request: Request, setup: Any, dataset: Dataset, batch: Batch, say: Say
+    key: Key[Array, ""], request: Request, setup: Setup, dataset: Dataset, batch: Batch, say: Say
 ) -> tuple[Float[np.ndarray, "event 4"], Float[np.ndarray, "event 4 4"]]:
     """Locations to start from, and the covariance of their errors."""
     say(f"locating {len(dataset)} events by {START}, to start from")
@@ -157,7 +158,7 @@ def read_starts(path: Path) -> list[Known]:
 def _by_differences(
     key: Key[Array, ""],
     request: Request,
-    model: Any,
+    setup: Setup,
     dataset: Dataset,
     batch: Batch,
     start: Float[np.ndarray, "event 4"],
@@ -174,7 +175,15 @@ def _by_differences(
             "reduce fewest or raise separation_km (--set), or use --method hierarchical"
         )
     station_km = np.asarray(batch.observations.station_km[0], float)
-    return double_difference(key, layered_times(model), station_km, start, spread, links, settings)
+    times = layered_times(velocity_of(setup, request.method)) if setup.times is None else setup.times
+    if setup.ground is not None:
+        if "top_km" in request.settings:
+            raise ValueError("top_km has no effect with --topography; leave one of them out")
+        settings = settings._replace(ground=setup.ground)
+    if setup.times is not None:
+        top_km = max(settings.top_km, setup.region.depth_km[0])
+        settings = settings._replace(region=setup.region, top_km=top_km)
+    return double_difference(key, times, station_km, start, spread, links, settings)
 
 
 def settings_of(given: Mapping[str, Any]) -> tuple[PairSettings, Settings]:

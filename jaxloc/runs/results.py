@@ -126,8 +126,9 @@ def results_of(
     located: predict.Located,
     calibration: Calibration | None = None,
     spec: ModelSpec | None = None,
+    flags: Sequence[str] = (),
 ) -> Located:
-    """The events of a data set with their posteriors, recalibrated where there is a calibration."""
+    """The events of a data set with their posteriors, recalibrated where there is a calibration, and their flags."""
     predictions = predict.as_calibrated(calibration, located)
-    found, lost = report.hypocentres_of(dataset, located.batch, predictions)
+    found, lost = report.hypocentres_of(dataset, located.batch, predictions, flags=flags)
     return Located(dataset, located.batch, predictions, tuple(found), lost, spec)

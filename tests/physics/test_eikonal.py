@@ -7,7 +7,7 @@ import pytest
 
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.eikonal import first_arrivals_s
-from jaxloc.physics.eikonal_times import SlownessGrid, grid_times, radial_grid, radial_times, tabulated
+from jaxloc.physics.eikonal_times import SlownessGrid, radial_grid, radial_times, tabulated
 from jaxloc.physics.layered import VelocityModel, layered, travel_time_s
 
 SPACING_KM = 0.5
@@ -113,20 +113,6 @@ def test_times_have_derivatives_in_the_hypocentre(crust):
     steps = 0.02 * jnp.eye(3)
     finite = [(times((place + h)[None])[0] - times((place - h)[None])[0]) / 0.04 for h in steps]
     np.testing.assert_allclose(np.moveaxis(np.asarray(slope), -1, 0), np.stack(finite), atol=2e-3)
-
-
-def test_tables_of_three_dimensions_know_their_stations_alone():
-    shape, stations = (21, 17, 15), np.array([[1.0, 2.0, 0.5], [-2.0, -1.0, -0.5]])
-    slowness = jnp.stack([jnp.full(shape, 1 / 6.0), jnp.full(shape, 1 / 3.5)])
-    grid = SlownessGrid(slowness, jnp.array([-5.0, -4.0, -1.0]), 0.5)
-    tables = tabulated(grid, stations)
-    places = jnp.array([[0.0, 0.0, 3.3], [4.2, 1.0, 0.4]])
-    asked = jnp.asarray(np.concatenate([stations[::-1], [[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]]))
-    got = np.asarray(grid_times(tables)(asked)(places))
-    straight = np.linalg.norm(np.asarray(places)[:, None] - stations[::-1], axis=-1)[..., None]
-    np.testing.assert_allclose(got[:, :2], straight / np.array([6.0, 3.5]), rtol=1e-4)
-    assert (got[:, 2] == 0).all()
-    assert np.isnan(got[:, 3]).all()
 
 
 def test_a_receiver_outside_of_the_grid_is_refused():
