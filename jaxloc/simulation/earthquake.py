@@ -14,8 +14,10 @@ from jaxloc.simulation.random_velocity import VelocityRanges
 from jaxloc.simulation.ranges import Range, happens, log_uniform, one_of, uniform
 from jaxloc.simulation.scattering import ScatteringRanges, draw_scattering, reflectivity
 from jaxloc.simulation.sources import corner_hz, double_couple, velocity_spectrum
+from jaxloc.simulation.surface_waves import SurfaceRanges, draw_surface_waves
 
-TAPER = 0.3  # of the Nyquist frequency, from where spectra fall to zero: a steeper end would ring before onsets
+CLEAR = 0.1  # share of energy in the pulse of P from which its first motion can be known
+TAPER = 0.5  # of the Nyquist frequency, from where spectra fall to zero: a steeper end would ring before onsets
 
 
 class PlaceRanges(NamedTuple):
@@ -54,15 +56,15 @@ class SourceRanges(NamedTuple):
     """
 
     magnitude: Range = (-1.0, 7.5)
-    near_magnitude: float = 4.0
+    near_magnitude: float = 3.0
     stress_drop_mpa: Range = (0.1, 100.0)
     corner_ratio: Range = (1.0, 1.8)
     directivity: Range = (0.0, 0.9)
     isotropic: float = 0.06
-    quality: Range = (30.0, 1500.0)
+    quality: Range = (50.0, 2000.0)
     quality_power: Range = (0.0, 0.8)
     quality_ratio: Range = (0.5, 2.5)
-    kappa_s: Range = (0.003, 0.08)
+    kappa_s: Range = (0.002, 0.07)
     kappa_ratio: Range = (0.3, 1.0)
     star_s: Range = (0.0003, 0.15)
 
@@ -75,6 +77,7 @@ class EarthquakeRanges(NamedTuple):
     source: SourceRanges = SourceRanges()
     phases: PhaseRanges = PhaseRanges()
     scattering: ScatteringRanges = ScatteringRanges()
+    surface: SurfaceRanges = SurfaceRanges()
 
 
 class Window(NamedTuple):
@@ -176,11 +179,15 @@ def pulse_spectra(
     kappa_s = log_uniform(keys[2], ranges.kappa_s) * jnp.append(uniform(keys[3], ranges.kappa_ratio), 1.0)
     power = uniform(keys[4], ranges.quality_power)
 
-    def one(corner: Array, speed: Array, star: Array, kappa: Array) -> Array:
-        pulse = velocity_spectrum(frequency_hz, source.magnitude, corner, speed)
-        return pulse * absorption(frequency_hz, star, power, kappa)
+    taper = jnp.cos(jnp.pi / 2 * jnp.clip((frequency_hz / frequency_hz[-1] - TAPER) / (1 - TAPER), 0, 1)) ** 2
 
-    return jax.vmap(one)(source.corner_hz, speed_km_s, star_s, kappa_s)
+    def one(of_phase: tuple[Array, Array, Array, Array]) -> Array:
+        corner, speed, star, kappa = of_phase
+        pulse = velocity_spectrum(frequency_hz, source.magnitude, corner, speed)
+        return taper * pulse * absorption(frequency_hz, star, power, kappa)
+
+    # In a loop, because XLA would compute pulses again for each component if they were in one piece with their use.
+    return jax.lax.map(one, (source.corner_hz, speed_km_s, star_s, kappa_s))
 
 
 def draw_earthquake(
@@ -195,7 +202,7 @@ def draw_earthquake(
 
     `again` is the key of what differs between neighbours: magnitude and scattered waves.
     """
-    keys = random.split(key, 6)
+    keys = random.split(key, 7)
     of_source, of_coda = random.split(again)
     num_padded, rate_hz = window.num_padded, window.rate_hz
     frequency_hz = jnp.fft.rfftfreq(num_padded, 1 / rate_hz)
@@ -204,21 +211,23 @@ def draw_earthquake(
     speed_km_s = speeds_at(model, depth_km)
     source = draw_source(keys[0], of_source, ranges.source, jnp.hypot(distance_km, depth_km), speed_km_s)
     rays = trace(model, distance_km, depth_km)
-    waves = draw_waves(keys[4], ranges.phases, model, rays, depth_km, source.moment, azimuth_rad)
+    waves = draw_waves(keys[6], ranges.phases, model, rays, depth_km, source.moment, azimuth_rad)
     scattering = draw_scattering(keys[5], ranges.scattering, rays.first_s, 1 / source.corner_hz)
     early_s = onset.early * (jnp.diff(rays.first_s)[0] + onset.lead_s)
     first_s = rays.first_s + onset.p_s - early_s - rays.first_s[0]
     origin_s = first_s[0] - rays.first_s[0] + window.before_s
     reflected = reflectivity(of_coda, scattering, waves, rays.first_s, origin_s, window.num_samples, rate_hz)
     pulse = pulse_spectra(keys[3], ranges.source, source, rays.first_s, speed_km_s, frequency_hz)
-    taper = jnp.cos(jnp.pi / 2 * jnp.clip((frequency_hz / frequency_hz[-1] - TAPER) / (1 - TAPER), 0, 1)) ** 2
-    pulse = pulse * taper
-    energy = ((jnp.abs(pulse) ** 2).sum(-1) * (waves.mean_motion[:, 0] ** 2).sum(-1)).sum()
-    spectrum = (pulse[:, None] * jnp.fft.rfft(reflected, num_padded)).sum(0)
+    surface = draw_surface_waves(
+        keys[4], ranges.surface, distance_km, depth_km, azimuth_rad, frequency_hz, origin_s, num_padded / rate_hz
+    )
+    power = pulse.real**2 + pulse.imag**2
+    pulse = pulse * jax.lax.rsqrt((power.sum(-1) * (waves.mean_motion[:, 0] ** 2).sum(-1)).sum())
+    p_motion, s_motion = jnp.fft.rfft(reflected, num_padded)
     return Earthquake(
-        spectrum / jnp.sqrt(energy),
+        pulse[0] * p_motion + pulse[1] * (s_motion + surface),
         first_s,
         (azimuth_rad + jnp.pi) % (2 * jnp.pi),
         waves.incidence_rad,
-        waves.first_motion,
+        jnp.where(scattering.direct[0, 0] > CLEAR, waves.first_motion, 0.0),
     )

@@ -12,7 +12,7 @@ from jaxloc.physics.layered import VelocityModel, crossed_layers_km, head_waves_
 from jaxloc.simulation.propagation import shear_axes
 from jaxloc.simulation.random_velocity import MOHO, SEDIMENTS
 from jaxloc.simulation.ranges import Range, happens, log_uniform, uniform
-from jaxloc.simulation.sources import radiation, smeared
+from jaxloc.simulation.sources import MEAN_RADIATION, radiation, smeared
 
 BRANCHES = ("direct", "head", "reflected")
 NUM_WAVES = 6  # of each type: the three branches, two depth phases, one conversion
@@ -174,8 +174,9 @@ def _motions(
     def one(pattern: Float[Array, " wave"], p_ray: Float[Array, "3"], s_ray: Float[Array, "3"]) -> tuple[Array, Array]:
         sv, sh = shear_axes(s_ray)
         s_motion = pattern[1] * sv + pattern[2] * sh
-        size = jnp.linalg.norm(pattern[1:]) / 2**0.5
-        even = jnp.stack([jnp.abs(pattern[0] * p_ray), size * jnp.sqrt(sv**2 + sh**2)])
+        # Scattered waves left the source in all directions: nodes fill in.
+        mean_p, mean_s = MEAN_RADIATION
+        even = jnp.stack([mean_p * jnp.abs(p_ray), mean_s * jnp.sqrt(0.5 * (sv**2 + sh**2))])
         return jnp.stack([pattern[0] * p_ray, s_motion]), even
 
     motion, even = (jnp.moveaxis(each, 0, 1) for each in jax.vmap(one)(pattern, *arriving))

@@ -1,7 +1,7 @@
 """Signal-to-noise ratios of arrivals in simulated records, where signal and noise are known apart."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 SIGNAL_S = 1.0  # after an onset
 NOISE_S = (0.2, 2.0)  # before an onset: shortest window before S, of 0.7 times its gap to P, and the longest, before P
@@ -48,8 +48,9 @@ def snr_db(
     noise: Float[Array, "component sample"],
     arrival_s: Float[Array, "event phase"],
     rate_hz: float,
+    present: Bool[Array, " component"],
 ) -> Float[Array, "event phase"]:
-    """Power of signals in the second after each arrival over that of everything before it, on the best component.
+    """Power of signals in the second after arrivals over that of everything before them, on the best present component.
 
     The window before it is `NOISE_S`; where it begins before the record the noise of all of it counts instead.
     """
@@ -59,5 +60,6 @@ def snr_db(
     level = (noise**2).mean(-1)[:, None, None]
     before = power_between(cumulative_energy(signal + noise), arrival_s - before_s, arrival_s, rate_hz)
     before = jnp.where(arrival_s < before_s, level, before)
-    ratio = (power / (before + FLOOR * level.max() + 1e-30)).max(0)
+    ratio = power / (before + FLOOR * level.max() + 1e-30)
+    ratio = jnp.where(present[:, None, None], ratio, 0.0).max(0)
     return 10 * jnp.log10(jnp.maximum(ratio, 1e-6))
