@@ -41,6 +41,7 @@ events.csv, events.xml (QuakeML) and pictures. `jaxloc list experiments` lists t
 
 LOCATE = """\
 examples:
+  jaxloc locate waveforms/*.mseed --stations stations.xml --velocity model.csv   no run is needed
   jaxloc locate runs/mine new_events/ --output located --pictures
   jaxloc locate runs/mine waveforms/*.mseed --stations stations.xml --windows origins.csv
   jaxloc locate runs/mine day.mseed --stations other.csv --velocity other_model.csv
@@ -193,7 +194,12 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 
 def _locate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", type=Path, metavar="RUN", help="run folder; with --locator: PICKS")
+    command.add_argument(
+        "run",
+        type=Path,
+        metavar="[RUN]",
+        help="run folder or file of weights; by default the model that comes with jaxloc; with --locator: PICKS",
+    )
     command.add_argument(
         "input", nargs="*", type=Path, metavar="INPUT", help="SeisBench folder, or waveform files that ObsPy reads"
     )

@@ -206,8 +206,11 @@ def _say_conformal(about: dict, console: "Console") -> None:
 def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.locator is not None:
         return _locate_picks(parsed, console)
+    from jaxloc.runs.shipped import model_and_input
+
+    parsed.run, parsed.input = model_and_input(parsed.run, parsed.input)
     if not parsed.input:
-        raise ValueError("locate must have RUN and INPUT, or PICKS and --locator NAME")
+        raise ValueError(f"locate must have INPUT, of waveforms, got {parsed.run} alone; or PICKS and --locator NAME")
     for option in ("catalogue", "set", "travel_times", "grid_spacing", "vp_vs", "topography"):
         if getattr(parsed, option):
             raise ValueError(

@@ -12,6 +12,7 @@ from jaxloc.models.model import Model
 from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, example, read_spec
 from jaxloc.runs.fitted import Fitted
+from jaxloc.runs.shipped import shipped, weights_of
 from jaxloc.training import checkpoints, loop
 from jaxloc.training.prior_weights import read_prior
 from jaxloc.training.progress import Progress
@@ -21,11 +22,13 @@ from jaxloc.types import Method, Params
 
 
 def load(folder: Path) -> tuple[Config, Fitted]:
-    """A trained run from its folder.
+    """A trained run from its folder, or a model of a file of weights or by its name (`jaxloc.runs.shipped`).
 
     Raises:
         ValueError: where the folder is no finished run, or its checkpoint is damaged or of another network.
     """
+    if (weights := weights_of(folder)) is not None:
+        return shipped(weights)
     config = read_config(folder)
     if "task" in config:
         raise ValueError(f"{folder} is a run of a forecasting network; use a run of a network that locates events")

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import random
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.heads.arrival_rates import RecordLabels, log_likelihood
 from jaxloc.models.model import as_tuples
 from jaxloc.models.pretrained import Pretrained, write_pretrained
-from jaxloc.models.weight_arrays import by_path
+from jaxloc.models.weight_arrays import by_path, path_name
 from jaxloc.networks.arrival_rates import RateModel, RecordRates
 from jaxloc.physics.rate_picks import picks_of_rates
 from jaxloc.scores.pick_scores import Known, PhaseScore, markdown, score_picks
@@ -32,6 +32,10 @@ from jaxloc.training.run_folder import worked_in
 
 Config = Mapping[str, Any]
 TASK, WEIGHTS = "arrival_rates", "weights.npz"
+RatesOf = Callable[
+    [Float[np.ndarray, "sample component"], Bool[np.ndarray, " sample"] | None], Float[jax.Array, "*rates"]
+]
+"""A record [sample, component] and which of its samples were recorded (None: all), to log rates by draws of weights."""
 ENDLESS = 2**31 - 1  # records of a seed
 SCORED_AT_ONCE = 64
 LEAST_SNR_DB = 6.0  # arrivals below are no misses
@@ -98,7 +102,7 @@ def labels_of(record: Record) -> RecordLabels:
         record.arrival_s,
         record.arrival_mask,
         record.back_azimuth_rad,
-        seen,
+        seen & record.horizontals_true[..., None],
         (record.first_motion > 0).astype(jnp.float32),
         seen & (record.first_motion != 0),
     )
@@ -123,6 +127,21 @@ def score(config: Config, fitted: Fitted, number: int) -> dict[str, PhaseScore]:
         truth = Known(*map(np.asarray, (record.arrival_s, record.arrival_mask, record.snr_db)))
         known += [Known(*each) for each in zip(*truth, strict=True)]
     return score_picks(picks, known, int(config["data"]["num_samples"]) / rate_hz, LEAST_SNR_DB)
+
+
+def rates_reader(found: Pretrained) -> RatesOf:
+    """Log rates [draw, sample, phase] of one record by every draw of weights; records of any length, each compiled."""
+    settings: Any = as_tuples({name: value for name, value in found.settings.items() if name != "name"})
+    module = RecordRates(RateModel(**settings), found.rate_hz)
+    like = jax.eval_shape(lambda: module.init(prng.stream("location"), jnp.zeros((1024, 3)))["params"])
+    leaves, tree = jax.tree_util.tree_flatten_with_path(like)
+    weights = tree.unflatten([found.weights[path_name(path)] for path, _ in leaves])
+
+    @jax.jit
+    def read(waveforms: Any, sample_mask: Any) -> Any:
+        return jax.vmap(lambda draw: module.apply({"params": draw}, waveforms, sample_mask).log_rate)(weights)
+
+    return read
 
 
 def mean_log_rate(log_rate: Float[np.ndarray, "draw *shape"]) -> Float[np.ndarray, "*shape"]:

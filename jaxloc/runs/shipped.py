@@ -3,6 +3,7 @@
 Its weights are those of the experiment `anywhere`, trained on simulated records alone (`jaxloc.runs.pretrain`).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from jaxloc.models.spec import Catalogue, ModelSpec, example
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.reference_models import rows_of
 from jaxloc.runs.fitted import Fitted
+from jaxloc.training.run_folder import CONFIG
 from jaxloc.types import Method, Params, State, Weights
 
 NAME = "anywhere"
@@ -30,6 +32,21 @@ CRUST, DEEPEST_KM = "ak135", 210.0
 SPEED_SD, VP_VS_SD = 0.05, 0.05  # of the crust of a place that nothing is known of
 SEARCHED = Region((-100.0, 100.0), (-100.0, 100.0), (0.0, 40.0), (-20.0, WINDOW_S))
 PLACES = (Station("-", 0.0, 0.0, 0.0), Station("--", 0.1, 0.1, 0.0))  # of no network: others always replace them
+
+
+def weights_of(named: Path) -> Path | None:
+    """The file of weights that is named: the model's, by its name, or any other; None for the folder of a run."""
+    if str(named) == NAME and not named.exists():
+        return FILE
+    return named if named.suffix == FILE.suffix else None
+
+
+def model_and_input(first: Path, others: Sequence[Path]) -> tuple[Path, list[Path]]:
+    """A model and what it locates, of paths the first of which may be a model: without one, it is the shipped one."""
+    missing = not first.exists() and not set("*?[") & set(str(first))
+    if weights_of(first) is not None or (first / CONFIG).is_file() or (missing and others):
+        return first, list(others)
+    return Path(NAME), [first, *others]
 
 
 def shipped(path: Path = FILE) -> tuple[dict[str, Any], Fitted]:
