@@ -99,6 +99,15 @@ formats:
   --truth        QuakeML, or CSV with id, latitude_deg, longitude_deg, depth_km, origin_time
 """
 
+ADAPT = """\
+examples:
+  jaxloc adapt labelled_events/ --velocity model.csv --output adapted
+  jaxloc locate adapted new_events/
+
+What the events teach is physics: speeds, station terms, errors of travel times and of readings; the weights stay.
+EVENTS is a SeisBench folder with source_latitude_deg, source_longitude_deg, source_depth_km of its events, picks or not.
+"""
+
 CALIBRATE = """\
 examples:
   jaxloc calibrate runs/mine labelled_events/ --split calibration --by gap
@@ -280,6 +289,16 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
     _add_raw(command)
 
 
+def _adapt(command: argparse.ArgumentParser) -> None:
+    command.add_argument("events", type=Path, metavar="EVENTS", help="SeisBench folder of labelled events")
+    command.add_argument(
+        "--model", type=Path, default=Path("anywhere"), help="name or file of weights (default: anywhere)"
+    )
+    command.add_argument("--split", help="events of this split only")
+    _add_velocity(command)
+    command.add_argument("--output", type=Path, default=Path("adapted"), help="folder of the model (default: adapted)")
+
+
 def _calibrate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, help="run folder; its calibration is kept there")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder (none: fresh simulated events)")
@@ -400,6 +419,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
+    "adapt": ("fit a model that comes with jaxloc to a region by its events", ADAPT, _adapt),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
     "study": ("many runs, evaluated alike, in one table and figures", STUDY, _study),
     "crossvalidate": ("an experiment scored on left-out blocks in space and time", CROSSVALIDATE, _crossvalidate),

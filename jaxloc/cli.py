@@ -421,6 +421,26 @@ def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> Non
     console.print(f"score card and pictures: {folder}", markup=False)
 
 
+def _adapt(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.models.pretrained import read_pretrained
+    from jaxloc.runs.adapt import adapt, write_adapted
+    from jaxloc.runs.inputs import open_input
+    from jaxloc.runs.load import load
+    from jaxloc.runs.shipped import weights_of
+
+    plain = lambda line: console.print(line, markup=False)
+    weights = weights_of(parsed.model)
+    if weights is None:
+        raise ValueError(f"{parsed.model} must be a file of weights, or the name of a model that comes with jaxloc")
+    config, fitted = load(parsed.model)
+    dataset = open_input(fitted, config, [parsed.events], None, None, parsed.split)
+    velocity = _velocity_of(parsed)
+    found = adapt(read_pretrained(weights), dataset, None if velocity is None else velocity.settings(), plain)
+    about = {"model": str(parsed.model), "dataset": dataset.name, "events": len(dataset), "split": parsed.split}
+    write_adapted(parsed.output, found, about)
+    plain(f"adapted model: {parsed.output}; `jaxloc locate {parsed.output} INPUT` and `jaxloc evaluate` use it")
+
+
 def _compare(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.plots.score_cards import compare_cards, reliability_diagram
     from jaxloc.runs import report
@@ -493,6 +513,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "locate": _locate,
     "relocate": _relocate,
     "evaluate": _evaluate,
+    "adapt": _adapt,
     "calibrate": _calibrate,
     "study": _study,
     "crossvalidate": _crossvalidate,

@@ -11,6 +11,7 @@ from jaxloc.inference.registry import draws_of
 from jaxloc.models.model import Model
 from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, example, read_spec
+from jaxloc.runs.adapt import is_adapted, read_adapted
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.shipped import shipped, weights_of
 from jaxloc.training import checkpoints, loop
@@ -29,6 +30,8 @@ def load(folder: Path) -> tuple[Config, Fitted]:
     """
     if (weights := weights_of(folder)) is not None:
         return shipped(weights)
+    if is_adapted(folder):
+        return read_adapted(folder)
     config = read_config(folder)
     if "task" in config:
         raise ValueError(f"{folder} is a run of a forecasting network; use a run of a network that locates events")

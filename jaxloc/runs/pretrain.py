@@ -139,7 +139,8 @@ def rates_reader(found: Pretrained) -> RatesOf:
 
     @jax.jit
     def read(waveforms: Any, sample_mask: Any) -> Any:
-        return jax.vmap(lambda draw: module.apply({"params": draw}, waveforms, sample_mask).log_rate)(weights)
+        of_draw: Any = lambda draw: module.apply({"params": draw}, waveforms, sample_mask)
+        return jax.vmap(lambda draw: of_draw(draw).log_rate)(weights)
 
     return read
 

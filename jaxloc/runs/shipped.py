@@ -44,7 +44,8 @@ def weights_of(named: Path) -> Path | None:
 def model_and_input(first: Path, others: Sequence[Path]) -> tuple[Path, list[Path]]:
     """A model and what it locates, of paths the first of which may be a model: without one, it is the shipped one."""
     missing = not first.exists() and not set("*?[") & set(str(first))
-    if weights_of(first) is not None or (first / CONFIG).is_file() or (missing and others):
+    folder = (first / CONFIG).is_file() or (first / "parameters.npz").is_file()
+    if weights_of(first) is not None or folder or (missing and others):
         return first, list(others)
     return Path(NAME), [first, *others]
 
@@ -86,11 +87,13 @@ def crust() -> dict[str, Any]:
 
 def draws_of(found: Pretrained, spec: ModelSpec, model: Model) -> Params:
     """Draws of the model's parameters: the weights of the file, and physics before data."""
-    like = jax.tree.map(
-        lambda x: jnp.zeros(x.shape, x.dtype),
-        jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape()),
-    )
-    return parameters_of(found, model, like)
+    return parameters_of(found, model, blank(model, spec))
+
+
+def blank(model: Model, spec: ModelSpec) -> Params:
+    """Zeros in the shape of a model's parameters; of physics, what is known before data."""
+    shapes = jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape())
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
 
 def of_draws(spec: ModelSpec, model: Model, draws: Params) -> Fitted:
