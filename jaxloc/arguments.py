@@ -105,7 +105,7 @@ examples:
   jaxloc locate adapted new_events/
 
 What the events teach is physics: speeds, station terms, errors of travel times and of readings; the weights stay.
-EVENTS is a SeisBench folder with source_latitude_deg, source_longitude_deg, source_depth_km of its events, picks or not.
+EVENTS is a SeisBench folder with source_latitude_deg, source_longitude_deg, source_depth_km of events, picked or not.
 """
 
 CALIBRATE = """\
