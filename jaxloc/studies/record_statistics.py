@@ -45,15 +45,19 @@ class Covered(NamedTuple):
 
 
 def real_samples(folder: Path, pick_columns: Mapping[str, str] = ARRIVAL_COLUMNS) -> list[Sample]:
-    """The records of a SeisBench folder with P, resampled to 50 Hz."""
+    """The records of a SeisBench folder with P, resampled to 50 Hz.
+
+    Raises:
+        ValueError: for a folder without waveforms or P.
+    """
     dataset = read_seisbench(folder, rate_hz=RATE_HZ, pick_columns=pick_columns)
     samples = []
     for event in range(len(dataset.events)):
-        batch = dataset.take(np.array([event]))
-        arrivals = batch.labels["arrivals"]
-        at_s = np.where(np.asarray(arrivals.mask), np.asarray(arrivals.value, float), np.nan)[0]
-        assert batch.observations.waveforms is not None
-        for waveforms, (p_s, s_s) in zip(np.asarray(batch.observations.waveforms)[0], at_s, strict=True):
+        found = dataset.take(np.array([event])).observations
+        if found.waveforms is None or found.picks_s is None or found.pick_mask is None:
+            raise ValueError(f"{folder} must have waveforms and a column of P ({pick_columns['P']}); it lacks one")
+        at_s = np.where(np.asarray(found.pick_mask), np.asarray(found.picks_s, float), np.nan)[0]
+        for waveforms, (p_s, s_s) in zip(np.asarray(found.waveforms)[0], at_s, strict=True):
             if np.isfinite(p_s) and (waveforms != 0).any():
                 recorded = np.flatnonzero((waveforms != 0).any(0))
                 first, last = recorded[0], recorded[-1] + 1
