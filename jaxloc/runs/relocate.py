@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 from scipy.spatial import KDTree
 
 from jaxloc import locators
@@ -117,23 +117,28 @@ def _check(request: Request) -> None:
 def _starts(
     key: Key[Array, ""], request: Request, setup: Setup, dataset: Dataset, batch: Batch, say: Say
 ) -> tuple[Float[np.ndarray, "event 4"], Float[np.ndarray, "event 4 4"]]:
-    """Locations to start from, and the covariance of their errors."""
-    say(f"locating {len(dataset)} events by {START}, to start from")
-    first: Posterior = locators.build(START, setup)(key, batch.observations)
-    mean, spread = np.array(first.mean, float), np.array(first.covariance, float)
-    if request.start is None:
-        return mean, spread
-    truths = read_starts(request.start)
+    """Locations to start from, and the covariance of their errors: the file's, Geiger's for events that it lacks."""
+    shape = (len(dataset), 4)
+    value, known = (np.zeros(shape), np.zeros(shape, bool)) if request.start is None else _given(request.start, dataset)
+    placed, timed = known[:, :3].all(1), known.all(1)
+    mean, spread = value.copy(), np.tile(np.diag(np.square(START_SD)), (len(dataset), 1, 1))
+    if not timed.all():
+        say(f"locating {len(dataset)} events by {START}, to start from")
+        first: Posterior = locators.build(START, setup)(key, batch.observations)
+        mean[~placed, :3] = np.asarray(first.mean, float)[~placed, :3]
+        mean[~timed, 3] = np.asarray(first.mean, float)[~timed, 3]
+        spread[~placed] = np.asarray(first.covariance, float)[~placed]
+    return mean, spread
+
+
+def _given(path: Path, dataset: Dataset) -> tuple[Float[np.ndarray, "event 4"], Bool[np.ndarray, "event 4"]]:
+    """Locations of a file by event id, km and s, and which of them are known."""
+    truths = read_starts(path)
     starts = [np.nan if event.start is None else seconds(parse_time(event.start)) for event in dataset.events]
     value, known = in_frame(dataset.frame, by_name([(event.id,) for event in dataset.events], truths), starts)
     if not known[:, :3].all(1).any():
-        raise ValueError(
-            f"{request.start} has none of {len(dataset)} events by id; --start must name them as the picks do"
-        )
-    placed, timed = known[:, :3].all(1), known.all(1)
-    mean[placed, :3], mean[timed, 3] = value[placed, :3], value[timed, 3]
-    spread[placed] = np.diag(np.square(START_SD))
-    return mean, spread
+        raise ValueError(f"{path} has none of {len(dataset)} events by id; --start must name them as the picks do")
+    return value, known
 
 
 def read_starts(path: Path) -> list[Known]:

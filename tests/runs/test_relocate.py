@@ -74,6 +74,25 @@ def test_separations_of_a_swarm_are_found(options, tmp_path, capsys):
     assert (tmp_path / "out" / "map.png").stat().st_size > 1000
 
 
+def test_events_with_a_start_are_not_located_again(tmp_path, capsys):
+    """A catalogue of all events is started from as it is; one that lacks an event has Geiger's location for it."""
+    truth = swarm(tmp_path)
+    latitude, longitude = to_degrees(FRAME, truth[:, 0], truth[:, 1])
+    rows = [
+        f"e{i:02d},{latitude[i]:.6f},{longitude[i]:.6f},{truth[i, 2]:.4f},2020-05-01T{i:02d}:00:20Z"
+        for i in range(EVENTS)
+    ]
+    header = "id,latitude_deg,longitude_deg,depth_km,origin_time"
+    for number, located_first in ((EVENTS, False), (EVENTS - 1, True)):
+        (tmp_path / "start.csv").write_text("\n".join([header, *rows[:number]]))
+        options = ("--method", "double_difference", "--start", str(tmp_path / "start.csv"))
+        assert relocated(tmp_path, *options) == 0
+        assert ("by geiger, to start from" in " ".join(capsys.readouterr().out.split())) == located_first
+        found = places(tmp_path)
+        error = (found - found.mean(0)) - (truth - truth.mean(0))
+        assert np.sqrt((error**2).mean()) < 0.1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
