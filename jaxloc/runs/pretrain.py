@@ -102,7 +102,7 @@ def labels_of(record: Record) -> RecordLabels:
         record.arrival_s,
         record.arrival_mask,
         record.back_azimuth_rad,
-        seen & record.horizontals_true[..., None],
+        seen & record.azimuth_known[..., None],
         (record.first_motion > 0).astype(jnp.float32),
         seen & (record.first_motion != 0),
     )
