@@ -355,7 +355,8 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     config, fitted = load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
     fitted = prepared(trained_for(fitted, dataset, _velocity_of(parsed)), dataset)
-    folder = parsed.output or parsed.run / f"evaluate_{dataset.name}_{parsed.split or 'all'}"
+    name = f"evaluate_{dataset.name}_{parsed.split or 'all'}"
+    folder = parsed.output or (parsed.run / name if parsed.run.is_dir() else Path(f"{parsed.run.stem}_{name}"))
     say = lambda line: console.print(line, markup=False)
     calibration, where = _calibration_of(parsed, console), searched(fitted, dataset, config)
     evaluate(fitted, dataset, folder, str(config["name"]), say, calibration, searched=where)
