@@ -30,6 +30,7 @@ from jaxloc.runs.inputs import open_input, slid_over
 from jaxloc.runs.load import load as load_run
 from jaxloc.runs.outcomes import duplicates
 from jaxloc.runs.results import Located, LocatedEvent, results_of
+from jaxloc.runs.shipped import NAME
 from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.types import Label
 
@@ -119,8 +120,11 @@ class TrainedModel:
         )
 
 
-def load(folder: str | Path) -> TrainedModel:
-    """A trained run from its folder, with its calibration where it has one.
+def load(folder: str | Path = NAME) -> TrainedModel:
+    """A trained run from its folder, with its calibration where it has one; or the model that comes with jaxloc.
+
+    Args:
+        folder: of a run or an adapted model, a file of weights, or "anywhere" for the model that comes with jaxloc.
 
     Raises:
         ValueError: where the folder is no finished run, or its checkpoint is damaged.
@@ -150,6 +154,8 @@ def train(experiment: str | Mapping[str, Any], *overrides: str, say: Say = Silen
         ValueError: for a wrong configuration or wrong data; names the value.
     """
     config = configure(experiment, *overrides) if isinstance(experiment, str) else dict(experiment)
+    if "task" in config:
+        raise ValueError(f"{config['name']} trains no locator by itself: give `jaxloc run {config['name']}`")
     if "locator" in config:
         raise ValueError(
             f"{config['name']} has a locator without a network; there is nothing to train: `jaxloc run` it"
@@ -157,8 +163,8 @@ def train(experiment: str | Mapping[str, Any], *overrides: str, say: Say = Silen
     return load(training.run(config, Path(config["run_dir"]), say))
 
 
-def locate(records: WaveformSource | Dataset, model: TrainedModel | str | Path, **options: Any) -> Located:
-    """Locate events with a trained run or its folder; options are those of `TrainedModel.locate`."""
+def locate(records: WaveformSource | Dataset, model: TrainedModel | str | Path = NAME, **options: Any) -> Located:
+    """Locate events with a model, or what `load` takes; options are those of `TrainedModel.locate`."""
     return (model if isinstance(model, TrainedModel) else load(model)).locate(records, **options)
 
 
