@@ -102,7 +102,9 @@ class TrainedModel:
             on_event=on_event,
         )
         found, lost = tuple(outcome.found), outcome.lost | duplicates(outcome)
-        return Located(dataset, outcome.located.batch, outcome.predictions, found, lost, self.fitted.spec)
+        return Located(
+            outcome.dataset or dataset, outcome.located.batch, outcome.predictions, found, lost, self.fitted.spec
+        )
 
     def open(
         self,

@@ -240,6 +240,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
         say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
         with _counting(console, say, "located", len(dataset)) as on_event:
             outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
+        dataset = outcome.dataset or dataset
         located = [event.id for event in outcome.found]
         picks = arrival_picks.picks_of_run(dataset, outcome.located, located)
         found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]

@@ -34,6 +34,7 @@ class Observations(NamedTuple):
     False and zeros everywhere. `station_index` is the station's row in the training network, -1 for a station
     outside it. `sample_mask` is False where no component of the station was recorded: gaps, and padding before
     the first and after the last sample; None means that every sample of every active station was recorded.
+    `explained_s` are arrivals of other events, located before, which are left out of what a record tells; NaN: none.
     """
 
     waveforms: Float[Array, "*event station component sample"] | None
@@ -45,6 +46,7 @@ class Observations(NamedTuple):
     pick_sigma_s: Float[Array, "*event station phase"] | None = None
     pick_mask: Bool[Array, "*event station phase"] | None = None
     sample_mask: Bool[Array, "*event station sample"] | None = None
+    explained_s: Float[Array, "*event station phase other"] | None = None
 
 
 class Label(NamedTuple):

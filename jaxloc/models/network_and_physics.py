@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.parameters import PhysicsParameters, PhysicsSetting, elsewhere, physics_at, prior_parameters
+from jaxloc.physics.readings import unexplained
 from jaxloc.types import NETWORK, Network, Observations, Params, Weights
 
 PHYSICS = "physics"
@@ -31,7 +32,8 @@ def with_physics(network: Network, setting: PhysicsSetting) -> Network:
         return NetworkAndPhysics(prior_parameters(setting), network.init(key, observations))
 
     def apply(weights: Weights, observations: Observations) -> Arrivals:
-        readings: Any = network.apply(network_of(weights), observations)
+        read: Any = network.apply(network_of(weights), observations)
+        readings = unexplained(read, observations.explained_s)
         physics = physics_at(weights.params.physics, setting, observations)
         return Arrivals(readings.log_mass, readings.rate_hz, readings.active, physics, readings.towards)
 

@@ -1,8 +1,9 @@
 """Rates of arrivals by a network: how many of P, and of S, arrive in a second at each sample of one record.
 
 A record may bear any number of events: rates are those of a point process (Daley & Vere-Jones 2003, section 7.2), and
-one arrival a window is a special case (`window_log_mass`). Every layer is a convolution and every scale is taken from
-half a minute on either side, so that records of any length are read alike, sample by sample, whatever their unit.
+one arrival a window is a special case (`jaxloc.physics.readings.window_log_mass`). Every layer is a convolution and
+every scale is taken from half a minute on either side, so that records of any length are read alike, sample by sample,
+whatever their unit.
 
 Besides rates, each sample has the direction that a wave arriving there comes from, and the sign of its first motion.
 
@@ -22,7 +23,7 @@ from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import waveforms_of
 from jaxloc.networks.layers import Conv1D, Norm
 from jaxloc.per_station import active_stations
-from jaxloc.physics.readings import READ_AFTER_S, Rates, Readings
+from jaxloc.physics.readings import READ_AFTER_S, Rates, Readings, window_log_mass
 from jaxloc.types import PHASES, Network, Observations
 
 RARE = -5.0  # log of the rate per second that every sample has before anything is learnt
@@ -126,20 +127,6 @@ def _noise(
     level = jnp.nanquantile(windows, 0.25, axis=-1)
     level = jnp.where(jnp.isfinite(level), level, jnp.abs(x).max() + 1e-12)
     return jnp.repeat(level, block)[: len(x), None]
-
-
-def window_log_mass(
-    log_rate: Float[Array, "*station sample phase"], rate_hz: Float[Array, ""] | float
-) -> Float[Array, "*station phase sample_and_none"]:
-    """Rates of a window as one arrival of each phase, or none, whose probability is that of a Poisson process.
-
-    Of an arrival there is, the place has the probability of its rate; several arrivals share it.
-    """
-    log_number = jnp.swapaxes(log_rate, -1, -2) - jnp.log(rate_hz)
-    log_total = jax.scipy.special.logsumexp(log_number, axis=-1, keepdims=True)
-    total = jnp.exp(log_total)
-    log_any = jnp.where(total > 1e-4, jnp.log(-jnp.expm1(-total)), log_total)
-    return jnp.concatenate([log_number - log_total + log_any, -total], -1)
 
 
 def masked(rates: Rates, sample_mask: Bool[Array, "*record sample"] | None) -> Rates:

@@ -3,10 +3,13 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
 
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
 READ_AFTER_S = 0.1  # after the onset of P, where rates tell its direction and first motion
+EXPLAINED_S = 1.0  # on either side of an arrival of another event
+LEFT_OUT, TINY = -30.0, 1e-12
 MIN_READ_PROBABILITY = 0.6  # and its least probability
 
 
@@ -100,3 +103,35 @@ def read_picks(
     """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
     found = pick_details(readings)
     return found.time_s, found.sure
+
+
+def window_log_mass(
+    log_rate: Float[Array, "*station sample phase"], rate_hz: Float[Array, ""] | float
+) -> Float[Array, "*station phase sample_and_none"]:
+    """Rates of a window as one arrival of each phase, or none, whose probability is that of a Poisson process.
+
+    Of an arrival there is, the place has the probability of its rate; several arrivals share it.
+    """
+    log_number = jnp.swapaxes(log_rate, -1, -2) - jnp.log(rate_hz)
+    log_total = logsumexp(log_number, axis=-1, keepdims=True)
+    total = jnp.exp(log_total)
+    log_any = jnp.where(total > 1e-4, jnp.log(-jnp.expm1(-total)), log_total)
+    return jnp.concatenate([log_number - log_total + log_any, -total], -1)
+
+
+def unexplained(readings: Readings, explained_s: Float[Array, "station phase other"] | None) -> Readings:
+    """Arrival densities without what other events explain: `EXPLAINED_S` about their P and S, of both phases.
+
+    What is left is of one arrival or none as before: densities are those of a Poisson process in a window, whatever
+    network gave them.
+    """
+    if explained_s is None:
+        return readings
+    second = jnp.arange(readings.log_mass.shape[-1] - 1) / readings.rate_hz
+    near = (jnp.abs(second - explained_s[..., None]) < EXPLAINED_S).any((-3, -2))
+    log_none = readings.log_mass[..., -1:]
+    number = jnp.maximum(-log_none, TINY)
+    log_any = jnp.log(jnp.maximum(-jnp.expm1(log_none), TINY))
+    log_rate = readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
+    left = jnp.where(near[:, None], LEFT_OUT, log_rate)
+    return readings._replace(log_mass=window_log_mass(jnp.swapaxes(left, -1, -2), readings.rate_hz))

@@ -13,7 +13,7 @@ from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.io.sliding import one_each
 from jaxloc.io.stations import recognised
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.runs import report
+from jaxloc.runs import report, several_events
 from jaxloc.runs.datasets import select
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
@@ -75,7 +75,7 @@ def locate_new(
         dataset: of `jaxloc.runs.inputs.open_input`.
         config: of the run.
         calibration: of its posteriors; None for uncalibrated ones.
-        overlapping: windows overlap, so that an event may be in several.
+        overlapping: windows overlap, so that an event may be in several; each may have several events.
         every: keep records without an event too, with the reason as a flag.
         widen: search beyond the region where nothing fits in it, or its edge is reached.
         say: takes one line for the user.
@@ -101,6 +101,15 @@ def locate_new(
             located, decided = beyond_edges(located, decided, fitted.spec.region, relocate, say)
         except KeyboardInterrupt:  # the locations within the region stay
             interrupted = True
+    if overlapping and not interrupted:
+
+        def search(windows: Dataset) -> several_events.Searched:
+            parts = located_chunks(fitted, windows, with_features=calibration is not None, with_checks=True)
+            again = joined(list(parts))
+            return several_events.Searched(windows, again, verdicts(again, searched(fitted, windows, config)))
+
+        first = several_events.Searched(dataset, located, decided)
+        dataset, located, decided = several_events.with_further(first, search, say)
     predictions = as_calibrated(calibration, located)
     rejected = [bool(v.refused) for v in decided]
     decided = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in decided]
@@ -111,7 +120,7 @@ def locate_new(
     again: dict[str, str] = {}
     if overlapping:
         found, again = one_each(found)
-    return Outcome(found, lost, again, located, predictions, interrupted)
+    return Outcome(found, lost, again, located, predictions, interrupted, dataset)
 
 
 def refuse_duplicates(dataset: Dataset) -> None:

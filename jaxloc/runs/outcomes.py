@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from jaxloc.atomic_write import uninterrupted
 from jaxloc.calibration.calibration import Predictions
+from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.runs import report
 from jaxloc.runs.located import Located
@@ -28,6 +29,7 @@ class Outcome(NamedTuple):
         located: the located part of the data set as arrays.
         predictions: posteriors as written to files.
         interrupted: whether the rest of the data set, or of the search beyond the region, was not reached.
+        dataset: events of `located` in their order; None: those of the data set that was located.
     """
 
     found: list[Hypocentre]
@@ -36,6 +38,7 @@ class Outcome(NamedTuple):
     located: Located
     predictions: Predictions
     interrupted: bool
+    dataset: Dataset | None = None
 
 
 def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:

@@ -66,7 +66,7 @@ def located_chunks(
         seen = batch.observations
         posterior, check = run(prng.stream("location", seed), seen)
         onsets = _onsets(seen) if with_checks or with_features else None
-        bare = batch._replace(observations=seen._replace(waveforms=None))
+        bare = batch._replace(observations=seen._replace(waveforms=None, explained_s=None))
         yield Located(bare, posterior, describe(seen), check, onsets, _statistics(seen, posterior, check, onsets))
         on_chunk(min(at + size, len(dataset)))
 

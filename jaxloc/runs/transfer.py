@@ -14,8 +14,17 @@ from jaxloc.models.registry import at_stations, build
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.velocity_error import VelocityError, error_settings
 from jaxloc.runs.fitted import Fitted
-from jaxloc.runs.search_region import highest_km, parse_depths, parse_region, region_of_records, with_options
-from jaxloc.types import Method, Params, State, Weights
+from jaxloc.runs.search_region import (
+    LEAST_MARGIN_KM,
+    highest_km,
+    parse_depths,
+    parse_region,
+    region_of_records,
+    with_options,
+)
+from jaxloc.types import PHASES, Method, Params, State, Weights
+
+FEW_STATIONS_KM = 200.0
 
 
 def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None) -> Fitted:
@@ -112,10 +121,14 @@ def _changed(method: Method, change: Callable[[Params], Params]) -> Method:
 
 
 def _region_around(dataset: Dataset) -> tuple[Region, Float[np.ndarray, "station 3"]]:
-    """The region of the stations of a data set, three times as long as their network, and their positions in km."""
+    """The region of the stations of a data set, three times as long as their network, and their positions in km.
+
+    One or two stations have no network that tells how far events lie: as far as S follows P by 25 s.
+    """
     places = positions_km(dataset.frame, dataset.stations)
     low, high = places.min(0), places.max(0)
-    margin = max(20.0, float(np.hypot(*(high - low)[:2])))
+    least_km = LEAST_MARGIN_KM if len(places) > len(PHASES) else FEW_STATIONS_KM
+    margin = max(least_km, float(np.hypot(*(high - low)[:2])))
     duration_s = dataset.num_samples / dataset.rate_hz
     region = Region(
         (float(low[0] - margin), float(high[0] + margin)),

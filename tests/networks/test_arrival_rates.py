@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from jax import random
 
-from jaxloc.networks.arrival_rates import RateModel, RecordRates, network, record_channels, window_log_mass
+from jaxloc.networks.arrival_rates import RateModel, RecordRates, network, record_channels
 from jaxloc.networks.flax_adapter import applied, initialised
+from jaxloc.physics.readings import window_log_mass
 from jaxloc.types import Observations, Weights
 
 RATE_HZ = 50.0
