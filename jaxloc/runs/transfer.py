@@ -22,9 +22,9 @@ from jaxloc.runs.search_region import (
     region_of_records,
     with_options,
 )
-from jaxloc.types import PHASES, Method, Params, State, Weights
+from jaxloc.types import Method, Params, State, Weights
 
-FEW_STATIONS_KM = 200.0
+FEW, FEW_STATIONS_KM = 2, 200.0  # stations that are a network of no extent
 
 
 def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None) -> Fitted:
@@ -127,7 +127,7 @@ def _region_around(dataset: Dataset) -> tuple[Region, Float[np.ndarray, "station
     """
     places = positions_km(dataset.frame, dataset.stations)
     low, high = places.min(0), places.max(0)
-    least_km = LEAST_MARGIN_KM if len(places) > len(PHASES) else FEW_STATIONS_KM
+    least_km = FEW_STATIONS_KM if len(places) <= FEW else LEAST_MARGIN_KM
     margin = max(least_km, float(np.hypot(*(high - low)[:2])))
     duration_s = dataset.num_samples / dataset.rate_hz
     region = Region(
