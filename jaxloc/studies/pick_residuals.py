@@ -7,11 +7,12 @@ any label are counted, not called false.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.seisbench import read_seisbench
@@ -21,9 +22,11 @@ from jaxloc.runs.pretrain import RatesOf, mean_log_rate, rates_reader
 from jaxloc.runs.shipped import weights_of
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.pick_scores import Known, PhaseScore, score_picks
+from jaxloc.types import PHASES
 
-EVENTS_AT_ONCE = 4
 SHOWN = ("arrivals", "recall_near", "recall", "median_s", "mad_s", "inside_68", "inside_90", "picks", "precision")
+
+Labelled = tuple[Float[np.ndarray, "sample component"], Bool[np.ndarray, " sample"] | None, Known]
 
 
 def score_set(weights: Path, folder: Path) -> dict[str, PhaseScore]:
@@ -33,33 +36,33 @@ def score_set(weights: Path, folder: Path) -> dict[str, PhaseScore]:
         ValueError: where weights or folder are missing or wrong; names them.
     """
     found = read_pretrained(weights)
-    dataset = read_seisbench(folder, rate_hz=found.rate_hz)
-    read = rates_reader(found)
-    picks, known = [], []
-    for first in range(0, len(dataset), EVENTS_AT_ONCE):
-        some = np.arange(first, min(first + EVENTS_AT_ONCE, len(dataset)))
-        of_events = read_events(dataset, read, some, found.rate_hz)
-        picks += of_events[0]
-        known += of_events[1]
-    return score_picks(picks, known, dataset.num_samples / found.rate_hz)
+    dataset, read = read_seisbench(folder, rate_hz=found.rate_hz), rates_reader(found)
+    records = [
+        (picks_of_record(read, record, mask, found.rate_hz), known) for record, mask, known in labelled_records(dataset)
+    ]
+    picks, known = ([record[i] for record in records] for i in range(2))
+    return score_picks(picks, known, dataset.num_samples / found.rate_hz)  # pyright: ignore[reportArgumentType]
 
 
-def read_events(
-    dataset: Dataset, read: RatesOf, index: Int[np.ndarray, " event"], rate_hz: float
-) -> tuple[list[RatePicks], list[Known]]:
-    """Picks of the records of some events, and what analysts labelled; records without a label are left out."""
-    batch = dataset.take(index)
-    seen, label = batch.observations, batch.labels["arrivals"]
-    labelled = np.asarray(label.mask).any(-1) & np.asarray(seen.station_mask)
-    rows = np.argwhere(labelled)
-    picks, known = [], []
-    for event, station in rows:
-        mask = None if seen.sample_mask is None else np.asarray(seen.sample_mask)[event, station]
-        log_rate = mean_log_rate(np.asarray(read(np.asarray(seen.waveforms)[event, station].T, mask)))
-        picks.append(picks_of_rates(log_rate, rate_hz))
-        value, there = np.asarray(label.value)[event, station], np.asarray(label.mask)[event, station]
-        known.append(Known(value[None], there[None], np.full((1, 2), np.inf)))
-    return picks, known
+def labelled_records(dataset: Dataset) -> Iterator[Labelled]:
+    """Records with a labelled arrival, one at a time: samples, which of them were recorded, and the labels."""
+    for event in range(len(dataset)):
+        batch = jax.tree.map(lambda x: np.asarray(x)[0], dataset.take(np.array([event])))
+        seen, label = batch.observations, batch.labels["arrivals"]
+        for station in np.flatnonzero(label.mask.any(-1) & seen.station_mask):
+            mask = None if seen.sample_mask is None else seen.sample_mask[station]
+            known = Known(label.value[station][None], label.mask[station][None], np.full((1, len(PHASES)), np.inf))
+            yield seen.waveforms[station].T, mask, known
+
+
+def picks_of_record(
+    read: RatesOf,
+    record: Float[np.ndarray, "sample component"],
+    mask: Bool[np.ndarray, " sample"] | None,
+    rate_hz: float,
+) -> RatePicks:
+    """Picks of one record by the mean rate of all draws of the weights."""
+    return picks_of_rates(mean_log_rate(np.asarray(read(record, mask))), rate_hz)
 
 
 def table(scores: dict[str, dict[str, PhaseScore]]) -> str:
