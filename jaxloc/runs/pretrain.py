@@ -75,7 +75,7 @@ def problem_of(config: Config) -> Problem:
     def of_record(raw: Any, labels: Any) -> Float[jax.Array, ""]:
         return log_likelihood(raw, labels, rate_hz=rate_hz)
 
-    return Problem(module_of(config), of_record, take, ENDLESS, int(records["num_data"]))
+    return Problem(module_of(config), of_record, take, ENDLESS, int(records["num_data"]), ahead=True)
 
 
 def module_of(config: Config) -> RecordRates:

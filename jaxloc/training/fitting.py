@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     """The target of the weights.
 
     `log_likelihood(output, target)` is of one row. `take(index)` gives training rows, `num_rows` in all; as they may
-    overlap, `num_data` is their effective number.
+    overlap, `num_data` is their effective number. `ahead`: rows are made while others are trained on (`loop.Plan`).
     """
 
     module: nn.Module
@@ -41,6 +41,7 @@ class Problem(NamedTuple):
     take: Callable[[np.ndarray], Row]
     num_rows: int
     num_data: int
+    ahead: bool = False
 
 
 def shuffled(problem: Problem, seed: int) -> Problem:
@@ -81,7 +82,7 @@ def fit(config: Config, folder: Path, problem: Problem, say: Say, on_step: OnSte
     ) -> tuple[Method, State]:
         target = _target(problem, like, prior_params, float(posterior["prior_scale"]))
         method = configured(posterior, target, int(stage["steps"]), stage)
-        plan, take = _plan(name, stage, seed + number), cast(loop.TakeBatch, problem.take)
+        plan, take = _plan(name, stage, seed + number, problem.ahead), cast(loop.TakeBatch, problem.take)
         key = prng.stream("stage", plan.seed)
         progress = fit_stage(key, folder, plan, method, params, problem.num_rows, take, None, say, on_step)
         return method, progress.state
@@ -110,7 +111,7 @@ def _target(problem: Problem, like: Params, prior_params: Params | None, scale: 
     return with_normal_prior(by_event(of_row), prior_mean(like, prior_params), widths, problem.num_data)
 
 
-def _plan(name: str, stage: Config, seed: int) -> loop.Plan:
+def _plan(name: str, stage: Config, seed: int, ahead: bool) -> loop.Plan:
     return loop.Plan(
         name,
         int(stage["steps"]),
@@ -119,4 +120,5 @@ def _plan(name: str, stage: Config, seed: int) -> loop.Plan:
         per_call=int(stage.get("per_call", 10)),
         checks=int(stage.get("checks", 4)),
         keep_best=False,
+        ahead=ahead,
     )

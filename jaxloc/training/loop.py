@@ -1,7 +1,8 @@
 """Training any weight posterior: compiled steps, chosen on held-out events, stopped and resumed at will."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -22,7 +23,10 @@ TakeBatch = Callable[[Int[np.ndarray, " event"]], Batch]
 
 
 class Plan(NamedTuple):
-    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is validated `checks` times."""
+    """How one stage trains: `per_call` steps are scanned in one compiled call, progress is validated `checks` times.
+
+    With `ahead` the events of the next call are made meanwhile, in a thread: of simulations, which take a core's time.
+    """
 
     name: str
     steps: int
@@ -32,6 +36,7 @@ class Plan(NamedTuple):
     per_call: int = 5
     checks: int = 5
     keep_best: bool = True
+    ahead: bool = False
 
 
 def fit(
@@ -57,10 +62,9 @@ def fit(
     every = max(plan.per_call, -(-plan.steps // plan.checks // plan.per_call) * plan.per_call)
     losses: list[Array] = []
     since, began = progress.step, time.monotonic()
+    coming = _coming(key, plan, progress.step, num_events, take)
     while not complete(method, plan, progress):
-        number = min(plan.per_call, plan.steps - progress.step)
-        steps = np.arange(progress.step, progress.step + number)
-        keys, batches = _of_steps(key, plan, steps, num_events, take)
+        steps, keys, batches = next(coming)
         at = on_all((keys, progress.state), plan.batch_size)
         state, info = advance(*at, shared_out(batches, plan.batch_size, axis=1))
         _check_finite(plan, steps, np.asarray(info.loss), batches, state)
@@ -147,6 +151,27 @@ def held_out_loss(
 def _compiled(method: Method, plan: Plan) -> Callable[..., tuple[State, Any]]:
     """Steps of a stage, compiled where they are first called."""
     return jax.jit(partial(_advance, method, plan))
+
+
+def _coming(
+    key: Key[Array, ""], plan: Plan, first: int, num_events: int, take: TakeBatch
+) -> Iterator[tuple[Int[np.ndarray, " step"], Key[Array, " step"], Batch]]:
+    """Steps of each call from `first` on, with their keys and batches."""
+
+    def of_call(at: int) -> tuple[Int[np.ndarray, " step"], Key[Array, " step"], Batch]:
+        steps = np.arange(at, min(at + plan.per_call, plan.steps))
+        return steps, *_of_steps(key, plan, steps, num_events, take)
+
+    calls = range(first, plan.steps, plan.per_call)
+    if not plan.ahead:
+        yield from map(of_call, calls)
+        return
+    with ThreadPoolExecutor(1) as maker:
+        made = [maker.submit(of_call, first)]
+        for at in calls[1:]:
+            made.append(maker.submit(of_call, at))
+            yield made.pop(0).result()
+        yield made.pop().result()
 
 
 def _of_steps(
