@@ -16,6 +16,7 @@ import numpy as np
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.data.dataset import Dataset, positions_km
+from jaxloc.models.arrivals_and_physics import ELSEWHERE
 from jaxloc.models.model import Model
 from jaxloc.models.pretrained import Pretrained
 from jaxloc.models.registry import build
@@ -65,7 +66,7 @@ def _spec(found: Pretrained, dataset: Dataset, velocity: dict[str, Any]) -> Mode
             "source_longitude_deg"
         )
     exact = {name: value for name, value in velocity.items() if name not in ("speed_sd", "vp_vs_sd")}
-    settings = dict(found.settings) | {"source_terms": True, "prior": {"speed_sd": SPEED_SD}}
+    settings = dict(found.settings) | {"source_terms": True, "prior": {**ELSEWHERE, "speed_sd": SPEED_SD}}
     return ModelSpec(
         settings,
         dataset.frame,
