@@ -91,7 +91,7 @@ def index_files(files: WaveformSource) -> Index:
     if not pieces:
         raise ValueError(
             f"none of {len(paths)} files has waveforms that can be read, the first is {paths[0]}; use files that "
-            "ObsPy reads, such as miniSEED or SAC"
+            "ObsPy reads, such as miniSEED or SAC; picks are located with --locator NAME"
         )
     for message in unreadable:
         warnings.warn(f"{message}; it is left out", stacklevel=2)

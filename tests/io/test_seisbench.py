@@ -318,7 +318,10 @@ def test_round_trip(toy: Path, tmp_path: Path) -> None:
     order = np.array([[e.id for e in first.events].index(e.id) for e in second.events])
     a, b = first.take(order), second.take(np.arange(3))
     for name, x in a.observations._asdict().items():
-        np.testing.assert_allclose(x, getattr(b.observations, name), atol=2e-6, err_msg=name)
+        if x is None:
+            assert getattr(b.observations, name) is None
+        else:
+            np.testing.assert_allclose(x, getattr(b.observations, name), atol=2e-6, err_msg=name)
     for name, label in a.labels.items():
         np.testing.assert_array_equal(label.mask, b.labels[name].mask)
         np.testing.assert_allclose(label.value, b.labels[name].value, atol=1e-5, err_msg=name)

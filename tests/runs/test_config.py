@@ -58,7 +58,7 @@ REFUSED = [
     ("++data.zz=1", "no such key: data.zz. Keys under 'data' must be one of: kind, preset"),
     ("++stages.arrivals.zz=1", "no such key: stages.arrivals.zz"),
     ("stages.arrivals.stepz=1", "steps"),
-    ("model.channelz=3", "Keys under 'model' must be one of: name, channels"),
+    ("model.channelz=3", "Keys under 'model' must be one of: name, search_sizes"),
     ("model.channels=3", "model.channels=3 cannot be used"),
     ("model.name=unet", "no such model: 'unet'; use one of"),
     ("model.catalogue_sd_km=[1.0]", "must be 3 values"),

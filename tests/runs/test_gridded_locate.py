@@ -157,7 +157,7 @@ def test_locators_that_have_no_use_for_grids_say_so(tmp_path, capsys):
     for more, message in (
         (["--locator", "sp_rule"], "--travel-times has no effect on the locator sp_rule"),
         (["--locator", "octree", "--set", "spacing_km=1"], "spacing_km has no effect on travel times of grids"),
-        ([], "locate must have RUN and INPUT"),
+        ([], "must be used with --locator"),
     ):
         assert cli.main([*arguments, *more]) == 1
         assert message in " ".join(capsys.readouterr().err.split())

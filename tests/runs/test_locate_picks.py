@@ -91,7 +91,8 @@ def test_other_locators_run_with_wide_posteriors(locator, options, tmp_path):
         (["--locator", "grid_search", "--depth-km", "10", "5"], "--depth-km must be SHALLOWEST"),
         (["--locator", "grid_search", "--windows", "w.csv"], "leave out RUN and --windows"),
         (["--catalogue", "c.csv", "more.csv"], "--catalogue must be used with --locator"),
-        ([], "locate must have RUN and INPUT, or PICKS and --locator"),
+        ([], "none of 1 files has waveforms that can be read"),
+        ([], "picks are located with --locator NAME"),
     ],
 )
 def test_what_has_no_effect_or_is_missing_is_refused(options, message, tmp_path, capsys):

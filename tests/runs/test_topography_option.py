@@ -82,7 +82,7 @@ def test_topography_has_to_have_an_effect(tmp_path, capsys):
     for more, message in (
         (["--locator", "sp_rule"], "--topography has no effect on the locator sp_rule"),
         (["--locator", "geiger", "--set", "posterior=hypoinverse"], "posterior=hypoinverse has no prior"),
-        ([], "locate must have RUN and INPUT"),
+        ([], "must be used with --locator"),
         (["--locator", "geiger", "--region=-119/-117.2/35.8/36.2"], "use a larger grid, or a smaller --region"),
     ):
         assert cli.main([*arguments, *more]) == 1
