@@ -207,14 +207,14 @@ def table_around(
         ]
         grid = grid._replace(num_distances=nodes[0], num_depths=nodes[1])
     if farthest > ROUND_BEYOND_KM if round_earth is None else round_earth:
-        model = _down_to(model, float(deepest_ray_km(farthest, region.depth_km[1], float(model.top_km[-1]))))
+        model = _down_to(model, _deepest_km(farthest, region.depth_km[1], float(np.asarray(model.top_km)[-1])))
         grid = grid._replace(num_thin=num_thin_layers(farthest, grid.depth_km))
     return tabulate(model, grid, depths_km)
 
 
 def num_thin_layers(distance_km: float, depth_km: tuple[float, float]) -> int:
     """How many thin layers make a spherical earth flat for distances and depths up to these."""
-    deepest_km = deepest_ray_km(distance_km, depth_km[1], depth_km[1] + 20.0)
+    deepest_km = _deepest_km(distance_km, depth_km[1], depth_km[1] + 20.0)
     return int(np.clip((deepest_km - depth_km[0]) / THIN_KM, *THIN_LAYERS))
 
 
@@ -222,6 +222,12 @@ def _down_to(model: VelocityModel, deepest_km: float) -> VelocityModel:
     """The layers that first arrivals reach."""
     number = max(int((np.asarray(model.top_km) < deepest_km).sum()), 1)
     return VelocityModel(*(each[:number] for each in model))
+
+
+def _deepest_km(distance_km: float, source_km: float, deepest_top_km: float) -> float:
+    """As `deepest_ray_km`, as a number: that of layers is part of a program, also where a table is made within one."""
+    with jax.ensure_compile_time_eval():
+        return float(deepest_ray_km(distance_km, source_km, deepest_top_km))
 
 
 class StationTable(NamedTuple):
