@@ -20,6 +20,7 @@ from jaxloc.runs.located import Located
 
 LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)
 LEAST_PER_STATION = 2.0  # log-evidence for each station with a pick; of 100 simulated events at least 7.0
+FEW_STATIONS = 2
 EDGE_SD = 2.0  # an edge of the search region nearer to the mean than this is reached; 1.7 for a flat density
 CUT_SHARE = 0.1  # of the predicted arrivals, beyond the record
 SIDES = {"west": (0, 0), "east": (0, 1), "south": (1, 0), "north": (1, 1), "top": (2, 0), "bottom": (2, 1)}
@@ -121,13 +122,21 @@ def no_arrivals(check: ArrivalCheck, onsets: Onsets | None, duration_s: float) -
     if number == 0:
         return "no event found: no station has a record"
     evidence = float(check.log_evidence)
-    if evidence >= LEAST_LOG_EVIDENCE:
+    if evidence >= LEAST_LOG_EVIDENCE or seen_by_few(check):
         return ""
     reason = (
         f"no event found: the arrivals at {number} station{'s' * (number > 1)} fit no hypocentre better than chance "
         f"(log-evidence {evidence:.1f}; at least {LEAST_LOG_EVIDENCE:g} needed)"
     )
     return reason + ("" if onsets is None else _late_hint(onsets, duration_s))
+
+
+def seen_by_few(check: ArrivalCheck) -> bool:
+    """Whether one or two stations record an event: P and S at one of them. They have no moveout to tell it by."""
+    active = np.asarray(check.active) > 0
+    if check.picks is None or active.sum() > FEW_STATIONS:
+        return False
+    return bool(np.asarray(check.picks.sure)[active].all(-1).any())
 
 
 def _late_hint(onsets: Onsets, duration_s: float) -> str:
@@ -151,6 +160,8 @@ def cut_flag(check: ArrivalCheck, duration_s: float) -> str:
 def contradiction_flag(check: ArrivalCheck) -> str:
     """Names evidence that is too weak for so many picks, some of which are then of nothing or of another event."""
     if check.picks is None:
+        return ""
+    if seen_by_few(check):
         return ""
     number = int((np.asarray(check.picks.sure).any(-1) & (np.asarray(check.active) > 0)).sum())
     evidence, least = float(check.log_evidence), LEAST_PER_STATION * number

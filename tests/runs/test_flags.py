@@ -142,3 +142,19 @@ def test_shifts_are_flags_and_windows_without_an_earthquake_are_refused(refused,
     assert verdict.flags[0] == "record cut"
     assert len(verdict.flags) == 1 + bool(flag)
     assert flag in verdict.flag
+
+
+@pytest.mark.parametrize(
+    ("stations", "sure", "located"),
+    [
+        (1, [[True, True]], True),
+        (1, [[True, False]], False),
+        (2, [[True, False], [True, True]], True),
+        (3, [[True, True]] * 3, False),  # from three stations on, moveout has to tell
+    ],
+)
+def test_one_or_two_stations_are_located_by_p_and_s(stations, sure, located):
+    zero = np.zeros((stations, 2))
+    found = check(np.full((stations, 2), 10.0), log_evidence=1.0)
+    found = found._replace(picks=ArrivalPicks(zero, zero, zero, np.array(sure)))
+    assert (no_arrivals(found, None, 60.0) == "") == located
