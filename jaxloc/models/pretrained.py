@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxloc.models.model import Model
 from jaxloc.models.spec import ModelSpec
-from jaxloc.models.weight_arrays import by_path, path_name, write_arrays
+from jaxloc.models.weight_arrays import by_path, in_place, write_arrays
 from jaxloc.types import Params
 
 ABOUT = "about"
@@ -70,9 +70,7 @@ def parameters_of(found: Pretrained, model: Model, like: Params) -> Params:
         )
     number = len(next(iter(found.weights.values())))
     repeated = jax.tree.map(lambda x: np.broadcast_to(x, (number, *x.shape)), like)
-    leaves, tree = jax.tree_util.tree_flatten_with_path(model.transfer.portable(repeated))
-    new = tree.unflatten([found.weights[path_name(path)] for path, _ in leaves])
-    return model.transfer.placed(repeated, new)
+    return model.transfer.placed(repeated, in_place(model.transfer.portable(repeated), found.weights))
 
 
 def write_pretrained(path: Path, found: Pretrained) -> None:

@@ -17,6 +17,11 @@ def by_path(params: Params) -> dict[str, Any]:
     return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
 
 
+def in_place(like: Params, arrays: Mapping[str, Any]) -> Params:
+    """Arrays by path in the structure of `like`; a KeyError names a path that is missing."""
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in by_path(like)])
+
+
 def path_name(path: tuple) -> str:
     """A path within a tree as text."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -10,27 +10,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.models.arrivals_and_physics import ELSEWHERE
-from jaxloc.models.model import Model
 from jaxloc.models.pretrained import Pretrained
 from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, catalogue_of, read_spec, write_spec
-from jaxloc.models.weight_arrays import by_path, path_name, write_arrays
+from jaxloc.models.weight_arrays import by_path, in_place, write_arrays
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.search_region import around_stations
-from jaxloc.runs.shipped import blank, crust, draws_of, of_draws
+from jaxloc.runs.shipped import PARAMETERS, blank, crust, draws_of, of_draws
 from jaxloc.training.run_folder import VERSION
 from jaxloc.training.stages import prepare
-from jaxloc.types import Params
 
-PARAMETERS, SPEC, ABOUT = "parameters.npz", "model.json", "adapted.json"
+SPEC, ABOUT = "model.json", "adapted.json"
 MARGIN_KM = 10.0  # of the search region about the events
 SPEED_SD = 0.03  # of each layer's P speed, which the events then determine
 
@@ -98,11 +95,6 @@ def write_adapted(folder: Path, fitted: Fitted, about: Mapping[str, Any]) -> Non
     write_arrays(folder / PARAMETERS, by_path(fitted.state))
 
 
-def is_adapted(folder: Path) -> bool:
-    """Whether a folder holds an adapted model."""
-    return (folder / PARAMETERS).is_file()
-
-
 def read_adapted(folder: Path) -> tuple[dict[str, Any], Fitted]:
     """The configuration and the model of `write_adapted`.
 
@@ -113,12 +105,7 @@ def read_adapted(folder: Path) -> tuple[dict[str, Any], Fitted]:
     model = build(spec)
     try:
         with np.load(folder / PARAMETERS, allow_pickle=False) as archive:
-            params = _as_tree(spec, model, {name: archive[name] for name in archive.files})
+            params = in_place(blank(model, spec), {name: archive[name] for name in archive.files})
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(f"{folder / PARAMETERS} is damaged ({error}); adapt the model again") from error
     return {"name": folder.name, "data": {}, "stages": {}}, of_draws(spec, model, params)
-
-
-def _as_tree(spec: ModelSpec, model: Model, arrays: Mapping[str, np.ndarray]) -> Params:
-    leaves, tree = jax.tree_util.tree_flatten_with_path(blank(model, spec))
-    return tree.unflatten([arrays[path_name(path)] for path, _ in leaves])

@@ -10,10 +10,10 @@ from jaxloc.calibration.storage import read_shifts
 from jaxloc.inference.registry import draws_of
 from jaxloc.models.model import Model
 from jaxloc.models.registry import build
-from jaxloc.models.spec import ModelSpec, example, read_spec
-from jaxloc.runs.adapt import is_adapted, read_adapted
+from jaxloc.models.spec import ModelSpec, read_spec
+from jaxloc.runs.adapt import read_adapted
 from jaxloc.runs.fitted import Fitted
-from jaxloc.runs.shipped import shipped, weights_of
+from jaxloc.runs.shipped import blank, is_adapted, shipped, weights_of
 from jaxloc.training import checkpoints, loop
 from jaxloc.training.prior_weights import read_prior
 from jaxloc.training.progress import Progress
@@ -68,8 +68,7 @@ def _checkpoint(folder: Path, stage: str, method: Method, params: Params) -> Pro
 
 def _blank(model: Model, spec: ModelSpec, members: int) -> Params:
     """Zeros in the shape of the parameters: to read a checkpoint nothing need be sampled or compiled."""
-    one = jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape())
-    return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), one)
+    return jax.tree.map(lambda x: np.zeros((members, *x.shape), x.dtype), blank(model, spec))
 
 
 def _prior_of(config: Config, folder: Path, params: Params, model: Model, trained: list) -> Params | None:

@@ -21,7 +21,7 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.heads.arrival_rates import RecordLabels, log_likelihood
 from jaxloc.models.model import as_tuples
 from jaxloc.models.pretrained import Pretrained, write_pretrained
-from jaxloc.models.weight_arrays import by_path, path_name
+from jaxloc.models.weight_arrays import by_path, in_place
 from jaxloc.networks.arrival_rates import RateModel, RecordRates
 from jaxloc.physics.rate_picks import picks_of_rates
 from jaxloc.scores.pick_scores import Known, PhaseScore, markdown, score_picks
@@ -82,8 +82,12 @@ def module_of(config: Config) -> RecordRates:
     """The network that a configuration describes."""
     # XLA's convolutions on the CPU are the faster ones where steps are not in a loop (`jaxloc.networks.layers`).
     by_slices = None if any(stage["per_call"] > 1 for stage in config["stages"].values()) else False
-    settings: Any = as_tuples({name: value for name, value in config["model"].items() if name != "name"})
-    return RecordRates(RateModel(**settings, by_slices=by_slices), float(config["data"]["rate_hz"]))
+    return _module(config["model"], float(config["data"]["rate_hz"]), by_slices)
+
+
+def _module(settings: Config, rate_hz: float, by_slices: bool | None = None) -> RecordRates:
+    own: Any = as_tuples({name: value for name, value in settings.items() if name != "name"})
+    return RecordRates(RateModel(**own, by_slices=by_slices), rate_hz)
 
 
 def drawer(config: Config, stream: str = "simulated records") -> Callable[[Int[jax.Array, " record"]], Record]:
@@ -131,11 +135,9 @@ def score(config: Config, fitted: Fitted, number: int) -> dict[str, PhaseScore]:
 
 def rates_reader(found: Pretrained) -> RatesOf:
     """Log rates [draw, sample, phase] of one record by every draw of weights; records of any length, each compiled."""
-    settings: Any = as_tuples({name: value for name, value in found.settings.items() if name != "name"})
-    module = RecordRates(RateModel(**settings), found.rate_hz)
+    module = _module(found.settings, found.rate_hz)
     like = jax.eval_shape(lambda: module.init(prng.stream("location"), jnp.zeros((1024, 3)))["params"])
-    leaves, tree = jax.tree_util.tree_flatten_with_path(like)
-    weights = tree.unflatten([found.weights[path_name(path)] for path, _ in leaves])
+    weights = in_place(like, found.weights)
 
     @jax.jit
     def read(waveforms: Any, sample_mask: Any) -> Any:

@@ -27,6 +27,7 @@ from jaxloc.types import Method, Params, State, Weights
 
 NAME = "anywhere"
 FILE = Path(__file__).parents[1] / "weights" / f"{NAME}.npz"
+PARAMETERS = "parameters.npz"  # of an adapted model, in its folder
 WINDOW_S = 60.0
 CRUST, DEEPEST_KM = "ak135", 210.0
 SPEED_SD, VP_VS_SD = 0.05, 0.05  # of the crust of a place that nothing is known of
@@ -41,10 +42,15 @@ def weights_of(named: Path) -> Path | None:
     return named if named.suffix == FILE.suffix else None
 
 
+def is_adapted(folder: Path) -> bool:
+    """Whether a folder holds a model of `jaxloc.runs.adapt`."""
+    return (folder / PARAMETERS).is_file()
+
+
 def model_and_input(first: Path, others: Sequence[Path]) -> tuple[Path, list[Path]]:
     """A model and what it locates, of paths the first of which may be a model: without one, it is the shipped one."""
     missing = not first.exists() and not set("*?[") & set(str(first))
-    folder = (first / CONFIG).is_file() or (first / "parameters.npz").is_file()
+    folder = (first / CONFIG).is_file() or is_adapted(first)
     if weights_of(first) is not None or folder or (missing and others):
         return first, list(others)
     return Path(NAME), [first, *others]
@@ -91,9 +97,9 @@ def draws_of(found: Pretrained, spec: ModelSpec, model: Model) -> Params:
 
 
 def blank(model: Model, spec: ModelSpec) -> Params:
-    """Zeros in the shape of a model's parameters; of physics, what is known before data."""
+    """Zeros in the shape of a model's parameters; of physics, what is known before data. Nothing is compiled."""
     shapes = jax.eval_shape(lambda key: model.network.init(key, example(spec)), prng.key_shape())
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def of_draws(spec: ModelSpec, model: Model, draws: Params) -> Fitted:
@@ -105,6 +111,6 @@ def of_draws(spec: ModelSpec, model: Model, draws: Params) -> Fitted:
         return Weights(jax.tree.map(lambda x: jnp.asarray(x)[taken], state))
 
     def fixed(*arguments: Any) -> Any:
-        raise NotImplementedError("these weights are trained already")
+        raise ValueError("these weights are trained already; train others by `jaxloc run anywhere`")
 
     return Fitted(spec, model, Method(fixed, fixed, sample), draws, number)

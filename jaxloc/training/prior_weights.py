@@ -7,10 +7,9 @@ of the few that locating one event takes.
 import zipfile
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from jaxloc.models.weight_arrays import by_path, write_arrays
+from jaxloc.models.weight_arrays import by_path, in_place, write_arrays
 from jaxloc.types import Params
 
 FILE = "prior.npz"
@@ -40,4 +39,4 @@ def read_prior(folder: Path, like: Params) -> Params | None:
     shapes = lambda arrays: {(name, np.shape(array)) for name, array in arrays.items()}
     if differ := sorted(shapes(wanted) ^ shapes(found)):
         raise ValueError(f"{path} is of another network: {differ[0][0]} differs in shape; {advice}")
-    return jax.tree.unflatten(jax.tree.structure(like), [found[name] for name in wanted])
+    return in_place(like, found)
