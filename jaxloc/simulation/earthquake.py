@@ -17,7 +17,7 @@ from jaxloc.simulation.sources import corner_hz, double_couple, velocity_spectru
 from jaxloc.simulation.surface_waves import SurfaceRanges, draw_surface_waves
 
 CLEAR = 0.1  # share of energy in the pulse of P from which its first motion can be known
-TAPER = 0.5  # of the Nyquist frequency, from where spectra fall to zero: a steeper end would ring before onsets
+TAPER = 0.8  # of the Nyquist frequency, from where spectra fall to zero: a steeper end would ring before onsets
 
 
 class PlaceRanges(NamedTuple):
@@ -64,9 +64,9 @@ class SourceRanges(NamedTuple):
     quality: Range = (50.0, 2000.0)
     quality_power: Range = (0.0, 0.8)
     quality_ratio: Range = (0.5, 2.5)
-    kappa_s: Range = (0.002, 0.07)
+    kappa_s: Range = (0.002, 0.1)
     kappa_ratio: Range = (0.3, 1.0)
-    star_s: Range = (0.0003, 0.15)
+    star_s: Range = (0.0003, 0.3)
 
 
 class EarthquakeRanges(NamedTuple):

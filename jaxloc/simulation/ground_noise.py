@@ -65,7 +65,7 @@ class GroundNoiseRanges(NamedTuple):
     microseism_decades: Range = (0.06, 0.2)
     microseism_sd: Range = (0.1, 0.5)
     microseism_s: Range = (10.0, 100.0)
-    culture_chance: float = 0.4
+    culture_chance: float = 0.3
     culture_db: Range = (10.0, 40.0)
     culture_hz: Range = (2.0, 30.0)
     culture_decades: Range = (0.15, 0.5)

@@ -56,7 +56,7 @@ class InstrumentRanges(NamedTuple):
     Res. Lett. 85) for MEMS; Uhrhammer & Collins (1990, Bull. Seismol. Soc. Am. 80) for the Wood-Anderson seismograph.
     """
 
-    chances: tuple[float, ...] = (0.2, 0.15, 0.3, 0.05, 0.12, 0.1, 0.04, 0.04)
+    chances: tuple[float, ...] = (0.2, 0.12, 0.38, 0.05, 0.1, 0.07, 0.04, 0.04)
     short_period_hz: Range = (0.8, 2.2)
     short_period_damping: Range = (0.3, 0.8)
     geophone_hz: Range = (4.0, 5.0)

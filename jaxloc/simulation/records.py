@@ -44,7 +44,7 @@ class EventRanges(NamedTuple):
     neighbour: float = 0.5
     apart_s: Range = (0.5, 10.0)
     before: float = 0.15
-    snr_db: Range = (-10.0, 60.0)
+    snr_db: Range = (-10.0, 50.0)
     disturbed: Range = (0.55, 0.1)
     disturbance_db: Range = (6.0, 50.0)
 
