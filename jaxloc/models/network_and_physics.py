@@ -35,7 +35,9 @@ def with_physics(network: Network, setting: PhysicsSetting) -> Network:
         read: Any = network.apply(network_of(weights), observations)
         readings = unexplained(read, observations.explained_s)
         physics = physics_at(weights.params.physics, setting, observations)
-        return Arrivals(readings.log_mass, readings.rate_hz, readings.active, physics, readings.towards)
+        return Arrivals(
+            readings.log_mass, readings.rate_hz, readings.active, physics, readings.towards, readings.number
+        )
 
     def features(weights: Weights, observations: Observations) -> Float[Array, " feature"]:
         assert network.features is not None

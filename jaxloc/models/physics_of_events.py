@@ -14,7 +14,7 @@ from jaxloc.models.network_and_physics import NetworkAndPhysics
 from jaxloc.physics.arrival_likelihood import Physics, predicted_s
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.parameters import PhysicsSetting, physics_at, prior_parameters
-from jaxloc.physics.readings import ArrivalPicks, Readings, pick_details, read_picks
+from jaxloc.physics.readings import ArrivalPicks, mean_readings, pick_details, read_picks
 from jaxloc.physics.source_terms import SourceTerms, fit_terms
 from jaxloc.types import Batch, Label, Network, Observations, Params, Weights
 
@@ -119,8 +119,7 @@ def terms_by_source(
 def _picks_of_draws(network: Network, draws: NetworkAndPhysics, seen: Observations) -> ArrivalPicks:
     def of_event(event: Observations) -> ArrivalPicks:
         raw: Any = jax.lax.map(lambda params: network.apply(Weights(params), event).readings, draws)
-        mean = jax.scipy.special.logsumexp(raw.log_mass, axis=0) - jnp.log(len(raw.log_mass))
-        return pick_details(Readings(mean, raw.rate_hz[0], raw.active[0]))
+        return pick_details(mean_readings(raw))
 
     return jax.lax.map(of_event, seen)
 

@@ -167,7 +167,7 @@ class Model(nn.Module):
         active = active_stations(observations).astype(log_mass.dtype)
         # The mean over where P may be: short where this is not known.
         towards = jnp.einsum("ks,ksd->kd", jnp.exp(log_mass[:, 0, :-1]), self._after(found.towards))
-        return Readings(log_mass, observations.rate_hz, active, towards)
+        return Readings(log_mass, observations.rate_hz, active, towards, number=-log_mass[..., -1])
 
     def _after(self, towards: Float[Array, "station sample 2"]) -> Float[Array, "station sample 2"]:
         """Directions a moment after each sample, where they are learnt."""

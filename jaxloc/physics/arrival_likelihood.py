@@ -78,11 +78,12 @@ class Arrivals(NamedTuple):
     active: Float[Array, " station"]
     physics: Physics
     towards: Float[Array, "station 2"] | None = None
+    number: Float[Array, "station phase"] | None = None
 
     @property
     def readings(self) -> Readings:
         """The densities without physics."""
-        return Readings(self.log_mass, self.rate_hz, self.active, self.towards)
+        return Readings(self.log_mass, self.rate_hz, self.active, self.towards, self.number)
 
 
 def travel_s(physics: Physics, place_km: Float[Array, "*batch 3"]) -> Float[Array, "*batch station phase"]:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float
@@ -16,13 +17,15 @@ MIN_READ_PROBABILITY = 0.6  # and its least probability
 class Readings(NamedTuple):
     """Arrival densities of one event without physics; the last place of `log_mass` is no arrival.
 
-    `towards` are the directions that P comes from (`jaxloc.physics.directions`); None: they are not read.
+    `towards` are the directions that P comes from (`jaxloc.physics.directions`); None: they are not read. `number` is
+    how many arrivals are expected in the record, where it may bear several; None: there is one at most.
     """
 
     log_mass: Float[Array, "station phase sample_and_none"]
     rate_hz: Float[Array, ""]
     active: Float[Array, " station"]
     towards: Float[Array, "station 2"] | None = None
+    number: Float[Array, "station phase"] | None = None
 
 
 class Rates(NamedTuple):
@@ -77,8 +80,19 @@ class ArrivalCheck(NamedTuple):
     picks: ArrivalPicks | None = None
 
 
+def mean_readings(draws: Readings) -> Readings:
+    """The mean of arrival densities over draws of the weights (leading axis)."""
+    first = jax.tree.map(lambda x: x[0], draws)
+    log_mass = logsumexp(draws.log_mass, axis=0) - jnp.log(len(draws.log_mass))
+    return first._replace(log_mass=log_mass, number=None if draws.number is None else draws.number.mean(0))
+
+
 def pick_details(readings: Readings) -> ArrivalPicks:
-    """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density."""
+    """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density.
+
+    Where a record may bear several arrivals, they share the density but not their probabilities: that of a window is
+    the probability of any arrival there, of a Poisson process.
+    """
     mass = jnp.exp(readings.log_mass[..., :-1])
     samples = mass.shape[-1]
     half = READ_S * readings.rate_hz
@@ -93,7 +107,10 @@ def pick_details(readings: Readings) -> ArrivalPicks:
     mean = (mass * near * middle).sum(-1) / total
     variance = (mass * near * (middle - mean[..., None]) ** 2).sum(-1) / total + 1 / 12  # and that within a sample
     probability = jnp.clip(inside.max(-1), 0.0, 1.0)
-    sure = (inside.max(-1) > MIN_READ_PROBABILITY) & (readings.active > 0)[:, None]
+    if readings.number is not None:
+        there = jnp.maximum(-jnp.expm1(-readings.number), TINY)
+        probability = -jnp.expm1(-readings.number * jnp.clip(probability / there, 0.0, 1.0))
+    sure = (probability > MIN_READ_PROBABILITY) & (readings.active > 0)[:, None]
     return ArrivalPicks(mean / readings.rate_hz, jnp.sqrt(variance) / readings.rate_hz, probability, sure)
 
 
@@ -134,4 +151,5 @@ def unexplained(readings: Readings, explained_s: Float[Array, "station phase oth
     log_any = jnp.log(jnp.maximum(-jnp.expm1(log_none), TINY))
     log_rate = readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
     left = jnp.where(near[:, None], LEFT_OUT, log_rate)
-    return readings._replace(log_mass=window_log_mass(jnp.swapaxes(left, -1, -2), readings.rate_hz))
+    log_mass = window_log_mass(jnp.swapaxes(left, -1, -2), readings.rate_hz)
+    return readings._replace(log_mass=log_mass, number=None if readings.number is None else -log_mass[..., -1])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Pick
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.readings import ArrivalPicks, pick_details
+from jaxloc.physics.readings import ArrivalPicks, mean_readings, pick_details
 from jaxloc.prng import key_shape, stream
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.located import Located
@@ -40,10 +40,8 @@ def read_arrivals(key: Key[Array, ""], fitted: Fitted, observations: Observation
 
     @jax.jit
     def read(weights: Weights, seen: Observations) -> tuple[ArrivalPicks, jax.Array]:
-        draws = jax.lax.map(lambda w: fitted.model.network.apply(w, seen), weights)
-        log_mass = jax.scipy.special.logsumexp(draws.log_mass, axis=0) - jnp.log(fitted.num_draws)
-        first = jax.tree.map(lambda x: x[0], draws)._replace(log_mass=log_mass)
-        return pick_details(first.readings), jnp.exp(log_mass[..., :-1])
+        mean = mean_readings(jax.lax.map(lambda w: fitted.model.network.apply(w, seen).readings, weights))
+        return pick_details(mean), jnp.exp(mean.log_mass[..., :-1])
 
     number = observations.station_mask.shape[0]
     event = lambda i: jax.tree.map(lambda x: x[i], observations)

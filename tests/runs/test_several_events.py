@@ -6,7 +6,7 @@ import pytest
 
 from jaxloc.data.dataset import Dataset, Event, Station
 from jaxloc.geometry import Frame
-from jaxloc.physics.readings import LEFT_OUT, ArrivalCheck, Readings, unexplained, window_log_mass
+from jaxloc.physics.readings import LEFT_OUT, ArrivalCheck, Readings, pick_details, unexplained, window_log_mass
 from jaxloc.runs.flags import Verdict
 from jaxloc.runs.located import Located
 from jaxloc.runs.several_events import MOST, Searched, with_further
@@ -28,6 +28,21 @@ def test_what_other_events_explain_is_left_out() -> None:
     assert np.exp(left.log_mass[0, 0, 500]) < 1e-6
     assert np.exp(left.log_mass[0, 0, 1500]) == pytest.approx(1 - np.exp(-1), rel=1e-3)  # a window with one arrival
     np.testing.assert_allclose(left.log_mass[1], readings.log_mass[1], atol=1e-3)
+
+
+def test_arrivals_of_several_events_do_not_share_their_probability() -> None:
+    log_rate = (
+        jnp.full((1, 3000, 2), LEFT_OUT).at[0, 500, 0].set(jnp.log(3 * RATE_HZ)).at[0, 1500, 0].set(jnp.log(RATE_HZ))
+    )
+    log_mass = window_log_mass(log_rate, RATE_HZ)
+    share = Readings(log_mass, jnp.array(RATE_HZ), jnp.ones(1))
+    several = share._replace(number=-log_mass[..., -1])
+    assert pick_details(share).probability[0, 0] == pytest.approx(0.75 * (1 - np.exp(-4)), rel=1e-3)
+    assert pick_details(several).probability[0, 0] == pytest.approx(1 - np.exp(-3), rel=1e-3)
+    assert pick_details(several).time_s[0, 0] == pytest.approx(10.0, abs=1e-3)
+    left = unexplained(several, jnp.full((1, 2, 1), jnp.nan).at[0, 0, 0].set(10.0))
+    assert pick_details(left).probability[0, 0] == pytest.approx(1 - np.exp(-1), rel=1e-3)
+    assert pick_details(left).probability[0, 1] == pytest.approx(0.0, abs=1e-6)  # no S at all
 
 
 def test_without_other_events_densities_stay() -> None:
