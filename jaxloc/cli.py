@@ -222,7 +222,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.inputs import open_input, slid_over
     from jaxloc.runs.load import load
     from jaxloc.runs.outcomes import kept, logged, write_outcome
-    from jaxloc.runs.transfer import prepared, trained_for
+    from jaxloc.runs.transfer import prepared, told_by_default, trained_for
 
     plain = lambda line: console.print(line, markup=False)
     config, fitted = load(parsed.run)
@@ -231,12 +231,16 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
     dataset = open_input(fitted, config, *given, **overlap, say=plain)
     new_events.refuse_duplicates(dataset)
-    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
+    velocity = _velocity_of(parsed)
+    by_default = told_by_default(fitted, dataset, velocity)
+    fitted = trained_for(fitted, dataset, velocity)
     fitted = prepared(fitted, dataset, parsed.region, parsed.depth_km)
     slid = slid_over(parsed.input, parsed.windows, dataset)
     widen = parsed.region is None and parsed.depth_km is None
     choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
     with logged(parsed.output, plain) as say:
+        if by_default:
+            say(by_default)
         say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
         with _counting(console, say, "located", len(dataset)) as on_event:
             outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
@@ -351,11 +355,14 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.inputs import open_input
     from jaxloc.runs.load import load
     from jaxloc.runs.new_events import searched
-    from jaxloc.runs.transfer import prepared, trained_for
+    from jaxloc.runs.transfer import prepared, told_by_default, trained_for
 
     config, fitted = load(parsed.run)
     dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
-    fitted = prepared(trained_for(fitted, dataset, _velocity_of(parsed)), dataset)
+    velocity = _velocity_of(parsed)
+    if by_default := told_by_default(fitted, dataset, velocity):
+        console.print(by_default, markup=False)
+    fitted = prepared(trained_for(fitted, dataset, velocity), dataset)
     name = f"evaluate_{dataset.name}_{parsed.split or 'all'}"
     folder = parsed.output or (parsed.run / name if parsed.run.is_dir() else Path(f"{parsed.run.stem}_{name}"))
     say = lambda line: console.print(line, markup=False)

@@ -21,9 +21,10 @@ from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, catalogue_of, read_spec, write_spec
 from jaxloc.models.weight_arrays import by_path, in_place, write_arrays
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.search_region import around_stations
-from jaxloc.runs.shipped import PARAMETERS, blank, crust, draws_of, of_draws
+from jaxloc.runs.shipped import PARAMETERS, blank, draws_of, of_draws
 from jaxloc.training.run_folder import VERSION
 from jaxloc.training.stages import prepare
 
@@ -40,13 +41,13 @@ def adapt(
     Args:
         found: the weights.
         dataset: at the sampling rate of the weights, in a frame of its own.
-        velocity: model of the region; None: a global crust.
+        velocity: model of the region; None: the crust of `crust_at`.
         say: takes one line for the user.
 
     Raises:
         ValueError: where no event has a labelled epicentre, or the network is sure of no arrival of any.
     """
-    spec = _spec(found, dataset, dict(velocity or crust()))
+    spec = _spec(found, dataset, dict(velocity or crust_at(dataset.stations).settings))
     model = build(spec)
     say(f"fitting physics to {len(dataset)} events at {len(dataset.stations)} stations")
     params, _ = prepare(model, draws_of(found, spec, model), dataset, by_network=True)

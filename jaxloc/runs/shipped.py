@@ -20,7 +20,7 @@ from jaxloc.models.pretrained import Pretrained, parameters_of, read_pretrained
 from jaxloc.models.registry import build
 from jaxloc.models.spec import Catalogue, ModelSpec, example
 from jaxloc.physics.adaptive_grid import Region
-from jaxloc.physics.reference_models import rows_of
+from jaxloc.runs.crusts import continental
 from jaxloc.runs.fitted import Fitted
 from jaxloc.training.run_folder import CONFIG
 from jaxloc.types import Method, Params, State, Weights
@@ -29,8 +29,6 @@ NAME = "anywhere"
 FILE = Path(__file__).parents[1] / "weights" / f"{NAME}.npz"
 PARAMETERS = "parameters.npz"  # of an adapted model, in its folder
 WINDOW_S = 60.0
-CRUST, DEEPEST_KM = "ak135", 210.0
-SPEED_SD, VP_VS_SD = 0.05, 0.05  # of the crust of a place that nothing is known of
 SEARCHED = Region((-100.0, 100.0), (-100.0, 100.0), (0.0, 40.0), (-20.0, WINDOW_S))
 PLACES = (Station("-", 0.0, 0.0, 0.0), Station("--", 0.1, 0.1, 0.0))  # of no network: others always replace them
 
@@ -73,22 +71,15 @@ def spec_of(found: Pretrained) -> ModelSpec:
     """A specification for no network in particular: a global crust, and two stations that are nowhere else."""
     number = round(WINDOW_S * found.rate_hz)
     nowhere = Catalogue(np.zeros((1, 4), np.float32), np.array([[True, True, False, False]]))
-    settings = dict(found.settings)
+    settings, crust = dict(found.settings), continental().settings
     return ModelSpec(
-        settings, Frame(0.0, 0.0), PLACES, found.rate_hz, number, found.bandpass_hz, nowhere, crust(), SEARCHED
+        settings, Frame(0.0, 0.0), PLACES, found.rate_hz, number, found.bandpass_hz, nowhere, crust, SEARCHED
     )
 
 
-def crust() -> dict[str, Any]:
-    """The default velocity model: ak135 (Kennett and others 1995), with an uncertainty by which a crust may differ.
-
-    Layers of constant speed: in the crust it has no others, and in the mantle its gradients are small.
-    """
-    depth_km, vp_km_s, vs_km_s = rows_of(CRUST)
-    top_km, last = np.unique(depth_km[depth_km <= DEEPEST_KM], return_index=True)
-    last = np.append(last[1:], last[-1] + 1) - 1  # of two rows at a step, the one below
-    rows = {"top_km": top_km, "vp_km_s": vp_km_s[last], "vs_km_s": vs_km_s[last]}
-    return {name: each.tolist() for name, each in rows.items()} | {"speed_sd": SPEED_SD, "vp_vs_sd": VP_VS_SD}
+def of_no_network(spec: ModelSpec) -> bool:
+    """Whether a specification is that of `spec_of`, for stations and a crust that are yet to be given."""
+    return tuple(spec.stations) == PLACES
 
 
 def draws_of(found: Pretrained, spec: ModelSpec, model: Model) -> Params:

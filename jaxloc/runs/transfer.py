@@ -11,8 +11,10 @@ from jaxloc.data.dataset import Dataset, positions_km
 from jaxloc.io.stations import recognised
 from jaxloc.io.velocity_model import VelocityFile
 from jaxloc.models.registry import at_stations, build
+from jaxloc.models.spec import ModelSpec
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.velocity_error import VelocityError, error_settings
+from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.search_region import (
     LEAST_MARGIN_KM,
@@ -22,6 +24,7 @@ from jaxloc.runs.search_region import (
     region_of_records,
     with_options,
 )
+from jaxloc.runs.shipped import of_no_network
 from jaxloc.types import Method, Params, State, Weights
 
 FEW, FEW_STATIONS_KM = 2, 200.0  # stations that are a network of no extent
@@ -57,9 +60,7 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None)
             f"the model {spec.settings['name']} has learned travel times from its training events and can use no "
             f"velocity model: leave out {velocity.path}, or train one of model=arrivals"
         )
-    # The velocity model of training, whatever is known of it, is at another network one without a reported uncertainty.
-    of_training: Mapping[str, Any] = dict(spec.velocity) | error_settings(VelocityError())
-    layers = of_training if velocity is None else velocity.settings()
+    layers = by_default(spec, dataset) if velocity is None else velocity.settings()
     moved = spec._replace(velocity=layers, num_samples=dataset.num_samples, source_terms=None)
     if not shared:
         region, places_km = _region_around(dataset)
@@ -68,6 +69,24 @@ def trained_for(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None)
     if change is not None:
         method = _changed(method, lambda params: change(params, len(layers["top_km"])))
     return fitted._replace(model=build(moved), spec=moved, method=method)
+
+
+def by_default(spec: ModelSpec, dataset: Dataset) -> Mapping[str, Any]:
+    """The velocity model of other stations, where none is given.
+
+    That of training, whatever is known of it, is at another network one without a reported uncertainty; a model of no
+    network in particular has a crust by place (`jaxloc.runs.crusts`).
+    """
+    if of_no_network(spec):
+        return crust_at(dataset.stations).settings
+    return dict(spec.velocity) | error_settings(VelocityError())
+
+
+def told_by_default(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None) -> str:
+    """A line for the user that names the velocity model which a place has by default; empty where one is known."""
+    if velocity is not None or not of_no_network(fitted.spec):
+        return ""
+    return f"no velocity model given: {crust_at(dataset.stations).name}"
 
 
 def searched_in(fitted: Fitted, dataset: Dataset, region: Region) -> Fitted:

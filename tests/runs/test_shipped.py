@@ -8,9 +8,8 @@ import pytest
 from jaxloc import prng
 from jaxloc.models.pretrained import Pretrained, read_pretrained, write_pretrained
 from jaxloc.models.weight_arrays import by_path
-from jaxloc.physics.layered import velocity_of
 from jaxloc.runs.load import load
-from jaxloc.runs.shipped import FILE, NAME, crust, model_and_input, shipped, weights_of
+from jaxloc.runs.shipped import FILE, NAME, model_and_input, shipped, weights_of
 
 SETTINGS = {"name": "arrival_rates", "channels": [4, 6], "kernel_size": 3, "stride": 4}
 
@@ -69,15 +68,6 @@ def test_every_draw_of_the_file_is_a_draw_of_the_posterior(tmp_path: Path) -> No
     first = max(jax.tree.leaves(weights.params.network), key=lambda each: each.ndim)
     np.testing.assert_array_equal(first[:2], first[2:])
     assert not np.allclose(first[0], first[1])
-
-
-def test_the_default_crust_is_ak135_with_an_uncertainty() -> None:
-    found = crust()
-    assert found["top_km"][:3] == [0.0, 20.0, 35.0]
-    assert found["vp_km_s"][:3] == [5.8, 6.5, 8.04]
-    assert found["speed_sd"] > 0
-    assert found["vp_vs_sd"] > 0
-    assert len(velocity_of(found).top_km) == len(found["top_km"])
 
 
 def test_the_weights_are_small_and_finite() -> None:
