@@ -56,6 +56,7 @@ class TrainedModel:
         velocity: str | Path | None = None,
         velocity_form: str | None = None,
         split: str | None = None,
+        events: Sequence[str] = (),
         raw: bool = False,
         region: str | None = None,
         depth_km: Sequence[float] | None = None,
@@ -76,6 +77,7 @@ class TrainedModel:
             velocity_form: "layers" or "gradient", linear between its rows; None: what its column `form` says, else
                 layers.
             split: events of this split alone (SeisBench folder).
+            events: these events alone, by their ids, and their stations (SeisBench folder).
             raw: whether to leave the run's calibration out.
             region: search region, WEST/EAST/SOUTH/NORTH in degrees; of training, or around other stations without it.
             depth_km: shallowest and deepest searched depth.
@@ -86,7 +88,7 @@ class TrainedModel:
         Raises:
             ValueError: where an input is missing or wrong; names it.
         """
-        dataset = self.open(records, stations=stations, windows=windows, split=split)
+        dataset = self.open(records, stations=stations, windows=windows, split=split, events=events)
         model = velocity_file(None if velocity is None else Path(velocity), form=velocity_form)
         fitted = trained_for(self.fitted, dataset, model)
         calibration = None if raw else self.calibration
@@ -113,13 +115,13 @@ class TrainedModel:
         stations: StationSource | None = None,
         windows: str | Path | None = None,
         split: str | None = None,
+        events: Sequence[str] = (),
     ) -> Dataset:
         """Events at the run's sampling rate, band and component order; arguments and errors as for `locate`."""
         if isinstance(records, Dataset):
             return records
-        return open_input(
-            self.fitted, self.config, records, stations, None if windows is None else Path(windows), split
-        )
+        cut = None if windows is None else Path(windows)
+        return open_input(self.fitted, self.config, records, stations, cut, split, events=events)
 
 
 def load(folder: str | Path = NAME) -> TrainedModel:

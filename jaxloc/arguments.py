@@ -229,6 +229,7 @@ def _locate(command: argparse.ArgumentParser) -> None:
         "share of their length (default: 0.5); the same event in several windows is written once",
     )
     command.add_argument("--split", help="events of this split only (SeisBench folder)")
+    _add_events(command)
     _add_velocity(command)
     command.add_argument(
         "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
@@ -282,6 +283,7 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
         "QuakeML or CSV",
     )
     command.add_argument("--split", help="events of this split only")
+    _add_events(command)
     _add_velocity(command)
     command.add_argument(
         "--output", type=Path, help="folder for the results (default: RUN/evaluate_DATASET_SPLIT, or the name of FILE)"
@@ -407,6 +409,18 @@ def _add_velocity(command: argparse.ArgumentParser) -> None:
         choices=("layers", "gradient"),
         help="its rows: layers of constant speed, or a linear gradient from each to the next (default: what its column "
         "form says, layers without one)",
+    )
+
+
+def _add_events(command: argparse.ArgumentParser) -> None:
+    as_list = lambda text: tuple(filter(None, text.split(",")))
+    command.add_argument(
+        "--events",
+        dest="only_events",
+        type=as_list,
+        default=(),
+        metavar="ID,ID,...",
+        help="these events only, and their stations (SeisBench folder)",
     )
 
 

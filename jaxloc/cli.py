@@ -229,7 +229,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     calibration = _calibration_of(parsed, console)
     given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
     overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
-    dataset = open_input(fitted, config, *given, **overlap, say=plain)
+    dataset = open_input(fitted, config, *given, **overlap, say=plain, events=parsed.only_events)
     new_events.refuse_duplicates(dataset)
     velocity = _velocity_of(parsed)
     by_default = told_by_default(fitted, dataset, velocity)
@@ -358,7 +358,7 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.transfer import prepared, told_by_default, trained_for
 
     config, fitted = load(parsed.run)
-    dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split)
+    dataset = open_input(fitted, config, [parsed.dataset], None, None, parsed.split, events=parsed.only_events)
     velocity = _velocity_of(parsed)
     if by_default := told_by_default(fitted, dataset, velocity):
         console.print(by_default, markup=False)

@@ -26,6 +26,7 @@ from jaxloc.io.seisbench_choice import choose_rows, only_rows
 from jaxloc.io.seisbench_metadata import (
     NO_TIME,
     Rows,
+    choose_events,
     choose_split,
     column,
     epicentres,
@@ -67,6 +68,7 @@ def read_seisbench(
     folder: str | Path,
     *,
     split: str | None = None,
+    events: Sequence[str] = (),
     rate_hz: float | None = None,
     num_samples: int | None = None,
     stations: tuple[Station, ...] | None = None,
@@ -90,6 +92,7 @@ def read_seisbench(
 
     Args:
         split: the events of this split alone; stations are those of the whole folder all the same.
+        events: these events alone, by their ids, and their stations; all without any.
         rate_hz: sampling rate in Hz of what `take` returns; by default the commonest of the events read.
         num_samples: samples a trace; by default those of the longest event read, after resampling.
         stations: the list of a trained network; by default the folder's own, sorted by code.
@@ -114,6 +117,7 @@ def read_seisbench(
     """
     folder = Path(folder)
     table, files = read_metadata(folder, prefixes)
+    table = choose_events(table, events)
     own = list_stations(table)
     everyone, station_index = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)

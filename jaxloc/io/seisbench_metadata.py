@@ -205,6 +205,21 @@ def choose_split(table: pd.DataFrame, split: str | None) -> pd.DataFrame:
     return table[chosen].reset_index(drop=True)
 
 
+def choose_events(table: pd.DataFrame, events: Sequence[str]) -> pd.DataFrame:
+    """The rows of some events, all rows for none.
+
+    Raises:
+        ValueError: for an event that the table does not have; names some that it has.
+    """
+    if not events:
+        return table
+    keys = event_keys(table)
+    if missing := [name for name in events if name not in set(keys)]:
+        some = ", ".join(list(dict.fromkeys(keys))[:5])
+        raise ValueError(f"no event {missing[0]!r} in the data set; its events are {some} ...")
+    return table[np.isin(keys, list(events))].reset_index(drop=True)
+
+
 def sort_rows(
     table: pd.DataFrame, stations: tuple[Station, ...], gain_m_s: float = 1.0
 ) -> tuple[Rows, tuple[Event, ...]]:

@@ -136,6 +136,24 @@ def centre_of(stations: tuple[Station, ...]) -> Frame:
     return frame_of(np.array([s.latitude_deg for s in stations]), np.array([s.longitude_deg for s in stations]))
 
 
+PLANE_KM = 2000.0  # from the centre of a frame, up to which distances on its plane are true within 2 %
+
+
+def refuse_wide(stations: tuple[Station, ...], advice: str) -> None:
+    """Refuse stations of several continents, which lie in no plane.
+
+    Raises:
+        ValueError: names the one that is the furthest from the centre, and gives advice.
+    """
+    east_km, north_km, _ = station_positions(stations, centre_of(stations)).T
+    away_km = np.hypot(east_km, north_km)
+    if away_km[furthest := int(away_km.argmax())] > PLANE_KM:
+        raise ValueError(
+            f"station {stations[furthest].code} is {away_km[furthest]:.0f} km from the centre of all stations, and at "
+            f"most {PLANE_KM:.0f} km are searched together: locate the events of each region by themselves ({advice})"
+        )
+
+
 def station_positions(stations: tuple[Station, ...], frame: Frame) -> Float[np.ndarray, "station 3"]:
     """Kilometres east, north and down (minus the elevation) of stations."""
     latitude, longitude, elevation = np.array([station[1:4] for station in stations]).T

@@ -1,6 +1,6 @@
 """New events as a trained run's network wants them: from waveform files or a SeisBench folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Int
 from jaxloc.data.dataset import Dataset, Station, positions_km, retaken
 from jaxloc.io.seisbench_folder import is_seisbench
 from jaxloc.io.sliding import window_starts
-from jaxloc.io.station_checks import refuse_mistaken
+from jaxloc.io.station_checks import refuse_mistaken, refuse_wide
 from jaxloc.io.stations import SAME_STATION_KM, StationSource, read_epochs, recognised, report_moves
 from jaxloc.io.waveform_index import Stream, WaveformSource, index_files
 from jaxloc.io.waveforms import read_waveforms
@@ -27,11 +27,13 @@ def open_input(
     split: str | None,
     overlap: float = 0.5,
     say: Callable[[str], None] = lambda line: None,
+    events: Sequence[str] = (),
 ) -> Dataset:
     """Events as the run's network wants them: its rate, band, component order, and its stations first.
 
     Waveform files without windows that are longer than the records of training are cut into windows of that length
-    which overlap by a share `overlap`; `say` receives a line about it.
+    which overlap by a share `overlap`; `say` receives a line about it. Of a SeisBench folder `events` are located
+    alone, by their ids, or all without any.
 
     Raises:
         ValueError: where a path does not exist or is not what it should be, or stations are not those that a
@@ -42,16 +44,20 @@ def open_input(
         if stations is not None or windows is not None:
             raise ValueError("a SeisBench folder must be read alone; --stations and --windows go with waveform files")
         from jaxloc.io.seisbench import read_seisbench
-        from jaxloc.io.seisbench_metadata import read_metadata
+        from jaxloc.io.seisbench_metadata import choose_events, read_metadata
         from jaxloc.io.seisbench_stations import list_stations
 
-        listed = list_stations(read_metadata(Path(records))[0])
+        listed = list_stations(choose_events(read_metadata(Path(records))[0], events))
         as_trained = _as_trained(fitted, config, listed, windowed=False)
+        if as_trained["frame"] is None:
+            refuse_wide(listed, "--events ID,ID,...")
         own_picks = _own_picks(config, Path(records))
-        dataset = read_seisbench(records, split=split, pick_columns=own_picks, **as_trained)
+        dataset = read_seisbench(records, split=split, events=events, pick_columns=own_picks, **as_trained)
         return _marked(_reported(dataset, fitted, as_trained), fitted)
     if split is not None:
         raise ValueError(f"--split={split} must be used with a SeisBench folder; waveform files have no splits")
+    if events:
+        raise ValueError("--events must be used with a SeisBench folder; --windows names events of waveform files")
     if stations is None:
         raise ValueError(
             "waveform files must come with --stations: a StationXML or a CSV of code, latitude, longitude, elevation_m"
@@ -59,6 +65,8 @@ def open_input(
     listed = tuple(epoch.station for epoch in read_epochs(stations))
     cut = windows or _slid(records, fitted, overlap, say)
     as_trained = _as_trained(fitted, config, listed, windowed=cut is not None)
+    if as_trained["frame"] is None:
+        refuse_wide(listed, "--stations with those of one region")
     dataset = read_waveforms(records, stations, cut, **as_trained)
     latitude, longitude = (np.array([degrees]) for degrees in fitted.spec.frame)
     refuse_mistaken(dataset.stations, latitude, longitude, "the region of training")

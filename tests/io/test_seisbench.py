@@ -111,6 +111,19 @@ def test_split_keeps_all_stations(toy: Path) -> None:
     assert len(dev.stations) == 3
 
 
+def test_some_events_alone_have_their_own_stations_and_frame(toy: Path) -> None:
+    whole = read_seisbench(toy)
+    name = whole.events[-1].id
+    one = read_seisbench(toy, events=[name])
+    assert [event.id for event in one.events] == [name]
+    recorded = whole.take(np.array([len(whole) - 1])).observations.station_mask[0]
+    assert [s.code for s in one.stations] == [
+        s.code for s, there in zip(whole.stations, recorded, strict=True) if there
+    ]
+    with pytest.raises(ValueError, match="no event 'nowhere' in the data set; its events are 0"):
+        read_seisbench(toy, events=[name, "nowhere"])
+
+
 @pytest.mark.parametrize("index", [np.array([2, 0]), np.arange(3), np.array([1])])
 def test_streaming_gives_the_same_events_as_memory(toy: Path, index) -> None:
     options = dict(rate_hz=25.0, bandpass_hz=(1.0, 10.0), num_samples=180)

@@ -13,7 +13,7 @@ from obspy.core.inventory.response import InstrumentSensitivity, Response
 
 from jaxloc.data.dataset import Station
 from jaxloc.geometry import Frame, to_degrees
-from jaxloc.io.station_checks import check_isolated, checked, refuse_mistaken
+from jaxloc.io.station_checks import check_isolated, checked, refuse_mistaken, refuse_wide
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id, sensitivity_at, sensor_elevation_m
 from jaxloc.io.stations import is_same_station, join_stations, read_epochs, read_stations, recognised
@@ -439,3 +439,10 @@ def test_unknown_stations_come_last() -> None:
     everyone, index = join_stations((line_of_stations()[3], stranger), line_of_stations(), "keep")
     assert (everyone[-1], index.tolist()) == (stranger, [0, 1, 2, 3, 4, 5, -1])
     assert join_stations((stranger,), None, "refuse")[1].tolist() == [0]
+
+
+def test_stations_of_several_continents_are_refused() -> None:
+    near = [Station("XX.A", 37.9, -122.1, 0.0), Station("XX.B", 41.0, -112.0, 0.0)]
+    refuse_wide(tuple(near), "one region")
+    with pytest.raises(ValueError, match=r"SL\.L is \d{4} km from the centre of all stations.*\(one region\)"):
+        refuse_wide((*near, Station("SL.L", 46.0, 14.5, 0.0)), "one region")
