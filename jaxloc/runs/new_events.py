@@ -37,6 +37,7 @@ def searched(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Sea
         None if has_region else trained_onsets_s(fitted, config),
         # Its limits are those of the stations of training.
         fitted.shifts if recognised(dataset.stations, fitted.spec.stations) else None,
+        tuple(station.code for station in dataset.stations),
     )
 
 
