@@ -53,7 +53,7 @@ def _common_shift(arrivals: Arrivals, predicted: Prediction) -> CommonShift | No
     error = arrivals.physics.common
     if error is None:
         return None
-    return CommonShift(predicted.common * jnp.stack([*error]), predicted.common / predicted.common_sd)
+    return CommonShift(predicted.common * jnp.stack([*error]), predicted.surprise)
 
 
 def _densest(posterior: HypocentreMixture) -> Float[Array, " 4"]:

@@ -28,14 +28,14 @@ class Prediction(NamedTuple):
         variance_s2: their variance: what the others leave open, and errors of travel times and terms of the station.
         common: errors common to all arrivals of the event (`jaxloc.physics.common_error`), most probable with all
             stations, in prior standard deviations.
-        common_sd: standard deviation that these estimates have where the prior is right: that of the prior less what
-            picks leave open.
+        surprise: their squared size over what the prior lets expect of such estimates; chi-square distributed, with as
+            many degrees of freedom, where the prior is right.
     """
 
     arrival_s: Float[Array, "station phase"]
     variance_s2: Float[Array, "station phase"]
     common: Float[Array, " factor"]
-    common_sd: Float[Array, " factor"]
+    surprise: Float[Array, ""]
 
 
 def predicted_by_others(arrivals: Arrivals, hypocentre: Float[Array, " 4"]) -> Prediction:
@@ -64,8 +64,14 @@ def predicted_by_others(arrivals: Arrivals, hypocentre: Float[Array, " 4"]) -> P
     found, covariance = _solved(weight, residual_s, column_s, others)
     arrival_s = predicted + jnp.einsum("usp,su->sp", column_s, found)
     variance_s2 = own_s2 + jnp.einsum("usp,suv,vsp->sp", column_s, covariance, column_s)
-    open_s2 = jnp.diagonal(together[1][0])[COMMON]
-    return Prediction(arrival_s, variance_s2, together[0][0, COMMON], jnp.sqrt(jnp.maximum(1 - open_s2, LEAST_KNOWN)))
+    common = together[0][0, COMMON]
+    return Prediction(arrival_s, variance_s2, common, _surprise(common, together[1][0, COMMON, COMMON]))
+
+
+def _surprise(common: Float[Array, " factor"], left_open: Float[Array, "factor factor"]) -> Float[Array, ""]:
+    """Estimates vary by the prior less what picks leave open; directions that picks say nothing of do not count."""
+    expected = (1 + LEAST_KNOWN) * jnp.eye(len(common)) - left_open
+    return common @ jnp.linalg.solve(expected, common)
 
 
 def _columns(arrivals: Arrivals, hypocentre: Float[Array, " 4"]) -> Float[Array, "unknown station phase"]:

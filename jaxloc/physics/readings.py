@@ -84,11 +84,11 @@ class CommonShift(NamedTuple):
 
     Attributes:
         relative: most probable error of all travel times, and of those of S besides, as a share of them.
-        surprise: the same in standard deviations that the estimate has where the velocity model's uncertainty is right.
+        surprise: chi-square of both, with two degrees of freedom where the velocity model's uncertainty is right.
     """
 
     relative: Float[Array, "*event factor"]
-    surprise: Float[Array, "*event factor"]
+    surprise: Float[Array, "*event"]
 
 
 class ArrivalCheck(NamedTuple):

@@ -14,8 +14,7 @@ from jaxloc.physics.readings import ArrivalCheck, StationFaults
 LEAST_EVIDENCE = 1.25  # of a fault over an ordinary station, in nats
 APART = 2.0  # in nats: the less likely of two faults is not mentioned then
 MOST_NAMED = 3  # stations of an event; more are not faults of single stations
-MOST_SURPRISE = 2.58  # standard deviations
-COMMON = ("travel times are", "S travel times, against those of P, are")
+MOST_SURPRISE = 9.21  # chi-square of two degrees of freedom, 99 %
 
 
 class Fault(NamedTuple):
@@ -96,19 +95,15 @@ def _text(fault: Fault, codes: tuple[str, ...]) -> str:
 
 def velocity_flag(check: ArrivalCheck) -> str:
     """Names travel times that differ from those of the velocity model by more than its uncertainty allows."""
-    if check.common is None:
+    if check.common is None or velocity_surprise(check) <= MOST_SURPRISE:
         return ""
-    relative, surprise = np.asarray(check.common.relative, float), np.asarray(check.common.surprise, float)
-    said = [
-        f"{which} {100 * abs(share):.0f} % {'longer' if share > 0 else 'shorter'}"
-        for which, share, sd in zip(COMMON, relative, surprise, strict=True)
-        if abs(sd) > MOST_SURPRISE
-    ]
-    if not said:
-        return ""
-    return f"{' and '.join(said)} than by the velocity model, beyond its uncertainty: is it of this region?"
+    of_both, of_s = np.asarray(check.common.relative, float)
+    return (
+        f"travel times are not those of the velocity model, beyond its uncertainty: P by {100 * of_both:+.0f} %, S by "
+        f"{100 * (of_both + of_s):+.0f} %; is it of this region?"
+    )
 
 
 def velocity_surprise(check: ArrivalCheck) -> float:
-    """The larger of the errors of the velocity model that arrivals speak for, in standard deviations; 0 if exact."""
-    return 0.0 if check.common is None else float(np.abs(np.asarray(check.common.surprise)).max())
+    """How unlikely the velocity model's error is that arrivals speak for (chi-square); 0 where it counts as exact."""
+    return 0.0 if check.common is None else float(check.common.surprise)

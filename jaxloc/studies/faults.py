@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from jaxloc import prng
 from jaxloc.atomic_write import write_whole
@@ -171,7 +170,7 @@ def flag_scores(check: ArrivalCheck) -> dict[str, float]:
     """The scores behind the flags of one event; each is larger where something is wrong.
 
     `evidence` is the log-evidence of an event for each active station, negative, `station` that of the likeliest fault
-    of a station, `velocity` the error of the velocity model in standard deviations.
+    of a station, `velocity` the chi-square of errors of the velocity model.
     """
     number = max(int((np.asarray(check.active) > 0).sum()), 1)
     assert check.faults is not None
