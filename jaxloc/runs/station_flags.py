@@ -1,17 +1,20 @@
 """Flags that name what is wrong outside of an event's records: stations, and the velocity model.
 
-`LEAST_EVIDENCE` was chosen so that at most some 1 % of stations of good data are named (docs/anywhere.md, "Under
-faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the uncertainty of the velocity
-model is right and normal.
+`LEAST_EVIDENCE` was chosen so that less than 1 % of stations of good data are named by an event (docs/anywhere.md,
+"Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the uncertainty of the
+velocity model is right and normal. What is wrong with a station mostly is so in all events: their evidence adds up, and
+by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's inequality).
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
-from jaxloc.physics.readings import ArrivalCheck, StationFaults
+from jaxloc.physics.readings import NEVER, ArrivalCheck, StationFaults
 
-LEAST_EVIDENCE = 1.25  # of a fault over an ordinary station, in nats
+LEAST_EVIDENCE = 1.5  # of a fault over an ordinary station, in nats
+LEAST_TOGETHER, FEWEST = 3.0, 3  # the same summed over events, of which there are so many with a record of the station
 APART = 2.0  # in nats: the less likely of two faults is not mentioned then
 MOST_NAMED = 3  # stations of an event; more are not faults of single stations
 MOST_SURPRISE = 9.21  # chi-square of two degrees of freedom, 99 %
@@ -60,6 +63,37 @@ def _pairs(faults: StationFaults) -> list[Fault]:
         and partner[other] == row
         and evidence[row] > max(LEAST_EVIDENCE, np.maximum(alone[row], 0) + np.maximum(alone[other], 0))
     ]
+
+
+def faulty_in_all(faults: StationFaults, located: Bool[np.ndarray, " event"]) -> list[Fault]:
+    """Stations whose clock or coordinates are wrong by all events together, the surest first.
+
+    Args:
+        faults: of a batch of events.
+        located: those that count, since they have an earthquake.
+
+    Returns:
+        Faults with the sum of evidence, and medians of the offsets.
+    """
+    kinds = {"clock": (faults.clock, faults.clock_s), "coordinates": (faults.place, faults.place_s)}
+    there = (np.asarray(faults.clock, float) > NEVER) & np.asarray(located)[:, None]
+    total = {kind: np.where(there, np.asarray(each, float), 0.0).sum(0) for kind, (each, _) in kinds.items()}
+    found = []
+    for row in np.flatnonzero(there.sum(0) >= FEWEST):
+        kind, other = sorted(kinds, key=lambda each, row=row: -total[each][row])
+        if total[kind][row] > LEAST_TOGETHER:
+            offset_s = float(np.median(np.asarray(kinds[kind][1], float)[there[:, row], row]))
+            unsure = bool(total[kind][row] - total[other][row] < APART)
+            found.append(Fault(int(row), kind, float(total[kind][row]), offset_s, unsure=unsure))
+    return sorted(found, key=lambda each: -each.evidence)
+
+
+def lines_of_all(
+    faults: StationFaults | None, located: Bool[np.ndarray, " event"], codes: tuple[str, ...]
+) -> list[str]:
+    """The stations of `faulty_in_all` in lines for the user."""
+    found = [] if faults is None else faulty_in_all(faults, located)
+    return [f"by {int(np.sum(located))} events together {_text(fault, codes)}" for fault in found]
 
 
 def largest_evidence(faults: StationFaults) -> float:

@@ -33,7 +33,7 @@ from jaxloc.runs.load import load
 from jaxloc.runs.new_events import searched
 from jaxloc.runs.predict import locate
 from jaxloc.runs.shift_windows import changed
-from jaxloc.runs.station_flags import faulty_stations, largest_evidence, velocity_surprise
+from jaxloc.runs.station_flags import faulty_in_all, faulty_stations, largest_evidence, velocity_surprise
 from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.scores.auroc import auroc
 from jaxloc.studies.table import Row, markdown_of, value_of
@@ -122,6 +122,10 @@ def conditions(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None, 
         rows = changed(own, dataset, lambda k, event, name=name: faults.faulty_rows(k, event, name))
         faulty = np.asarray(rows.take(np.arange(len(dataset)))) > 0
         yield Condition(name, changed(own, dataset, change), right, faulty)
+    same = jax.random.fold_in(key, 10)
+    of_all = changed(same, dataset, lambda k, event: faults.clock_off(same, event))
+    rows = changed(same, dataset, lambda k, event: faults.faulty_rows(same, event, "clock"))
+    yield Condition("clock, in all events", of_all, right, np.asarray(rows.take(np.arange(len(dataset)))) > 0)
     for i, (name, change) in enumerate(faults.OF_RECORDS.items()):
         yield Condition(name, changed(jax.random.fold_in(key, 100 + i), dataset, change), right)
     for name, file in wrong_models(right, folder).items():
@@ -161,6 +165,8 @@ def row_of(condition: Condition, config: Mapping[str, Any]) -> Row:
     flagged = np.array([bool(verdict.flags) for verdict in decided]) & ~refused
     row |= {"flagged": float(flagged.mean()), "refused": float(refused.mean())}
     row |= {} if faulty is None else _names(each, faulty, refused)
+    found = [] if check.faults is None else faulty_in_all(check.faults, ~refused)
+    row["named_in_all"] = " ".join(dataset.stations[fault.row].code for fault in found)
     about = {name: [score[name] for score in map(flag_scores, each)] for name in FLAG_SCORES}
     errors = {name: np.asarray(scores["own"][f"{name}/error"]).tolist() for name in ("epicentre", "depth")}
     return row | {"each": about | errors | {"told": [verdict.told for verdict in decided]}}
@@ -207,7 +213,8 @@ def markdown(rows: Sequence[Row]) -> str:
     shown = [{name: row.get(name, np.nan) for name in SHOWN.values()} for row in rows]
     lines = markdown_of(shown, SHOWN).splitlines()
     names = ["fault", "---", *(row["fault"] for row in rows)]
-    return "\n".join(f"| {name} {line}" for name, line in zip(names, lines, strict=True))
+    together = ["named by all events", "---", *(row.get("named_in_all") or "-" for row in rows)]
+    return "\n".join(f"| {name} {line} {last} |" for name, line, last in zip(names, lines, together, strict=True))
 
 
 def arguments() -> argparse.Namespace:

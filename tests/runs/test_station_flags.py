@@ -5,7 +5,14 @@ import pytest
 
 from jaxloc.physics.readings import NEVER, ArrivalCheck, CommonShift, StationFaults
 from jaxloc.runs.flags import Searched, _verdict
-from jaxloc.runs.station_flags import faulty_stations, largest_evidence, station_flag, velocity_flag
+from jaxloc.runs.station_flags import (
+    faulty_in_all,
+    faulty_stations,
+    largest_evidence,
+    lines_of_all,
+    station_flag,
+    velocity_flag,
+)
 
 CODES = ("XX.AAA", "XX.BBB", "XX.CCC", "XX.DDD", "XX.EEE")
 NUMBER = len(CODES)
@@ -30,8 +37,8 @@ def check(found=None, common=None, log_evidence=50.0):
     ("found", "flag"),
     [
         (faults(), ""),
-        (faults(clock=[(1, 1.2)]), ""),
-        (faults(clock=[(1, 1.4)]), "station XX.BBB is off by +1.0 s in P and S: its clock?"),
+        (faults(clock=[(1, 1.4)]), ""),
+        (faults(clock=[(1, 1.6)]), "station XX.BBB is off by +1.0 s in P and S: its clock?"),
         (
             faults(clock=[(1, 3.0)], place=[(1, 2.5)], offset_s=-0.8),
             "station XX.BBB is off by -0.8 s in P and S: its clock, or its coordinates?",
@@ -99,3 +106,27 @@ def test_flags_are_of_located_events_alone(evidence, number):
 def test_a_silent_station_is_never_named():
     silent = faults()._replace(clock=np.full(NUMBER, NEVER), place=np.full(NUMBER, NEVER))
     assert station_flag(check(silent), CODES) == ""
+
+
+def batch(*events):
+    return StationFaults(*(np.stack(each) for each in zip(*events, strict=True)))
+
+
+def test_evidence_of_a_station_adds_up_over_located_events():
+    """Four events of 1.2 nats each name a station that none of them names; a fifth, refused, does not count."""
+    weak = [faults(clock=[(1, 1.2)], offset_s=offset_s) for offset_s in (0.9, 1.0, 1.2, 1.1)]
+    strong = faults(clock=[(2, 50.0)])
+    found = batch(*weak, strong)
+    located = np.array([True] * 4 + [False])
+    (fault,) = faulty_in_all(found, located)
+    assert (fault.row, fault.kind) == (1, "clock")
+    assert fault.evidence == pytest.approx(4.8)
+    assert lines_of_all(found, located, CODES) == [
+        "by 4 events together station XX.BBB is off by +1.1 s in P and S: its clock?"
+    ]
+    assert lines_of_all(None, located, CODES) == []
+
+
+def test_two_events_are_too_few_to_name_a_station():
+    found = batch(faults(clock=[(1, 2.5)]), faults(clock=[(1, 2.5)]))
+    assert faulty_in_all(found, np.array([True, True])) == []

@@ -50,11 +50,12 @@ def test_scores_behind_the_flags_are_larger_where_something_is_wrong():
 
 def test_the_table_has_a_dash_where_there_is_no_event():
     rows = [
-        {"fault": "none", "epicentre_median_km": 1.25, "flagged": 0.05, "named": None},
+        {"fault": "none", "epicentre_median_km": 1.25, "flagged": 0.05, "named": None, "named_in_all": "XX.AAA"},
         {"fault": "noise alone", "flagged": 0.0, "refused": 1.0},
     ]
     lines = faults.markdown(rows).splitlines()
     assert lines[0].startswith("| fault | epicentre, median (km) |")
     assert lines[2].startswith("| none | 1.25 |")
+    assert lines[2].endswith("| XX.AAA |")
     assert lines[3].startswith("| noise alone | - |")
     assert len({line.count("|") for line in lines}) == 1
