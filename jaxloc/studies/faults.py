@@ -9,10 +9,12 @@ faults.md, and faults.json with the scores of each event, after every fault.
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
@@ -116,16 +118,16 @@ def conditions(fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None, 
     """Intact events, faults of stations and of records, then velocity models that are wrong."""
     right = prepared(trained_for(fitted, dataset, velocity), dataset)
     yield Condition(INTACT, dataset, right, np.zeros((len(dataset), len(dataset.stations)), bool))
-    key = prng.stream("faults")
+    key, same = prng.stream("faults"), prng.stream("faults", 1)
+    batch = dataset.take(np.arange(len(dataset)))
     for i, (name, (change, _)) in enumerate(faults.AT_STATIONS.items()):
         own = jax.random.fold_in(key, i)
-        rows = changed(own, dataset, lambda k, event, name=name: faults.faulty_rows(k, event, name))
-        faulty = np.asarray(rows.take(np.arange(len(dataset)))) > 0
-        yield Condition(name, changed(own, dataset, change), right, faulty)
-    same = jax.random.fold_in(key, 10)
-    of_all = changed(same, dataset, lambda k, event: faults.clock_off(same, event))
-    rows = changed(same, dataset, lambda k, event: faults.faulty_rows(same, event, "clock"))
-    yield Condition("clock, in all events", of_all, right, np.asarray(rows.take(np.arange(len(dataset)))) > 0)
+        keys = jax.vmap(partial(jax.random.fold_in, own))(jnp.arange(len(dataset)))  # as `changed` has them
+        faulty = jax.vmap(partial(faults.faulty_rows, fault=name))(keys, batch)
+        yield Condition(name, changed(own, dataset, change), right, np.asarray(faulty) > 0)
+    faulty = jax.vmap(lambda event: faults.faulty_rows(same, event, "clock"))(batch)
+    of_all = changed(key, dataset, lambda _, event: faults.clock_off(same, event))
+    yield Condition("clock, in all events", of_all, right, np.asarray(faulty) > 0)
     for i, (name, change) in enumerate(faults.OF_RECORDS.items()):
         yield Condition(name, changed(jax.random.fold_in(key, 100 + i), dataset, change), right)
     for name, file in wrong_models(right, folder).items():
