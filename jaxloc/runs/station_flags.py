@@ -1,7 +1,7 @@
 """Flags that name what is wrong outside of an event's records: stations, and the velocity model.
 
-`LEAST_EVIDENCE` was chosen so that less than 1 % of stations of good data are named by an event (docs/anywhere.md,
-"Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the uncertainty of the
+`LEAST_EVIDENCE` and `LEAST_EXCHANGED` were chosen so that some 1 % of stations of good data at most are named by an event
+(docs/anywhere.md, "Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the uncertainty of the
 velocity model is right and normal. What is wrong with a station mostly is so in all events: their evidence adds up, and
 by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's inequality).
 """
@@ -13,7 +13,8 @@ from jaxtyping import Bool
 
 from jaxloc.physics.readings import NEVER, ArrivalCheck, StationFaults
 
-LEAST_EVIDENCE = 1.5  # of a fault over an ordinary station, in nats
+LEAST_EVIDENCE = 2.0  # of a clock or coordinates over an ordinary station, in nats
+LEAST_EXCHANGED = 4.0  # of exchanged records: an event has many pairs of stations
 LEAST_TOGETHER, FEWEST = 3.0, 3  # the same summed over events, of which there are so many with a record of the station
 APART = 2.0  # in nats: the less likely of two faults is not mentioned then
 MOST_NAMED = 3  # stations of an event; more are not faults of single stations
@@ -61,7 +62,7 @@ def _pairs(faults: StationFaults) -> list[Fault]:
         for row, other in enumerate(partner)
         if row < other
         and partner[other] == row
-        and evidence[row] > max(LEAST_EVIDENCE, np.maximum(alone[row], 0) + np.maximum(alone[other], 0))
+        and evidence[row] > max(LEAST_EXCHANGED, np.maximum(alone[row], 0) + np.maximum(alone[other], 0))
     ]
 
 

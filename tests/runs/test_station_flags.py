@@ -37,8 +37,9 @@ def check(found=None, common=None, log_evidence=50.0):
     ("found", "flag"),
     [
         (faults(), ""),
-        (faults(clock=[(1, 1.4)]), ""),
-        (faults(clock=[(1, 1.6)]), "station XX.BBB is off by +1.0 s in P and S: its clock?"),
+        (faults(clock=[(1, 1.9)]), ""),
+        (faults(exchanged=[(0, 3, 3.9)]), ""),
+        (faults(clock=[(1, 2.1)]), "station XX.BBB is off by +1.0 s in P and S: its clock?"),
         (
             faults(clock=[(1, 3.0)], place=[(1, 2.5)], offset_s=-0.8),
             "station XX.BBB is off by -0.8 s in P and S: its clock, or its coordinates?",
@@ -49,7 +50,7 @@ def check(found=None, common=None, log_evidence=50.0):
         ),
         (faults(exchanged=[(0, 3, 5.0)]), "records of stations XX.AAA and XX.DDD may be exchanged"),
         (
-            faults(clock=[(1, 2.0)], exchanged=[(0, 3, 5.0)]),
+            faults(clock=[(1, 2.2)], exchanged=[(0, 3, 5.0)]),
             "records of stations XX.AAA and XX.DDD may be exchanged; "
             "station XX.BBB is off by +1.0 s in P and S: its clock?",
         ),
