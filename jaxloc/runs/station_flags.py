@@ -1,9 +1,9 @@
 """Flags that name what is wrong outside of an event's records: stations, and the velocity model.
 
-`LEAST_EVIDENCE` and `LEAST_EXCHANGED` were chosen so that some 1 % of stations of good data at most are named by an event
-(docs/anywhere.md, "Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the uncertainty of the
-velocity model is right and normal. What is wrong with a station mostly is so in all events: their evidence adds up, and
-by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's inequality).
+`LEAST_EVIDENCE` and `LEAST_EXCHANGED` were chosen so that at most some 1 % of stations of good data are named by an
+event (docs/anywhere.md, "Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the
+uncertainty of the velocity model is right and normal. What is wrong with a station mostly is so in all events: their
+evidence adds up, and by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's inequality).
 """
 
 from typing import NamedTuple

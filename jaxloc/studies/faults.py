@@ -83,7 +83,12 @@ class Condition(NamedTuple):
 
 
 def evaluate_faults(
-    config: Mapping[str, Any], fitted: Fitted, dataset: Dataset, velocity: VelocityFile | None, folder: Path
+    config: Mapping[str, Any],
+    fitted: Fitted,
+    dataset: Dataset,
+    velocity: VelocityFile | None,
+    folder: Path,
+    only: Sequence[str] = (),
 ) -> list[Row]:
     """A row for each fault; writes faults.md and faults.json into a folder.
 
@@ -93,9 +98,10 @@ def evaluate_faults(
         dataset: events with known hypocentres.
         velocity: the velocity model taken as right; None: that of the model.
         folder: for the results, made if missing.
+        only: names of faults, all of them if empty; intact events always are located.
 
     Raises:
-        ValueError: where no hypocentre is known, or the model reads no arrivals.
+        ValueError: where no hypocentre is known, the model reads no arrivals, or there is no such fault.
     """
     if fitted.model.search is None:
         raise ValueError(f"the model {fitted.spec.settings['name']} reads no arrivals; faults are found in arrivals")
@@ -104,7 +110,12 @@ def evaluate_faults(
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     intact: Mapping[str, list] = {}
-    for each in conditions(fitted, dataset, velocity, folder):
+    found = list(conditions(fitted, dataset, velocity, folder))
+    if unknown := set(only) - {each.name for each in found}:
+        raise ValueError(f"no such fault: {sorted(unknown)}; use some of {[each.name for each in found]}")
+    for each in found:
+        if only and each.name not in (INTACT, *only):
+            continue
         row = row_of(each, config)
         intact = intact or row["each"]
         row |= {f"auroc_{name}": auroc_of(intact, row["each"], name) for name in FLAG_SCORES}
@@ -227,6 +238,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--split", help="events of this split alone")
     parser.add_argument("--velocity", type=Path, help="velocity model of the region (default: that of the model)")
     parser.add_argument("--events", type=int, help="number of events, evenly chosen (default: all)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="FAULT", help="these faults alone, by their names")
     parser.add_argument("--output", type=Path, default=Path("faults"), help="folder for the results (default: faults)")
     return parser.parse_args()
 
@@ -238,7 +250,8 @@ def main() -> None:
     dataset = open_input(fitted, config, [parsed.folder], None, None, parsed.split)
     number = min(parsed.events or len(dataset), len(dataset))
     dataset = held(select(dataset, np.linspace(0, len(dataset) - 1, number).round().astype(int)))
-    print(markdown(evaluate_faults(config, fitted, dataset, velocity_file(parsed.velocity), parsed.output)))
+    velocity = velocity_file(parsed.velocity)
+    print(markdown(evaluate_faults(config, fitted, dataset, velocity, parsed.output, parsed.only)))
 
 
 if __name__ == "__main__":
