@@ -33,6 +33,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "shifts": 16,
         "simulated records": 17,
         "scored records": 18,
+        "faults": 19,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

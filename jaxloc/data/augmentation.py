@@ -179,7 +179,7 @@ def drop_stations(key: Key[Array, ""], event: Batch, largest_share: float) -> Ba
     return _keep(event, ~jax.random.bernoulli(key_which, share, event.observations.station_mask.shape))
 
 
-def silence_stations(key: Key[Array, ""], event: Batch, number: int) -> Batch:
+def silence_stations(key: Key[Array, ""], event: Batch, number: int | Int[Array, ""]) -> Batch:
     """That many active stations, sampled at random, masked and zeroed."""
     seen = event.observations
     rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask))

@@ -17,12 +17,18 @@ LATER_S = (2.0, 12.0)  # of the second of two events
 GEOPHONE_HZ, DAMPING = (1.0, 4.5), 0.7  # natural frequencies of common geophones
 
 
-def _with(event: Batch, waveforms: Float[Array, "station component sample"]) -> Batch:
+def with_records(event: Batch, waveforms: Float[Array, "station component sample"]) -> Batch:
+    """The event with other records, zero wherever it has none."""
     seen = event.observations._replace(waveforms=recorded(event, waveforms))
     return event._replace(observations=seen)
 
 
-def _records(event: Batch) -> Float[Array, "station component sample"]:
+def records_of(event: Batch) -> Float[Array, "station component sample"]:
+    """The records of an event.
+
+    Raises:
+        ValueError: where it has none.
+    """
     if event.observations.waveforms is None:
         raise ValueError("observations.waveforms is None; records are changed here: use a data set that has them")
     return event.observations.waveforms
@@ -32,12 +38,12 @@ def reversed_in_time(key: Key[Array, ""], event: Batch) -> Batch:
     """The records backwards in time."""
     mask = event.observations.sample_mask
     flipped = event.observations._replace(sample_mask=None if mask is None else mask[:, ::-1])
-    return _with(event._replace(observations=flipped), _records(event)[..., ::-1])
+    return with_records(event._replace(observations=flipped), records_of(event)[..., ::-1])
 
 
 def noise_alone(key: Key[Array, ""], event: Batch) -> Batch:
     """Noise with the spectrum of the beginning of each trace."""
-    return _with(event, own_noise(key, event))
+    return with_records(event, own_noise(key, event))
 
 
 def teleseism(key: Key[Array, ""], event: Batch, lowest_hz: float) -> Batch:
@@ -66,25 +72,25 @@ def teleseism(key: Key[Array, ""], event: Batch, lowest_hz: float) -> Batch:
     wave = (weight[:, None] * pulse).sum(1)
     level = jnp.sqrt((noise**2).mean((1, 2), keepdims=True)) * 10 ** (0.7 + 1.3 * size)
     motion = jnp.array([1.0, 0.25 * direction[1], 0.25 * direction[0]])[:, None]
-    active = (jnp.abs(_records(event)).max(-1, keepdims=True) > 0).astype(noise.dtype)
-    return _with(event, noise + 0.5 * level * active * motion * wave[:, None])
+    active = (jnp.abs(records_of(event)).max(-1, keepdims=True) > 0).astype(noise.dtype)
+    return with_records(event, noise + 0.5 * level * active * motion * wave[:, None])
 
 
 def two_events(key: Key[Array, ""], event: Batch, other: Batch) -> Batch:
     """The records of two events of similar size, the other one some seconds later."""
     key_later, key_size, key_shift = jax.random.split(key, 3)
     later_s = jax.random.uniform(key_later, (), minval=LATER_S[0], maxval=LATER_S[1])
-    moved = _records(_later(key_shift, other, later_s))
-    first = _records(event)
+    moved = records_of(_later(key_shift, other, later_s))
+    first = records_of(event)
     size = jnp.abs(first).max((1, 2)).mean() / jnp.maximum(jnp.abs(moved).max((1, 2)).mean(), 1e-30)
     factor = size * 10 ** jax.random.uniform(key_size, (), minval=-0.3, maxval=0.3)
     active = (jnp.abs(first).max(-1, keepdims=True) > 0).astype(first.dtype)
-    return _with(event, first + factor * active * moved)
+    return with_records(event, first + factor * active * moved)
 
 
 def _later(key: Key[Array, ""], event: Batch, later_s: Float[Array, ""]) -> Batch:
     """The event later by a time, rounded to samples; zeros before it."""
-    waveforms = _records(event)
+    waveforms = records_of(event)
     places = jnp.arange(waveforms.shape[-1]) - jnp.round(later_s * event.observations.rate_hz).astype(int)
     moved = jnp.where(places >= 0, jnp.take(waveforms, jnp.clip(places, 0), axis=-1), 0.0)
     return event._replace(observations=event.observations._replace(waveforms=moved))
@@ -102,7 +108,7 @@ def swapped_stations(key: Key[Array, ""], event: Batch) -> Batch:
     source = jnp.where(chosen, (following[:, None] == rank).argmax(1), jnp.arange(len(active)))
     mask = event.observations.sample_mask
     seen = event.observations._replace(sample_mask=None if mask is None else mask[source])
-    return _with(event._replace(observations=seen), _records(event)[source])
+    return with_records(event._replace(observations=seen), records_of(event)[source])
 
 
 def _first(key: Key[Array, ""], active: Bool[Array, " station"], number: Int[Array, ""]) -> Bool[Array, " station"]:
@@ -125,13 +131,13 @@ def other_velocity(key: Key[Array, ""], event: Batch, factors: tuple[float, floa
     key_size, key_sign, key_noise = jax.random.split(key, 3)
     size = jax.random.uniform(key_size, (), minval=factors[0], maxval=factors[1])
     factor = jnp.where(jax.random.bernoulli(key_sign), size, 1 / size)
-    waveforms = _records(event)
+    waveforms = records_of(event)
     samples = waveforms.shape[-1]
     place = jnp.arange(samples) * factor
     lower = jnp.clip(jnp.floor(place).astype(int), 0, samples - 2)
     part = place - lower
     stretched = waveforms[..., lower] * (1 - part) + waveforms[..., lower + 1] * part
-    return _with(event, jnp.where(place <= samples - 1, stretched, own_noise(key_noise, event)))
+    return with_records(event, jnp.where(place <= samples - 1, stretched, own_noise(key_noise, event)))
 
 
 def anywhere(key: Key[Array, ""], event: Batch, latest_s: float) -> Batch:
@@ -145,11 +151,11 @@ def geophones(key: Key[Array, ""], event: Batch) -> Batch:
     A damped oscillator (Aki & Richards 2002, section 12.1) loses what is below its natural frequency, and delays what
     is near it.
     """
-    waveforms = _records(event)
+    waveforms = records_of(event)
     samples = waveforms.shape[-1]
     low, high = GEOPHONE_HZ
     natural_hz = low * (high / low) ** jax.random.uniform(key, (len(waveforms), 1, 1))
     ratio = jnp.fft.rfftfreq(2 * samples) * event.observations.rate_hz / natural_hz
     response = -(ratio**2) / (1 - ratio**2 + 2j * DAMPING * ratio)
     spectrum = jnp.fft.rfft(waveforms, 2 * samples)
-    return _with(event, jnp.fft.irfft(spectrum * response, 2 * samples)[..., :samples])
+    return with_records(event, jnp.fft.irfft(spectrum * response, 2 * samples)[..., :samples])

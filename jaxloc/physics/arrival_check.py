@@ -8,7 +8,9 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.arrival_likelihood import Arrivals, log_likelihood, read_arrivals, tempering_of
 from jaxloc.physics.directions import direction_log_density
-from jaxloc.physics.readings import ArrivalCheck, pick_details
+from jaxloc.physics.predicted_by_others import Prediction, predicted_by_others
+from jaxloc.physics.readings import ArrivalCheck, CommonShift, pick_details
+from jaxloc.physics.station_faults import station_faults
 
 CANDIDATES = 256
 
@@ -35,8 +37,23 @@ def check_arrivals(arrivals: Arrivals, posterior: HypocentreMixture, region: Reg
     if arrivals.towards is not None:  # by chance directions are all alike
         likelihood += direction_log_density(arrivals.towards, arrivals.active, arrivals.physics.station_km, best[:3])
     evidence = likelihood + log_prior - posterior.log_prob(best)
-    picks = pick_details(arrivals.readings)
-    return ArrivalCheck(evidence, log_ratio, read.arrival_s, arrivals.active, picks)
+    predicted = predicted_by_others(arrivals, best)
+    return ArrivalCheck(
+        evidence,
+        log_ratio,
+        read.arrival_s,
+        arrivals.active,
+        pick_details(arrivals.readings),
+        station_faults(arrivals, best, predicted),
+        _common_shift(arrivals, predicted),
+    )
+
+
+def _common_shift(arrivals: Arrivals, predicted: Prediction) -> CommonShift | None:
+    error = arrivals.physics.common
+    if error is None:
+        return None
+    return CommonShift(predicted.common * jnp.stack([*error]), predicted.surprise)
 
 
 def _densest(posterior: HypocentreMixture) -> Float[Array, " 4"]:

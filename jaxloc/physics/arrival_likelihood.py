@@ -192,7 +192,7 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
     def read(
         points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
     ) -> Reading:
-        errors = _errors_around(physics, points)
+        errors = errors_around(physics, points)
         # A Gaussian is its own smoothing: widths add in squares, in one product of the spectrum.
         squared_s2 = errors.smoothing_s2 + (0.4 * wider * spacing_km / SMOOTHING_SPEED_KM_S) ** 2
         variance_s2, follows = _with_delays(squared_s2, errors.delay_covariance_s2, 1 - mass[:, 0, -1])
@@ -201,10 +201,10 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         level = physics.outlier / duration_s
 
         def smoothed(phase: slice) -> Float[Array, "station phase sample"]:
-            response = _spectrum_of_errors(frequency_hz, width_s[..., phase])
+            response = spectrum_of_errors(frequency_hz, width_s[..., phase])
             if physics.anomalies is not None:
-                large_s = jnp.sqrt(variance_s2 + _variance_of_anomalies(physics, physics.anomalies, points.mean(0)))
-                large = _spectrum_of_errors(frequency_hz, large_s[..., phase])
+                large_s = jnp.sqrt(variance_s2 + variance_of_anomalies(physics, physics.anomalies, points.mean(0)))
+                large = spectrum_of_errors(frequency_hz, large_s[..., phase])
                 response = response + physics.anomalies.share * (large - response)
             smooth = jnp.fft.irfft(spectrum * response)[..., :samples] * arrivals.rate_hz
             return jnp.log((1 - physics.outlier) * (jnp.maximum(smooth, 0) + none) + level)
@@ -214,29 +214,30 @@ def read_arrivals(arrivals: Arrivals) -> ReadArrivals:
         most_s = DELAYS_OF_P * width_s[:, 0]
         late_s = jnp.clip(read_p_s - arrival_s[..., 0], -most_s, most_s)
         arrival_s = arrival_s.at[..., 1].add(follows * late_s)
-        found = Reading(_interpolated(smoothed(AS_READ), outside, arrival_s * arrivals.rate_hz), log_common, arrival_s)
+        found = Reading(interpolated(smoothed(AS_READ), outside, arrival_s * arrivals.rate_hz), log_common, arrival_s)
         if physics.mistakes is None:
             return found
         other_s = arrival_s[..., OTHER_PHASE] * arrivals.rate_hz
-        return found._replace(log_other=_interpolated(smoothed(OTHER_PHASE), outside, other_s))
+        return found._replace(log_other=interpolated(smoothed(OTHER_PHASE), outside, other_s))
 
     return read
 
 
-def _spectrum_of_errors(
+def spectrum_of_errors(
     frequency_hz: Float[Array, " frequency"], width_s: Float[Array, "station phase"]
 ) -> Float[Array, "station phase frequency"]:
     """What multiplies the spectrum of a density that normal errors smooth."""
     return jnp.exp(-2 * (jnp.pi * frequency_hz * width_s[..., None]) ** 2)
 
 
-def _variance_of_anomalies(
+def variance_of_anomalies(
     physics: Physics, anomalies: Anomalies, place_km: Float[Array, " 3"]
 ) -> Float[Array, "station phase"]:
+    """What large errors of travel times add to their variance, from a place."""
     return anomalies.sd_s**2 + (anomalies.path * travel_s(physics, place_km)) ** 2
 
 
-class _Errors(NamedTuple):
+class Errors(NamedTuple):
     """Errors of travel times from around a place: variances, terms of its sources, and what is not known of terms."""
 
     smoothing_s2: Float[Array, "station phase"]
@@ -244,19 +245,19 @@ class _Errors(NamedTuple):
     delay_covariance_s2: Float[Array, "station phase phase"]
 
 
-def _errors_around(physics: Physics, points: Float[Array, "point 3"]) -> _Errors:
+def errors_around(physics: Physics, points: Float[Array, "point 3"]) -> Errors:
     """The errors of travel times from points that lie around their mean."""
     place_km, smoothing_s2 = points.mean(0), physics.smoothing_s**2
     if physics.path is not None:
         smoothing_s2 = smoothing_s2 + (physics.path * travel_s(physics, place_km)) ** 2
     if physics.terms is None:
-        return _Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2)
+        return Errors(smoothing_s2, jnp.zeros_like(smoothing_s2), physics.delay_covariance_s2)
     terms = terms_at(physics.terms, place_km, jnp.sqrt(((points - place_km) ** 2).sum(-1).mean()))
     share = share_of(physics.terms.covariance)
     # Far from all known events the whole variance is that without terms.
     scale = jnp.sqrt(share * smoothing_s2) / physics.terms.covariance.sd_s
     covariance_s2 = scale[:, :, None] * scale[:, None] * terms.covariance_s2
-    return _Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2)
+    return Errors((1 - share) * smoothing_s2, terms.mean_s, physics.delay_covariance_s2 + covariance_s2)
 
 
 def _with_common_error(
@@ -297,7 +298,7 @@ def _with_delays(
     return jnp.stack([p_s2, s_s2], -1), follows
 
 
-def _interpolated(
+def interpolated(
     inside: Float[Array, "station phase sample"],
     outside: Float[Array, "station phase"],
     position: Float[Array, "*point station phase"],

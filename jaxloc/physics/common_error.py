@@ -93,7 +93,7 @@ def most_probable(
     of_common_s2 = (column_s**2).sum(0)[:, None]
     left_s, z, log_determinant = residual_s, jnp.zeros(()), jnp.zeros(())
     for share in SHARES:
-        right = _probability_right(left_s, variance_s2 + share * of_common_s2, seen.wrong)
+        right = probability_right(left_s, variance_s2 + share * of_common_s2, seen.wrong)
         weight = jax.lax.stop_gradient(power * flat(seen.share) * right / variance_s2)
         z, log_determinant = _given_weights(weight, residual_s, column_s)
         left_s = residual_s - jnp.einsum("fpn,fpt->ptn", column_s, z)
@@ -102,7 +102,7 @@ def most_probable(
     return MostProbable(shift_s, -0.5 * ((z**2).sum(0) + log_determinant))
 
 
-def _probability_right(
+def probability_right(
     residual_s: Float[Array, "*batch"], variance_s2: Float[Array, "*batch"], wrong: Float[Array, ""]
 ) -> Float[Array, "*batch"]:
     """The probability that a pick with this residual is of the event."""

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 READ_S = 0.4  # half the width of the window that a picked arrival lies in
 READ_AFTER_S = 0.1  # after the onset of P, where rates tell its direction and first motion
 EXPLAINED_S = 1.0  # on either side of an arrival of another event
 LEFT_OUT, TINY = -30.0, 1e-12
 MIN_READ_PROBABILITY = 0.6  # and its least probability
+NEVER = -1e3  # evidence of a fault where there is no record
 
 
 class Readings(NamedTuple):
@@ -61,6 +62,38 @@ class ArrivalPicks(NamedTuple):
     sure: Bool[Array, "*event station phase"]
 
 
+class StationFaults(NamedTuple):
+    """Log-evidence of each fault of a station over that of an ordinary one, in nats; `NEVER` without a record.
+
+    Attributes:
+        clock: P and S off by the same time.
+        clock_s: that time, positive where arrivals are late.
+        place: S off by more than P, as by wrong coordinates.
+        place_s: the offset of P then.
+        exchanged: records exchanged with those of station `partner`, the likeliest one.
+        partner: its row.
+    """
+
+    clock: Float[Array, "*event station"]
+    clock_s: Float[Array, "*event station"]
+    place: Float[Array, "*event station"]
+    place_s: Float[Array, "*event station"]
+    exchanged: Float[Array, "*event station"]
+    partner: Int[Array, "*event station"]
+
+
+class CommonShift(NamedTuple):
+    """What the arrivals of an event say of errors common to all its travel times: of all speeds, and of Vp/Vs.
+
+    Attributes:
+        relative: most probable error of all travel times, and of those of S besides, as a share of them.
+        surprise: chi-square of both, with two degrees of freedom where the velocity model's uncertainty is right.
+    """
+
+    relative: Float[Array, "*event factor"]
+    surprise: Float[Array, "*event"]
+
+
 class ArrivalCheck(NamedTuple):
     """One event, or a batch with a leading axis, against its arrival densities.
 
@@ -71,6 +104,8 @@ class ArrivalCheck(NamedTuple):
         arrival_s: the predicted arrival times, in s after the first sample.
         active: 1 where a station has a record, else 0.
         picks: read from the densities; None if they were not read.
+        faults: evidence of faults of stations (`jaxloc.physics.station_faults`); None if it was not computed.
+        common: errors of the velocity model as a whole; None if it counts as exact, or they were not estimated.
     """
 
     log_evidence: Float[Array, "*event"]
@@ -78,6 +113,8 @@ class ArrivalCheck(NamedTuple):
     arrival_s: Float[Array, "*event station phase"]
     active: Float[Array, "*event station"]
     picks: ArrivalPicks | None = None
+    faults: StationFaults | None = None
+    common: CommonShift | None = None
 
 
 def mean_readings(draws: Readings) -> Readings:

@@ -17,6 +17,7 @@ from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
 from jaxloc.runs.located import Located
 from jaxloc.runs.predict import as_calibrated, locate, locate_by
+from jaxloc.runs.station_flags import lines_of_all
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
 from jaxloc.training.log import Say, counted
@@ -47,6 +48,10 @@ def evaluate(
     features, checks = calibration is not None, searched is not None
     located = locate(fitted, dataset, with_features=features, with_checks=checks, on_chunk=on_chunk)
     decided = [] if searched is None else verdicts(located, searched)
+    if searched is not None and located.check is not None:
+        there = np.array([not each.refused for each in decided])
+        for line in lines_of_all(located.check.faults, there, searched.stations):
+            say(line)
     seconds = time.monotonic() - began
     predictions = as_calibrated(calibration, located)
     others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}

@@ -17,6 +17,7 @@ from jaxloc.distributions.gaussian_mixture import moments
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.readings import ArrivalCheck
 from jaxloc.runs.located import Located
+from jaxloc.runs.station_flags import station_flag, velocity_flag
 
 LEAST_LOG_EVIDENCE = 10.0  # by chance arrivals without moveout exceed it once in 22,000 (Markov's inequality)
 LEAST_PER_STATION = 2.0  # log-evidence for each station with a pick; of 100 simulated events at least 7.0
@@ -57,6 +58,7 @@ class Searched(NamedTuple):
         duration_s: length of the records.
         onsets_s: earliest and latest first onset in training; None where the position in the record does not matter.
         shifts: out-of-distribution detector of the run at these stations; None without one.
+        stations: their codes, to name those that do not fit.
     """
 
     region: Region | None
@@ -64,6 +66,7 @@ class Searched(NamedTuple):
     duration_s: float
     onsets_s: tuple[float, float] | None = None
     shifts: ShiftDetector | None = None
+    stations: tuple[str, ...] = ()
 
 
 def verdicts(located: Located, searched: Searched) -> list[Verdict]:
@@ -105,7 +108,9 @@ def _verdict(
     reason, found = "", []
     if check is not None:
         reason = no_arrivals(check, onsets, searched.duration_s)
-        found = [cut_flag(check, searched.duration_s), "" if reason else contradiction_flag(check)]
+        found = [cut_flag(check, searched.duration_s)]
+        if not reason:
+            found += [contradiction_flag(check), station_flag(check, searched.stations), velocity_flag(check)]
     elif onsets is not None and (reason := no_event(onsets)):
         reason = f"no event found: {reason}"
     elif onsets is not None:

@@ -21,6 +21,7 @@ from jaxloc.runs.located import Located
 from jaxloc.runs.outcomes import Outcome
 from jaxloc.runs.predict import as_calibrated, joined, located_chunks, until_interrupted
 from jaxloc.runs.search_region import highest_km
+from jaxloc.runs.station_flags import lines_of_all
 from jaxloc.runs.transfer import searched_beyond
 from jaxloc.runs.widening import beyond_edges
 
@@ -37,6 +38,7 @@ def searched(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Sea
         None if has_region else trained_onsets_s(fitted, config),
         # Its limits are those of the stations of training.
         fitted.shifts if recognised(dataset.stations, fitted.spec.stations) else None,
+        tuple(station.code for station in dataset.stations),
     )
 
 
@@ -110,6 +112,10 @@ def locate_new(
 
         first = several_events.Searched(dataset, located, decided)
         dataset, located, decided = several_events.with_further(first, search, say)
+    if located.check is not None:
+        codes = tuple(station.code for station in dataset.stations)
+        for line in lines_of_all(located.check.faults, np.array([not each.refused for each in decided]), codes):
+            say(line)
     predictions = as_calibrated(calibration, located)
     rejected = [bool(v.refused) for v in decided]
     decided = [v._replace(refused="", flags=(v.refused, *v.flags)) if every and v.refused else v for v in decided]

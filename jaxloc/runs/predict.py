@@ -130,7 +130,8 @@ def checked_locator_of(
         number = seen.station_mask.shape[1]
         posterior, check = both(key, padded(seen, padded_size(number)))
         if check is not None:
-            check = first_stations(check._replace(log_evidence=None), number)._replace(log_evidence=check.log_evidence)
+            of_events = {"log_evidence": check.log_evidence, "common": check.common}
+            check = first_stations(check._replace(**dict.fromkeys(of_events)), number)._replace(**of_events)
         return without_padding(posterior, number), check
 
     return run

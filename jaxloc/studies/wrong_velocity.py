@@ -50,7 +50,7 @@ def evaluate_models(run: Path, number: int, folder: Path) -> list[Row]:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, (factor, ratio) in MODELS.items():
-        path = _written(folder, name, changed(velocity_of(fitted.spec.velocity), factor, ratio))
+        path = written(folder, name, changed(velocity_of(fitted.spec.velocity), factor, ratio))
         for taken_as, (speed_sd, vp_vs_sd) in ERRORS.items():
             there = trained_for(fitted, events, velocity_file(path, speed_sd, vp_vs_sd))
             row = row_of(predict.locate(there, events), fitted.spec)
@@ -66,7 +66,7 @@ def changed(model: VelocityModel, factor: float, vp_vs: float | None) -> Velocit
     return model._replace(vp_km_s=vp, vs_km_s=vs)
 
 
-def _written(folder: Path, name: str, model: VelocityModel) -> Path:
+def written(folder: Path, name: str, model: VelocityModel) -> Path:
     """A velocity model as a file that users would give."""
     path = folder / f"{''.join(c if c.isalnum() else '_' for c in name)}.csv"
     columns = (np.asarray(x, float).tolist() for x in (model.top_km, model.vp_km_s, model.vs_km_s))

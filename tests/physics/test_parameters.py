@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import quick_jit
 
-from jaxloc.physics.arrival_likelihood import _errors_around, travel_s
+from jaxloc.physics.arrival_likelihood import errors_around, travel_s
 from jaxloc.physics.layered import mean_vp_vs, velocity_of, velocity_settings
 from jaxloc.physics.parameters import (
     PhysicsPrior,
@@ -126,6 +126,6 @@ def test_errors_of_paths_grow_with_travel_time():
     physics = quick_jit(lambda: physics_at(prior_parameters(here), here, seen([0, 0, 0])))()
     place = jnp.array([[55.0, 0.0, 8.0]])
     travel = np.asarray(travel_s(physics, place))[0]
-    found = np.sqrt(_errors_around(physics, place).smoothing_s2)
+    found = np.sqrt(errors_around(physics, place).smoothing_s2)
     np.testing.assert_allclose(found, np.hypot(0.06, 0.02 * travel), rtol=1e-5)
     assert travel[0, 0] > 9

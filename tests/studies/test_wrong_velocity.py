@@ -17,7 +17,7 @@ def test_a_model_is_wrong_as_it_says_and_survives_its_file(tmp_path, name):
     model = changed(velocity_of(RIGHT), factor, ratio)
     np.testing.assert_allclose(model.vp_km_s, np.array(RIGHT["vp_km_s"]) * factor)
     assert mean_vp_vs(model) == pytest.approx(ratio or 1.73)
-    path = wrong_velocity._written(tmp_path, name, model)
+    path = wrong_velocity.written(tmp_path, name, model)
     for taken_as, (speed_sd, vp_vs_sd) in ERRORS.items():
         settings = velocity_file(path, speed_sd, vp_vs_sd).settings()
         np.testing.assert_allclose(velocity_of(settings).vs_km_s, model.vs_km_s)
