@@ -116,7 +116,7 @@ def write_results(
     locators = {"locator": located.posterior, **others}
     cards, scores = report.score(locators, truth)
     if decided:
-        cards |= _card_of_unflagged("unflagged", located, flags) | also
+        cards |= _card_of_unflagged("unflagged", located, flags) | dict(also)
         more = {**more, "flags": {"flagged": sum(map(bool, flags)), "no_event": sum(refused)}}
     about = {
         "name": name,
