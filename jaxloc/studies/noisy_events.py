@@ -4,7 +4,7 @@
 
 At each level an event is buried in noise until P has that median signal-to-noise ratio (`buried_events`); events whose
 own ratio is lower are left out there. Beside the model are onsets by the ratio of energies and Akaike's criterion
-(`jaxloc.data.onset_picks`) with a grid search in the same region and velocities. Errors are those of events that are
+(`jaxloc.data.onset_picks`) with an octree search in the same region and velocities. Errors are those of events that are
 located, flagged or not; detected are those that are not refused.
 """
 
@@ -23,7 +23,7 @@ from jaxtyping import Bool
 from jaxloc import locators, prng
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.data.onset_picks import onset_picks
-from jaxloc.data.selection import concatenated, held, select
+from jaxloc.data.selection import concatenated, evenly, held, select
 from jaxloc.io.seisbench import ARRIVAL_COLUMNS
 from jaxloc.io.velocity_model import VelocityFile, velocity_file
 from jaxloc.locators.padding import over_padded
@@ -44,10 +44,10 @@ from jaxloc.training.log import counted
 from jaxloc.types import Batch, Label, Posterior
 
 LEVELS_DB = (-6.0, 0.0, 6.0, 12.0, 20.0)
-MODEL, ONSETS = "model", "onsets and grid search"
+MODEL, ONSETS = "model", "onsets and octree search"
 NEAR_KM = 10.0  # of a usable location
 ONSET_SIGMA_S = 0.1
-BASELINE = {"kind": "edt_ot_wt", "outlier": 0.1, "model_sd_s": 0.2}
+BASELINE = {"kind": "l2", "outlier": 0.3, "model_sd_s": 0.2}
 SHOWN = {
     "SNR (dB)": "level_db",
     "events": "events",
@@ -79,7 +79,7 @@ def by_model(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Fou
 
 
 def by_onsets(setup: Setup, dataset: Dataset) -> Found:
-    """Events located by a grid search of onsets."""
+    """Events located by an octree search (`jaxloc.locators.octree`) with their onsets."""
     refused: dict[int, str] = {}
 
     def take(index: np.ndarray) -> Batch:
@@ -91,7 +91,7 @@ def by_onsets(setup: Setup, dataset: Dataset) -> Found:
         picked = {"picks_s": picks.time_s.astype(np.float32), "pick_sigma_s": sigma_s, "pick_mask": picks.mask}
         return batch._replace(observations=seen._replace(waveforms=None, sample_mask=None, **picked))
 
-    locator = over_padded(locators.build("grid_search", setup, BASELINE))
+    locator = over_padded(locators.build("octree", setup, BASELINE))
     located = locate_by(prng.stream("location"), locator, retaken(dataset, take))
     detected = np.array([not refused[i] for i in range(len(dataset))])
     return Found(located.posterior, located.batch.labels["hypocentre"], detected, np.zeros(len(detected), bool))
@@ -117,7 +117,13 @@ def _rows(within: slice, x: Any) -> Any:
 
 
 def evaluate_levels(
-    weights: Path, folder: Path, split: str | None, p_column: str, velocity: VelocityFile | None, output: Path
+    weights: Path,
+    folder: Path,
+    split: str | None,
+    p_column: str,
+    velocity: VelocityFile | None,
+    most: int,
+    output: Path,
 ) -> list[Row]:
     """A row for each level and method; writes noisy_events.csv into `output`.
 
@@ -127,7 +133,9 @@ def evaluate_levels(
     """
     config, fitted = load(weights)
     picks = {"pick_columns": {**ARRIVAL_COLUMNS, "P": p_column}}  # that origin times are found by
-    dataset = held(open_input(fitted, {**config, "data": {**config["data"], **picks}}, [folder], None, None, split))
+    dataset = held(
+        evenly(open_input(fitted, {**config, "data": {**config["data"], **picks}}, [folder], None, None, split), most)
+    )
     fitted = prepared(trained_for(fitted, dataset, velocity), dataset)
     setup = setup_of(fitted.spec, dataset)
     p_s = p_arrivals_s(dataset, setup)
@@ -173,13 +181,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--p-column", default=ARRIVAL_COLUMNS["P"], help="picks of P, where origin times are unknown")
     parser.add_argument("--velocity", type=Path, help="as for locate (default: that of the model)")
     parser.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
+    parser.add_argument("--most", type=int, default=50, help="events, evenly spaced in the set (default: 50)")
     parser.add_argument("--output", type=Path, default=Path("noisy_events"), help="folder for the table")
     parser.add_argument("--picture", type=Path, help="PNG to write, of this table and those of --together")
     parser.add_argument("--together", type=Path, nargs="*", default=[], help="noisy_events.csv of other sets")
     parsed = parser.parse_args(arguments)
     others = [row for path in parsed.together for row in read_rows(path)]
     velocity = velocity_file(parsed.velocity, None, None, parsed.velocity_form)
-    table = evaluate_levels(parsed.weights, parsed.folder, parsed.split, parsed.p_column, velocity, parsed.output)
+    table = evaluate_levels(
+        parsed.weights, parsed.folder, parsed.split, parsed.p_column, velocity, parsed.most, parsed.output
+    )
     for method in (MODEL, ONSETS):
         print(f"{parsed.folder.name}, {method}")
         print(markdown_of([row for row in table if row["method"] == method], SHOWN))
