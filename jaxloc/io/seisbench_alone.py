@@ -27,7 +27,7 @@ def read_alone(folder: Path, rate_hz: float, num_samples: int) -> Alone:
     Raises:
         ValueError: where the folder is wrong (`read_metadata`) or has no column trace_category.
     """
-    table, files = read_metadata(folder)
+    table, files = read_metadata(folder, required=("trace_name", "station_code"))
     if CATEGORY not in table:
         raise ValueError(f"{folder}: the metadata must have a column {CATEGORY}, which names the kind of each trace")
     number = len(table)

@@ -17,7 +17,7 @@ def test_traces_keep_kind_station_and_length(data_folder: Callable[[str], Path])
     assert urban.sum() == 142
     assert np.median(found.recorded[urban].sum(-1)) == 2000  # 40 s of most of them
     broadband = np.char.startswith(found.category, "noise (broadband")
-    assert found.recorded[broadband].all()  # a minute
+    assert (found.recorded[broadband].sum(-1) >= 2998).all()  # a minute, but for the last sample at 20 Hz
     silent = (found.waveforms[broadband] == 0).all(-1)
     np.testing.assert_array_equal(silent, np.tile([True, False, True], (36, 1)))  # N alone
 
