@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from jaxloc.plots.style import CYCLE, INK, dress, figure, legend, log_ticks, save
+from jaxloc.plots.style import CYCLE, INK, MUTED, dress, figure, legend, log_ticks, save
 
 Row = Mapping[str, Any]
 LINES = ("-", (0, (4, 2)), ":")
@@ -22,7 +22,7 @@ def against_ratio(path: Path, rows: Sequence[Row], title: str = "Events buried i
     left, right = new.subplots(1, 2)
     across = "median signal-to-noise ratio of P (dB)"
     dress(left, across, "epicentral error, 90th percentile (km)")
-    dress(right, across, "share of events: detected; thin: and within 10 km")
+    dress(right, across, "share of events")
     left.axhline(USABLE_KM, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     sets, methods = (list(dict.fromkeys(row[name] for row in rows)) for name in ("set", "method"))
     for name in sets:
@@ -38,9 +38,12 @@ def against_ratio(path: Path, rows: Sequence[Row], title: str = "Events buried i
     right.set_ylim(-0.02, 1.02)
     for axes in (left, right):
         axes.set_xticks(sorted({row["level_db"] for row in rows}))
-    legend(left)
+    right.plot([], [], color=MUTED, linewidth=1.6, label="detected")
+    right.plot([], [], color=MUTED, linewidth=0.8, label=f"detected, and less than {USABLE_KM:g} km off")
+    legend(left, handlelength=4)
+    legend(right)
     save(path, new)
 
 
 def _line(axes: Axes, rows: Sequence[Row], name: str, **style: Any) -> None:
-    axes.plot([row["level_db"] for row in rows], [row[name] for row in rows], "o", markersize=3.5, **style)
+    axes.plot([row["level_db"] for row in rows], [row[name] for row in rows], markersize=3, marker="o", **style)

@@ -11,7 +11,7 @@ refused, and of log-evidence for each station with a pick, by which locations ar
 
 import argparse
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ def judge(fitted: Fitted, kinds: Mapping[Any, Windows], config: Mapping[str, Any
     """Windows of several kinds at the same stations, located as one data set: the program is compiled once."""
     whole = reduce(concatenated, (each.dataset for each in kinds.values()))
     fitted = prepared(trained_for(fitted, whole, None), whole)
-    on_chunk = counted(lambda line: print(line, flush=True), f"{whole.name}: located", len(whole))
+    on_chunk = counted(partial(print, flush=True), f"{whole.name}: located", len(whole))
     located = joined(list(located_chunks(fitted, whole, with_checks=True, on_chunk=on_chunk)))
     assert located.check is not None, "a model of arrivals has checks"
     decided = verdicts(located, searched(fitted, whole, config))

@@ -71,7 +71,7 @@ class Found(NamedTuple):
 
 def by_model(fitted: Fitted, dataset: Dataset, config: Mapping[str, Any]) -> Found:
     """Events located by a model; detected are those that it does not refuse."""
-    on_chunk = counted(print, "located", len(dataset))
+    on_chunk = counted(partial(print, flush=True), "located", len(dataset))
     located = joined(list(located_chunks(fitted, dataset, with_checks=True, on_chunk=on_chunk)))
     decided = verdicts(located, searched(fitted, dataset, config))
     refused, flagged = np.array([(bool(verdict.refused), bool(verdict.flags)) for verdict in decided]).T
@@ -147,7 +147,7 @@ def evaluate_levels(
     whole = held(reduce(concatenated, levels.values()))
     ends = np.cumsum([0, *map(len, levels.values())])
     table: list[Row] = []
-    for method, found in ((ONSETS, by_onsets(setup, whole)), (MODEL, by_model(fitted, whole, config))):
+    for method, found in ((MODEL, by_model(fitted, whole, config)), (ONSETS, by_onsets(setup, whole))):
         for level, within in zip(levels, map(slice, ends[:-1], ends[1:]), strict=True):
             about = {"set": dataset.name, "method": method, "level_db": level}
             table.append(about | row_of(jax.tree.map(partial(_rows, within), found)))

@@ -1,5 +1,8 @@
 """Windows with several earthquakes are judged by the one nearest to the label in origin time, whatever its place."""
 
+# pyright: reportArgumentType=false
+# Data sets have NumPy arrays until they reach the device.
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,8 +34,8 @@ def windows() -> Dataset:
         value, mask = np.zeros((len(index), 4)), np.ones((len(index), 4), bool)
         mask[:, 3] = np.isfinite(np.array(LABELS_S)[index])
         value[:, 3] = np.nan_to_num(np.array(LABELS_S)[index])
-        labels = {"hypocentre": Label(value, mask), "window": Label(index, mask[:, 0])}  # pyright: ignore[reportArgumentType]
-        return Batch(Observations(None, *stations, np.full(len(index), 50.0)), labels)  # pyright: ignore[reportArgumentType]
+        labels = {"hypocentre": Label(value, mask), "window": Label(index, mask[:, 0])}
+        return Batch(Observations(None, *stations, np.full(len(index), 50.0)), labels)
 
     stations = (Station("XX.A", 0.0, 0.0, 0.0), Station("XX.B", 0.1, 0.0, 0.0))
     return Dataset("windows", Frame(0.0, 0.0), stations, EVENTS, 50.0, 3000, take)
@@ -53,7 +56,7 @@ def search(dataset: Dataset, flags: tuple[str, ...] = ()) -> Searched:
         gaussian_mixture(jnp.zeros((len(found), 1)), mean, np.eye(4) + np.zeros((len(found), 1, 4, 4)))
     )
     arrival_s = np.repeat(origin_s[:, None, None], 2, 1).repeat(2, 2)
-    check = ArrivalCheck(np.zeros(len(found)), arrival_s, arrival_s, np.ones((len(found), 2)))  # pyright: ignore[reportArgumentType]
+    check = ArrivalCheck(np.zeros(len(found)), arrival_s, arrival_s, np.ones((len(found), 2)))
     bare = batch._replace(observations=batch.observations._replace(explained_s=None))
     verdicts = [
         Verdict("" if np.isfinite(t) else "no event found", flags if explained is not None else ()) for t in origin_s

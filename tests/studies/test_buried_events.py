@@ -1,5 +1,8 @@
 """Events in more of their own noise: the ratio that is asked for, with the spectrum of the noise."""
 
+# pyright: reportArgumentType=false
+# Data sets have NumPy arrays until they reach the device.
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +29,7 @@ def dataset(ratio_db: float, origin_known: bool = True) -> Dataset:
     noise = np.fft.irfft(spectrum * (np.abs(frequency_hz - 5.0) < 1.0), SAMPLES)
     waveforms = (noise * np.where(time_s >= P_S, np.sqrt(1 + 10 ** (ratio_db / 10)), 1.0)).astype(np.float32)
     place = np.array([[0.0, 0.0, DEPTH_KM, ORIGIN_S if origin_known else 0.0]], np.float32)
-    hypocentre = Label(place, np.array([[True, True, True, origin_known]]))  # pyright: ignore[reportArgumentType]
+    hypocentre = Label(place, np.array([[True, True, True, origin_known]]))
     there = np.ones((1, STATIONS), bool)
     picks_s = np.full((1, STATIONS, 2), P_S, np.float32)
     picks_s[0, 0] = 30.0  # one is wrong

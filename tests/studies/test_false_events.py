@@ -1,5 +1,8 @@
 """Windows of noise at networks, and how false events are counted."""
 
+# pyright: reportArgumentType=false
+# Data sets have NumPy arrays until they reach the device.
+
 import jax
 import numpy as np
 import pytest
@@ -51,7 +54,7 @@ def test_so_many_active_stations_are_left(number: int) -> None:
         np.zeros(6, int),
         np.array(RATE_HZ),
         sample_mask=np.tile(mask[:, None], 10),
-    )  # pyright: ignore[reportArgumentType]
+    )
     left = only_stations(jax.random.key(0), Batch(seen, {}), number).observations
     assert left.waveforms is not None
     assert left.sample_mask is not None
@@ -82,6 +85,6 @@ def test_false_events_are_counted_an_hour() -> None:
 def test_evidence_counts_stations_with_a_pick() -> None:
     sure = np.array([[[True, False], [False, False], [True, True]], [[False, False]] * 3])
     blank = np.zeros((2, 3, 2))
-    picks = ArrivalPicks(blank, blank, blank, sure)  # pyright: ignore[reportArgumentType]
-    check = ArrivalCheck(np.array([30.0, 4.0]), blank, blank, np.ones((2, 3)), picks)  # pyright: ignore[reportArgumentType]
+    picks = ArrivalPicks(blank, blank, blank, sure)
+    check = ArrivalCheck(np.array([30.0, 4.0]), blank, blank, np.ones((2, 3)), picks)
     np.testing.assert_allclose(evidence_a_station(check), [15.0, 4.0])

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from normal_posteriors import EVENTS, stated
 
+from jaxloc.plots.noisy_events import against_ratio
 from jaxloc.studies.noisy_events import Found, read_rows, row_of
 from jaxloc.studies.table import write_csv
-from tests.normal_posteriors import EVENTS, stated
 
 
 def test_errors_are_those_of_detected_events() -> None:
@@ -50,3 +51,15 @@ def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert np.isnan(again["p90_km"])
     with pytest.raises(ValueError, match="no such table"):
         read_rows(tmp_path / "other.csv")
+
+
+def test_the_picture_is_drawn_where_a_level_has_no_located_event(tmp_path: Path) -> None:
+    levels = ((-6.0, np.nan, 0.0), (6.0, 3.0, 0.9))
+    rows = [
+        {"set": name, "method": method, "level_db": level, "p90_km": p90_km, "detected": share, "within": share}
+        for name in ("a", "b")
+        for method in ("model", "onsets")
+        for level, p90_km, share in levels
+    ]
+    against_ratio(tmp_path / "noisy.png", rows)
+    assert (tmp_path / "noisy.png").read_bytes()[:4] == b"\x89PNG"
