@@ -91,6 +91,9 @@ examples:
   jaxloc evaluate --predictions others.csv --output scored
   jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
 
+Where a model reads arrivals each window of known origin time is searched for up to four events, and judged by the one
+whose origin time is the nearest to the label's; scores of the events located first are given too.
+
 formats:
   DATASET        a SeisBench folder with source_latitude_deg, source_longitude_deg, ... of each event
   --predictions  CSV with id, latitude_deg, longitude_deg, truth_latitude_deg, truth_longitude_deg and epicentre_sd_km

@@ -186,11 +186,17 @@ def _show(scores: dict, console: "Console") -> None:
     from jaxloc.scores.polar import polar_lines
 
     about = scores["about"]
-    others = ("unflagged", "calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
+    others = ("unflagged", "first", "first_unflagged", "calibrated", "sp_rule", "sp_rule_fitted", "catalogue")
     cards = {about["name"]: scores["locator"]} | {k: scores[k] for k in others if k in scores}
     console.print(report.table(cards, f"{about['events']} events of {about['dataset']}"))
     if flags := about.get("flags"):
         console.print(f"{flags['flagged']} of {about['events']} events have a flag, {flags['no_event']} as no event")
+    if judged_by := about.get("further_events", {}).get("judged_by"):
+        console.print(
+            f"{len(judged_by)} windows are judged by a further event, nearer in origin time to the catalogue's than "
+            f"that located first: {', '.join(judged_by)}",
+            markup=False,
+        )
     _say_conformal(about, console)
     for line in (*polar_lines(about.get("polar", {})), *label_lines(about.get("labels", {}))):
         console.print(line, markup=False)

@@ -181,9 +181,18 @@ def drop_stations(key: Key[Array, ""], event: Batch, largest_share: float) -> Ba
 
 def silence_stations(key: Key[Array, ""], event: Batch, number: int | Int[Array, ""]) -> Batch:
     """That many active stations, sampled at random, masked and zeroed."""
-    seen = event.observations
-    rank = jnp.argsort(jnp.argsort(jax.random.uniform(key, seen.station_mask.shape) - seen.station_mask))
-    return _keep(event, rank >= number)
+    return _keep(event, _rank(key, event) >= number)
+
+
+def only_stations(key: Key[Array, ""], event: Batch, number: int) -> Batch:
+    """All but that many active stations, sampled at random, masked and zeroed."""
+    return _keep(event, _rank(key, event) < number)
+
+
+def _rank(key: Key[Array, ""], event: Batch) -> Int[Array, " station"]:
+    """Stations in random order, active ones first."""
+    mask = event.observations.station_mask
+    return jnp.argsort(jnp.argsort(jax.random.uniform(key, mask.shape) - mask))
 
 
 def keep_few(key: Key[Array, ""], event: Batch, number: int) -> Batch:

@@ -17,6 +17,18 @@ def select(dataset: Dataset, index: Int[np.ndarray, " event"]) -> Dataset:
     return retaken(dataset, lambda chosen: whole(index[chosen]), events)
 
 
+def evenly(dataset: Dataset, most: int) -> Dataset:
+    """Up to `most` events of a data set, evenly spaced in its order.
+
+    Raises:
+        ValueError: where that is less than one.
+    """
+    if most < 1:
+        raise ValueError(f"at least one event must be taken, got {most}")
+    number = min(most, len(dataset))
+    return select(dataset, np.unique(np.round(np.linspace(0, len(dataset) - 1, number)).astype(int)))
+
+
 def concatenated(first: Dataset, second: Dataset) -> Dataset:
     """The events of two data sets of stations of the same codes, the first one's first.
 

@@ -55,11 +55,13 @@ class Rows(NamedTuple):
     table: pd.DataFrame
 
 
-def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFrame, list[Path]]:
+def read_metadata(
+    folder: Path, prefixes: Sequence[str] = (), required: Sequence[str] = REQUIRED
+) -> tuple[pd.DataFrame, list[Path]]:
     """All metadata of a folder, chunks one after another, and the waveform files; column `file` is their number.
 
     Chunks are those that the folder's file `chunks` lists (metadataCHUNK.csv); where `prefixes` are given, the files
-    that these begin (PREFIXmetadata.csv).
+    that these begin (PREFIXmetadata.csv). Columns that are `required` must be there.
 
     Raises:
         ValueError: where the folder or a file in it is missing, the tables are empty, or a needed column is
@@ -73,7 +75,7 @@ def read_metadata(folder: Path, prefixes: Sequence[str] = ()) -> tuple[pd.DataFr
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if table.empty:
         raise ValueError(f"{folder}: the metadata must have at least one row, got none")
-    missing = [column for column in REQUIRED if column not in table]
+    missing = [column for column in required if column not in table]
     if missing:
         raise ValueError(f"{folder}: metadata lack the columns {', '.join(missing)}; a SeisBench folder must have them")
     return table, [folder / f"{pre}waveforms{post}.hdf5" for pre, post in parts]

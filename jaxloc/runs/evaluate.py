@@ -12,9 +12,10 @@ import numpy as np
 from jaxloc import prng
 from jaxloc.calibration.calibration import Calibration, Predictions
 from jaxloc.data.dataset import Dataset
-from jaxloc.runs import report
+from jaxloc.runs import report, several_events
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.flags import Searched, Verdict, verdicts
+from jaxloc.runs.judged import Judged, judged
 from jaxloc.runs.located import Located
 from jaxloc.runs.predict import as_calibrated, locate, locate_by
 from jaxloc.runs.station_flags import lines_of_all
@@ -22,7 +23,7 @@ from jaxloc.scores.labels import score_labels
 from jaxloc.scores.polar import score_polar
 from jaxloc.training.log import Say, counted
 from jaxloc.training.run_folder import read_log
-from jaxloc.types import Label, Locator, Posterior
+from jaxloc.types import Locator, Posterior
 
 
 def evaluate(
@@ -40,27 +41,47 @@ def evaluate(
 
     With a calibration, events are written as it corrects them, and its score card is added to that of the run; so are
     those of `baselines`, weight-free locators. `about` is added to what scores.json tells of the run. Where `searched`
-    is given events are flagged as new ones are, and the score card of those without a flag is added.
+    is given events are flagged as new ones are, and the score card of those without a flag is added; windows are
+    searched for further events, and judged by the one nearest to the label in origin time (`jaxloc.runs.judged`): the
+    score cards of the events located first are added where these are others.
     """
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     on_chunk = counted(say, "located", len(dataset))
     features, checks = calibration is not None, searched is not None
     located = locate(fitted, dataset, with_features=features, with_checks=checks, on_chunk=on_chunk)
-    decided = [] if searched is None else verdicts(located, searched)
-    if searched is not None and located.check is not None:
-        there = np.array([not each.refused for each in decided])
-        for line in lines_of_all(located.check.faults, there, searched.stations):
-            say(line)
+    others: dict[str, Posterior] = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
+    more, also, decided = dict(about), {}, []
+    if searched is not None:
+        found = _judged(fitted, dataset, located, searched, features, say)
+        if found.replaced:
+            others["first"], flags = located.posterior, [each.told for each in found.first.verdicts]
+            also = _card_of_unflagged("first_unflagged", located, flags)
+        located, decided, more["further_events"] = found.chosen.located, found.chosen.verdicts, found.told()
+        if located.check is not None:
+            there = np.array([not each.refused for each in decided])
+            for line in lines_of_all(located.check.faults, there, searched.stations):
+                say(line)
     seconds = time.monotonic() - began
     predictions = as_calibrated(calibration, located)
-    others = {"catalogue": report.baseline_of(fitted.spec, len(dataset))}
     if calibration is not None:
         others["calibrated"] = predictions.posterior
     others |= {
         name: locate_by(prng.stream("baselines"), baseline, dataset).posterior for name, baseline in baselines.items()
     }
-    return write_results(folder, name, dataset, located, predictions, others, seconds, say, about, decided)
+    return write_results(folder, name, dataset, located, predictions, others, seconds, say, more, decided, also)
+
+
+def _judged(
+    fitted: Fitted, dataset: Dataset, located: Located, searched: Searched, with_features: bool, say: Say
+) -> Judged:
+    """Located windows with verdicts, each judged by the event nearest to its label in origin time."""
+
+    def search(windows: Dataset) -> several_events.Searched:
+        again = locate(fitted, windows, with_features=with_features, with_checks=True)
+        return several_events.Searched(windows, again, verdicts(again, searched))
+
+    return judged(several_events.Searched(dataset, located, verdicts(located, searched)), search, say)
 
 
 def write_results(
@@ -74,6 +95,7 @@ def write_results(
     say: Say = print,
     more: Mapping[str, Any] = MappingProxyType({}),
     decided: Sequence[Verdict] = (),
+    also: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write scores, events and pictures of located labelled events into a folder; the score cards.
 
@@ -88,6 +110,7 @@ def write_results(
         say: takes one line for the user.
         more: what else scores.json tells of the run.
         decided: a verdict on each event; all are located and scored, whatever it is.
+        also: further score cards.
     """
     flags, refused = [each.told for each in decided], [bool(each.refused) for each in decided]
     found, lost = report.hypocentres_of(dataset, located.batch, predictions, flags=flags, rejected=refused)
@@ -98,7 +121,7 @@ def write_results(
     locators = {"locator": located.posterior, **others}
     cards, scores = report.score(locators, truth)
     if decided:
-        cards |= _card_of_unflagged(located.posterior, truth, flags)
+        cards |= _card_of_unflagged("unflagged", located, flags) | dict(also)
         more = {**more, "flags": {"flagged": sum(map(bool, flags)), "no_event": sum(refused)}}
     about = {
         "name": name,
@@ -120,10 +143,10 @@ def write_results(
     return cards
 
 
-def _card_of_unflagged(posterior: Posterior, truth: Label, flags: Sequence[str]) -> dict[str, Any]:
-    """The score card of events without a flag; none where all with a known hypocentre have one."""
-    rows = np.flatnonzero(np.array(flags) == "")
+def _card_of_unflagged(name: str, located: Located, flags: Sequence[str]) -> dict[str, Any]:
+    """The score card, by its name, of events without a flag; none where all with a known hypocentre have one."""
+    rows, truth = np.flatnonzero(np.array(flags) == ""), located.batch.labels["hypocentre"]
     if not np.asarray(truth.mask)[rows].any():
         return {}
-    chosen, of_chosen = jax.tree.map(lambda x: x[rows], (posterior, truth))
-    return report.score({"unflagged": chosen}, of_chosen)[0]
+    chosen, of_chosen = jax.tree.map(lambda x: x[rows], (located.posterior, truth))
+    return report.score({name: chosen}, of_chosen)[0]

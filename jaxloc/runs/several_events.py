@@ -50,10 +50,10 @@ def with_further(first: Searched, search: Callable[[Dataset], Searched], say: Ca
         unclear += sum(not verdict.refused and bool(verdict.flags) for verdict in again.verdicts)
         clear = np.array([not (verdict.refused or verdict.flags) for verdict in again.verdicts])
         if clear.any():
-            found.append(_some(again._replace(windows=windows), np.flatnonzero(clear)))
+            found.append(some(again._replace(windows=windows), np.flatnonzero(clear)))
     if unclear:
         say(f"left out: {unclear} further sets of arrivals that fit an earthquake, but not well")
-    return _together(found)
+    return together(found)
 
 
 def _arrivals(searched: Searched) -> Float[np.ndarray, "window station phase"]:
@@ -78,14 +78,16 @@ def _explained(windows: Dataset, explained_s: Float[np.ndarray, "window station 
     return retaken(windows, take)
 
 
-def _some(searched: Searched, rows: Int[np.ndarray, " window"]) -> Searched:
+def some(searched: Searched, rows: Int[np.ndarray, " window"]) -> Searched:
+    """Some of the windows, in the order given."""
     chosen: Any = lambda tree: jax.tree.map(lambda x: np.asarray(x)[rows], tree)
     return Searched(
         select(searched.windows, rows), chosen(searched.located), [searched.verdicts[row] for row in rows.tolist()]
     )
 
 
-def _together(parts: Sequence[Searched]) -> Searched:
+def together(parts: Sequence[Searched]) -> Searched:
+    """The windows of all parts, those of the first one first."""
     whole = parts[0]
     for part in parts[1:]:
         located: Any = jax.tree.map(lambda *x: np.concatenate(x), whole.located, part.located)

@@ -159,6 +159,8 @@ _ROWS = (
 )
 SHOWN = {
     "unflagged": "without a flag",
+    "first": "located first",
+    "first_unflagged": "first, without a flag",
     "catalogue": "climatology",
     "sp_rule": "S-P rule",
     "sp_rule_fitted": "S-P rule, fitted",

@@ -163,7 +163,9 @@ def _with_interval(row: Row, name: str) -> str:
     return f"{value} [{_three_digits(row[f'{name}_low'])}, {_three_digits(row[f'{name}_high'])}]"
 
 
-def _three_digits(value: float | None) -> str:
+def _three_digits(value: float | str | None) -> str:
+    if isinstance(value, str | int):
+        return f"{value}"
     return "-" if value is None or np.isnan(value) else f"{value:#.3g}".rstrip(".")
 
 
