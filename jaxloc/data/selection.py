@@ -17,6 +17,11 @@ def select(dataset: Dataset, index: Int[np.ndarray, " event"]) -> Dataset:
     return retaken(dataset, lambda chosen: whole(index[chosen]), events)
 
 
+def by_time(dataset: Dataset) -> Int[np.ndarray, " event"]:
+    """Numbers of the events of a data set in the order of their times, or where these are unknown of their ids."""
+    return np.argsort([event.origin or event.start or event.id for event in dataset.events], kind="stable")
+
+
 def concatenated(first: Dataset, second: Dataset) -> Dataset:
     """The events of two data sets of stations of the same codes, the first one's first.
 

@@ -64,6 +64,7 @@ def arrivals_and_physics(
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
     source_terms: bool = False,
+    picks_by_catalogue: bool = False,
 ) -> Model:
     """Arrivals by a network of `Readings`, hypocentres by physics: at stations that were not there in training too.
 
@@ -105,10 +106,10 @@ def arrivals_and_physics(
 
     def prepare(params: Any, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
         fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
-        return fitted_to_picks(network, setting, params, dataset, by_network, fit)
+        return fitted_to_picks(network, setting, params, dataset, by_network, fit, picks_by_catalogue)
 
     def terms(draws: Any, dataset: Dataset) -> SourceTerms:
-        return terms_by_source(network, setting, draws, dataset)
+        return terms_by_source(network, setting, draws, dataset, picks_by_catalogue)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
     local = ("depth_prior", "table", "prior")

@@ -127,11 +127,30 @@ def unexplained(readings: Readings, explained_s: Float[Array, "station phase oth
     """
     if explained_s is None:
         return readings
-    second = jnp.arange(readings.log_mass.shape[-1] - 1) / readings.rate_hz
-    near = (jnp.abs(second - explained_s[..., None]) < EXPLAINED_S).any((-3, -2))
+    near = (jnp.abs(_second(readings) - explained_s[..., None]) < EXPLAINED_S).any((-3, -2))
+    return _with_log_rate(readings, jnp.where(near[:, None], LEFT_OUT, _log_rate(readings)))
+
+
+def near_times(
+    readings: Readings, time_s: Float[Array, "station phase"], sd_s: Float[Array, "station phase"]
+) -> Readings:
+    """Arrival densities of those arrivals alone that lie near given times, by a normal weight of standard deviation
+    `sd_s` whose maximum is one.
+    """
+    away = (_second(readings) - time_s[..., None]) / sd_s[..., None]
+    return _with_log_rate(readings, jnp.maximum(_log_rate(readings) - away**2 / 2, LEFT_OUT))
+
+
+def _second(readings: Readings) -> Float[Array, " sample"]:
+    return jnp.arange(readings.log_mass.shape[-1] - 1) / readings.rate_hz
+
+
+def _log_rate(readings: Readings) -> Float[Array, "station phase sample"]:
     log_none = readings.log_mass[..., -1:]
     number = jnp.maximum(-log_none, TINY)
     log_any = jnp.log(jnp.maximum(-jnp.expm1(log_none), TINY))
-    log_rate = readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
-    left = jnp.where(near[:, None], LEFT_OUT, log_rate)
-    return readings._replace(log_mass=window_log_mass(jnp.swapaxes(left, -1, -2), readings.rate_hz))
+    return readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
+
+
+def _with_log_rate(readings: Readings, log_rate: Float[Array, "station phase sample"]) -> Readings:
+    return readings._replace(log_mass=window_log_mass(jnp.swapaxes(log_rate, -1, -2), readings.rate_hz))
