@@ -102,10 +102,13 @@ formats:
 ADAPT = """\
 examples:
   jaxloc adapt labelled_events/ --velocity model.csv --output adapted
+  jaxloc adapt labelled_events/ --velocity model.csv --weights --output adapted
   jaxloc locate adapted new_events/
 
-What the events teach is physics: speeds, station terms, errors of travel times and of readings; the weights stay.
-EVENTS is a SeisBench folder with source_latitude_deg, source_longitude_deg, source_depth_km of events, picked or not.
+What the events teach is physics: speeds and station terms. With --weights the network is fine-tuned too, by analysts'
+picks and by the arrivals that physics predicts from the catalogue; blocks of events in space and time are held out to
+choose by, and stopped training continues by the same command. EVENTS is a SeisBench folder with source_latitude_deg,
+source_longitude_deg, source_depth_km of events, picked or not.
 """
 
 CALIBRATE = """\
@@ -296,6 +299,10 @@ def _adapt(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--split", help="events of this split only")
     _add_velocity(command)
+    command.add_argument("--weights", action="store_true", help="fine-tune the network's weights too")
+    command.add_argument(
+        "--steps", type=int, metavar="N", help="of fine-tuning, for more or less than its default; implies --weights"
+    )
     command.add_argument("--output", type=Path, default=Path("adapted"), help="folder of the model (default: adapted)")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxloc.io.picks import Picks
     from jaxloc.io.velocity_model import VelocityFile
     from jaxloc.runs import locate_picks
+    from jaxloc.training.log import OnStep
 
 from jaxloc.arguments import parse
 
@@ -26,6 +27,7 @@ INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
+    "adapt": "the same command continues from the last checkpoint",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
 }
@@ -108,24 +110,31 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
 
 def _run_one(config: dict, folder: Path, console: "Console") -> None:
     """Train and score one configuration, with progress bars of its stages."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from jaxloc.forecasting import run as forecasts
     from jaxloc.runs import pretrain, train, weight_free
+
+    tasks = {forecasts.TASK: forecasts.run, pretrain.TASK: pretrain.run}
+    run = tasks[config["task"]] if "task" in config else weight_free.run if "locator" in config else train.run
+    with _bars(console) as on_step:
+        run(config, folder, lambda line: console.print(line, markup=False), on_step)
+
+
+@contextlib.contextmanager
+def _bars(console: "Console") -> "Iterator[OnStep]":
+    """A progress bar for each stage of training; lines that are printed meanwhile stand above it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     text = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     columns = text[0], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text[1]
     with Progress(*columns, console=console, transient=True) as progress:
-        bars: dict[str, object] = {}
+        bars: dict[str, Any] = {}
 
         def on_step(stage: str, step: int, steps: int, loss: float) -> None:
             if stage not in bars:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
-            progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
+            progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")
 
-        tasks = {forecasts.TASK: forecasts.run, pretrain.TASK: pretrain.run}
-        run = tasks[config["task"]] if "task" in config else weight_free.run if "locator" in config else train.run
-        run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
+        yield on_step
 
 
 def _run_job(config: dict, folder: Path) -> None:
@@ -426,6 +435,7 @@ def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> Non
 def _adapt(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.models.pretrained import read_pretrained
     from jaxloc.runs.adapt import adapt, write_adapted
+    from jaxloc.runs.adapt_weights import Tuning
     from jaxloc.runs.inputs import open_input
     from jaxloc.runs.load import load
     from jaxloc.runs.shipped import weights_of
@@ -437,8 +447,13 @@ def _adapt(parsed: argparse.Namespace, console: "Console") -> None:
     config, fitted = load(parsed.model)
     dataset = open_input(fitted, config, [parsed.events], None, None, parsed.split)
     velocity = _velocity_of(parsed)
-    found = adapt(read_pretrained(weights), dataset, None if velocity is None else velocity.settings(), plain)
+    tuning = Tuning() if parsed.steps is None else Tuning(steps=parsed.steps)
+    tuning = tuning if parsed.weights or parsed.steps is not None else None
+    layers = None if velocity is None else velocity.settings()
+    with _bars(console) as on_step:
+        found = adapt(read_pretrained(weights), dataset, layers, plain, tuning, parsed.output, on_step)
     about = {"model": str(parsed.model), "dataset": dataset.name, "events": len(dataset), "split": parsed.split}
+    about |= {"tuning": None if tuning is None else tuning._asdict()}
     write_adapted(parsed.output, found, about)
     plain(f"adapted model: {parsed.output}; `jaxloc locate {parsed.output} INPUT` and `jaxloc evaluate` use it")
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 from jaxloc.physics.arrival_likelihood import Arrivals, log_likelihood, read_arrivals
 from jaxloc.physics.readings import ArrivalPicks, near_times, pick_details
 
-SPACING_KM = 2.0  # of points that densities are smoothed for while origin times are compared
+SAMPLES_EACH = 4  # samples to one of the origin times that are compared
+SPACING_KM = 2.0  # of points that densities are smoothed for meanwhile
 NEAR_S, NEAR_SHARE = 0.4, 0.03  # error of predicted times before data, and its part relative to the travel time
 LEAST_PROBABILITY = 0.3  # of an arrival, of which the catalogue says that there should be one
 
@@ -37,8 +38,8 @@ def _predicted(
     read, duration_s = read_arrivals(arrivals), (arrivals.log_mass.shape[-1] - 1) / arrivals.rate_hz
     at_zero = read(place_km[None], jnp.zeros((1, 1)), jnp.zeros(()))
     travel_s = at_zero.arrival_s[0, 0]
-    # As many times as samples: their number may not depend on the rate, which is traced.
-    share = jnp.linspace(0.0, 1.0, arrivals.log_mass.shape[-1] - 1)
+    # Their number may not depend on the rate, which is traced.
+    share = jnp.linspace(0.0, 1.0, arrivals.log_mass.shape[-1] // SAMPLES_EACH)
     origin_s = duration_s * share - travel_s.max() * (1 - share)
     found = read(place_km[None], origin_s[None], jnp.asarray(SPACING_KM))
     best = (log_likelihood(arrivals, found) + found.log_common)[0].argmax()

@@ -9,7 +9,6 @@ largest log-density of their hypocentres are taken; they stay as they were where
 
 from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -23,16 +22,16 @@ from jaxloc.data.selection import by_time, select
 from jaxloc.inference import target
 from jaxloc.models.model import LabelBatch, Model
 from jaxloc.models.spec import Catalogue
+from jaxloc.models.weight_arrays import by_path
 from jaxloc.training import loop
 from jaxloc.training.log import OnStep, Say
 from jaxloc.training.run_folder import fit_stage, locked
 from jaxloc.training.stages import Stage, prepare, stage_of
-from jaxloc.types import Batch, Params, Target
+from jaxloc.types import NETWORK, Batch, Params, Target
 
 STAGE, FOLDER = "weights", "training"
 FEWEST_EVENTS = 10  # of which two are held out
-PARTS = MappingProxyType({"all": (), "decoder": ("*/Dense_*", "*/read/*"), "read": ("*/read/*",)})
-"""Names of parts of the network to patterns of the paths of their weights; the first is all of it."""
+PARTS = ("all", "decoder", "read")  # of the network: the half that goes back to every sample, and its last layer
 
 
 class Tuning(NamedTuple):
@@ -139,7 +138,7 @@ def _stage(model: Model, params: Params, num_data: int, tuning: Tuning) -> tuple
         "method": "point",
         "members": len(jax.tree.leaves(params)[0]),
         "prior_scale": tuning.width,
-        "subspace": list(PARTS[tuning.part]),
+        "subspace": _paths(like, tuning.part),
         "rate": 1.0,
     }
     augmentation = {"earlier_s": 1.0, "later_s": 10.0, "few_stations": tuning.stations, "quieter": 0.3}
@@ -149,7 +148,7 @@ def _stage(model: Model, params: Params, num_data: int, tuning: Tuning) -> tuple
         "steps": tuning.steps,
         "batch_size": tuning.batch_size,
         "learning_rate": tuning.learning_rate,
-        "rates": {"physics": 0.0},
+        "rates": {part: 0.0 for part in set(jax.tree.leaves(model.parts(like))) - {NETWORK}},
         "arrival_weight": 1.0,
         "hypocentre_weight": tuning.hypocentre_weight,
         "relabel": False,
@@ -160,8 +159,20 @@ def _stage(model: Model, params: Params, num_data: int, tuning: Tuning) -> tuple
     }
     stage = stage_of({"posterior": posterior}, model, STAGE, settings, num_data, like, like, tuning.seed)
     assert model.weighted is not None
-    scored = target(model.network, model.weighted(0.0, 1.0), like, like, num_data, model.parts(like))
+    centre, scale, parts = stage.target.prior_mean, stage.target.prior_scale, stage.target.parts
+    scored = target(model.network, model.weighted(0.0, 1.0), centre, scale, num_data, parts)
     return stage, scored
+
+
+def _paths(like: Params, part: str) -> list[str]:
+    """Patterns of the paths of the weights of a part of the network; none for all of it."""
+    if part == "all":
+        return []
+    # A U of L levels has a block before them, two on the way down each and one on the way up (`RateModel`).
+    blocks = len({path.split("/Norm_")[1].split("/")[0] for path in by_path(like) if "/Norm_" in path})
+    levels = (blocks - 1) // 3
+    upwards = [f"*/{kind}_{i}/*" for i in range(1 + 2 * levels, blocks) for kind in ("Conv1D", "Norm")]
+    return ["*/read/*", *(["*/Dense_*", *upwards] if part == "decoder" else [])]
 
 
 def _labelled(train: Dataset, label: LabelBatch) -> Callable[[Int[np.ndarray, " event"]], Batch]:
