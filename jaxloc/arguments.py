@@ -66,7 +66,7 @@ formats:
                NonLinLoc's ROOT.P.mod.hdr, CSV or NPZ with longitude_deg, latitude_deg, depth_km, vp_km_s, vs_km_s;
                travel times are solved once for each station and kept on disk
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
-               at least every 30 s); Ctrl-C keeps the events located so far
+               at least every 30 s); Ctrl-C keeps the events located so far, of many events the finished batches
 """
 
 RELOCATE = """\
@@ -239,6 +239,17 @@ def _locate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
     command.add_argument(
         "--all", action="store_true", help="write a location for records without an event too, with the reason as flag"
+    )
+    command.add_argument(
+        "--batch",
+        type=int,
+        default=256,
+        metavar="EVENTS",
+        help="more events are located in batches of so many; finished ones are kept, and the same command continues "
+        "(default: 256)",
+    )
+    command.add_argument(
+        "--workers", default="1", help="batches at a time, in so many processes, or the address of a Dask scheduler"
     )
     _add_raw(command)
 

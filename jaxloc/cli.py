@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from jaxloc.io.picks import Picks
     from jaxloc.io.velocity_model import VelocityFile
     from jaxloc.runs import locate_picks
-    from jaxloc.training.log import OnStep
+    from jaxloc.runs.batches import Opened, Request
+    from jaxloc.training.log import OnStep, Say
 
 from jaxloc.arguments import parse
 
@@ -227,37 +229,65 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
             )
     if parsed.slide is not None and parsed.windows is not None:
         raise ValueError(f"--slide {parsed.slide:g} must be used without --windows, which say where windows start")
-    from jaxloc.runs import arrival_picks, new_events
-    from jaxloc.runs.inputs import open_input, slid_over
-    from jaxloc.runs.load import load
-    from jaxloc.runs.outcomes import kept, logged, write_outcome
-    from jaxloc.runs.transfer import prepared, trained_for
+    from jaxloc.runs.batches import Request, opened
+    from jaxloc.runs.outcomes import logged
 
     plain = lambda line: console.print(line, markup=False)
-    config, fitted = load(parsed.run)
-    calibration = _calibration_of(parsed, console)
-    given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
-    overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
-    dataset = open_input(fitted, config, *given, **overlap, say=plain)
-    new_events.refuse_duplicates(dataset)
-    fitted = trained_for(fitted, dataset, _velocity_of(parsed))
-    fitted = prepared(fitted, dataset, parsed.region, parsed.depth_km)
-    slid = slid_over(parsed.input, parsed.windows, dataset)
-    widen = parsed.region is None and parsed.depth_km is None
-    choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
+    _calibration_of(parsed, console)
+    given = {name: getattr(parsed, name) for name in Request._fields if name not in ("input", "depth_km")}
+    depths = None if parsed.depth_km is None else tuple(parsed.depth_km)
+    request = Request(**given, input=tuple(parsed.input), depth_km=depths)
+    ready = opened(request, plain)
+    number = len(ready.dataset)
     with logged(parsed.output, plain) as say:
-        say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
-        with _counting(console, say, "located", len(dataset)) as on_event:
-            outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
-        dataset = outcome.dataset or dataset
-        located = [event.id for event in outcome.found]
+        say(f"locating {number} events at {len(ready.dataset.stations)} stations")
+        began = time.monotonic()
+        with _counting(console, say, "located", number) as on_event:
+            if number > parsed.batch or parsed.workers != "1":
+                finish = _located_in_batches(parsed, request, ready, say, on_event)
+            else:
+                finish = _located_at_once(parsed, ready, say, on_event)
+        seconds = time.monotonic() - began
+        finish()
+        say(f"{number} events in {seconds:.0f} s: {number / seconds:.3g} events a second")
+
+
+def _located_in_batches(
+    parsed: argparse.Namespace, request: "Request", ready: "Opened", say: "Say", on_event: Callable[[int], None]
+) -> Callable[[], None]:
+    """Locate events in batches that are kept; returns what writes the results."""
+    from jaxloc.runs.batches import located_in_batches
+    from jaxloc.runs.executors import executor_of
+    from jaxloc.runs.outcomes import write_outcome
+
+    workers = int(parsed.workers) if parsed.workers.isdecimal() else parsed.workers
+    with contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor:
+        part = located_in_batches(request, ready, parsed.output, executor, say, on_event, parsed.batch)
+    return lambda: write_outcome(parsed.output, say, part)
+
+
+def _located_at_once(
+    parsed: argparse.Namespace, ready: "Opened", say: "Say", on_event: Callable[[int], None]
+) -> Callable[[], None]:
+    """Locate all events; returns what writes the results, those before an interruption too."""
+    from jaxloc.runs import arrival_picks, new_events
+    from jaxloc.runs.outcomes import kept, write_outcome
+
+    config, fitted, dataset, calibration, choices = ready
+    outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
+    dataset = outcome.dataset or dataset
+    located = [event.id for event in outcome.found]
+
+    def finish() -> None:
         picks = arrival_picks.picks_of_run(dataset, outcome.located, located)
         found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
-        with kept(parsed.output, len(dataset), outcome):
+        with kept(parsed.output, len(ready.dataset), outcome):
             write_outcome(parsed.output, say, outcome._replace(found=found))
             if parsed.pictures and not outcome.interrupted:
                 arrival_picks.sections_of_run(fitted, dataset, located, parsed.output)
                 new_events.pictures(parsed.output, dataset, outcome, located)
+
+    return finish
 
 
 def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
@@ -274,6 +304,8 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
+    if parsed.workers != "1":
+        raise ValueError(f"--workers {parsed.workers} must be used without --locator, which locates in one process")
     settings = locate_picks.as_settings(parsed.set)
     request, picks = _opened_picks(parsed, console, input=parsed.run, settings=settings)
     dataset = picks.dataset
