@@ -97,14 +97,6 @@ def pick_details(readings: Readings) -> ArrivalPicks:
     return ArrivalPicks(mean / readings.rate_hz, jnp.sqrt(variance) / readings.rate_hz, probability, sure)
 
 
-def read_picks(
-    readings: Readings,
-) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
-    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
-    found = pick_details(readings)
-    return found.time_s, found.sure
-
-
 def window_log_mass(
     log_rate: Float[Array, "*station sample phase"], rate_hz: Float[Array, ""] | float
 ) -> Float[Array, "*station phase sample_and_none"]:
