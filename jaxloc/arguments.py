@@ -66,7 +66,7 @@ formats:
                NonLinLoc's ROOT.P.mod.hdr, CSV or NPZ with longitude_deg, latitude_deg, depth_km, vp_km_s, vs_km_s;
                travel times are solved once for each station and kept on disk
   --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
-               at least every 30 s); Ctrl-C keeps the events located so far
+               at least every 30 s); Ctrl-C keeps the events located so far, of many events the finished batches
 """
 
 RELOCATE = """\
@@ -105,10 +105,13 @@ formats:
 ADAPT = """\
 examples:
   jaxloc adapt labelled_events/ --velocity model.csv --output adapted
+  jaxloc adapt labelled_events/ --velocity model.csv --weights --output adapted
   jaxloc locate adapted new_events/
 
-What the events teach is physics: speeds, station terms, errors of travel times and of readings; the weights stay.
-EVENTS is a SeisBench folder with source_latitude_deg, source_longitude_deg, source_depth_km of events, picked or not.
+What the events teach is physics: speeds and station terms. With --weights the network is fine-tuned too, by analysts'
+picks and by the arrivals that physics predicts from the catalogue; blocks of events in space and time are held out to
+choose by, and stopped training continues by the same command. EVENTS is a SeisBench folder with source_latitude_deg,
+source_longitude_deg, source_depth_km of events, picked or not.
 """
 
 CALIBRATE = """\
@@ -241,6 +244,17 @@ def _locate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--all", action="store_true", help="write a location for records without an event too, with the reason as flag"
     )
+    command.add_argument(
+        "--batch",
+        type=int,
+        default=256,
+        metavar="EVENTS",
+        help="more events are located in batches of so many; finished ones are kept, and the same command continues "
+        "(default: 256)",
+    )
+    command.add_argument(
+        "--workers", default="1", help="batches at a time, in so many processes, or the address of a Dask scheduler"
+    )
     _add_raw(command)
 
 
@@ -301,6 +315,10 @@ def _adapt(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--split", help="events of this split only")
     _add_velocity(command)
+    command.add_argument("--weights", action="store_true", help="fine-tune the network's weights too")
+    command.add_argument(
+        "--steps", type=int, metavar="N", help="of fine-tuning, for more or less than its default; implies --weights"
+    )
     command.add_argument("--output", type=Path, default=Path("adapted"), help="folder of the model (default: adapted)")
 
 

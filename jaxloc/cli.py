@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from jaxloc.io.picks import Picks
     from jaxloc.io.velocity_model import VelocityFile
     from jaxloc.runs import locate_picks
+    from jaxloc.runs.batches import Opened, Request
+    from jaxloc.training.log import OnStep, Say
 
 from jaxloc.arguments import parse
 
@@ -26,6 +29,7 @@ INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
+    "adapt": "the same command continues from the last checkpoint",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
 }
@@ -108,24 +112,31 @@ def _run(parsed: argparse.Namespace, console: "Console") -> None:
 
 def _run_one(config: dict, folder: Path, console: "Console") -> None:
     """Train and score one configuration, with progress bars of its stages."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from jaxloc.forecasting import run as forecasts
     from jaxloc.runs import pretrain, train, weight_free
+
+    tasks = {forecasts.TASK: forecasts.run, pretrain.TASK: pretrain.run}
+    run = tasks[config["task"]] if "task" in config else weight_free.run if "locator" in config else train.run
+    with _bars(console) as on_step:
+        run(config, folder, lambda line: console.print(line, markup=False), on_step)
+
+
+@contextlib.contextmanager
+def _bars(console: "Console") -> "Iterator[OnStep]":
+    """A progress bar for each stage of training; lines that are printed meanwhile stand above it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     text = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
     columns = text[0], BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text[1]
     with Progress(*columns, console=console, transient=True) as progress:
-        bars: dict[str, object] = {}
+        bars: dict[str, Any] = {}
 
         def on_step(stage: str, step: int, steps: int, loss: float) -> None:
             if stage not in bars:
                 bars[stage] = progress.add_task(f"stage {stage}", total=steps, loss="")
-            progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")  # type: ignore[arg-type]
+            progress.update(bars[stage], completed=step, loss=f"loss {loss:.3f}")
 
-        tasks = {forecasts.TASK: forecasts.run, pretrain.TASK: pretrain.run}
-        run = tasks[config["task"]] if "task" in config else weight_free.run if "locator" in config else train.run
-        run(config, folder, lambda line: progress.console.print(line, markup=False), on_step)
+        yield on_step
 
 
 def _run_job(config: dict, folder: Path) -> None:
@@ -224,41 +235,67 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
             )
     if parsed.slide is not None and parsed.windows is not None:
         raise ValueError(f"--slide {parsed.slide:g} must be used without --windows, which say where windows start")
-    from jaxloc.runs import arrival_picks, new_events
-    from jaxloc.runs.inputs import open_input, slid_over
-    from jaxloc.runs.load import load
-    from jaxloc.runs.outcomes import kept, logged, write_outcome
-    from jaxloc.runs.transfer import prepared, told_by_default, trained_for
+    from jaxloc.runs.batches import Request, opened
+    from jaxloc.runs.outcomes import logged
 
     plain = lambda line: console.print(line, markup=False)
-    config, fitted = load(parsed.run)
-    calibration = _calibration_of(parsed, console)
-    given = (parsed.input, parsed.stations, parsed.windows, parsed.split)
-    overlap = {} if parsed.slide is None else {"overlap": parsed.slide}
-    dataset = open_input(fitted, config, *given, **overlap, say=plain, events=parsed.only_events)
-    new_events.refuse_duplicates(dataset)
-    velocity = _velocity_of(parsed)
-    by_default = told_by_default(fitted, dataset, velocity)
-    fitted = trained_for(fitted, dataset, velocity)
-    fitted = prepared(fitted, dataset, parsed.region, parsed.depth_km)
-    slid = slid_over(parsed.input, parsed.windows, dataset)
-    widen = parsed.region is None and parsed.depth_km is None
-    choices = {"overlapping": slid, "widen": widen, "every": parsed.all}
+    _calibration_of(parsed, console)
+    given = {name: getattr(parsed, name) for name in Request._fields if name not in ("input", "depth_km")}
+    depths = None if parsed.depth_km is None else tuple(parsed.depth_km)
+    request = Request(**given, input=tuple(parsed.input), depth_km=depths)
+    ready = opened(request, plain)
+    number = len(ready.dataset)
     with logged(parsed.output, plain) as say:
-        if by_default:
-            say(by_default)
-        say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
-        with _counting(console, say, "located", len(dataset)) as on_event:
-            outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
-        dataset = outcome.dataset or dataset
-        located = [event.id for event in outcome.found]
+        if ready.by_default:
+            say(ready.by_default)
+        say(f"locating {number} events at {len(ready.dataset.stations)} stations")
+        began = time.monotonic()
+        with _counting(console, say, "located", number) as on_event:
+            if number > parsed.batch or parsed.workers != "1":
+                finish = _located_in_batches(parsed, request, ready, say, on_event)
+            else:
+                finish = _located_at_once(parsed, ready, say, on_event)
+        seconds = time.monotonic() - began
+        finish()
+        say(f"{number} events in {seconds:.0f} s: {number / seconds:.3g} events a second")
+
+
+def _located_in_batches(
+    parsed: argparse.Namespace, request: "Request", ready: "Opened", say: "Say", on_event: Callable[[int], None]
+) -> Callable[[], None]:
+    """Locate events in batches that are kept; returns what writes the results."""
+    from jaxloc.runs.batches import located_in_batches
+    from jaxloc.runs.executors import executor_of
+    from jaxloc.runs.outcomes import write_outcome
+
+    workers = int(parsed.workers) if parsed.workers.isdecimal() else parsed.workers
+    with contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor:
+        part = located_in_batches(request, ready, parsed.output, executor, say, on_event, parsed.batch)
+    return lambda: write_outcome(parsed.output, say, part)
+
+
+def _located_at_once(
+    parsed: argparse.Namespace, ready: "Opened", say: "Say", on_event: Callable[[int], None]
+) -> Callable[[], None]:
+    """Locate all events; returns what writes the results, those before an interruption too."""
+    from jaxloc.runs import arrival_picks, new_events
+    from jaxloc.runs.outcomes import kept, write_outcome
+
+    config, fitted, dataset, calibration, choices, _ = ready
+    outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
+    dataset = outcome.dataset or dataset
+    located = [event.id for event in outcome.found]
+
+    def finish() -> None:
         picks = arrival_picks.picks_of_run(dataset, outcome.located, located)
         found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
-        with kept(parsed.output, len(dataset), outcome):
+        with kept(parsed.output, len(ready.dataset), outcome):
             write_outcome(parsed.output, say, outcome._replace(found=found))
             if parsed.pictures and not outcome.interrupted:
                 arrival_picks.sections_of_run(fitted, dataset, located, parsed.output)
                 new_events.pictures(parsed.output, dataset, outcome, located)
+
+    return finish
 
 
 def _velocity_of(parsed: argparse.Namespace) -> "VelocityFile | None":
@@ -275,6 +312,8 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
+    if parsed.workers != "1":
+        raise ValueError(f"--workers {parsed.workers} must be used without --locator, which locates in one process")
     settings = locate_picks.as_settings(parsed.set)
     request, picks = _opened_picks(parsed, console, input=parsed.run, settings=settings)
     dataset = picks.dataset
@@ -439,6 +478,7 @@ def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> Non
 def _adapt(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.models.pretrained import read_pretrained
     from jaxloc.runs.adapt import adapt, write_adapted
+    from jaxloc.runs.adapt_weights import Tuning
     from jaxloc.runs.inputs import open_input
     from jaxloc.runs.load import load
     from jaxloc.runs.shipped import weights_of
@@ -450,8 +490,13 @@ def _adapt(parsed: argparse.Namespace, console: "Console") -> None:
     config, fitted = load(parsed.model)
     dataset = open_input(fitted, config, [parsed.events], None, None, parsed.split)
     velocity = _velocity_of(parsed)
-    found = adapt(read_pretrained(weights), dataset, None if velocity is None else velocity.settings(), plain)
+    tuning = Tuning() if parsed.steps is None else Tuning(steps=parsed.steps)
+    tuning = tuning if parsed.weights or parsed.steps is not None else None
+    layers = None if velocity is None else velocity.settings()
+    with _bars(console) as on_step:
+        found = adapt(read_pretrained(weights), dataset, layers, plain, tuning, parsed.output, on_step)
     about = {"model": str(parsed.model), "dataset": dataset.name, "events": len(dataset), "split": parsed.split}
+    about |= {"tuning": None if tuning is None else tuning._asdict()}
     write_adapted(parsed.output, found, about)
     plain(f"adapted model: {parsed.output}; `jaxloc locate {parsed.output} INPUT` and `jaxloc evaluate` use it")
 

@@ -164,3 +164,36 @@ def nearest_km(
 ) -> Float[np.ndarray, " event"]:
     """The distance of each epicentre to the nearest one of training, in km."""
     return np.asarray(KDTree(np.asarray(trained_km, float)).query(np.asarray(epicentre_km, float))[0])
+
+
+def held_out(
+    epicentre_km: Float[np.ndarray, "event 2"],
+    time: Float[np.ndarray, " event"],
+    share: float,
+    reach_km: float,
+    seed: int,
+) -> Int[np.ndarray, " held"]:
+    """Events to choose by, half of them in time and half in space: the latest ones, and whole clusters of the others.
+
+    Args:
+        epicentre_km: of each event.
+        time: of each event, in any unit.
+        share: of all events that is held out, rounded up to two.
+        reach_km: least distance between clusters (`clusters`).
+        seed: of the choice of clusters.
+
+    Raises:
+        ValueError: for a share that is not between 0 and 1, or a reach that is not positive.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"the held-out share of events must be between 0 and 1, got {share}")
+    half = max(1, round(share * len(time) / 2))
+    order = np.argsort(time, kind="stable")
+    late, others = order[-half:], order[:-half]
+    cluster = clusters(np.asarray(epicentre_km)[others], reach_km)
+    size = np.bincount(cluster)
+    # A cluster with more events than are held out is what the others learn from.
+    small = np.flatnonzero(size <= max(half, size.min()))
+    chosen = np.random.default_rng(seed).permutation(small)
+    enough = int(np.searchsorted(np.cumsum(size[chosen]), half)) + 1
+    return np.sort(np.concatenate([late, others[np.isin(cluster, chosen[:enough])]]))

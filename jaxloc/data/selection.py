@@ -29,6 +29,11 @@ def evenly(dataset: Dataset, most: int) -> Dataset:
     return select(dataset, np.unique(np.round(np.linspace(0, len(dataset) - 1, number)).astype(int)))
 
 
+def by_time(dataset: Dataset) -> Int[np.ndarray, " event"]:
+    """Numbers of the events of a data set in the order of their times, or where these are unknown of their ids."""
+    return np.argsort([event.origin or event.start or event.id for event in dataset.events], kind="stable")
+
+
 def concatenated(first: Dataset, second: Dataset) -> Dataset:
     """The events of two data sets of stations of the same codes, the first one's first.
 

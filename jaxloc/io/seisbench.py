@@ -121,7 +121,7 @@ def read_seisbench(
     own = list_stations(table)
     everyone, station_index = join_stations(own, stations, unknown_stations)
     _check_pick_columns(list(table), pick_columns)
-    rows, events = sort_rows(choose_split(table, split), everyone, gain_m_s)
+    rows, found = sort_rows(choose_split(table, split), everyone, gain_m_s)
     formats = read_formats(files)
     native_hz = native_rates(rows, formats)
     if rate_hz is None:
@@ -139,7 +139,7 @@ def read_seisbench(
     orders = component_orders(rows, formats)
     wanted = Wanted(files, formats, native_hz, orders, rate_hz, num_samples, bandpass_hz, remove_mean)
     frame = frame or centre_of(everyone)
-    labels = [f"{events[e].id} {everyone[s].code}" for e, s in zip(rows.event, rows.station, strict=True)]
+    labels = [f"{found[e].id} {everyone[s].code}" for e, s in zip(rows.event, rows.station, strict=True)]
     lengths = np.minimum(lengths, column(rows.table, "trace_npts", np.inf)).astype(int)
     onsets = read_onsets(rows, pick_columns, native_hz, lengths, labels)
     group, chosen, joined = choose_rows(rows, wanted, labels)
@@ -147,12 +147,12 @@ def read_seisbench(
         pieces = Pieces(rows, native_hz, orders, joined)
         onsets, rows = merged(onsets, group, chosen, labels), only_rows(rows, chosen)
         wanted = wanted._replace(native_hz=native_hz[chosen], orders=[orders[row] for row in chosen], pieces=pieces)
-    hypocentre, magnitude = _source_labels(rows, [event.id for event in events], everyone, frame)
+    hypocentre, magnitude = _source_labels(rows, [event.id for event in found], everyone, frame)
     has_picks = any(name in rows.table for name in pick_columns.values())
     station_km = station_positions(everyone, frame)
-    catalogue = _Catalogue(events, everyone, station_index, station_km, hypocentre, magnitude, has_picks)
+    catalogue = _Catalogue(found, everyone, station_index, station_km, hypocentre, magnitude, has_picks)
     take = _Take(rows, wanted, onsets, catalogue, positions_of_rows(rows, everyone, frame), memory_mb)
-    return Dataset(folder.name, frame, everyone, events, rate_hz, num_samples, take)
+    return Dataset(folder.name, frame, everyone, found, rate_hz, num_samples, take)
 
 
 def _check_pick_columns(columns: Collection[str], pick_columns: Mapping[str, str]) -> None:

@@ -38,7 +38,7 @@ def checked_arrivals(
         draws = _read(network, weights, observations)
         posterior = locate(draws)
         mixture: Any = posterior.hypocentre
-        return posterior, check_arrivals(_mean(draws), mixture, region)
+        return posterior, check_arrivals(mean_of_draws(draws), mixture, region)
 
     return checked
 
@@ -51,7 +51,7 @@ def located_draws(region: Region, log_prior: LogDensity, sizes: Sampling) -> Cal
     """Arrival densities of one event by every draw [draw, ...] to the posterior."""
 
     def locate(draws: Arrivals) -> Posterior:
-        together = _mean(draws)
+        together = mean_of_draws(draws)
         about = about_station(together)
         proposal = search(log_density(together, log_prior), region, sizes, about=about)
 
@@ -71,8 +71,8 @@ def located_draws(region: Region, log_prior: LogDensity, sizes: Sampling) -> Cal
     return locate
 
 
-def _mean(draws: Arrivals) -> Arrivals:
-    """The mean arrival density of the draws, and the mean of their physics."""
+def mean_of_draws(draws: Arrivals) -> Arrivals:
+    """The mean arrival density of draws, with a leading axis, and the mean of their physics."""
     mean = jax.tree.map(lambda x: x.mean(0), draws)
     count = draws.log_mass.shape[0]
     return mean._replace(log_mass=jax.scipy.special.logsumexp(draws.log_mass, axis=0) - jnp.log(count))

@@ -1,5 +1,6 @@
 """The model of the network of arrival rates, which is trained on simulated records alone, and used at any stations."""
 
+from functools import partial
 from typing import Any
 
 from jaxloc.models.arrivals_and_physics import arrivals_and_physics
@@ -16,5 +17,6 @@ def model(spec: ModelSpec, *, channels: tuple[int, ...] = rates_network.RateMode
     Further settings are those of `RateModel` and of `arrivals_and_physics`.
     """
     own = {name: settings.pop(name) for name in ("kernel_size", "stride") if name in settings}
-    network = rates_network.network(rate_hz=spec.rate_hz, channels=tuple(channels), **own)
-    return arrivals_and_physics(spec, network, **settings)
+    build = partial(rates_network.network, rate_hz=spec.rate_hz, channels=tuple(channels), **own)
+    # XLA's convolutions on the CPU are the faster ones where steps are not in a loop (`jaxloc.networks.layers`).
+    return arrivals_and_physics(spec, build(), build(by_slices=False), **settings)

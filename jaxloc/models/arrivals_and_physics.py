@@ -52,6 +52,8 @@ REACH = ("distance_km", "receiver_km", "top_km")  # of a table, in km
 def arrivals_and_physics(
     spec: ModelSpec,
     bare: Network,
+    in_steps: Network | None = None,
+    /,
     *,
     search_sizes: Mapping[str, Any] | None = None,
     depth_prior: tuple[float, float] | None = None,
@@ -62,8 +64,12 @@ def arrivals_and_physics(
     table: Mapping[str, Any] | None = None,
     prior: Mapping[str, Any] | None = None,
     source_terms: bool = False,
+    picks_by_catalogue: bool = False,
 ) -> Model:
-    """Arrivals by a network of `Readings`, hypocentres by physics: at stations that were not there in training too."""
+    """Arrivals by a network of `Readings`, hypocentres by physics: at stations that were not there in training too.
+
+    `in_steps` is the network where steps of training are compiled singly (`Model.step_network`).
+    """
     region = spec.region
     centre, spread = spread_of(spec)
     if np.shape(catalogue_sd_km) != (3,):
@@ -100,10 +106,10 @@ def arrivals_and_physics(
 
     def prepare(params: Any, dataset: Dataset, by_network: bool) -> tuple[Params, LabelBatch]:
         fit = {"catalogue_sd_km": tuple(catalogue_sd_km), "depth_km": region.depth_km, "steps": fit_steps}
-        return fitted_to_picks(network, setting, params, dataset, by_network, fit)
+        return fitted_to_picks(network, setting, params, dataset, by_network, fit, picks_by_catalogue)
 
     def terms(draws: Any, dataset: Dataset) -> SourceTerms:
-        return terms_by_source(network, setting, draws, dataset)
+        return terms_by_source(network, setting, draws, dataset, picks_by_catalogue)
 
     locate = arrivals_locator(network, region, log_prior, sizes)
     local = ("depth_prior", "table", "prior")
@@ -115,7 +121,15 @@ def arrivals_and_physics(
     checked = checked_arrivals(network, region, log_prior, sizes)
     search = RegionSearch(partial(_search_settings, sizes, step_s), checked, _numbers, _placed, beyond)
     own = {"prepare": prepare, "transfer": transfer, "search": search, "parts": parts, "weighted": head}
-    return Model(network, head(1.0, 1.0), locate, **own, source_terms=terms if source_terms else None)
+    step_network = None if in_steps is None else with_physics(in_steps, setting)
+    return Model(
+        network,
+        head(1.0, 1.0),
+        locate,
+        **own,
+        step_network=step_network,
+        source_terms=terms if source_terms else None,
+    )
 
 
 def _search_settings(

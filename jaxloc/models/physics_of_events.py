@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxloc.data.dataset import Dataset
+from jaxloc.locators.arrivals import mean_of_draws
 from jaxloc.models.model import LabelBatch, as_labelled
 from jaxloc.models.network_and_physics import NetworkAndPhysics
-from jaxloc.physics.arrival_likelihood import Physics, predicted_s
+from jaxloc.physics.arrival_likelihood import Arrivals, Physics, predicted_s
+from jaxloc.physics.catalogue_picks import picks_of_known
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.parameters import PhysicsSetting, physics_at, prior_parameters
-from jaxloc.physics.readings import ArrivalPicks, mean_readings, pick_details, read_picks
+from jaxloc.physics.readings import ArrivalPicks, pick_details
 from jaxloc.physics.source_terms import SourceTerms, fit_terms
 from jaxloc.types import Batch, Label, Network, Observations, Params, Weights
 
@@ -28,9 +30,13 @@ def fitted_to_picks(
     dataset: Dataset,
     by_network: bool,
     settings: Mapping[str, Any],
+    by_catalogue: bool = False,
 ) -> tuple[Params, LabelBatch]:
-    """Physics from picks of a data set, and arrival labels for all of its stations; settings are of `fit_physics`."""
-    batch = _picked(network if by_network else None, params, dataset)
+    """Physics from picks of a data set, and arrival labels for all of its stations; settings are of `fit_physics`.
+
+    `by_catalogue`: the network's picks are read near the arrivals that the catalogue predicts.
+    """
+    batch = _picked(network if by_network else None, params, dataset, by_catalogue)
     if not np.any(batch.observations.pick_mask):
         if by_network:
             raise ValueError(
@@ -53,17 +59,19 @@ def fitted_to_picks(
     return params._replace(physics=fitted), label
 
 
-def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
+def _picked(network: Network | None, params: Params, dataset: Dataset, by_catalogue: bool) -> Batch:
     """All events without waveforms, with picks: labelled ones, else the network's or, without it, the data set's."""
-    read = network and jax.jit(
-        lambda seen: jax.lax.map(lambda o: read_picks(network.apply(Weights(params), o).readings), seen)
-    )
+    alone = jax.tree.map(lambda x: x[None], params)
+    read = network and jax.jit(lambda events: _picks_of_draws(network, alone, events, by_catalogue))
 
     def take(index: Int[np.ndarray, " event"]) -> Batch:
         events = dataset.take(index)
         seen, (value, labelled) = events.observations, events.labels["arrivals"]
         given = (value, labelled) if seen.picks_s is None else (seen.picks_s, seen.pick_mask)
-        picks_s, mask = (np.asarray(x) for x in (read(seen) if read else given))
+        if read:
+            found = read(events)
+            given = found.time_s, found.sure
+        picks_s, mask = (np.asarray(x) for x in given)
         seen = seen._replace(
             waveforms=None, picks_s=np.where(labelled, value, picks_s), pick_mask=np.asarray(labelled) | mask
         )
@@ -74,7 +82,11 @@ def _picked(network: Network | None, params: Params, dataset: Dataset) -> Batch:
 
 
 def terms_by_source(
-    network: Network, setting: PhysicsSetting, draws: NetworkAndPhysics, dataset: Dataset
+    network: Network,
+    setting: PhysicsSetting,
+    draws: NetworkAndPhysics,
+    dataset: Dataset,
+    by_catalogue: bool = False,
 ) -> SourceTerms:
     """Station terms that depend on the source, from residuals of a data set's catalogue.
 
@@ -87,16 +99,17 @@ def terms_by_source(
         setting: of physics.
         draws: of trained parameters, with a leading axis.
         dataset: events with labelled hypocentres; others are left out.
+        by_catalogue: picks are read near the arrivals that the catalogue predicts.
 
     Raises:
         ValueError: where the network is sure of no arrival of an event with a labelled hypocentre.
     """
     parts = [np.arange(at, min(at + CHUNK, len(dataset))) for at in range(0, len(dataset), CHUNK)]
-    read = jax.jit(lambda seen: _picks_of_draws(network, draws, seen))
+    read = jax.jit(lambda events: _picks_of_draws(network, draws, events, by_catalogue))
     picks, places = [], []
     for index in parts:
         batch = dataset.take(index)
-        picks.append(jax.tree.map(np.asarray, read(batch.observations)))
+        picks.append(jax.tree.map(np.asarray, read(batch)))
         places.append(jax.tree.map(np.asarray, batch.labels["hypocentre"]))
     found: ArrivalPicks = jax.tree.map(lambda *x: np.concatenate(x), *picks)
     label: Label = jax.tree.map(lambda *x: np.concatenate(x), *places)
@@ -116,12 +129,21 @@ def terms_by_source(
     return fit_terms(*(jnp.asarray(np.asarray(x)[some]) for x in arrays))
 
 
-def _picks_of_draws(network: Network, draws: NetworkAndPhysics, seen: Observations) -> ArrivalPicks:
-    def of_event(event: Observations) -> ArrivalPicks:
-        raw: Any = jax.lax.map(lambda params: network.apply(Weights(params), event).readings, draws)
-        return pick_details(mean_readings(raw))
+def _picks_of_draws(network: Network, draws: NetworkAndPhysics, events: Batch, by_catalogue: bool) -> ArrivalPicks:
+    """Picks of the mean density of all draws; `by_catalogue` near the arrivals of events whose place is known."""
 
-    return jax.lax.map(of_event, seen)
+    def of_event(event: Batch) -> ArrivalPicks:
+        raw: Any = jax.lax.map(lambda params: network.apply(Weights(params), event.observations), draws)
+        found: Arrivals = mean_of_draws(raw)
+        plain = pick_details(found.readings)
+        if not by_catalogue:
+            return plain
+        place, known = event.labels["hypocentre"]
+        return jax.tree.map(
+            lambda near, alone: jnp.where(known[:3].all(), near, alone), picks_of_known(found, place[:3]), plain
+        )
+
+    return jax.lax.map(of_event, events)
 
 
 def _residuals_s(

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, Int
@@ -117,13 +116,6 @@ class ArrivalCheck(NamedTuple):
     common: CommonShift | None = None
 
 
-def mean_readings(draws: Readings) -> Readings:
-    """The mean of arrival densities over draws of the weights (leading axis)."""
-    first = jax.tree.map(lambda x: x[0], draws)
-    log_mass = logsumexp(draws.log_mass, axis=0) - jnp.log(len(draws.log_mass))
-    return first._replace(log_mass=log_mass, number=None if draws.number is None else draws.number.mean(0))
-
-
 def pick_details(readings: Readings) -> ArrivalPicks:
     """Mean, standard deviation and probability of the densest window, of `READ_S` to each side, of each density.
 
@@ -151,14 +143,6 @@ def pick_details(readings: Readings) -> ArrivalPicks:
     return ArrivalPicks(mean / readings.rate_hz, jnp.sqrt(variance) / readings.rate_hz, probability, sure)
 
 
-def read_picks(
-    readings: Readings,
-) -> tuple[Float[Array, "station phase"], Bool[Array, "station phase"]]:
-    """Arrivals that a network is sure of, in s: the mean of the densest window of its density, and which they are."""
-    found = pick_details(readings)
-    return found.time_s, found.sure
-
-
 def window_log_mass(
     log_rate: Float[Array, "*station sample phase"], rate_hz: Float[Array, ""] | float
 ) -> Float[Array, "*station phase sample_and_none"]:
@@ -181,12 +165,31 @@ def unexplained(readings: Readings, explained_s: Float[Array, "station phase oth
     """
     if explained_s is None:
         return readings
-    second = jnp.arange(readings.log_mass.shape[-1] - 1) / readings.rate_hz
-    near = (jnp.abs(second - explained_s[..., None]) < EXPLAINED_S).any((-3, -2))
+    near = (jnp.abs(_second(readings) - explained_s[..., None]) < EXPLAINED_S).any((-3, -2))
+    return _with_log_rate(readings, jnp.where(near[:, None], LEFT_OUT, _log_rate(readings)))
+
+
+def near_times(
+    readings: Readings, time_s: Float[Array, "station phase"], sd_s: Float[Array, "station phase"]
+) -> Readings:
+    """Arrival densities of those arrivals alone that lie near given times, by a normal weight of standard deviation
+    `sd_s` whose maximum is one.
+    """
+    away = (_second(readings) - time_s[..., None]) / sd_s[..., None]
+    return _with_log_rate(readings, jnp.maximum(_log_rate(readings) - away**2 / 2, LEFT_OUT))
+
+
+def _second(readings: Readings) -> Float[Array, " sample"]:
+    return jnp.arange(readings.log_mass.shape[-1] - 1) / readings.rate_hz
+
+
+def _log_rate(readings: Readings) -> Float[Array, "station phase sample"]:
     log_none = readings.log_mass[..., -1:]
     number = jnp.maximum(-log_none, TINY)
     log_any = jnp.log(jnp.maximum(-jnp.expm1(log_none), TINY))
-    log_rate = readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
-    left = jnp.where(near[:, None], LEFT_OUT, log_rate)
-    log_mass = window_log_mass(jnp.swapaxes(left, -1, -2), readings.rate_hz)
+    return readings.log_mass[..., :-1] - log_any + jnp.log(number) + jnp.log(readings.rate_hz)
+
+
+def _with_log_rate(readings: Readings, log_rate: Float[Array, "station phase sample"]) -> Readings:
+    log_mass = window_log_mass(jnp.swapaxes(log_rate, -1, -2), readings.rate_hz)
     return readings._replace(log_mass=log_mass, number=None if readings.number is None else -log_mass[..., -1])

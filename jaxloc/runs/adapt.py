@@ -1,12 +1,13 @@
-"""A model that comes with jaxloc, adapted to a region by its events: physics first, the weights stay.
+"""A model that comes with jaxloc, adapted to a region by its events: physics, and where it is asked for the weights.
 
-What labelled events teach are speeds of layers and Vp/Vs, station terms and those that depend on the source, errors of
-travel times and how often arrivals are read wrong (`jaxloc.physics.joint_inversion`, `jaxloc.physics.source_terms`),
-and where events are to be expected. Arrivals are read by the network itself where analysts labelled none.
+What labelled events teach are speeds of layers and Vp/Vs, station terms and those that depend on the source
+(`jaxloc.physics.joint_inversion`, `jaxloc.physics.source_terms`), where events are to be expected, and how arrivals
+look there (`jaxloc.runs.adapt_weights`). Where analysts labelled no arrivals the network itself reads them, near the
+times that the catalogue predicts.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from jaxloc.models.registry import build
 from jaxloc.models.spec import ModelSpec, catalogue_of, read_spec, write_spec
 from jaxloc.models.weight_arrays import by_path, in_place, write_arrays
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.runs.adapt_weights import Tuning, fine_tuned
 from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.search_region import around_stations
 from jaxloc.runs.shipped import PARAMETERS, blank, draws_of, of_draws
+from jaxloc.training.log import OnStep, Say
 from jaxloc.training.run_folder import VERSION
 from jaxloc.training.stages import prepare
 
@@ -34,23 +37,37 @@ SPEED_SD = 0.03  # of each layer's P speed, which the events then determine
 
 
 def adapt(
-    found: Pretrained, dataset: Dataset, velocity: Mapping[str, Any] | None, say: Callable[[str], None]
+    found: Pretrained,
+    dataset: Dataset,
+    velocity: Mapping[str, Any] | None,
+    say: Say,
+    tuning: Tuning | None = None,
+    folder: Path | None = None,
+    on_step: OnStep | None = None,
 ) -> Fitted:
-    """The model of a file of weights with physics fitted to a data set of labelled events.
+    """The model of a file of weights with physics fitted to a data set of labelled events, and its weights fine-tuned.
 
     Args:
         found: the weights.
         dataset: at the sampling rate of the weights, in a frame of its own.
         velocity: model of the region; None: the crust of `crust_at`.
         say: takes one line for the user.
+        tuning: how the weights are fine-tuned; None: they stay.
+        folder: where checkpoints of fine-tuning are kept; needed with it.
+        on_step: for a progress display.
 
     Raises:
-        ValueError: where no event has a labelled epicentre, or the network is sure of no arrival of any.
+        ValueError: where no event has a labelled epicentre, the network is sure of no arrival of any, or the weights
+            cannot be fine-tuned (`jaxloc.runs.adapt_weights.fine_tuned`).
     """
     spec = _spec(found, dataset, dict(velocity or crust_at(dataset.stations).settings))
     model = build(spec)
+    params = draws_of(found, spec, model)
+    if tuning is not None:
+        assert folder is not None
+        params = fine_tuned(folder, model, params, dataset, spec.catalogue, tuning, say, on_step)
     say(f"fitting physics to {len(dataset)} events at {len(dataset.stations)} stations")
-    params, _ = prepare(model, draws_of(found, spec, model), dataset, by_network=True)
+    params, _ = prepare(model, params, dataset, by_network=True)
     assert model.source_terms is not None
     spec = spec._replace(source_terms=model.source_terms(params, dataset))
     return of_draws(spec, build(spec), params)
@@ -64,7 +81,8 @@ def _spec(found: Pretrained, dataset: Dataset, velocity: dict[str, Any]) -> Mode
             "source_longitude_deg"
         )
     exact = {name: value for name, value in velocity.items() if name not in ("speed_sd", "vp_vs_sd")}
-    settings = dict(found.settings) | {"source_terms": True, "prior": {**ELSEWHERE, "speed_sd": SPEED_SD}}
+    fitted = {"source_terms": True, "picks_by_catalogue": True}
+    settings = dict(found.settings) | fitted | {"prior": {**ELSEWHERE, "speed_sd": SPEED_SD}}
     return ModelSpec(
         settings,
         dataset.frame,

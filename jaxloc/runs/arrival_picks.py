@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, Key
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.io.catalogue import Pick
+from jaxloc.locators.arrivals import mean_of_draws
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.readings import ArrivalPicks, mean_readings, pick_details
+from jaxloc.physics.readings import ArrivalPicks, pick_details
 from jaxloc.prng import key_shape, stream
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.located import Located
@@ -40,7 +41,7 @@ def read_arrivals(key: Key[Array, ""], fitted: Fitted, observations: Observation
 
     @jax.jit
     def read(weights: Weights, seen: Observations) -> tuple[ArrivalPicks, jax.Array]:
-        mean = mean_readings(jax.lax.map(lambda w: fitted.model.network.apply(w, seen).readings, weights))
+        mean = mean_of_draws(jax.lax.map(lambda w: fitted.model.network.apply(w, seen), weights)).readings
         return pick_details(mean), jnp.exp(mean.log_mass[..., :-1])
 
     number = observations.station_mask.shape[0]

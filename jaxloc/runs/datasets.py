@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxloc import prng
 from jaxloc.data.dataset import Dataset, Station
-from jaxloc.data.selection import concatenated, held, of_events, select
+from jaxloc.data.selection import by_time, concatenated, held, of_events, select
 from jaxloc.data.views import shuffled, taken_by, with_noise
 from jaxloc.models.model import as_tuples
 from jaxloc.models.spec import Catalogue, ModelSpec, catalogue_of
@@ -110,7 +110,7 @@ def _held_out(whole: Dataset, number: int) -> Sources:
     """The last events by time are held out, where a data set has no split of its own for that."""
     if not 0 < number < len(whole):
         raise ValueError(f"data.held_out must be within 1-{len(whole) - 1} where data.dev_split is null, got {number}")
-    order = _by_time(whole)
+    order = by_time(whole)
     return Sources(select(whole, order[:-number]), select(whole, order[-number:]))
 
 
@@ -120,11 +120,7 @@ def _latest(train: Dataset, number: int | None) -> Dataset:
         return train
     if not 0 < number <= len(train):
         raise ValueError(f"data.num_train must be within 1-{len(train)}, or null for all, got {number}")
-    return select(train, np.sort(_by_time(train)[-number:]))
-
-
-def _by_time(dataset: Dataset) -> np.ndarray:
-    return np.argsort([event.origin or event.start or event.id for event in dataset.events], kind="stable")
+    return select(train, np.sort(by_time(train)[-number:]))
 
 
 def _read(data: Mapping[str, Any], split: str) -> Dataset:

@@ -19,6 +19,14 @@ MOST_LINES = 20  # of events, on screen
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 
 
+class Part(NamedTuple):
+    """What is written of a batch: located events, reasons of the others by id, and duplicates (`Outcome`)."""
+
+    found: list[Hypocentre]
+    lost: dict[str, str]
+    again: dict[str, str]
+
+
 class Outcome(NamedTuple):
     """Result of locating the events of a data set.
 
@@ -41,7 +49,7 @@ class Outcome(NamedTuple):
     dataset: Dataset | None = None
 
 
-def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:
+def write_outcome(output: Path, say: Say, outcome: Outcome | Part) -> None:
     """Files and lines of the events that were located, and lines of those that were not."""
     if outcome.found:
         with uninterrupted():
@@ -62,13 +70,13 @@ def write_outcome(output: Path, say: Say, outcome: Outcome) -> None:
     say(f"{len(outcome.found)} of {total} events located{flags}{again}: {output}/events.csv, events.xml{also}")
 
 
-def why_nothing(outcome: Outcome) -> str:
+def why_nothing(outcome: Outcome | Part) -> str:
     """Why no event was located: each reason once, those of most events first."""
     reasons = Counter(outcome.lost.values()).most_common(3)
     return "; ".join(f"{reason}" if count == 1 else f"{reason} ({count} events)" for reason, count in reasons)
 
 
-def duplicates(outcome: Outcome) -> dict[str, str]:
+def duplicates(outcome: Outcome | Part) -> dict[str, str]:
     """The reason, by id, of each location that was left out as a duplicate."""
     return {name: f"the same event as {other}" for name, other in outcome.again.items()}
 

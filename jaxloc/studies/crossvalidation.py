@@ -121,9 +121,9 @@ def _scored(fitted: Fitted, test: Dataset, located: Located, evaluation: Mapping
     trained = np.asarray(catalogue.known)[:, :2].all(-1)
     far = nearest_km(placed, np.asarray(catalogue.hypocentres)[trained, :2])
     posteriors = {OWN: located.posterior, CLIMATOLOGY: report.baseline_of(fitted.spec, len(known))}
-    scores = {name: _plain(posterior, located, evaluation) for name, posterior in posteriors.items()}
+    scores = {name: plain_scores(posterior, located, evaluation) for name, posterior in posteriors.items()}
     if (picked := _by_picks(fitted, test, evaluation)) is not None:
-        scores[CLASSICAL] = _plain(picked.posterior, picked, evaluation, _enough_picks(picked))
+        scores[CLASSICAL] = plain_scores(picked.posterior, picked, evaluation, _enough_picks(picked))
     return {
         "training_events": int(trained.sum()),
         "nearest_km": _rounded(np.where(known, far, np.nan)),
@@ -146,7 +146,7 @@ def _enough_picks(located: Located) -> Bool[np.ndarray, " event"]:
     return (np.asarray(seen.pick_mask) & np.asarray(seen.station_mask)[..., None]).sum((1, 2)) >= FEWEST_PICKS
 
 
-def _plain(
+def plain_scores(
     posterior: Posterior, located: Located, evaluation: Mapping[str, Any], use: Bool[np.ndarray, " event"] | None = None
 ) -> dict[str, list[float | None]]:
     """Scores of events as JSON takes them; those of events that are not used are unknown."""

@@ -99,3 +99,27 @@ def test_distances_to_training_events():
 def test_folds_that_cannot_be_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_held_out_events_are_the_latest_ones_and_whole_clusters(epicentre_km):
+    time = np.random.default_rng(2).permutation(EVENTS).astype(float)
+    held = blocks.held_out(epicentre_km, time, 0.2, 1.0, seed=0)
+    late = np.flatnonzero(time >= EVENTS - 20)
+    assert set(late) <= set(held)
+    assert 30 <= len(held) <= 60  # clusters are whole: up to one cluster more than 40
+    others = np.setdiff1d(np.arange(EVENTS), held)
+    in_space = np.setdiff1d(held, late)
+    apart = np.linalg.norm(epicentre_km[in_space][:, None] - epicentre_km[others], axis=-1)
+    assert apart.min() > 1.0
+
+
+@pytest.mark.parametrize("number", [2, 10])
+def test_of_few_events_two_at_least_are_held_out_and_some_are_left(epicentre_km, number):
+    held = blocks.held_out(epicentre_km[:number], np.arange(number), 0.1, 1.0, seed=0)
+    assert 2 <= len(held) <= max(2, number // 2)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_that_cannot_be_held_out_is_refused(epicentre_km, share):
+    with pytest.raises(ValueError, match=f"between 0 and 1, got {share}"):
+        blocks.held_out(epicentre_km, np.arange(EVENTS), share, 1.0, seed=0)

@@ -9,7 +9,7 @@ from jaxloc.physics.arrival_likelihood import Arrivals, predicted_s
 from jaxloc.physics.joint_inversion import fit_physics, label_arrivals
 from jaxloc.physics.layered import uniform
 from jaxloc.physics.parameters import PhysicsPrior, PhysicsSetting, physics_at, prior_parameters
-from jaxloc.physics.readings import read_picks
+from jaxloc.physics.readings import pick_details
 from jaxloc.physics.table import TableGrid
 from jaxloc.types import Batch, Label, Observations
 
@@ -153,6 +153,7 @@ def test_only_arrivals_that_a_network_is_sure_of_are_read():
     mass = np.stack([[sharp, spread], [absent, sharp], [sharp, sharp]])
     active = jnp.array([1.0, 1.0, 0.0])
     seen = Arrivals(jnp.log(mass + 1e-30), jnp.asarray(rate_hz), active, physics_of(start()))
-    picks_s, mask = jax.jit(read_picks)(seen)
+    found = jax.jit(lambda arrivals: pick_details(arrivals.readings))(seen)
+    picks_s, mask = found.time_s, found.sure
     np.testing.assert_array_equal(mask, [[True, False], [False, True], [False, False]])
     np.testing.assert_allclose(picks_s[0, 0], arrival_s, atol=0.01)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxloc.physics.arrival_likelihood import Arrivals
-from jaxloc.physics.readings import pick_details, read_picks
+from jaxloc.physics.readings import pick_details
 
 RATE_HZ, SAMPLES = 50.0, 600
 
@@ -26,4 +26,3 @@ def test_time_width_and_probability_are_those_of_the_density(time_s: float, sd_s
     np.testing.assert_allclose(found.sigma_s, np.hypot(sd_s, 1 / RATE_HZ / np.sqrt(12)), rtol=0.01)
     np.testing.assert_allclose(found.probability, probability, atol=1e-3)
     np.testing.assert_array_equal(found.sure, [[probability > 0.6] * 2, [False] * 2])
-    np.testing.assert_array_equal(read_picks(arrivals)[0], found.time_s)
