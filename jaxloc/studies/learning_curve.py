@@ -101,11 +101,12 @@ def jobs_of(train: Dataset, test: Dataset, sizes: Sequence[int], number_folds: i
     whole = concatenated(train, test)
     settings = {"dev_share": 0.2, "space_blocks": "clusters", "space_km": BLOCK_KM}
     settings |= {f"{scheme}_folds": number_folds for scheme in BLOCKS}
-    facts = facts_of(whole) if number_folds else None
-    for scheme in BLOCKS if facts is not None else ():
-        for i, fold in enumerate(folds_of(scheme, facts, settings)):
-            learnt = np.concatenate([fold.train, fold.dev])  # adaptation holds out blocks of its own
-            parts.append((scheme, i, ids(whole, np.sort(learnt)), ids(whole, fold.test)))
+    if number_folds:
+        facts = facts_of(whole)
+        for scheme in BLOCKS:
+            for i, fold in enumerate(folds_of(scheme, facts, settings)):
+                learnt = np.concatenate([fold.train, fold.dev])  # adaptation holds out blocks of its own
+                parts.append((scheme, i, ids(whole, np.sort(learnt)), ids(whole, fold.test)))
     return [Job(*part[:2], variant, *part[2:]) for part in parts for variant in VARIANTS]
 
 
