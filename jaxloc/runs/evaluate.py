@@ -50,7 +50,7 @@ def evaluate(
     decided = [] if searched is None else verdicts(located, searched)
     if searched is not None and located.check is not None:
         there = np.array([not each.refused for each in decided])
-        for line in lines_of_all(located.check.faults, there, searched.stations):
+        for line in lines_of_all(located.check, there, searched.stations):
             say(line)
     seconds = time.monotonic() - began
     predictions = as_calibrated(calibration, located)
