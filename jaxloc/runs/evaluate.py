@@ -60,7 +60,7 @@ def evaluate(
         located, decided, more["further_events"] = found.chosen.located, found.chosen.verdicts, found.told()
         if located.check is not None:
             there = np.array([not each.refused for each in decided])
-            for line in lines_of_all(located.check.faults, there, searched.stations):
+            for line in lines_of_all(located.check, there, searched.stations):
                 say(line)
     seconds = time.monotonic() - began
     predictions = as_calibrated(calibration, located)

@@ -114,7 +114,7 @@ def locate_new(
         dataset, located, decided = several_events.with_further(first, search, say)
     if located.check is not None:
         codes = tuple(station.code for station in dataset.stations)
-        for line in lines_of_all(located.check.faults, np.array([not each.refused for each in decided]), codes):
+        for line in lines_of_all(located.check, np.array([not each.refused for each in decided]), codes):
             say(line)
     predictions = as_calibrated(calibration, located)
     rejected = [bool(v.refused) for v in decided]

@@ -1,9 +1,10 @@
 """Flags that name what is wrong outside of an event's records: stations, and the velocity model.
 
 `LEAST_EVIDENCE` and `LEAST_EXCHANGED` were chosen so that at most some 1 % of stations of good data are named by an
-event (docs/anywhere.md, "Under faults", has the measured rates); `MOST_SURPRISE` is exceeded by 1 % of events where the
-uncertainty of the velocity model is right and normal. What is wrong with a station mostly is so in all events: their
-evidence adds up, and by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's inequality).
+event (docs/anywhere.md, "Under faults", has the measured rates); `MOST_SURPRISE` is exceeded in 5 % of regions whose
+velocity model has an uncertainty that is right and normal. What is wrong with a station mostly is so in all events:
+their evidence adds up, and by chance a sum exceeds `LEAST_TOGETHER` at one of 20 stations at most (Markov's
+inequality).
 """
 
 from typing import NamedTuple
@@ -11,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from jaxloc.physics.readings import NEVER, ArrivalCheck, StationFaults
+from jaxloc.physics.readings import NEVER, ArrivalCheck, CommonShift, StationFaults
 
 LEAST_EVIDENCE = 2.0  # of a clock or coordinates over an ordinary station, in nats
 LEAST_EXCHANGED = 4.0  # of exchanged records: an event has many pairs of stations
 LEAST_TOGETHER, FEWEST = 3.0, 3  # the same summed over events, of which there are so many with a record of the station
 APART = 2.0  # in nats: the less likely of two faults is not mentioned then
 MOST_NAMED = 3  # stations of an event; more are not faults of single stations
-MOST_SURPRISE = 9.21  # chi-square of two degrees of freedom, 99 %
+MOST_SURPRISE = 5.99  # chi-square of two degrees of freedom, 95 %
 
 
 class Fault(NamedTuple):
@@ -89,12 +90,20 @@ def faulty_in_all(faults: StationFaults, located: Bool[np.ndarray, " event"]) ->
     return sorted(found, key=lambda each: -each.evidence)
 
 
-def lines_of_all(
-    faults: StationFaults | None, located: Bool[np.ndarray, " event"], codes: tuple[str, ...]
-) -> list[str]:
-    """The stations of `faulty_in_all` in lines for the user."""
-    found = [] if faults is None else faulty_in_all(faults, located)
-    return [f"by {int(np.sum(located))} events together {_text(fault, codes)}" for fault in found]
+def lines_of_all(check: ArrivalCheck, located: Bool[np.ndarray, " event"], codes: tuple[str, ...]) -> list[str]:
+    """What all events together say of stations (`faulty_in_all`) and of the velocity model, in lines for the user.
+
+    Args:
+        check: of a batch of events.
+        located: as for `faulty_in_all`.
+        codes: of the stations.
+    """
+    number = int(np.sum(located))
+    found = [] if check.faults is None else [_text(each, codes) for each in faulty_in_all(check.faults, located)]
+    if check.common is not None and number >= FEWEST:
+        of_all = CommonShift(*(np.asarray(each, float)[located].mean(0) for each in check.common))  # pyright: ignore
+        found.append(velocity_flag(check._replace(common=of_all)))
+    return [f"by {number} events together {each}" for each in found if each]
 
 
 def largest_evidence(faults: StationFaults) -> float:

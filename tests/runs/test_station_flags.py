@@ -82,10 +82,10 @@ def test_the_largest_evidence_is_that_of_any_fault():
 @pytest.mark.parametrize(
     ("relative", "surprise", "flag"),
     [
-        ((0.11, 0.02), 9.1, ""),
+        ((0.11, 0.02), 5.9, ""),
         (
             (0.11, 0.02),
-            9.3,
+            6.1,
             "travel times are not those of the velocity model, beyond its uncertainty: P by +11 %, S by +13 %; "
             "is it of this region?",
         ),
@@ -122,12 +122,22 @@ def test_evidence_of_a_station_adds_up_over_located_events():
     (fault,) = faulty_in_all(found, located)
     assert (fault.row, fault.kind) == (1, "clock")
     assert fault.evidence == pytest.approx(4.8)
-    assert lines_of_all(found, located, CODES) == [
+    assert lines_of_all(check(found), located, CODES) == [
         "by 4 events together station XX.BBB is off by +1.1 s in P and S: its clock?"
     ]
-    assert lines_of_all(None, located, CODES) == []
+    assert lines_of_all(check(), located, CODES) == []
 
 
 def test_two_events_are_too_few_to_name_a_station():
     found = batch(faults(clock=[(1, 2.5)]), faults(clock=[(1, 2.5)]))
     assert faulty_in_all(found, np.array([True, True])) == []
+
+
+@pytest.mark.parametrize(("surprise", "number"), [(5.0, 0), (7.0, 1)])
+def test_the_velocity_model_is_named_by_the_mean_of_all_events(surprise, number):
+    common = CommonShift(np.tile([-0.1, -0.02], (4, 1)), np.array([surprise + 1, surprise - 1, surprise, 99.0]))
+    lines = lines_of_all(check(common=common), np.array([True, True, True, False]), CODES)
+    assert len(lines) == number
+    assert all(
+        "by 3 events together travel times are not" in line and "P by -10 %, S by -12 %" in line for line in lines
+    )
