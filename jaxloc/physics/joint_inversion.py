@@ -61,11 +61,15 @@ def fit_physics(
     picks_s, pick_mask = _picks(batch)
     known = batch.labels["hypocentre"].mask[:, :3].all(-1)
     use = pick_mask & known[:, None, None]
+    placed = use.any((1, 2))[:, None]
     sd_km = jnp.array(catalogue_sd_km)
     labelled_s, timed = batch.labels["hypocentre"].value[:, 3], batch.labels["hypocentre"].mask[:, 3]
 
     def hypocentres(joint: Joint) -> Float[Array, "event 4"]:
-        place_km = _catalogue_km(batch) + sd_km * joint.shift
+        # A shift of all epicentres is one of all stations, whose terms would take it up: the catalogue has none.
+        common = jnp.where(placed, joint.shift, 0.0).sum(0) / jnp.maximum(placed.sum(), 1)
+        shift = joint.shift - jnp.where(placed, common.at[2].set(0.0), 0.0)
+        place_km = _catalogue_km(batch) + sd_km * shift
         return jnp.concatenate(
             [place_km.at[:, 2].set(jnp.clip(place_km[:, 2], *depth_km)), joint.origin_s[:, None]], -1
         )

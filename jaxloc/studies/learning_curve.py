@@ -93,21 +93,29 @@ def jobs_of(train: Dataset, test: Dataset, sizes: Sequence[int], number_folds: i
     Raises:
         ValueError: for a size that there is not, or where events cannot be divided so.
     """
-    ids = lambda dataset, index: tuple(dataset.events[i].id for i in index)
-    order, every = by_time(train), ids(test, range(len(test)))
+    order, every = by_time(train), _ids(test, range(len(test)))
     if wrong := [size for size in sizes if not 0 < size <= len(train)]:
         raise ValueError(f"sizes must be within 1-{len(train)}, the number of training events, got {wrong[0]}")
-    parts = [(CURVE, size, ids(train, np.sort(order[-size:])), every) for size in sizes]
-    whole = concatenated(train, test)
-    settings = {"dev_share": 0.2, "space_blocks": "clusters", "space_km": BLOCK_KM}
-    settings |= {f"{scheme}_folds": number_folds for scheme in BLOCKS}
+    parts = [(CURVE, size, _ids(train, np.sort(order[-size:])), every) for size in sizes]
     if number_folds:
-        facts = facts_of(whole)
-        for scheme in BLOCKS:
-            for i, fold in enumerate(folds_of(scheme, facts, settings)):
-                learnt = np.concatenate([fold.train, fold.dev])  # adaptation holds out blocks of its own
-                parts.append((scheme, i, ids(whole, np.sort(learnt)), ids(whole, fold.test)))
+        parts += _folds(concatenated(train, test), number_folds)
     return [Job(*part[:2], variant, *part[2:]) for part in parts for variant in VARIANTS]
+
+
+def _folds(whole: Dataset, number: int) -> list[tuple[str, int, tuple[str, ...], tuple[str, ...]]]:
+    """Scheme, number, and ids of the events to train on and to score on, of each fold."""
+    settings = {"dev_share": 0.2, "space_blocks": "clusters", "space_km": BLOCK_KM}
+    settings |= {f"{scheme}_folds": number for scheme in BLOCKS}
+    facts, parts = facts_of(whole), []
+    for scheme in BLOCKS:
+        for i, fold in enumerate(folds_of(scheme, facts, settings)):
+            learnt = np.concatenate([fold.train, fold.dev])  # adaptation holds out blocks of its own
+            parts.append((scheme, i, _ids(whole, np.sort(learnt)), _ids(whole, fold.test)))
+    return parts
+
+
+def _ids(dataset: Dataset, index: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+    return tuple(dataset.events[i].id for i in index)
 
 
 def run_job(job: Job, source: Source) -> dict[str, Any]:

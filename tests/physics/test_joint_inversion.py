@@ -102,6 +102,14 @@ def test_an_event_without_picks_stays_where_the_catalogue_has_it_and_has_no_orig
     assert np.isfinite(got[:-1]).all()
 
 
+def test_epicentres_do_not_move_together(fitted):
+    """Stations whose terms are free could follow them: the mean epicentre is the catalogue's."""
+    events, _, got, _, _ = fitted
+    moved_km = (got[:, :3] - np.asarray(events.labels["hypocentre"].value)[:, :3])[:-1]
+    assert moved_km[:, :2].std(0).min() > 0.1
+    np.testing.assert_allclose(moved_km[:, :2].mean(0), 0.0, atol=1e-4)
+
+
 def test_the_late_station_is_found(fitted):
     _, params, _, _, _ = fitted
     delay_s = np.asarray(params.delay) * PhysicsPrior().delay_sd_s
