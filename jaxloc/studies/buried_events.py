@@ -92,7 +92,8 @@ def noise_before_p(
 ) -> Float[Array, "station component sample"]:
     """Noise with the spectrum of that before P at each station, of zero mean and trend; none where nothing is recorded.
 
-    Above 1 Hz it has the power of that before P: the taper of the spectrum leaves out what is near its ends. Frequencies below a third of a hertz, whose periods are longer than the noise before P, are not in it.
+    Above 1 Hz it has the power of that before P: the taper of the spectrum leaves out what is near its ends. What is
+    below a third of a hertz has periods longer than the noise before P, and is not in it.
     """
     short = round(NOISE_S * rate_hz)
     first = jnp.round((p_s - MARGIN_S) * rate_hz).astype(int) - short
