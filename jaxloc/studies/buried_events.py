@@ -72,8 +72,7 @@ def median_ratio(event: Batch, p_s: Float[Array, " station"], rate_hz: float) ->
 
     def at_station(record: Float[Array, "component sample"], p_s: Float[Array, ""]) -> Float[Array, ""]:
         energy = cumulative_energy(without_trend(record, rate_hz))
-        noise = power_between(energy, p_s - MARGIN_S - NOISE_S, p_s - MARGIN_S, rate_hz)
-        after = power_between(energy, p_s, p_s + SIGNAL_S, rate_hz)
+        noise, after = _noise_power(energy, p_s, rate_hz), power_between(energy, p_s, p_s + SIGNAL_S, rate_hz)
         least = FLOOR * noise.max() + 1e-30
         return jnp.where(noise > least, (after - noise) / jnp.maximum(noise, least), -jnp.inf).max()
 
@@ -82,25 +81,35 @@ def median_ratio(event: Batch, p_s: Float[Array, " station"], rate_hz: float) ->
     return jnp.nanmedian(jnp.where(seen.station_mask, jnp.maximum(ratio, 0.0), jnp.nan))
 
 
+def _noise_power(
+    energy: Float[Array, "component end"], p_s: Float[Array, ""], rate_hz: float
+) -> Float[Array, " component"]:
+    return power_between(energy, p_s - MARGIN_S - NOISE_S, p_s - MARGIN_S, rate_hz)
+
+
 def noise_before_p(
     key: Key[Array, ""], event: Batch, p_s: Float[Array, " station"], rate_hz: float
 ) -> Float[Array, "station component sample"]:
     """Noise with the spectrum of that before P at each station, of zero mean and trend; none where nothing is recorded.
 
-    Frequencies below a third of a hertz, whose periods are longer than the noise before P, are not in it.
+    Above 1 Hz it has the power of that before P: the taper of the spectrum leaves out what is near its ends. What is
+    below a third of a hertz has periods longer than the noise before P, and is not in it.
     """
     short = round(NOISE_S * rate_hz)
     first = jnp.round((p_s - MARGIN_S) * rate_hz).astype(int) - short
     time = jnp.linspace(-1.0, 1.0, short)
 
-    def at_station(key: Key[Array, ""], record: Float[Array, "component sample"], first: Array) -> Array:
+    def at_station(key: Key[Array, ""], record: Float[Array, "component sample"], first: Array, p_s: Array) -> Array:
         near = jax.lax.dynamic_slice_in_dim(record, first, short, -1)
         near = near - near.mean(-1, keepdims=True)
         near = near - time * (near * time).sum(-1, keepdims=True) / (time**2).sum()
-        return noise_like(key, near, record.shape[-1])
+        noise = noise_like(key, near, record.shape[-1])
+        wanted = _noise_power(cumulative_energy(without_trend(record, rate_hz)), p_s, rate_hz)
+        power = (without_trend(noise, rate_hz) ** 2).mean(-1)
+        return jnp.sqrt(wanted / jnp.maximum(power, FLOOR * power.max() + 1e-30))[:, None] * noise
 
     waveforms = _records(event)
-    return recorded(event, jax.vmap(at_station)(jax.random.split(key, len(p_s)), waveforms, first))
+    return recorded(event, jax.vmap(at_station)(jax.random.split(key, len(p_s)), waveforms, first, p_s))
 
 
 def buried(dataset: Dataset, p_s: Float[np.ndarray, "event station"], level_db: float, key: Key[Array, ""]) -> Dataset:

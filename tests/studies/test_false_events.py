@@ -11,8 +11,9 @@ from jaxloc.data.augmentation import only_stations
 from jaxloc.io.seisbench_alone import Alone
 from jaxloc.physics.readings import ArrivalCheck, ArrivalPicks
 from jaxloc.runs.flags import Verdict
+from jaxloc.simulation.disturbances import KINDS as KINDS_OF_DISTURBANCE
 from jaxloc.studies.false_events import Judged, evidence_a_station, pooled, row_of
-from jaxloc.studies.false_windows import FEW, FEWEST, ONE, of_records
+from jaxloc.studies.false_windows import FEW, FEWEST, ONE, of_records, simulated
 from jaxloc.types import Batch, Observations
 
 RATE_HZ, SAMPLES = 50.0, 3000
@@ -88,3 +89,21 @@ def test_evidence_counts_stations_with_a_pick() -> None:
     picks = ArrivalPicks(blank, blank, blank, sure)
     check = ArrivalCheck(np.array([30.0, 4.0]), blank, blank, np.ones((2, 3)), picks)
     np.testing.assert_allclose(evidence_a_station(check), [15.0, 4.0])
+
+
+def test_simulated_windows_are_of_one_kind_each() -> None:
+    kinds = simulated(jax.random.key(0), number=2, num_samples=400, rate_hz=20.0)
+    assert len(kinds) == len(KINDS_OF_DISTURBANCE)
+    windows = kinds["simulated footsteps"]
+    assert windows.hours == pytest.approx(2 * 20 / 3600)
+    batch = windows.dataset.take(np.array([1]))
+    assert batch.observations.waveforms is not None
+    first = np.asarray(batch.observations.waveforms)
+    assert first.shape == (1, 5, 3, 400)
+    assert np.isfinite(first).all()
+    assert (first.std(-1) > 0).all()
+    assert not np.asarray(batch.labels["hypocentre"].mask).any()
+    again = np.asarray(windows.dataset.take(np.array([1])).observations.waveforms)
+    np.testing.assert_array_equal(first, again)
+    other = np.asarray(kinds["simulated shot"].dataset.take(np.array([1])).observations.waveforms)
+    assert not np.allclose(first, other)
