@@ -179,13 +179,13 @@ def _study(parsed: argparse.Namespace, console: "Console") -> None:
 
 def _crossvalidate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import config as configuration
-    from jaxloc.runs.executors import executor_of
+    from jaxloc.runs.executors import executor_of, workers_of
     from jaxloc.studies.crossvalidation import crossvalidate
 
     own = [override for override in parsed.overrides if not override.startswith("workers=")]
     workers = next((o.partition("=")[2] for o in parsed.overrides if o.startswith("workers=")), "1")
     config = configuration.load(parsed.experiment, own)
-    with executor_of(int(workers) if workers.isdecimal() else workers) as executor:
+    with executor_of(workers_of(workers)) as executor:
         folder = crossvalidate(config, executor, lambda line: console.print(line, markup=False))
     console.print((folder / "table.md").read_text(), markup=False)
     console.print(f"table and picture: {folder}", markup=False)
@@ -265,10 +265,10 @@ def _located_in_batches(
 ) -> Callable[[], None]:
     """Locate events in batches that are kept; returns what writes the results."""
     from jaxloc.runs.batches import located_in_batches
-    from jaxloc.runs.executors import executor_of
+    from jaxloc.runs.executors import executor_of, workers_of
     from jaxloc.runs.outcomes import write_outcome
 
-    workers = int(parsed.workers) if parsed.workers.isdecimal() else parsed.workers
+    workers = workers_of(parsed.workers)
     with contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor:
         part = located_in_batches(request, ready, parsed.output, executor, say, on_event, parsed.batch)
     return lambda: write_outcome(parsed.output, say, part)

@@ -15,6 +15,11 @@ SCHEMES = ("tcp://", "tls://", "ucx://")
 Job = TypeVar("Job")
 
 
+def workers_of(text: str) -> int | str:
+    """The setting `workers` as a command line has it: a number where it is one, else an address."""
+    return int(text) if text.isdecimal() else text
+
+
 def executor_of(workers: int | str) -> Executor:
     """An executor for jobs that do not depend on one another.
 

@@ -25,7 +25,7 @@ from jaxloc.plots.study import NOMINAL, learning_curves
 from jaxloc.runs import predict
 from jaxloc.runs.adapt import adapt, write_adapted
 from jaxloc.runs.adapt_weights import Tuning
-from jaxloc.runs.executors import executor_of, run_jobs
+from jaxloc.runs.executors import executor_of, run_jobs, workers_of
 from jaxloc.runs.inputs import open_input
 from jaxloc.runs.load import load
 from jaxloc.runs.shipped import weights_of
@@ -208,8 +208,7 @@ def main() -> None:
         return print(*(job.name for job in jobs), sep="\n")
     chosen = [job for job in jobs if parsed.only is None or job.name in parsed.only]
     waiting = [job for job in chosen if finished(job, source.folder) is None]
-    workers = int(parsed.workers) if parsed.workers.isdecimal() else parsed.workers
-    with executor_of(workers) as executor:
+    with executor_of(workers_of(parsed.workers)) as executor:
         for job, outcome in run_jobs(executor, run_job, waiting, source):
             print(f"{job.name}: {outcome if isinstance(outcome, Exception) else 'done'}", flush=True)
             gather(source.folder, jobs)
