@@ -82,7 +82,7 @@ def noise_like(
 def shift(key: Key[Array, ""], event: Batch, earlier_s: float, later_s: float) -> Batch:
     """Move the record in time by a uniform number of whole samples; noise fills the gap."""
     key_amount, key_noise = jax.random.split(key)
-    seen, waveforms = event.observations, _waveforms_of(event)
+    seen, waveforms = event.observations, records_of(event)
     samples, rate = waveforms.shape[-1], seen.rate_hz
     amount_s = jax.random.uniform(key_amount, (), minval=-earlier_s, maxval=later_s)
     moved = jnp.round(amount_s * rate).astype(int)
@@ -114,15 +114,20 @@ def _shifted(
     return jnp.where(inside, jnp.roll(mask, moved, -1), mask[:, :BEGINNING].all(-1, keepdims=True))
 
 
-def _waveforms_of(event: Batch) -> Float[Array, "station component sample"]:
+def records_of(event: Batch) -> Float[Array, "station component sample"]:
+    """The records of an event.
+
+    Raises:
+        ValueError: where it has none.
+    """
     if event.observations.waveforms is None:
-        raise ValueError("observations.waveforms is None; augmentation needs waveforms: use a data set that has them")
+        raise ValueError("observations.waveforms is None; records are changed here: use a data set that has them")
     return event.observations.waveforms
 
 
 def own_noise(key: Key[Array, ""], event: Batch) -> Float[Array, "station component sample"]:
     """Noise as at the beginning of each trace; none on a silent channel."""
-    waveforms = _waveforms_of(event)
+    waveforms = records_of(event)
     short = min(BEGINNING, waveforms.shape[-1])
     # The shortest segment common to all rates is taken in samples, since shapes cannot depend on the rate.
     return noise_like(key, waveforms[..., :short], waveforms.shape[-1])
@@ -131,7 +136,7 @@ def own_noise(key: Key[Array, ""], event: Batch) -> Float[Array, "station compon
 def add_noise(key: Key[Array, ""], event: Batch, largest: float, quieter: float) -> Batch:
     """Added noise of the trace's own spectrum, and an event reduced by up to `quieter` decades."""
     key_level, key_noise, key_size = jax.random.split(key, 3)
-    waveforms = _waveforms_of(event)
+    waveforms = records_of(event)
     level = jax.random.uniform(key_level, waveforms.shape[:1], maxval=1.0) * largest
     factor = 10 ** -jax.random.uniform(key_size, (), maxval=1.0 * quieter) if quieter else jnp.ones(())
     if quieter:  # its magnitude is no longer the labelled one
@@ -145,7 +150,7 @@ def noisier(
 ) -> Batch:
     """An event `factor` times as large under `level` times as much noise of each trace's own kind again."""
     noise = recorded(event, own_noise(key, event))
-    waveforms = factor * _waveforms_of(event) + level[:, None, None] * noise
+    waveforms = factor * records_of(event) + level[:, None, None] * noise
     return event._replace(observations=event.observations._replace(waveforms=waveforms))
 
 
@@ -159,14 +164,14 @@ def recorded(
 
 def change_gain(key: Key[Array, ""], event: Batch, log10_sd: float) -> Batch:
     """Each station's gain off by a log-normal factor."""
-    waveforms = _waveforms_of(event)
+    waveforms = records_of(event)
     factor = 10 ** (log10_sd * jax.random.normal(key, waveforms.shape[:1]))[:, None, None]
     return event._replace(observations=event.observations._replace(waveforms=waveforms * factor))
 
 
 def drop_horizontals(key: Key[Array, ""], event: Batch, probability: float) -> Batch:
     """Stations that keep the vertical component alone."""
-    waveforms = _waveforms_of(event)
+    waveforms = records_of(event)
     lost = jax.random.bernoulli(key, probability, waveforms.shape[:1])
     keep = jnp.stack([jnp.ones_like(lost), ~lost, ~lost], -1)[..., None]
     return event._replace(observations=event.observations._replace(waveforms=waveforms * keep))
@@ -214,7 +219,7 @@ def turned(key: Key[Array, ""], event: Batch) -> Batch:
     mirror = jnp.where(jax.random.bernoulli(key_mirror), -1.0, 1.0)
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
     across = jnp.array([[cosine, sine], [-mirror * sine, mirror * cosine]])  # from (east, north), as columns
-    seen, waveforms = event.observations, _waveforms_of(event)
+    seen, waveforms = event.observations, records_of(event)
     flat = waveforms[:, :0:-1]  # east, north
     both = jnp.any(flat != 0, -1).all(-1)
     moved = jnp.einsum("sct,cd->sdt", flat, across) * both[:, None, None]
@@ -252,7 +257,7 @@ def picked_again(key: Key[Array, ""], event: Batch) -> Batch:
 
 def _keep(event: Batch, keep: Bool[Array, " station"]) -> Batch:
     seen = event.observations
-    waveforms = _waveforms_of(event) * keep[:, None, None]
+    waveforms = records_of(event) * keep[:, None, None]
     both = lambda mask: None if mask is None else mask & keep[:, None]
     seen = seen._replace(pick_mask=both(seen.pick_mask), sample_mask=both(seen.sample_mask))
     return event._replace(observations=seen._replace(waveforms=waveforms, station_mask=seen.station_mask & keep))

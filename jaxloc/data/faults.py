@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxloc.data.augmentation import own_noise, silence_stations
-from jaxloc.data.shifts import noise_alone, records_of, reversed_in_time, with_records
+from jaxloc.data.augmentation import own_noise, records_of, silence_stations
+from jaxloc.data.shifts import noise_alone, reversed_in_time, with_records
 from jaxloc.per_station import active_stations
 from jaxloc.types import Batch
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxloc.data.augmentation import own_noise, recorded, shift
+from jaxloc.data.augmentation import own_noise, recorded, records_of, shift
 from jaxloc.types import Batch
 
 SLOWNESS_S_KM = (0.04, 0.08)  # of teleseismic P across a network: 12 to 25 km/s
@@ -21,17 +21,6 @@ def with_records(event: Batch, waveforms: Float[Array, "station component sample
     """The event with other records, zero wherever it has none."""
     seen = event.observations._replace(waveforms=recorded(event, waveforms))
     return event._replace(observations=seen)
-
-
-def records_of(event: Batch) -> Float[Array, "station component sample"]:
-    """The records of an event.
-
-    Raises:
-        ValueError: where it has none.
-    """
-    if event.observations.waveforms is None:
-        raise ValueError("observations.waveforms is None; records are changed here: use a data set that has them")
-    return event.observations.waveforms
 
 
 def reversed_in_time(key: Key[Array, ""], event: Batch) -> Batch:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxloc.data.augmentation import noise_like, recorded
+from jaxloc.data.augmentation import noise_like, recorded, records_of
 from jaxloc.data.dataset import Dataset, retaken
 from jaxloc.locators.setup import Setup, times_of
 from jaxloc.simulation.snr import FLOOR, SIGNAL_S, cumulative_energy, power_between, without_trend
@@ -77,7 +77,7 @@ def median_ratio(event: Batch, p_s: Float[Array, " station"], rate_hz: float) ->
         return jnp.where(noise > least, (after - noise) / jnp.maximum(noise, least), -jnp.inf).max()
 
     seen = event.observations
-    ratio = jax.vmap(at_station)(_records(event), p_s)
+    ratio = jax.vmap(at_station)(records_of(event), p_s)
     return jnp.nanmedian(jnp.where(seen.station_mask, jnp.maximum(ratio, 0.0), jnp.nan))
 
 
@@ -108,7 +108,7 @@ def noise_before_p(
         power = (without_trend(noise, rate_hz) ** 2).mean(-1)
         return jnp.sqrt(wanted / jnp.maximum(power, FLOOR * power.max() + 1e-30))[:, None] * noise
 
-    waveforms = _records(event)
+    waveforms = records_of(event)
     return recorded(event, jax.vmap(at_station)(jax.random.split(key, len(p_s)), waveforms, first, p_s))
 
 
@@ -122,7 +122,7 @@ def buried(dataset: Dataset, p_s: Float[np.ndarray, "event station"], level_db: 
     def noisier(number: Array, event: Batch, p_s: Array) -> Batch:
         more = jnp.maximum(median_ratio(event, p_s, rate_hz) / 10 ** (level_db / 10) - 1.0, 0.0)
         noise = noise_before_p(jax.random.fold_in(key, number), event, p_s, rate_hz)
-        waveforms = _records(event) + jnp.sqrt(more) * noise
+        waveforms = records_of(event) + jnp.sqrt(more) * noise
         return event._replace(observations=event.observations._replace(waveforms=waveforms))
 
     run, inner = jax.jit(jax.vmap(noisier)), dataset.take
@@ -132,9 +132,3 @@ def buried(dataset: Dataset, p_s: Float[np.ndarray, "event station"], level_db: 
         return jax.tree.map(np.asarray, run(jnp.asarray(index), inner(index), jnp.asarray(p_s[index])))
 
     return retaken(dataset, take)
-
-
-def _records(event: Batch) -> Float[Array, "station component sample"]:
-    if event.observations.waveforms is None:
-        raise ValueError("observations.waveforms is None; events to be buried in noise must have waveforms")
-    return event.observations.waveforms
