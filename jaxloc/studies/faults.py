@@ -22,7 +22,7 @@ from jaxloc import prng
 from jaxloc.atomic_write import write_whole
 from jaxloc.data import faults
 from jaxloc.data.dataset import Dataset
-from jaxloc.data.selection import held, select
+from jaxloc.data.selection import evenly, held
 from jaxloc.io.velocity_model import VelocityFile, velocity_file
 from jaxloc.physics.layered import mean_vp_vs, velocity_of
 from jaxloc.physics.readings import ArrivalCheck
@@ -56,6 +56,7 @@ SCORES = {
 }
 FLAG_SCORES = ("evidence", "station", "velocity")
 SHOWN = {
+    "fault": "fault",
     "epicentre, median (km)": "epicentre_median_km",
     "mean": "epicentre_mean_km",
     "energy (km)": "energy_km",
@@ -70,6 +71,7 @@ SHOWN = {
     "AUROC: evidence": "auroc_evidence",
     "stations": "auroc_station",
     "velocity": "auroc_velocity",
+    "named by all events": "named_in_all",
 }
 
 
@@ -179,7 +181,7 @@ def row_of(condition: Condition, config: Mapping[str, Any]) -> Row:
     row |= {"flagged": float(flagged.mean()), "refused": float(refused.mean())}
     row |= {} if faulty is None else _names(each, faulty, refused)
     found = [] if check.faults is None else faulty_in_all(check.faults, ~refused)
-    row["named_in_all"] = " ".join(dataset.stations[fault.row].code for fault in found)
+    row["named_in_all"] = " ".join(dataset.stations[fault.row].code for fault in found) or None
     about = {name: [score[name] for score in map(flag_scores, each)] for name in FLAG_SCORES}
     errors = {name: np.asarray(scores["own"][f"{name}/error"]).tolist() for name in ("epicentre", "depth")}
     return row | {"each": about | errors | {"told": [verdict.told for verdict in decided]}}
@@ -223,11 +225,7 @@ def auroc_of(intact: Mapping[str, Sequence[float]], faulty: Mapping[str, Sequenc
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table of the study; scores that a fault does not have are a dash."""
-    shown = [{name: row.get(name, np.nan) for name in SHOWN.values()} for row in rows]
-    lines = markdown_of(shown, SHOWN).splitlines()
-    names = ["fault", "---", *(row["fault"] for row in rows)]
-    together = ["named by all events", "---", *(row.get("named_in_all") or "-" for row in rows)]
-    return "\n".join(f"| {name} {line} {last} |" for name, line, last in zip(names, lines, together, strict=True))
+    return markdown_of([{name: row.get(name) for name in SHOWN.values()} for row in rows], SHOWN)
 
 
 def arguments() -> argparse.Namespace:
@@ -248,8 +246,7 @@ def main() -> None:
     parsed = arguments()
     config, fitted = load(parsed.model)
     dataset = open_input(fitted, config, [parsed.folder], None, None, parsed.split)
-    number = min(parsed.events or len(dataset), len(dataset))
-    dataset = held(select(dataset, np.linspace(0, len(dataset) - 1, number).round().astype(int)))
+    dataset = held(evenly(dataset, parsed.events or len(dataset)))
     velocity = velocity_file(parsed.velocity)
     print(markdown(evaluate_faults(config, fitted, dataset, velocity, parsed.output, parsed.only)))
 
