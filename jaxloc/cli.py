@@ -239,7 +239,6 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.outcomes import logged
 
     plain = lambda line: console.print(line, markup=False)
-    _calibration_of(parsed, console)
     given = {name: getattr(parsed, name) for name in Request._fields if name not in ("input", "depth_km")}
     depths = None if parsed.depth_km is None else tuple(parsed.depth_km)
     request = Request(**given, input=tuple(parsed.input), depth_km=depths)
@@ -287,8 +286,7 @@ def _located_at_once(
     located = [event.id for event in outcome.found]
 
     def finish() -> None:
-        picks = arrival_picks.picks_of_run(dataset, outcome.located, located)
-        found = [event._replace(picks=picks.get(event.id, ())) for event in outcome.found]
+        found = arrival_picks.with_picks(dataset, outcome.located, outcome.found)
         with kept(parsed.output, len(ready.dataset), outcome):
             write_outcome(parsed.output, say, outcome._replace(found=found))
             if parsed.pictures and not outcome.interrupted:
@@ -419,11 +417,11 @@ def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
 
 def _calibration_of(parsed: argparse.Namespace, console: "Console") -> "Calibration | None":
     from jaxloc.calibration.storage import read_calibration
+    from jaxloc.runs import report
 
     calibration = None if parsed.raw else read_calibration(parsed.run)
     if calibration is not None:
-        text = f"calibrated by {calibration.number} events of {calibration.dataset} (--raw leaves that out)"
-        console.print(text, markup=False)
+        console.print(report.calibrated_line(calibration), markup=False)
     return calibration
 
 

@@ -1,6 +1,6 @@
 """Picks of the arrivals network, read from its densities, and record sections with both."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxloc.data.dataset import Dataset
-from jaxloc.io.catalogue import Pick
+from jaxloc.io.catalogue import Hypocentre, Pick
 from jaxloc.locators.arrivals import mean_of_draws
 from jaxloc.physics.arrival_likelihood import Arrivals
 from jaxloc.physics.readings import ArrivalPicks, pick_details
@@ -91,6 +91,12 @@ def picks_of_run(dataset: Dataset, located: Located, events: Collection[str]) ->
     return {
         event.id: event_picks(dataset, picks, i) for i, event in enumerate(dataset.events[:number]) if event.id in names
     }
+
+
+def with_picks(dataset: Dataset, located: Located, found: Sequence[Hypocentre]) -> list[Hypocentre]:
+    """Located events with the picks of the network of their run (`picks_of_run`)."""
+    picks = picks_of_run(dataset, located, [event.id for event in found])
+    return [event._replace(picks=picks.get(event.id, ())) for event in found]
 
 
 def sections_of_run(fitted: Fitted, dataset: Dataset, events: Collection[str], folder: Path) -> None:

@@ -23,7 +23,7 @@ from jaxloc.data.selection import select
 from jaxloc.io.catalogue import Hypocentre, Pick, Truth
 from jaxloc.io.sliding import one_each
 from jaxloc.io.velocity_model import velocity_file
-from jaxloc.runs import arrival_picks, new_events
+from jaxloc.runs import arrival_picks, new_events, report
 from jaxloc.runs.executors import run_jobs
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.inputs import open_input, slid_over
@@ -70,13 +70,15 @@ class Opened(NamedTuple):
 
 
 def opened(request: Request, say: Say = Silent) -> Opened:
-    """The run and the events of a request; `say` receives a line about windows.
+    """The run and the events of a request; `say` receives lines about calibration and windows.
 
     Raises:
         ValueError: where an input is missing or wrong, or ids of events are not unique; names it.
     """
     config, fitted = load(request.run)
     calibration = None if request.raw else read_calibration(request.run)
+    if calibration is not None:
+        say(report.calibrated_line(calibration))
     given = (list(request.input), request.stations, request.windows, request.split)
     overlap = {} if request.slide is None else {"overlap": request.slide}
     dataset = open_input(fitted, config, *given, **overlap, say=say, events=request.only_events)
@@ -161,12 +163,12 @@ def _locate(job: Job, ready: Opened, pictures: bool) -> None:
     if outcome.interrupted:
         raise KeyboardInterrupt(CONTINUES)
     some = outcome.dataset or some
-    located = [event.id for event in outcome.found]
-    picks = arrival_picks.picks_of_run(some, outcome.located, located)
+    found = arrival_picks.with_picks(some, outcome.located, outcome.found)
     if pictures:
+        located = [event.id for event in found]
         arrival_picks.sections_of_run(ready.fitted, some, located, job.output)
         new_events.pictures(job.output, some, outcome, located)
-    part = Part([event._replace(picks=picks.get(event.id, ())) for event in outcome.found], outcome.lost, outcome.again)
+    part = Part(found, outcome.lost, outcome.again)
     write_whole(job.path, json.dumps(part._asdict(), default=_plain).encode())
 
 

@@ -79,6 +79,11 @@ def _levels(levels: Mapping[str, float]) -> str:
     return ", ".join(f"{region} {100 * x:.1f} %" if x < 1 else f"{region} {few}" for region, x in levels.items())
 
 
+def calibrated_line(calibration: Calibration) -> str:
+    """What a command says where it uses a calibration."""
+    return f"calibrated by {calibration.number} events of {calibration.dataset} (--raw leaves that out)"
+
+
 def calibration_lines(calibration: Calibration) -> list[str]:
     """Conformal levels of 90 % regions in each group, and what out-of-distribution detection lacks, in lines."""
     by, edges = calibration.groups
@@ -322,6 +327,7 @@ def picture_of_event(
 
 __all__ = [
     "baseline_of",
+    "calibrated_line",
     "calibration_lines",
     "climatology_of",
     "conformal",
