@@ -1,0 +1,1 @@
+"""From continuous records to events: picks, their association, magnitudes, and detection by known waveforms."""
