@@ -16,7 +16,13 @@ def test_numbers_of_stations_must_be_positive(tmp_path, numbers):
 @pytest.mark.slow
 def test_regions_grow_where_stations_are_silent(tmp_path):
     """One station gives a ring, eight a point: the predicted error falls, and stays below the climatology's."""
-    overrides = ["posterior=point", "data.num_train=20", "data.num_dev=4", "stages.learn.steps=100", "stages.weights.steps=10"]
+    overrides = [
+        "posterior=point",
+        "data.num_train=20",
+        "data.num_dev=4",
+        "stages.learn.steps=100",
+        "stages.weights.steps=10",
+    ]
     config = configuration.load("small_arrivals", overrides) | {"run_dir": str(tmp_path / "run")}
     train.run(config, tmp_path / "run", say=lambda line: None)
     one, eight = few_stations.evaluate_numbers(tmp_path / "run", 8, tmp_path / "few", (1, 8))
