@@ -52,12 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         after = str(interrupt) or _AFTER_INTERRUPT.get(parsed.command, NOTHING_KEPT)
         errors.print(f"interrupted; {after}", markup=False)
         return INTERRUPTED
-    except (ValueError, FloatingPointError) as error:
-        errors.print(f"jaxloc: {error}", markup=False)
-        return 1
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        errors.print(f"jaxloc: {error.strerror or error}{place}; check that there is room and permission", markup=False)
+    except (ValueError, FloatingPointError, OSError) as error:
+        from jaxloc.runs.quiet import error_line
+
+        errors.print(error_line(error), markup=False)
         return 1
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -38,7 +39,8 @@ def catalogue_map(
         geography: names of stations and the frame.
     """
     new = figure(11.6, 8.0, title)
-    above, below = np.ravel(new.subfigures(2, 1, height_ratios=(1.9, 1.0)))
+    parts: Any = new.subfigures(2, 1, height_ratios=(1.9, 1.0))
+    above, below = parts
     axes = above.subplots()
     hours, area = hypocentre_km[:, 3] / 3600, areas(magnitude)
     shown = {"c": hours, "cmap": "viridis", "norm": Normalize(*limits(hours)), "linewidth": 0.3, "edgecolor": PAPER}

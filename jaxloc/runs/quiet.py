@@ -31,3 +31,11 @@ def worker_quiet() -> None:
     """Both, for a process that works for another one."""
     libraries_quiet()
     warnings_in_lines(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def error_line(error: BaseException) -> str:
+    """One line for the user of an error that ends a command: what is wrong and what to do."""
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"jaxloc: {error.strerror or error}{place}; check that there is room and permission"
+    return f"jaxloc: {error}"

@@ -26,6 +26,7 @@ from jaxloc.runs.load import load
 from jaxloc.runs.located import Located
 from jaxloc.scores.labels import score_labels
 from jaxloc.scores.score_card import lookup
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.table import SCORES, Row, markdown_of, write_csv
 from jaxloc.types import Batch
 
@@ -164,4 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -44,6 +44,7 @@ from jaxloc.runs.datasets import fresh_events, picking_of, velocity_model
 from jaxloc.runs.fitted import locator_of
 from jaxloc.runs.load import load
 from jaxloc.scores.markdown import markdown_table
+from jaxloc.studies.command import run_as_command
 from jaxloc.types import COORDINATES, LEVELS, Batch, LocateEvent, Locator, Observations, Posterior
 
 ANY_TIME_S = (-20.0, 30.0)  # the prior of the origin time is flat: times of picks are relative
@@ -253,4 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

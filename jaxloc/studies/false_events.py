@@ -33,6 +33,7 @@ from jaxloc.runs.new_events import searched
 from jaxloc.runs.predict import joined, located_chunks
 from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.scores.auroc import auroc
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.false_windows import EVENTS, FEW, NETWORK, ONE, Windows, of_network, of_records, simulated
 from jaxloc.studies.table import Row, markdown_of, write_csv
 from jaxloc.training.log import counted
@@ -179,4 +180,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -38,6 +38,7 @@ from jaxloc.runs.shift_windows import changed
 from jaxloc.runs.station_flags import faulty_in_all, faulty_stations, largest_evidence, velocity_surprise
 from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.scores.auroc import auroc
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.table import Row, markdown_of, value_of
 from jaxloc.studies.wrong_velocity import changed as changed_velocity
 from jaxloc.studies.wrong_velocity import written
@@ -252,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -15,6 +15,7 @@ from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
 from jaxloc.runs.load import load
 from jaxloc.runs.shift_windows import changed
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import COVERAGE, Row, markdown_of, write_csv
 
@@ -64,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -25,6 +25,7 @@ from jaxloc.runs.shift_windows import lowest_hz, windows
 from jaxloc.runs.transfer import prepared
 from jaxloc.scores.auroc import auroc
 from jaxloc.scores.markdown import markdown_table
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.early_warning import arguments_of
 from jaxloc.studies.table import Row, write_csv
 
@@ -118,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

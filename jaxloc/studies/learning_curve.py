@@ -32,6 +32,7 @@ from jaxloc.runs.shipped import weights_of
 from jaxloc.runs.transfer import trained_for
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.score_card import score_card
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.crossvalidation import plain_scores
 from jaxloc.studies.crossvalidation_table import SCORES, joined
 from jaxloc.studies.folds import facts_of, folds_of
@@ -216,4 +217,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -39,6 +39,7 @@ from jaxloc.runs.transfer import prepared, trained_for
 from jaxloc.runs.weight_free import setup_of
 from jaxloc.scores.events import score_events
 from jaxloc.studies.buried_events import buried, p_arrivals_s, ratios_db
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.table import Row, markdown_of, write_csv
 from jaxloc.training.log import counted
 from jaxloc.types import Batch, Label, Posterior
@@ -199,4 +200,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -28,6 +28,7 @@ from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.table import table_around
 from jaxloc.physics.table_times import table_times
 from jaxloc.scores.markdown import markdown_table
+from jaxloc.studies.command import run_as_command
 from jaxloc.types import LEVELS, Observations
 
 AROUND_KM, DEPTH_KM = 10.0, (-0.5, 25.0)
@@ -151,4 +152,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

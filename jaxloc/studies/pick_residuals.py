@@ -22,6 +22,7 @@ from jaxloc.runs.pretrain import RatesOf, mean_log_rate, rates_reader
 from jaxloc.runs.shipped import weights_of
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.pick_scores import Known, PhaseScore, score_picks
+from jaxloc.studies.command import run_as_command
 from jaxloc.types import PHASES
 
 SHOWN = ("arrivals", "recall_near", "recall", "median_s", "mad_s", "inside_68", "inside_90", "picks", "precision")
@@ -90,4 +91,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -22,6 +22,7 @@ from jaxloc.plots.record_samples import Sample, record_samples
 from jaxloc.prng import stream
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.simulation.records import Ranges, draw_records
+from jaxloc.studies.command import run_as_command
 
 RATE_HZ = 50.0
 NUM_SAMPLES = 3000
@@ -158,4 +159,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -11,6 +11,7 @@ from pathlib import Path
 from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
 from jaxloc.runs.load import load
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
 
@@ -55,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

@@ -16,6 +16,7 @@ from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
 from jaxloc.runs.load import load
 from jaxloc.runs.transfer import trained_for
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.early_warning import arguments_of, row_of
 from jaxloc.studies.table import Row, markdown_of, write_csv
 
@@ -83,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)
