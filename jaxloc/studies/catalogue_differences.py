@@ -9,7 +9,6 @@ without a counterpart, with the reason), differences.md (the table that is print
 import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from jaxloc.plots.geography import Geography
 from jaxloc.runs.relocate import read_starts
 from jaxloc.scores.catalogues import Limits, Matched, counted, differences, match
 from jaxloc.scores.markdown import markdown_table
+from jaxloc.studies.command import run_as_command
 
 COLUMNS = ("east_km", "north_km", "depth_km", "origin_s")
 
@@ -128,7 +128,7 @@ def write(folder: Path, found: Compared) -> None:
         catalogue_differences(folder / "differences.png", *given)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m jaxloc.studies.catalogue_differences", description=__doc__)
     parser.add_argument("first", type=Path)
@@ -138,16 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--within-km", type=float, default=Limits().within_km, help="epicentres of one event")
     parser.add_argument("--deeper-km", type=float, default=0.0, help="added to depths of SECOND, for another reference")
     given = parser.parse_args(arguments)
-    try:
-        found = compare(given.first, given.second, Limits(given.within_s, given.within_km), given.deeper_km)
-        write(given.output, found)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    found = compare(given.first, given.second, Limits(given.within_s, given.within_km), given.deeper_km)
+    write(given.output, found)
     print(table_of(found))
     print(f"lists and picture: {given.output}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_command(main)
