@@ -76,7 +76,9 @@ def intervals(start_ns: int, end_ns: int, length_s: float, offset_s: float = 0.0
 
 def sample_time_ns(number: int, rate_hz: float) -> int:
     """Time of a sample of the grid that all chunks share, by its number from 1970."""
-    return round(number * SECOND_NS / rate_hz) if not float(rate_hz).is_integer() else number * SECOND_NS // int(rate_hz)
+    return (
+        round(number * SECOND_NS / rate_hz) if not float(rate_hz).is_integer() else number * SECOND_NS // int(rate_hz)
+    )
 
 
 def first_sample(time_ns: int, rate_hz: float) -> int:

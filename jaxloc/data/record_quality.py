@@ -46,7 +46,9 @@ def spikes(samples: Float[np.ndarray, " sample"], rate_hz: float) -> Bool[np.nda
     return found
 
 
-def clipped(samples: Float[np.ndarray, " sample"], recorded: Bool[np.ndarray, " sample"]) -> Bool[np.ndarray, " sample"]:
+def clipped(
+    samples: Float[np.ndarray, " sample"], recorded: Bool[np.ndarray, " sample"]
+) -> Bool[np.ndarray, " sample"]:
     """True in runs of equal samples at the largest or smallest value of a record that reaches far: flat tops."""
     out = np.zeros(len(samples), bool)
     inside = samples[recorded]

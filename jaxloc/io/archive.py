@@ -136,7 +136,9 @@ def _of_files(path: Path) -> _Found:
     return _Found("files", sorted(pieces), files, span, index.damaged)
 
 
-def _by_station(channels: Sequence[str], listed: Collection[str], path: Path) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+def _by_station(
+    channels: Sequence[str], listed: Collection[str], path: Path
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Seismic channels of the listed stations by code, in order; and notes on the others."""
     found: dict[str, list[str]] = defaultdict(list)
     other: list[str] = []
