@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxloc import __version__
 
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
+PICKERS = ("network",)
 RELOCATIONS = ("hierarchical", "double_difference")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
@@ -83,6 +84,23 @@ double_difference is hypoDD's. --start has locations to start from by event id (
 
   --output     events.csv, events.xml (QuakeML), picks.csv, separations.csv (each event from its nearest ones, with the
                errors of the difference), map.png with --pictures, and log.txt
+"""
+
+PICK = """\
+examples:
+  jaxloc pick archive/ --stations stations.xml --output picks.csv
+  jaxloc pick archive/ --stations stations.csv --start 2019-07-04T12:00 --end 2019-07-05 --workers 4
+
+Records are read in chunks of an hour; finished ones are kept in a folder beside the output, and the same command
+continues with the others. Every arrival of P and S is picked, any number of them, with its standard deviation and the
+probability that it is one.
+
+formats:
+  ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads
+  --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m; or any format with
+               stations that `jaxloc convert --list` has
+  --output     CSV with event_id (empty), station, phase, time, sigma_s, probability, amplitude: the largest value from
+               2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts
 """
 
 EVALUATE = """\
@@ -282,6 +300,21 @@ def _relocate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pictures", action="store_true", help="a map of the events before and after")
 
 
+def _pick(command: argparse.ArgumentParser) -> None:
+    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--method", choices=PICKERS, default="network", help="(default: network)")
+    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
+    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
+    command.add_argument(
+        "--chunk", type=float, default=3600.0, metavar="S", help="length of a chunk in s (default: 3600)"
+    )
+    command.add_argument("--output", type=Path, default=Path("picks.csv"), help="table of picks (default: picks.csv)")
+    command.add_argument(
+        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
+    )
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -451,6 +484,7 @@ def _add_raw(command: argparse.ArgumentParser) -> None:
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("train and score a model by an experiment, in a run folder", RUN, _run),
+    "pick": ("pick arrivals in continuous records", PICK, _pick),
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),

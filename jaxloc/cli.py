@@ -30,6 +30,7 @@ NOTHING_KEPT = "no results were written; give the same command again to start an
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
     "adapt": "the same command continues from the last checkpoint",
+    "pick": "the same command continues with the chunks that are not picked",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
 }
@@ -216,6 +217,27 @@ def _say_conformal(about: dict, console: "Console") -> None:
 
     if line := report.conformal_line(about.get("conformal", {})):
         console.print(line, markup=False)
+
+
+def _pick(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import pick
+    from jaxloc.runs.executors import executor_of, workers_of
+
+    say, workers = lambda line: console.print(line, markup=False), workers_of(parsed.workers)
+    request = pick.Request(
+        parsed.archive, parsed.stations, parsed.method, parsed.start, parsed.end, length_s=parsed.chunk
+    )
+    folder = parsed.output.with_name(parsed.output.stem + pick.FOLDER)
+    began = time.monotonic()
+    with (
+        _counting(console, say, "picked chunks", pick.number_of_chunks(request)) as on_chunk,
+        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+    ):
+        found = pick.pick_archive(request, folder, executor, say, on_chunk)
+    pick.write_picks(parsed.output, found)
+    for line in pick.lines(found):
+        say(line)
+    say(f"{parsed.output} written after {time.monotonic() - began:.0f} s")
 
 
 def _locate(parsed: argparse.Namespace, console: "Console") -> None:
@@ -566,6 +588,7 @@ def _list(parsed: argparse.Namespace, console: "Console") -> None:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "run": _run,
+    "pick": _pick,
     "locate": _locate,
     "relocate": _relocate,
     "evaluate": _evaluate,
