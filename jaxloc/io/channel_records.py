@@ -10,14 +10,27 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 from obspy import Trace, UTCDateTime
+from obspy.signal.interpolation import lanczos_interpolation
 
 from jaxloc.data.gaps import bridged, demean, recorded_samples, silent_reasons
-from jaxloc.data.preprocessing import bandpass_settled, grid_position, onto_grid
+from jaxloc.data.preprocessing import (
+    HALF_WIDTH,
+    bandpass_settled,
+    drift_samples,
+    grid_position,
+    low_passed,
+    onto_grid,
+)
+from jaxloc.data.record_quality import without_short_gaps
 from jaxloc.io.instruments import Quality
 
 SAME_RATE, SAME_PHASE = 1e-4, 0.1
 """Stretches are joined sample by sample where their rates agree within the first, their sample times within the second
 part of a sample; others are joined after they have been resampled."""
+MOST_DRIFT = 0.02
+"""Samples of the grid by which a rational ratio of rates may misplace the end of a stretch."""
+MUCH_FASTER = 1.02
+"""From this ratio of rates on, what the grid cannot have is filtered out before a stretch is interpolated onto it."""
 
 
 class Stretch(NamedTuple):
@@ -85,10 +98,43 @@ def _joined(traces: Sequence[Trace], scale_of: Callable[[UTCDateTime], float]) -
     return Stretch(samples, recorded_samples(samples[None, None])[0, 0], rate_hz, start)
 
 
+def _samples_of(
+    traces: Sequence[Trace], start: UTCDateTime, rate_hz: float, first: int, number: int
+) -> Float[np.ndarray, " sample"]:
+    """Samples of a group of traces from a place on, NaN where there are none; those of earlier traces count."""
+    out = np.full(number, np.nan)
+    for trace in traces:
+        at = round((trace.stats.starttime - start) * rate_hz) - first
+        low, high = max(at, 0), min(at + trace.stats.npts, number)
+        if low < high:
+            own = np.ma.filled(np.ma.asarray(trace.data[low - at : high - at]).astype(float), np.nan)
+            out[low:high] = np.where(np.isnan(out[low:high]), own, out[low:high])
+    return out
+
+
+def unequal_overlap_s(traces: Sequence[Trace]) -> float:
+    """For how long traces of one channel disagree where they overlap, in s."""
+    total_s = 0.0
+    for group in _groups(traces):
+        start, rate_hz, end = group[0].stats.starttime, group[0].stats.sampling_rate, -1
+        for i, trace in enumerate(group):
+            at = round((trace.stats.starttime - start) * rate_hz)
+            overlap = min(max(end + 1 - at, 0), trace.stats.npts)
+            if overlap:
+                earlier = _samples_of(group[:i], start, rate_hz, at, overlap)
+                own = np.ma.filled(np.ma.asarray(trace.data[:overlap]).astype(float), np.nan)
+                total_s += float(((earlier != own) & np.isfinite(earlier) & np.isfinite(own)).sum()) / rate_hz
+            end = max(end, at + trace.stats.npts - 1)
+    return total_s
+
+
 def on_span(
-    stretches: Sequence[Stretch], span: Span, bandpass_hz: tuple[float, float] | None
+    stretches: Sequence[Stretch], span: Span, bandpass_hz: tuple[float, float] | None, bridged_s: float = 0.0
 ) -> tuple[Float[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]:
-    """A channel on a time grid without its mean, band-passed; zero where its mask marks that nothing was recorded."""
+    """A channel on a time grid without its mean, band-passed; zero where its mask marks that nothing was recorded.
+
+    Gaps of up to `bridged_s` are bridged by a straight line, and count as recorded.
+    """
     out, there = np.zeros(span.num_samples), np.zeros(span.num_samples, bool)
     if not stretches:
         return out, there
@@ -97,6 +143,7 @@ def on_span(
         _put(stretch._replace(samples=stretch.samples - offset), span, out, there)
     if not there.any():
         return out, there
+    out, there = bridged(np.where(there, out, 0), there), without_short_gaps(there, int(bridged_s * span.rate_hz))
     out = bridged(demean(out[None, None], there[None, None]), there[None, None])[0]
     if bandpass_hz is not None:
         out = bandpass_settled(out, there[None], span.rate_hz, bandpass_hz)
@@ -106,11 +153,42 @@ def on_span(
 def _put(stretch: Stretch, span: Span, out: Float[np.ndarray, " sample"], there: Bool[np.ndarray, " sample"]) -> None:
     """Resample a stretch onto the grid, where nothing is yet."""
     samples = bridged(np.where(stretch.recorded, stretch.samples, 0), stretch.recorded)
-    first, skip, part = grid_position(np.array([stretch.start - span.start]), stretch.rate_hz, span.rate_hz)
-    moved, recorded = onto_grid(samples, stretch.recorded, stretch.rate_hz, span.rate_hz, int(skip[0]), float(part[0]))
-    begin = int(first[0])
+    if drift_samples(len(samples), stretch.rate_hz, span.rate_hz) > MOST_DRIFT:
+        begin, moved, recorded = _interpolated(samples, stretch, span)
+    else:
+        begin, moved, recorded = _resampled(samples, stretch, span)
     low, high = max(begin, 0), min(begin + len(moved), span.num_samples)
     if low < high:
         new = recorded[low - begin : high - begin] & ~there[low:high]
         out[low:high][new] = moved[low - begin : high - begin][new]
         there[low:high] |= new
+
+
+Moved = tuple[int, Float[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]
+"""Place of the first sample on the grid, samples on the grid, and which of them were recorded."""
+
+
+def _resampled(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Moved:
+    """Onto the grid by a ratio of whole numbers."""
+    first, skip, part = grid_position(np.array([stretch.start - span.start]), stretch.rate_hz, span.rate_hz)
+    moved, recorded = onto_grid(samples, stretch.recorded, stretch.rate_hz, span.rate_hz, int(skip[0]), float(part[0]))
+    return int(first[0]), moved, recorded
+
+
+def _interpolated(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Moved:
+    """Onto the grid at the true time of each sample, where rates have no ratio of small whole numbers."""
+    start_s, length_s = stretch.start - span.start, (len(samples) - 1) / stretch.rate_hz
+    begin, end = int(np.ceil(start_s * span.rate_hz)), int(np.floor((start_s + length_s) * span.rate_hz))
+    nothing = np.zeros(0)
+    if end < begin:
+        return begin, nothing, nothing.astype(bool)
+    if stretch.rate_hz > MUCH_FASTER * span.rate_hz:
+        samples = low_passed(samples, stretch.rate_hz, span.rate_hz / 2)
+    number = end - begin + 1
+    padded = np.pad(np.ascontiguousarray(samples, float), HALF_WIDTH, mode="edge")
+    at = (begin / span.rate_hz - start_s) * stretch.rate_hz + HALF_WIDTH  # in samples of the padded stretch
+    step = stretch.rate_hz / span.rate_hz
+    moved = lanczos_interpolation(padded, 0.0, 1.0, at, step, number, a=HALF_WIDTH, window="blackman")
+    place = at - HALF_WIDTH + step * np.arange(number)
+    before, after = (np.clip(f(place), 0, len(samples) - 1).astype(int) for f in (np.floor, np.ceil))
+    return begin, moved, stretch.recorded[before] & stretch.recorded[after]

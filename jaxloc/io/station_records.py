@@ -1,7 +1,8 @@
 """All stations over one window: channels read and joined, an instrument chosen for each, turned to Z, N, E."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ class Source(NamedTuple):
     num_samples: int
     bandpass_hz: tuple[float, float] | None
     damaged: frozenset[str] = frozenset()
+    bridged_s: float = 0.0
 
 
 class Note(NamedTuple):
@@ -48,20 +50,27 @@ class Cut(NamedTuple):
     notes: list[Note]
 
 
-class _Station(NamedTuple):
+class StationRecord(NamedTuple):
+    """One station over a span: components Z, N, E and which samples each has, on `stretches` of the used channels."""
+
     waveforms: Float[np.ndarray, "3 sample"]
     recorded: Bool[np.ndarray, "3 sample"]
     channels: str = ""
     reason: str = ""
     notes: tuple[Note, ...] = ()
+    stretches: Mapping[str, list[Stretch]] = MappingProxyType({})
 
 
 def cut_window(source: Source, start: UTCDateTime) -> Cut:
     """Read and process the window that starts at a time."""
     margin = round(MARGIN_S * source.rate_hz)
     span = Span(start - margin / source.rate_hz, source.num_samples + 2 * margin, source.rate_hz)
-    traces = _read(source, span)
-    found = [_station(source, i, traces, span) for i in range(len(source.codes))]
+    traces = read_traces(source, span)
+    channels = [sorted({piece.channel for piece in pieces} & set(traces)) for pieces in source.pieces]
+    found = [
+        station_record(source, code, {name: traces[name] for name in own}, span)
+        for code, own in zip(source.codes, channels, strict=True)
+    ]
     inside = slice(margin, margin + source.num_samples)
     waveforms = np.stack([one.waveforms[:, inside] for one in found]).astype(np.float32)
     recorded = np.stack([one.recorded[:, inside] for one in found])
@@ -74,7 +83,7 @@ def cut_window(source: Source, start: UTCDateTime) -> Cut:
     return Cut(waveforms, np.asarray(recorded.any(1)), reports, [note for one in found for note in one.notes])
 
 
-def _read(source: Source, span: Span) -> dict[str, list[Trace]]:
+def read_traces(source: Source, span: Span) -> dict[str, list[Trace]]:
     """Traces of the span by channel, each file read once."""
     last = span.start + (span.num_samples - 1) / span.rate_hz
     wanted: dict[str | Memory, set[str]] = defaultdict(set)
@@ -89,9 +98,24 @@ def _read(source: Source, span: Span) -> dict[str, list[Trace]]:
     return found
 
 
-def _station(source: Source, i: int, traces: Mapping[str, list[Trace]], span: Span) -> _Station:
-    names = sorted({piece.channel for piece in source.pieces[i]} & set(traces))
-    nothing = _Station(np.zeros((3, span.num_samples)), np.zeros((3, span.num_samples), bool))
+def station_record(
+    source: Source,
+    code: str,
+    traces: Mapping[str, list[Trace]],
+    span: Span,
+    repaired: Callable[[Stretch], Stretch] = lambda stretch: stretch,
+) -> StationRecord:
+    """One station from its traces by channel, by its best instrument in this span.
+
+    Args:
+        source: how records are to come out.
+        code: of the station.
+        traces: of its channels.
+        span: grid of the result.
+        repaired: applied to each stretch of the instrument's channels before they are brought onto the grid.
+    """
+    names = sorted(traces)
+    nothing = StationRecord(np.zeros((3, span.num_samples)), np.zeros((3, span.num_samples), bool))
     if not names:
         return nothing
     span_s = span.num_samples / span.rate_hz
@@ -102,8 +126,9 @@ def _station(source: Source, i: int, traces: Mapping[str, list[Trace]], span: Sp
     alive = {letter: name for letter, name in best.channels.items() if not qualities[name].silent}
     if not alive:
         return nothing._replace(channels=best.name, reason=f"silent ({', '.join(silent)})")
-    waveforms, recorded, text = _components(source, alive, {name: joined[name][0] for name in alive.values()}, span)
-    name = f"{source.codes[i]} {best.name}"
+    used = {name: [repaired(stretch) for stretch in joined[name][0]] for name in alive.values()}
+    waveforms, recorded, text = _components(source, alive, used, span)
+    name = f"{code} {best.name}"
     notes = [Note(text, name)] if text else []
     if others:
         notes.append(Note("chosen among several instruments", f"{name} (not {', '.join(o.name for o in others)})"))
@@ -111,7 +136,7 @@ def _station(source: Source, i: int, traces: Mapping[str, list[Trace]], span: Sp
         notes.append(Note("combined of several instruments", name))
     silent = [f"{letter} {qualities[n].silent}" for letter, n in best.channels.items() if letter not in alive]
     reason = ", ".join(silent)
-    return _Station(waveforms, recorded, best.name, reason, tuple(notes))
+    return StationRecord(waveforms, recorded, best.name, reason, tuple(notes), used)
 
 
 def _scale(source: Source, channel: str, time: UTCDateTime) -> float:
@@ -124,7 +149,7 @@ def _components(
 ) -> tuple[Float[np.ndarray, "3 sample"], Bool[np.ndarray, "3 sample"], str]:
     """Channels by letter as Z, N, E, which samples were recorded, and a note on how they were turned."""
     letters, names = list(alive), list(alive.values())
-    parts = [on_span(joined[name], span, source.bandpass_hz) for name in names]
+    parts = [on_span(joined[name], span, source.bandpass_hz, source.bridged_s) for name in names]
     matrix, note = orientation(source.channels, names, letters, span.start)
     needed = np.abs(matrix) > NEGLIGIBLE
     samples, there = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])

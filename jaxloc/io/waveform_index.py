@@ -38,9 +38,10 @@ class Piece(NamedTuple):
     rate_hz: float
 
 
-def _paths(files: str | Path | Sequence[str | Path]) -> list[str]:
+def _paths(files: str | Path | Sequence[str | Path], nested: bool) -> list[str]:
     if isinstance(files, str | Path):
-        found = sorted(map(str, Path(files).iterdir())) if Path(files).is_dir() else sorted(glob.glob(str(files)))
+        inside = lambda: filter(Path.is_file, Path(files).rglob("*")) if nested else Path(files).iterdir()
+        found = sorted(map(str, inside())) if Path(files).is_dir() else sorted(glob.glob(str(files)))
         if not found:
             raise ValueError(f"no waveform files at {files}; use a folder, a file or a pattern such as data/*.mseed")
         return found
@@ -59,18 +60,22 @@ class Index(NamedTuple):
     damaged: frozenset[str]
 
 
-def index_files(files: WaveformSource) -> Index:
+def index_files(files: WaveformSource, nested: bool = False) -> Index:
     """The stretches of channels of waveform files, or a stream, from their headers.
 
     In a folder or pattern, files that are no waveforms are passed over. A waveform file that cannot be read, or only
     in part, is named in a warning, and the rest is used.
+
+    Args:
+        files: where they are.
+        nested: whether files in folders within the folder count too.
 
     Raises:
         ValueError: where there is no file, or none has waveforms that can be read; names the first.
     """
     if isinstance(files, Stream):
         return _index_stream(files)
-    paths = _paths(files)
+    paths = _paths(files, nested)
     pieces: list[Piece] = []
     unreadable: list[str] = []
     damaged: set[str] = set()
