@@ -25,7 +25,7 @@ from jaxloc.simulation.ranges import one_of
 
 FADE_S = 20.0  # of the overlap, at least
 DAY_NOISE = GroundNoiseRanges(
-    level=(0.05, 0.3), offset_sd_db=3.0, slope_sd_db=3.0, beyond_db=(-10.0, 5.0), line_chance=0.1,
+    level=(0.0, 0.25), culture_chance=0.15, offset_sd_db=3.0, slope_sd_db=3.0, beyond_db=(-10.0, 5.0), line_chance=0.1,
     passing_chance=(0.8, 0.12, 0.06, 0.02), envelope_sd=(0.05, 0.25),
 )  # fmt: skip
 """Levels of stations that were chosen well, with less change in time than records anywhere have."""

@@ -58,7 +58,7 @@ class NetworkSettings(NamedTuple):
     """
 
     num_stations: int = 20
-    aperture_km: float = 50.0
+    aperture_km: float = 40.0
     speed_sd: float = 0.02
     path: Path = DAY_PATH
 

@@ -47,9 +47,9 @@ class SeismicitySettings(NamedTuple):
     num_sequences: int = 3
     peak_per_minute: float = 60.0
     omori_p: float = 1.1
-    radius_km: float = 25.0
+    radius_km: float = 20.0
     outside: float = 0.05
-    outside_km: float = 50.0
+    outside_km: float = 40.0
     depth_km: tuple[float, float] = (2.0, 12.0)
     fault_km: float = 3.0
     families: float = 0.4
@@ -57,7 +57,7 @@ class SeismicitySettings(NamedTuple):
     family_km: float = 0.05
     simultaneous: int = 10
     num_blasts: int = 3
-    blast_km: float = 60.0
+    blast_km: float = 48.0
     blast_magnitude: tuple[float, float] = (1.0, 2.2)
 
 
