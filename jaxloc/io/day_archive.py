@@ -52,7 +52,9 @@ def write_chunk(
     begin, number = UTCDateTime(start), 0
     for code, traces, recorded in zip(codes, counts, mask, strict=True):
         for channel, trace in zip(channel_codes(rate_hz), traces, strict=True):
-            parts = [_trace(code, channel, trace[low:high], begin + low / rate_hz, rate_hz) for low, high in runs(recorded)]
+            parts = [
+                _trace(code, channel, trace[low:high], begin + low / rate_hz, rate_hz) for low, high in runs(recorded)
+            ]
             if parts:
                 text = io.BytesIO()
                 Stream(parts).write(text, format="MSEED", encoding="STEIM2", reclen=RECORD_BYTES)
@@ -87,7 +89,9 @@ def join_sds(folder: str | Path, archive: str | Path) -> int:
         day = UTCDateTime(time)
         network, station, location, channel = name
         place = Path(f"{day.year}") / network / station / f"{channel}.D"
-        by_day.setdefault(place / f"{network}.{station}.{location}.{channel}.D.{day.year}.{day.julday:03d}", []).append(path)
+        by_day.setdefault(place / f"{network}.{station}.{location}.{channel}.D.{day.year}.{day.julday:03d}", []).append(
+            path
+        )
     for place, parts in by_day.items():
         path = Path(archive) / place
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,5 +143,3 @@ def _transfer(poles: Sequence[complex], zeros: Sequence[complex], hz: float) -> 
 def add_seconds(start: str, seconds: float) -> str:
     """A UTC time later by some seconds, as ISO 8601."""
     return str(UTCDateTime(start) + seconds)
-
-

@@ -167,10 +167,20 @@ def _others(day: Day, disturbances: tuple[Disturbance, ...]) -> bytes:
         latitude, longitude = _degrees(day.frame, east, north)
         name = SOURCE_KINDS[day.sources.kind[row]]
         rows.append(
-            [name, add_seconds(DAY_START, origin_s), latitude, longitude, round(depth, 3), round(day.sources.magnitude[row], 2)]
+            [
+                name,
+                add_seconds(DAY_START, origin_s),
+                latitude,
+                longitude,
+                round(depth, 3),
+                round(day.sources.magnitude[row], 2),
+            ]
         )
     rows += [[NAMES[each.kind], add_seconds(DAY_START, each.time_s), "", "", "", ""] for each in disturbances]
-    return _rows(["kind", "time", "latitude_deg", "longitude_deg", "depth_km", "magnitude"], sorted(rows, key=lambda r: str(r[1])))
+    return _rows(
+        ["kind", "time", "latitude_deg", "longitude_deg", "depth_km", "magnitude"],
+        sorted(rows, key=lambda r: str(r[1])),
+    )
 
 
 def _degrees(frame: Frame, east_km: float, north_km: float) -> tuple[float, float]:

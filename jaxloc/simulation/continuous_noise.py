@@ -67,7 +67,9 @@ def noise_block(
         num_stations: of the network.
         ranges: what levels are drawn from.
     """
-    made = [_of_station(random.fold_in(key, i), number, jnp.asarray(response_db), plan, ranges) for i in range(num_stations)]
+    made = [
+        _of_station(random.fold_in(key, i), number, jnp.asarray(response_db), plan, ranges) for i in range(num_stations)
+    ]
     return np.stack([np.asarray(each) for each in made])
 
 

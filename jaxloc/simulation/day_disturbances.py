@@ -95,9 +95,7 @@ def add_disturbance(
         add_at(counts[station], size * wave, round(each.start_s[station] * rate_hz) - first)
 
 
-def add_at(
-    counts: Float[np.ndarray, "component sample"], wave: Float[np.ndarray, "component part"], at: int
-) -> None:
+def add_at(counts: Float[np.ndarray, "component sample"], wave: Float[np.ndarray, "component part"], at: int) -> None:
     """Add the part of a wave that lies within records, from sample `at` on."""
     low, high = max(at, 0), min(at + wave.shape[-1], counts.shape[-1])
     if low < high:

@@ -13,11 +13,20 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxloc.simulation.continuous_noise import DAY_NOISE, joined, noise_block, plan_of
 from jaxloc.simulation.day import DAY_PATH, Day, FaultSettings, Interval
 from jaxloc.simulation.day_disturbances import Disturbance, add_at, add_disturbance, overlapping
-from jaxloc.simulation.day_seismograms import COUNTS_PER_M_S, anti_alias, noise_power, recorded_sources, sensor
+from jaxloc.simulation.day_seismograms import (
+    COUNTS_PER_M_S,
+    Recorded,
+    anti_alias,
+    noise_power,
+    recorded_sources,
+    sensor,
+    within_band,
+)
 from jaxloc.simulation.ground_noise import GroundNoiseRanges, positive_frequencies
 from jaxloc.simulation.propagation import Path
 from jaxloc.simulation.seismicity import generator_of
 
+BEFORE_P_S = 2.2, 0.2
 LARGEST_COUNT = 2**23 - 1  # of a converter of 24 bits: larger ones are clipped
 
 
@@ -39,7 +48,8 @@ class Chunk(NamedTuple):
         first: its first sample, counted from the beginning of the day.
         counts: components Z, N, E.
         mask: False within gaps and outages.
-        snr_db: by source whose origin time lies within the chunk: of P and S at each station.
+        snr_db: by source whose origin time lies within the chunk: of P and S at each station, the power of the second
+            after the arrival over that of noise, or of everything in the two seconds before P where that is more.
     """
 
     number: int
@@ -91,13 +101,14 @@ def day_records(
         counts = joined(before, last[1], plan)
         first = number * plan.chunk
         begin_s, end_s = first / settings.rate_hz, (first + plan.chunk) / settings.rate_hz
-        snr_db = {}
-        for each in recorded_sources(source_key, day, settings.path, power, settings.rate_hz, begin_s, end_s):
+        began = []
+        for each in recorded_sources(source_key, day, settings.path, settings.rate_hz, begin_s, end_s):
             add_at(counts, each.traces, each.first - first)
             if begin_s <= day.sources.hypocentre[each.event, 3] < end_s:
-                snr_db[each.event] = each.snr_db
+                began.append(each._replace(traces=each.traces[..., :0]))
         for each in overlapping(disturbances, begin_s, end_s):
             add_disturbance(counts, disturbance_key, each, noise_sd, first, settings.rate_hz)
+        snr_db = _signal_to_noise(began, counts, power, first, settings.rate_hz)
         _add_spikes(random.fold_in(fault_key, number), counts, settings, noise_sd)
         rounded = np.clip(np.rint(counts), -LARGEST_COUNT, LARGEST_COUNT).astype(np.int32)
         _hold(rounded, day.faults.constants, begin_s, settings.rate_hz)
@@ -110,6 +121,28 @@ def _levels(
 ) -> tuple[Float[np.ndarray, "station component"], Float[np.ndarray, " station"]]:
     power = noise_power(block, rate_hz)
     return power, np.sqrt(power.max(-1))
+
+
+def _signal_to_noise(
+    began: list[Recorded],
+    counts: Float[np.ndarray, "station component sample"],
+    noise: Float[np.ndarray, "station component"],
+    first: int,
+    rate_hz: float,
+) -> dict[int, Float[np.ndarray, "station phase"]]:
+    """Signal-to-noise ratios in dB of the best component; what is before P may be the coda of another event."""
+    energy = (
+        np.cumsum(within_band(counts, rate_hz).astype(float) ** 2, -1) if began else np.zeros((*counts.shape[:2], 1))
+    )
+    found = {}
+    for each in began:
+        at = each.first - first + np.rint(each.onset_s[:, 0] * rate_hz).astype(int)
+        low, high = (np.clip(at - round(s * rate_hz), 0, counts.shape[-1] - 1) for s in BEFORE_P_S)
+        rows = np.arange(len(counts))
+        before = (energy[rows, :, high] - energy[rows, :, low]) / np.maximum(high - low, 1)[:, None]
+        ratio = (each.power / np.maximum(noise, before)[:, None]).max(-1)
+        found[each.event] = 10 * np.log10(np.maximum(ratio, 1e-6))
+    return found
 
 
 def _add_spikes(

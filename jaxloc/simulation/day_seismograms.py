@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 from jax import random
 from jaxtyping import Array, Complex, Float, Key
 
@@ -30,7 +31,6 @@ SENSOR_HZ, DAMPING = 1.0, 0.707
 COUNTS_PER_M_S = 4e8
 SNR_BAND_HZ = (2.0, 15.0)
 SOURCE = Source(stress_drop_mpa=3.0, stress_drop_sd=0.5, corner_ratio=1.5, smear=0.3)
-DECIBEL = 10 / np.log(10)
 
 
 class Recorded(NamedTuple):
@@ -40,13 +40,15 @@ class Recorded(NamedTuple):
         event: its row.
         first: sample of the day at which its traces begin.
         traces: counts, components Z, N, E.
-        snr_db: power in the second after each arrival over that of noise within `SNR_BAND_HZ`, best component.
+        onset_s: arrivals by the stations' clocks, from the first sample of the traces.
+        power: mean of the second after each arrival within `SNR_BAND_HZ`.
     """
 
     event: int
     first: int
     traces: Float[np.ndarray, "station component sample"]
-    snr_db: Float[np.ndarray, "station phase"]
+    onset_s: Float[np.ndarray, "station phase"]
+    power: Float[np.ndarray, "station phase component"]
 
 
 def sensor(frequency_hz: Float[np.ndarray, " frequency"]) -> Complex[np.ndarray, " frequency"]:
@@ -83,11 +85,19 @@ def noise_power(
     return 2 * (np.abs(spectrum * gain) ** 2).sum(-1) / counts.shape[-1] ** 2
 
 
+def within_band(
+    counts: Float[np.ndarray, "station component sample"], rate_hz: float
+) -> Float[np.ndarray, "station component sample"]:
+    """Records within `SNR_BAND_HZ`, without a shift in time."""
+    number = counts.shape[-1]
+    gain = band_gain(scipy.fft.rfftfreq(number, 1 / rate_hz), rate_hz).astype(np.float32)
+    return scipy.fft.irfft(gain * scipy.fft.rfft(counts), number)
+
+
 def recorded_sources(
     key: Key[Array, ""],
     day: Day,
     path: Path,
-    power: Float[np.ndarray, "station component"],
     rate_hz: float,
     begin_s: float,
     end_s: float,
@@ -98,7 +108,6 @@ def recorded_sources(
         key: of all sources: the records of each follow from its row alone.
         day: stations, sources and arrivals.
         path: propagation.
-        power: of noise (`noise_power`).
         rate_hz: sampling rate.
         begin_s, end_s: from the beginning of the day.
     """
@@ -106,7 +115,7 @@ def recorded_sources(
     for event in np.flatnonzero((origin_s < end_s + LEAD_S) & (origin_s > begin_s - WINDOWS_S[-1][1])):
         length_s = window_s(float(day.sources.magnitude[event]))
         if origin_s[event] - LEAD_S + length_s > begin_s:
-            yield recorded_source(key, day, path, power, rate_hz, int(event), length_s)
+            yield recorded_source(key, day, path, rate_hz, int(event), length_s)
 
 
 def window_s(magnitude: float) -> float:
@@ -118,7 +127,6 @@ def recorded_source(
     key: Key[Array, ""],
     day: Day,
     path: Path,
-    power: Float[np.ndarray, "station component"],
     rate_hz: float,
     event: int,
     length_s: float,
@@ -140,25 +148,22 @@ def recorded_source(
     )
     keys = (random.fold_in(random.fold_in(key, 0), event), path_key)
     shift_s = np.float32(late_s) + clock_s
-    traces, snr_db = _recorded(
-        keys, truth, shift_s, power.astype(np.float32), day.station_km, day.earth, day.actual, path, rate_hz, length_s
-    )
-    return Recorded(event, first, np.asarray(traces), np.asarray(snr_db))
+    traces, power = _recorded(keys, truth, shift_s, day.station_km, day.earth, day.actual, path, rate_hz, length_s)
+    return Recorded(event, first, np.asarray(traces), arrival_s + shift_s[:, None], np.asarray(power))
 
 
-@partial(jax.jit, static_argnums=(7, 8, 9))
+@partial(jax.jit, static_argnums=(6, 7, 8))
 def _recorded(
     keys: tuple[Key[Array, ""], Key[Array, ""]],
     given: tuple[Array, Array, Array, Rays, Array],
     shift_s: Float[Array, " station"],
-    power: Float[Array, "station component"],
     station_km: Float[Array, "station 3"],
     earth: Earth,
     model: VelocityModel,
     path: Path,
     rate_hz: float,
     length_s: float,
-) -> tuple[Float[Array, "station component sample"], Float[Array, "station phase"]]:
+) -> tuple[Float[Array, "station component sample"], Float[Array, "station phase component"]]:
     place, magnitude, moment, rays, arrival_s = given
     num_samples = int(length_s * rate_hz)
     num_padded = fast_length(num_samples + int(5 * rate_hz))
@@ -174,21 +179,13 @@ def _recorded(
     ground = ground_motion(coda_key, simulation, truth, station_km, num_padded)
     gain = earth.gain * jnp.exp(path.event_gain_sd * random.normal(gain_key, (len(station_km), 1)))
     late = jnp.exp(-2j * jnp.pi * jnp.asarray(frequency_hz, jnp.float32) * shift_s[:, None])
-    response = jnp.asarray(rate_hz * COUNTS_PER_M_S * sensor(frequency_hz) * anti_alias(frequency_hz, rate_hz), jnp.complex64)
+    response = jnp.asarray(
+        rate_hz * COUNTS_PER_M_S * sensor(frequency_hz) * anti_alias(frequency_hz, rate_hz), jnp.complex64
+    )
     spectrum = gain[..., None] * ground * (late * response)[:, None]
     fade = np.clip((1 - np.arange(num_samples) / num_samples) / FADE, 0, 1)
     traces = jnp.fft.irfft(spectrum, num_padded)[..., :num_samples] * jnp.asarray(fade, jnp.float32)
     within = jnp.fft.irfft(spectrum * jnp.asarray(band_gain(frequency_hz, rate_hz), jnp.float32), num_padded)
     onset_s = arrival_s + shift_s[:, None]
-    found = jax.vmap(lambda trace, at, noise: _snr_db(trace[..., :num_samples], at, noise, rate_hz))
-    return traces, found(within, onset_s, power)
-
-
-def _snr_db(
-    trace: Float[Array, "component sample"],
-    onset_s: Float[Array, " phase"],
-    power: Float[Array, " component"],
-    rate_hz: float,
-) -> Float[Array, " phase"]:
-    signal = power_between(cumulative_energy(trace), onset_s, onset_s + SIGNAL_S, rate_hz)
-    return DECIBEL * jnp.log(jnp.maximum((signal / power[:, None]).max(0), 1e-6))
+    after = lambda trace, at: power_between(cumulative_energy(trace), at, at + SIGNAL_S, rate_hz).T
+    return traces, jax.vmap(after)(within[..., :num_samples], onset_s)

@@ -115,7 +115,9 @@ def check_seismicity(settings: SeismicitySettings) -> None:
             f"{settings.num_events}, {settings.num_sequences} and {settings.hours:g}"
         )
     if not settings.magnitude[0] < settings.magnitude[1] or not settings.b_value > 0:
-        raise ValueError(f"magnitude must increase and b_value be positive, got {settings.magnitude}, {settings.b_value:g}")
+        raise ValueError(
+            f"magnitude must increase and b_value be positive, got {settings.magnitude}, {settings.b_value:g}"
+        )
     for name in ("background", "outside", "families"):
         if not 0 <= getattr(settings, name) <= 1:
             raise ValueError(f"{name} must be a share within 0-1, got {getattr(settings, name)}")
@@ -233,7 +235,9 @@ def _families(
     for each in np.unique(family[family >= 0]):
         members = np.flatnonzero(family == each)
         near = place[members[0], :3] + settings.family_km * rng.normal(size=(len(members), 3))
-        place[members, :3] = np.clip(near, [-np.inf, -np.inf, settings.depth_km[0]], [np.inf, np.inf, settings.depth_km[1]])
+        place[members, :3] = np.clip(
+            near, [-np.inf, -np.inf, settings.depth_km[0]], [np.inf, np.inf, settings.depth_km[1]]
+        )
         mechanism[members] = mechanism[members[0]]
     return family, mechanism
 

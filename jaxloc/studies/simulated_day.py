@@ -76,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{len(day.sources.magnitude)} sources at {len(day.stations)} stations in {time.monotonic() - start:.0f} s: {given.output}")
+    print(
+        f"{len(day.sources.magnitude)} sources at {len(day.stations)} stations in {time.monotonic() - start:.0f} s: {given.output}"
+    )
     return 0
 
 
