@@ -1,7 +1,9 @@
 """Two catalogues of one sequence: which events are the same, and by how much their locations differ.
 
-Events are matched one to one by origin time and epicentre, the nearest pairs first. Depth takes no part: it differs
-most between programs, and by its reference (sea level, ground, mean elevation of the stations).
+Events are matched one to one by origin time and epicentre so that the sum of all squared distances is the smallest (the
+assignment problem of Kuhn 1955), which a busy minute needs: nearest pairs first would take the partner of a neighbour.
+Depth takes no part: it differs most between programs, and by its reference (sea level, ground, mean elevation of the
+stations).
 """
 
 from collections import Counter
@@ -9,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
 NEIGHBOURS = 5  # of each matched event, whose separations are compared
@@ -19,7 +23,7 @@ TAKEN = "the nearest event of the other catalogue is matched with another one"
 
 
 class Limits(NamedTuple):
-    """How far apart one event may be in two catalogues: sqrt((s / within_s)^2 + (km / within_km)^2) is at most 1.
+    """How far apart one event may be in two catalogues, in origin time and in epicentre.
 
     Origin times and epicentres of one event from the same picks differ by less than a second and some km, or by more
     where few stations are on one side; events of a swarm follow one another by some seconds.
@@ -46,35 +50,87 @@ class Difference(NamedTuple):
     ninety: float
 
 
+class Near(NamedTuple):
+    """Pairs of events within the limits: their rows, and how far apart they are."""
+
+    first: Int[np.ndarray, " pair"]
+    second: Int[np.ndarray, " pair"]
+    apart_s: Float[np.ndarray, " pair"]
+    apart_km: Float[np.ndarray, " pair"]
+
+
 def match(
-    first: Float[np.ndarray, "first 4"], second: Float[np.ndarray, "second 4"], limits: Limits = Limits()
+    first: Float[np.ndarray, "first 4"],
+    second: Float[np.ndarray, "second 4"],
+    limits: Limits = Limits(),
+    errors: tuple[Float[np.ndarray, "first 2"], Float[np.ndarray, "second 2"]] | None = None,
 ) -> Matched:
-    """Match events one to one, the nearest pairs first.
+    """Match events one to one with the smallest sum of squared distances.
+
+    A pair costs (s / sd of both)^2 + (km / sd of both)^2, and two events without a partner cost as much as a pair that
+    is apart by both limits.
 
     Args:
         first: hypocentres of a catalogue, east, north and depth in km and origin time in s; depths may be NaN.
         second: those of the other one, in the same frame and on the same clock.
         limits: within which events are the same.
+        errors: standard deviations of origin times in s and of epicentres in km, positive; None: the limits, alike for
+            all events.
 
     Raises:
         ValueError: where a catalogue is empty, an epicentre or origin time is not finite, or a limit is not positive.
     """
-    scaled = [_scaled(name, each, limits) for name, each in (("first", first), ("second", second))]
-    trees = KDTree(scaled[0]), KDTree(scaled[1])
-    near = trees[0].sparse_distance_matrix(trees[1], 1.0, output_type="ndarray")
-    pairs: dict[int, int] = {}
-    taken: set[int] = set()
-    for at in np.lexsort((near["j"], near["i"], near["v"])):
-        one, other = int(near["i"][at]), int(near["j"][at])
-        if one not in pairs and other not in taken:
-            pairs[one] = other
-            taken.add(other)
-    rows = np.array(sorted(pairs.items()), int).reshape(-1, 2)
+    near = near_pairs(first, second, limits)
+    rows = _assigned(near, len(first), len(second), *_costs(near, limits, errors))
     only = [
-        _reasons(mine[:, 3], theirs[:, 3], np.bincount(near[column], minlength=len(mine)) > 0, used, limits)
-        for mine, theirs, column, used in ((first, second, "i", rows[:, 0]), (second, first, "j", rows[:, 1]))
+        _reasons(mine[:, 3], theirs[:, 3], np.bincount(column, minlength=len(mine)) > 0, used, limits)
+        for mine, theirs, column, used in (
+            (first, second, near.first, rows[:, 0]),
+            (second, first, near.second, rows[:, 1]),
+        )
     ]
     return Matched(rows[:, 0], rows[:, 1], only[0], only[1])
+
+
+def near_pairs(
+    first: Float[np.ndarray, "first 4"], second: Float[np.ndarray, "second 4"], limits: Limits = Limits()
+) -> Near:
+    """All pairs of events within the limits; raises as `match`."""
+    scaled = [_scaled(name, each, limits) for name, each in (("first", first), ("second", second))]
+    trees = KDTree(scaled[0]), KDTree(scaled[1])
+    pairs = trees[0].sparse_distance_matrix(trees[1], 1.0, p=np.inf, output_type="ndarray")
+    rows = pairs["i"].astype(int), pairs["j"].astype(int)
+    apart = first[rows[0]] - second[rows[1]]
+    apart_km = np.hypot(apart[:, 0], apart[:, 1])
+    kept = apart_km <= limits.within_km
+    return Near(rows[0][kept], rows[1][kept], np.abs(apart[kept, 3]), apart_km[kept])
+
+
+def _costs(
+    near: Near,
+    limits: Limits,
+    errors: tuple[Float[np.ndarray, "first 2"], Float[np.ndarray, "second 2"]] | None,
+) -> tuple[Float[np.ndarray, " pair"], float]:
+    """Cost of each pair, and of two events without a partner."""
+    variance = np.square(np.array([limits]))
+    if errors is not None:
+        variance = np.square(errors[0][near.first]) + np.square(errors[1][near.second])
+    cost = near.apart_s**2 / variance[:, 0] + near.apart_km**2 / variance[:, 1]
+    return cost, float((np.square(limits) / variance).sum(-1).max(initial=0.0))
+
+
+def _assigned(
+    near: Near, num_first: int, num_second: int, cost: Float[np.ndarray, " pair"], alone: float
+) -> Int[np.ndarray, "pair 2"]:
+    """Rows of the pairs of the cheapest assignment: each event of the first may have a partner of its own, or none."""
+    nobody = np.arange(num_first)
+    # A sparse matrix takes a zero for no entry: all entries are larger by 1, which changes no order.
+    value = np.concatenate([cost, np.full(num_first, alone)]) + 1.0
+    at = np.concatenate([near.first, nobody]), np.concatenate([near.second, num_second + nobody])
+    matrix = coo_array((value, at), shape=(num_first, num_second + num_first)).tocsr()
+    one, other = min_weight_full_bipartite_matching(matrix)
+    real = other < num_second
+    return np.stack([one[real], other[real]], -1).astype(int)
 
 
 def _scaled(name: str, hypocentre: Float[np.ndarray, "event 4"], limits: Limits) -> Float[np.ndarray, "event 3"]:

@@ -118,14 +118,37 @@ def ground_noise(
         self_noise_m_s2: white self noise of the sensor per √Hz of acceleration, added in power.
     """
     level_key, white_key, coherence_key, envelope_key, passing_key = random.split(key, 5)
-    frequency_hz = positive_frequencies(num_samples, rate_hz)
     kind = one_of(passing_key, ranges.passing_chance)
-    levels = draw_levels(level_key, ranges, frequency_hz, kind)
-    white = _coherent(coherence_key, ranges, optimization_barrier(white_spectrum(white_key, num_samples)), frequency_hz)
+    levels = draw_levels(level_key, ranges, positive_frequencies(num_samples, rate_hz), kind)
+    keys = NoiseKeys(white_key, coherence_key, envelope_key)
+    return noise_at_levels(keys, ranges, levels, kind, num_samples, rate_hz, self_noise_m_s2)
+
+
+class NoiseKeys(NamedTuple):
+    """Keys of a record of known levels: of its random phases, of what components share, of its changes in time."""
+
+    white: Key[Array, ""]
+    coherence: Key[Array, ""]
+    envelope: Key[Array, ""]
+
+
+def noise_at_levels(
+    keys: NoiseKeys,
+    ranges: GroundNoiseRanges,
+    levels: Levels,
+    kind: Array,
+    num_samples: int,
+    rate_hz: float,
+    self_noise_m_s2: float | Float[Array, ""] = 0.0,
+) -> Float[Array, "component sample"]:
+    """As `ground_noise`, of levels that are known: those of one station over a day."""
+    frequency_hz = positive_frequencies(num_samples, rate_hz)
+    white = optimization_barrier(white_spectrum(keys.white, num_samples))
+    white = _coherent(keys.coherence, ranges, white, frequency_hz)
     own_db = 20 * jnp.log10(jnp.maximum(self_noise_m_s2, 1e-12)) - jnp.asarray(20 * np.log10(2 * np.pi * frequency_hz))
     background = jnp.sqrt(_power(levels.background_db) + _power(own_db)) * math.sqrt(num_samples * rate_hz / 2)
     rises = [_rise(levels.microseism_db), jnp.where(kind > 0, _rise(levels.passing_db), 0.0)]
-    envelopes = _envelopes(envelope_key, ranges, num_samples, rate_hz, kind)
+    envelopes = _envelopes(keys.envelope, ranges, num_samples, rate_hz, kind)
     # XLA would compute what lies before these lines again for each use.
     white, background, rises, envelopes = optimization_barrier((white, background, rises, envelopes))
     # Parts that change in time must not interfere: other components' numbers, reversed in time.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from jaxloc.scores.catalogues import NO_PLACE, NO_TIME, OUTSIDE, TAKEN, Limits, counted, differences, match
 
@@ -36,13 +37,44 @@ def test_matching_has_a_direction_no_more_than_its_sides():
 
 
 def test_time_and_place_both_count():
-    """Of two events at one time the nearer one is the same; the limit is that of both together."""
+    """Of two events at one time the nearer one is the same; both limits count."""
     first = np.array([[0, 0, 5, 100.0], [10, 0, 5, 100.2]])
     second = np.array([[9.5, 0, 7, 100.0], [0.2, 0, np.nan, 100.2]])
     found = match(first, second)
     np.testing.assert_array_equal(found.second, [1, 0])
-    assert len(match(np.array([[0, 0, 0, 0.0]]), np.array([[3, 0, 0, 1.7]]), Limits(2, 5)).first) == 0
-    assert len(match(np.array([[0, 0, 0, 0.0]]), np.array([[3, 0, 0, 1.5]]), Limits(2, 5)).first) == 1
+    for place, number in (([3, 3.9, 0, 1.9], 1), ([3, 4.1, 0, 0.0], 0), ([0, 0, 0, 2.1], 0)):
+        assert len(match(np.zeros((1, 4)), np.array([place]), Limits(2, 5)).first) == number
+
+
+def test_the_sum_of_all_distances_is_the_smallest():
+    """Taking the nearest pair first would leave one event of each catalogue alone, or far apart."""
+    first, second = np.zeros((2, 4)), np.zeros((2, 4))
+    first[:, 3], second[:, 3] = [0.0, 1.0], [-1.5, 0.1]
+    found = match(first, second, Limits(2, 5))
+    np.testing.assert_array_equal(found.second, [0, 1])
+    assert found.only_first == {}
+
+
+def test_assignments_agree_with_the_hungarian_method():
+    """The cost is that of SciPy's dense solver, with a row and a column of its own for each event alone."""
+    first, second = sequence(0, 60) / [1, 1, 1, 20], sequence(1, 50) / [1, 1, 1, 20]
+    limits = Limits(4.0, 6.0)
+    apart = first[:, None] - second
+    away = np.hypot(apart[..., 0], apart[..., 1]) / limits.within_km, np.abs(apart[..., 3]) / limits.within_s
+    cost = np.where((away[0] <= 1) & (away[1] <= 1), away[0] ** 2 + away[1] ** 2, 2.0)
+    found = match(first, second, limits)
+    ours = cost[found.first, found.second].sum() + 2.0 * (50 - len(found.first))
+    assert ours == pytest.approx(cost[linear_sum_assignment(cost)].sum(), rel=1e-9)
+
+
+def test_errors_decide_between_neighbours():
+    """A well located event takes the partner at its place, one with a wide error that of its time."""
+    first = np.array([[0, 0, 5, 0.0], [0, 0, 5, 0.0]])
+    second = np.array([[0.2, 0, 5, 1.0], [4.0, 0, 5, 0.1]])
+    sharp, wide = [1.0, 0.1], [0.1, 5.0]
+    other = np.array([[0.1, 0.1], [0.1, 0.1]])
+    np.testing.assert_array_equal(match(first, second, errors=(np.array([sharp, wide]), other)).second, [0, 1])
+    np.testing.assert_array_equal(match(first, second, errors=(np.array([wide, sharp]), other)).second, [1, 0])
 
 
 def test_reasons():
