@@ -103,6 +103,21 @@ formats:
                2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts
 """
 
+CATALOGUE = """\
+examples:
+  jaxloc catalogue archive/ --stations stations.xml --velocity model.csv --output out
+  jaxloc catalogue archive/ --stations stations.xml --method palm --start 2019-07-04 --end 2019-07-05 --workers 4
+
+Picks are kept chunk by chunk in the output folder: the same command continues after an interruption, and gives the same
+catalogue. The stages alone are `jaxloc pick`, `jaxloc associate`, `jaxloc locate` and `jaxloc relocate`.
+
+formats:
+  ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads
+  --output     events.xml (QuakeML: origins with uncertainty, picks with errors, magnitudes, and the probability that an
+               event is real), events.csv, picks.csv (each pick with its event or the reason why it has none),
+               report.html (one page with its pictures), log.txt
+"""
+
 EVALUATE = """\
 examples:
   jaxloc evaluate runs/mine labelled_events/ --split dev
@@ -315,6 +330,21 @@ def _pick(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _catalogue(command: argparse.ArgumentParser) -> None:
+    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--velocity", type=Path, help="velocity model, CSV: depth_km,vp_km_s,vs_km_s (default: ak135)")
+    command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
+    command.add_argument("--method", choices=("bayes", "palm"), default="bayes", help="(default: bayes)")
+    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
+    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
+    command.add_argument("--depth-km", type=float, nargs=2, metavar=("MIN", "MAX"), help="depths that are searched")
+    command.add_argument("--output", type=Path, default=Path("catalogue"), help="folder (default: catalogue)")
+    command.add_argument(
+        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
+    )
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -484,6 +514,7 @@ def _add_raw(command: argparse.ArgumentParser) -> None:
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("train and score a model by an experiment, in a run folder", RUN, _run),
+    "catalogue": ("find, locate and report the earthquakes of continuous records", CATALOGUE, _catalogue),
     "pick": ("pick arrivals in continuous records", PICK, _pick),
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),

@@ -30,6 +30,7 @@ NOTHING_KEPT = "no results were written; give the same command again to start an
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
     "adapt": "the same command continues from the last checkpoint",
+    "catalogue": "the same command continues with the chunks that are not picked",
     "pick": "the same command continues with the chunks that are not picked",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
@@ -217,6 +218,23 @@ def _say_conformal(about: dict, console: "Console") -> None:
 
     if line := report.conformal_line(about.get("conformal", {})):
         console.print(line, markup=False)
+
+
+def _catalogue(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import catalogue, pick
+    from jaxloc.runs.executors import executor_of, workers_of
+    from jaxloc.runs.outcomes import logged
+
+    given: dict[str, Any] = {name: getattr(parsed, name) for name in catalogue.Request._fields if hasattr(parsed, name)}
+    given["depth_km"] = None if parsed.depth_km is None else tuple(parsed.depth_km)
+    request, workers = catalogue.Request(**given), workers_of(parsed.workers)
+    number = pick.number_of_chunks(catalogue.pick_request(request))
+    with (
+        logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
+        _counting(console, say, "picked chunks", number) as on_chunk,
+        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+    ):
+        catalogue.make_catalogue(request, executor, say, on_chunk)
 
 
 def _pick(parsed: argparse.Namespace, console: "Console") -> None:
@@ -588,6 +606,7 @@ def _list(parsed: argparse.Namespace, console: "Console") -> None:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "run": _run,
+    "catalogue": _catalogue,
     "pick": _pick,
     "locate": _locate,
     "relocate": _relocate,

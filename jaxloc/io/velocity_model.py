@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc.atomic_write import write_whole
 from jaxloc.io.contents import VELOCITY, Contents, Format
 from jaxloc.io.tables import Table, read_table
 from jaxloc.io.velocity_grids import is_velocity_grid
@@ -275,3 +276,10 @@ def _tops_km(table: Table) -> Float[np.ndarray, " layer"]:
     if (thickness_km[:-1] <= 0).any():
         raise ValueError(f"{table.path}: thicknesses must be positive, got {thickness_km.tolist()} km")
     return np.concatenate([[0.0], np.cumsum(thickness_km[:-1])])
+
+
+def write_velocity(path: Path, model: VelocityModel) -> None:
+    """Write layers as a table that `velocity_file` reads: depth_km, vp_km_s, vs_km_s."""
+    columns = (np.asarray(x, float).tolist() for x in (model.top_km, model.vp_km_s, model.vs_km_s))
+    lines = ["depth_km,vp_km_s,vs_km_s", *(",".join(map(str, layer)) for layer in zip(*columns, strict=True))]
+    write_whole(path, ("\n".join(lines) + "\n").encode())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -38,12 +38,13 @@ def catalogue_map(
         title: of the picture.
         geography: names of stations and the frame.
     """
-    new = figure(11.6, 8.0, title)
-    parts: Any = new.subfigures(2, 1, height_ratios=(1.9, 1.0))
-    above, below = parts
-    axes = above.subplots()
-    hours, area = hypocentre_km[:, 3] / 3600, areas(magnitude)
-    shown = {"c": hours, "cmap": "viridis", "norm": Normalize(*limits(hours)), "linewidth": 0.3, "edgecolor": PAPER}
+    new = figure(12.0, 6.4, title)
+    parts: Any = new.subfigures(1, 2, width_ratios=(1.35, 1.0))
+    left, right = parts
+    axes = left.subplots()
+    unit = time_unit(float(hypocentre_km[:, 3].max()))
+    time, area = hypocentre_km[:, 3] / unit.seconds, areas(magnitude)
+    shown = {"c": time, "cmap": "viridis", "norm": Normalize(*limits(time)), "linewidth": 0.3, "edgecolor": PAPER}
     frame(dress(axes, "east (km)", "north (km)"))
     drawn = axes.scatter(*hypocentre_km[:, :2].T, s=area, **shown, zorder=3)
     axes.scatter(*station_km[:, :2].T, **STATION | {"color": PAPER, "edgecolor": INK, "linewidth": 1.0})
@@ -52,20 +53,36 @@ def catalogue_map(
     axes.set(xlim=span(places[:, 0]), ylim=span(places[:, 1]), aspect="equal")
     degrees_on(axes, geography.frame, places)
     scale_bar(axes, places)
-    above.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02).set_label("hours from the beginning", fontsize=9, color=INK)
-    _sections(below, hypocentre_km)
+    bar = left.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
+    bar.set_label(f"{unit.name} from the beginning", fontsize=9, color=INK)
+    _sections(right, hypocentre_km)
     save(path, new)
 
 
 def _sections(part: SubFigure, hypocentre_km: Float[np.ndarray, "event 4"]) -> None:
     """Depths along the direction in which events are spread most, and across it."""
-    panels = part.subplots(1, 2, sharey=True)
+    panels = part.subplots(2, 1)
     middle, axis = np.median(hypocentre_km[:, :2], axis=0), longer_axis(hypocentre_km)
-    for axes, direction, label in zip(panels, (axis, axis[::-1] * [1, -1]), ("depth (km)", ""), strict=True):
+    for axes, direction in zip(panels, (axis, axis[::-1] * [1, -1]), strict=True):
         direction = direction if azimuth_deg(direction) >= 0 else -direction
-        section(axes, hypocentre_km, middle, direction, BLUE, label)
+        section(axes, hypocentre_km, middle, direction, BLUE, "depth (km)")
         along = (hypocentre_km[:, :2] - middle) @ direction
         axes.set(xlim=span(along), ylim=span(hypocentre_km[:, 2])[::-1])
+
+
+class TimeUnit(NamedTuple):
+    """A unit of time that suits a span."""
+
+    name: str
+    one: str
+    seconds: float
+
+
+def time_unit(span_s: float) -> TimeUnit:
+    """Days for more than four of them, hours for more than two, else minutes."""
+    if span_s > 4 * 86400:
+        return TimeUnit("days", "a day", 86400.0)
+    return TimeUnit("hours", "an hour", 3600.0) if span_s > 7200 else TimeUnit("minutes", "a minute", 60.0)
 
 
 def limits(values: Float[np.ndarray, " value"]) -> tuple[float, float]:
@@ -84,24 +101,25 @@ def areas(magnitude: Float[np.ndarray, " event"]) -> Float[np.ndarray, " event"]
 
 
 def events_over_time(
-    path: str | Path, origin_h: Float[np.ndarray, " event"], magnitude: Float[np.ndarray, " event"], title: str
+    path: str | Path, origin_s: Float[np.ndarray, " event"], magnitude: Float[np.ndarray, " event"], title: str
 ) -> None:
-    """Magnitudes over time where there are any, and the number of events an hour with their running sum."""
-    known = np.isfinite(magnitude)
+    """Magnitudes over time where there are any, and the rate of events with their running sum."""
+    known, unit = np.isfinite(magnitude), time_unit(float(origin_s.max()))
+    time = origin_s / unit.seconds
     new = figure(11.2, 5.6 if known.any() else 3.2, title)
     panels = new.subplots(1 + bool(known.any()), 1, sharex=True, squeeze=False)[:, 0]
     if known.any():
         dress(panels[0], "", "magnitude")
-        panels[0].vlines(origin_h[known], magnitude[known].min() - 0.2, magnitude[known], color=SKY, linewidth=0.6)
-        panels[0].scatter(origin_h[known], magnitude[known], s=9, color=BLUE, linewidth=0)
-    axes = dress(panels[-1], "hours from the beginning of the records", "events an hour")
-    first, last = limits(origin_h)
+        panels[0].vlines(time[known], magnitude[known].min() - 0.2, magnitude[known], color=SKY, linewidth=0.6)
+        panels[0].scatter(time[known], magnitude[known], s=9, color=BLUE, linewidth=0)
+    axes = dress(panels[-1], f"{unit.name} from the beginning of the records", f"events {unit.one}")
+    first, last = limits(time)
     edges = np.linspace(first, last, max(int(np.ceil(last - first)), 12) + 1)
-    count, _ = np.histogram(origin_h, edges)
+    count, _ = np.histogram(time, edges)
     axes.stairs(count / np.diff(edges), edges, fill=True, color=SKY)
     running = dress(axes.twinx(), grid=False)
     running.spines["left"].set_visible(False)
-    running.plot(np.sort(origin_h), np.arange(1, len(origin_h) + 1), color=VERMILION, linewidth=1.2)
+    running.plot(np.sort(time), np.arange(1, len(time) + 1), color=VERMILION, linewidth=1.2)
     running.set_ylabel("events so far", fontsize=9, color=VERMILION)
     running.tick_params(labelsize=8, colors=VERMILION)
     save(path, new)

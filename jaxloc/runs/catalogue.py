@@ -16,26 +16,30 @@ from jaxtyping import Float
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Station, positions_km
+from jaxloc.detection import association, pal_associator
 from jaxloc.detection.pick_list import Associated
 from jaxloc.geometry import Frame, to_km
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import as_time, timed
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile
-from jaxloc.io.picks import Picks, as_dataset
+from jaxloc.io.pick_outcomes import write_pick_outcomes
+from jaxloc.io.picks import as_dataset
 from jaxloc.io.station_checks import centre_of
 from jaxloc.io.stations import read_epochs
+from jaxloc.io.velocity_model import velocity_file, write_velocity
+from jaxloc.physics.layered import velocity_of
 from jaxloc.plots.geography import Geography
-from jaxloc.runs import associate as association
 from jaxloc.runs import locate_picks, pick
 from jaxloc.runs.catalogue_report import Reported, recall_of, write_report
+from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.outcomes import Outcome, write_outcome
 from jaxloc.runs.pick_setup import Request as LocateRequest
-from jaxloc.scores.catalogue_statistics import b_value, completeness
+from jaxloc.scores.magnitudes import CORRECTION, b_value, maximum_curvature
 from jaxloc.training.log import Say
 from jaxloc.types import PHASES
 
 LOCATOR, SETTINGS = "octree", {"kind": "student_t"}  # of the locators of picks the one whose regions cover best
-PICKS, REPORT = "picks.csv", "report.html"
+PICKS, REPORT, VELOCITY = "picks.csv", "report.html", "velocity.csv"
 ODDS = "event_probability"  # among `Hypocentre.others`
 
 
@@ -86,17 +90,46 @@ def make_catalogue(
         say(line)
     if not len(picked.picks.time_s):
         raise ValueError(f"no events: nothing was picked; {pick.why_nothing(picked)}")
-    associated = associate(request, picked, say)
+    request = with_velocity(request, picked.stations, say)
+    associated = associated_by(request, picked, say)
     names = event_names(picked.zero_ns, associated.hypocentre[:, 3])
     if not names:
         raise ValueError(f"no events among {len(associated.reason)} picks: {most(associated.reason)}")
     outcome = locate(request, picked, associated, names, say)
     events = [with_odds(event, associated, names) for event in outcome.found]
     write_outcome(request.output, say, outcome._replace(found=events))
-    association.write_picks(request.output / PICKS, picked, associated, names)
+    own = [names[event] if event >= 0 else "" for event in associated.event]
+    write_pick_outcomes(request.output / PICKS, picked.stations, picked.zero_ns, picked.picks, own, associated.reason)
     made = Made(tuple(events), picked, associated, outcome.lost)
     say(f"report: {write_report(request.output / REPORT, reported(request, made))}")
     return made
+
+
+def pick_request(request: Request) -> pick.Request:
+    """The same as a request of a picker."""
+    method = {"bayes": "network", "palm": "palm"}[request.method]
+    return pick.Request(request.archive, request.stations, method, request.start, request.end, length_s=request.chunk_s)
+
+
+def associated_by(request: Request, picked: pick.Picked, say: Say) -> Associated:
+    """Events that the picks make, by the method of a request."""
+    frame = centre_of(picked.stations)
+    station_km = positions_km(frame, picked.stations).astype(float)
+    if request.method == "palm":
+        return pal_associator.associate(picked.picks, station_km, frame)
+    given = velocity_file(request.velocity, None, None, request.velocity_form)
+    assert given is not None, "a catalogue has a velocity model"
+    return association.associate(picked.picks, station_km, given.model(), say=say)
+
+
+def with_velocity(request: Request, stations: Sequence[Station], say: Say) -> Request:
+    """A request with a file of velocities: the given one, or the crust where the stations are, which is written."""
+    if request.velocity is not None:
+        return request
+    crust, path = crust_at(stations), request.output / VELOCITY
+    write_velocity(path, velocity_of(crust.settings))
+    say(f"velocities: none given; {crust.name} ({path})")
+    return request._replace(velocity=path, velocity_form="layers")
 
 
 def event_names(zero_ns: int, origin_s: Float[np.ndarray, " event"]) -> tuple[str, ...]:
@@ -124,9 +157,7 @@ def pick_file(picked: pick.Picked, associated: Associated, names: Sequence[str])
     return PickFile(events, int((associated.event < 0).sum()))
 
 
-def locate(
-    request: Request, picked: pick.Picked, associated: Associated, names: Sequence[str], say: Say
-) -> Outcome:
+def locate(request: Request, picked: pick.Picked, associated: Associated, names: Sequence[str], say: Say) -> Outcome:
     """Full posteriors of the events by their picks (`jaxloc.locators.octree`)."""
     picks = as_dataset("catalogue", pick_file(picked, associated, names), read_epochs(request.stations), 0.1)
     asked = locate_request(request)
@@ -205,9 +236,14 @@ def row_of(event: Hypocentre) -> dict[str, str]:
         "depth (km)": f"{event.depth_km:.1f} ± {sd_km[2]:.1f}",
         "magnitude": size + error,
         "picks": str(len(event.picks)),
-        "probability": f"{event.others[ODDS]:.3f}" if ODDS in event.others else "-",
+        "probability": "-" if np.isnan(real := float(event.others.get(ODDS, np.nan))) else probability_text(real),
         "flags": event.flag or "",
     }
+
+
+def probability_text(probability: float) -> str:
+    """Three decimals, or what it exceeds."""
+    return "> 0.999" if probability > 0.9995 else f"{probability:.3f}"
 
 
 def about(request: Request, made: Made) -> dict[str, str]:
@@ -215,11 +251,10 @@ def about(request: Request, made: Made) -> dict[str, str]:
     picked = made.picked
     number = len(picked.picks.time_s)
     first, last = picked.zero_ns, picked.zero_ns + round(float(picked.picks.time_s.max()) * SECOND_NS)
-    velocity = "ak135 (none was given)" if request.velocity is None else request.velocity.name
     return {
         "records": f"{request.archive}, {as_time(first)[:19]} to {as_time(last)[:19]}",
         "stations": f"{len(picked.stations)}, which recorded {np.mean(picked.usable):.0%} of the time",
-        "velocity model": velocity,
+        "velocity model": str(request.velocity),
         "method": request.method,
         "picks": f"{number:,}, of which {int((made.associated.event >= 0).sum()):,} belong to events",
         "events": f"{len(made.events)} located" + (f", {len(made.lost)} not located" if made.lost else ""),
@@ -236,3 +271,11 @@ def error_km(event: Hypocentre) -> float:
 def most(reasons: Sequence[str]) -> str:
     """The commonest of some reasons, each with its number of picks."""
     return "; ".join(f"{reason} ({count} picks)" for reason, count in Counter(filter(None, reasons)).most_common(3))
+
+
+def frequency(magnitude: Float[np.ndarray, " event"]) -> tuple[float, float, float]:
+    """Magnitude of completeness by maximum curvature, and the b-value above it with its error; NaN for too few."""
+    rounded = np.round(magnitude, 1)
+    least = maximum_curvature(rounded, correction=CORRECTION)
+    found = b_value(rounded, least)
+    return least, found.b, found.error

@@ -97,10 +97,10 @@ def _pictures(reported: Reported) -> list[tuple[str, str, Callable[[Path], None]
     names, known = reported.geography.station_names, np.isfinite(magnitude)
     found: list[tuple[str, str, Callable[[Path], None]]] = []
     if len(hypocentre_km):
-        arguments = hypocentre_km, magnitude, reported.station_km, "Events", reported.geography
+        arguments = hypocentre_km, magnitude, reported.station_km, "", reported.geography
         found.append(("Map and sections", "", lambda path: plots.catalogue_map(path, *arguments)))
-        hours = hypocentre_km[:, 3] / 3600
-        found.append(("Over time", "", lambda path: plots.events_over_time(path, hours, magnitude, "")))
+        origin_s = hypocentre_km[:, 3]
+        found.append(("Over time", "", lambda path: plots.events_over_time(path, origin_s, magnitude, "")))
     if known.sum() > 1:
         of_magnitudes = lambda path: plots.magnitude_frequency(path, magnitude[known], *reported.frequency, "")
         found.append(("Magnitudes", f"{int(known.sum())} of {len(magnitude)} events have one.", of_magnitudes))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxloc.io.velocity_model import velocity_file
+from jaxloc.io.velocity_model import velocity_file, write_velocity
 from jaxloc.physics.layered import VelocityModel, velocity_of
 from jaxloc.runs import predict
 from jaxloc.runs.datasets import fresh_events
@@ -70,10 +70,7 @@ def changed(model: VelocityModel, factor: float, vp_vs: float | None) -> Velocit
 def written(folder: Path, name: str, model: VelocityModel) -> Path:
     """A velocity model as a file that users would give."""
     path = folder / f"{''.join(c if c.isalnum() else '_' for c in name)}.csv"
-    columns = (np.asarray(x, float).tolist() for x in (model.top_km, model.vp_km_s, model.vs_km_s))
-    layers = zip(*columns, strict=True)
-    lines = ["depth_km,vp_km_s,vs_km_s", *(",".join(map(str, layer)) for layer in layers)]
-    path.write_text("\n".join(lines) + "\n")
+    write_velocity(path, model)
     return path
 
 
