@@ -123,7 +123,9 @@ def unequal_overlap_s(traces: Sequence[Trace]) -> float:
             if overlap:
                 earlier = _samples_of(group[:i], start, rate_hz, at, overlap)
                 own = np.ma.filled(np.ma.asarray(trace.data[:overlap]).astype(float), np.nan)
-                total_s += float(((earlier != own) & np.isfinite(earlier) & np.isfinite(own)).sum()) / rate_hz
+                both = np.isfinite(earlier) & np.isfinite(own)
+                both = np.isfinite(earlier) & np.isfinite(own)
+                total_s += float((both & ~np.isclose(earlier, own, rtol=1e-6, atol=0)).sum()) / rate_hz
             end = max(end, at + trace.stats.npts - 1)
     return total_s
 

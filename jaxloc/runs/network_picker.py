@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample, sample_time_ns
+from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample
 from jaxloc.data.pick_amplitudes import peak_amplitudes
 from jaxloc.detection.pick_list import PickList
 from jaxloc.models.pretrained import Pretrained, read_pretrained

@@ -10,6 +10,7 @@ of real sets may bear arrivals that nobody labelled: the share of picks that are
 """
 
 import argparse
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -143,7 +144,7 @@ def reliability(picks: Matched, calibration: Calibration) -> dict[str, list[str]
 
 def table(rows: dict[tuple[str, str], dict[str, list[str]]]) -> str:
     """A row for each set, calibration and phase: mean probability → share right (picks), and coverage."""
-    bins = [f"{low:g}-{high:g}" for low, high in zip(BINS, BINS[1:], strict=False)]
+    bins = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(BINS)]
     header = ["set", "probability", "phase", "picks", *bins, *(f"inside {q:.0%}" for q in QUANTILES)]
     return markdown_table(header, [[*of, phase, *cells] for of, each in rows.items() for phase, cells in each.items()])
 
