@@ -5,6 +5,7 @@ NumPy and SciPy; the last axis is the sample, any axes before it are batch. Mask
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -90,7 +91,8 @@ def low_passed(
 ) -> Float[np.ndarray, " sample"]:
     """Zero-phase low-pass by a FIR filter of 80 dB that passes up to 0.8 of the corner; the ends are held constant."""
     taps, beta = signal.kaiserord(80.0, 0.4 * corner_hz / rate_hz)
-    fir = signal.firwin(taps | 1, 0.9 * corner_hz, window=("kaiser", beta), fs=rate_hz)
+    window: Any = ("kaiser", beta)
+    fir = signal.firwin(taps | 1, 0.9 * corner_hz, window=window, fs=rate_hz)
     padded = np.pad(np.asarray(waveforms, float), len(fir) // 2, mode="edge")
     return signal.oaconvolve(padded, fir, mode="valid")
 

@@ -182,7 +182,7 @@ def _station(archive: Archive, row: int, traces: dict[str, list[Trace]], span: S
 def _on_grid(flags: Bool[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Bool[np.ndarray, " gridded"]:
     """The samples of the grid next to those of a stretch that are True."""
     out = np.zeros(span.num_samples, bool)
-    at = (stretch.start - span.start + np.flatnonzero(flags) / stretch.rate_hz) * span.rate_hz
+    at = (float(stretch.start - span.start) + np.flatnonzero(flags) / stretch.rate_hz) * span.rate_hz
     for place in (np.floor(at).astype(int), np.ceil(at).astype(int)):
         out[place[(place >= 0) & (place < span.num_samples)]] = True
     return out

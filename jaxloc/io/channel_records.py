@@ -179,7 +179,7 @@ def _resampled(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Sp
 
 def _interpolated(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Moved:
     """Onto the grid at the true time of each sample, where rates have no ratio of small whole numbers."""
-    start_s, length_s = stretch.start - span.start, (len(samples) - 1) / stretch.rate_hz
+    start_s, length_s = float(stretch.start - span.start), (len(samples) - 1) / stretch.rate_hz
     begin, end = int(np.ceil(start_s * span.rate_hz)), int(np.floor((start_s + length_s) * span.rate_hz))
     nothing = np.zeros(0)
     if end < begin:
