@@ -66,6 +66,8 @@ class Matched(NamedTuple):
 def matched(picks: Iterable[tuple[RatePicks, Known]]) -> Matched:
     """Picks of records with their distance to what is known."""
     parts = [Matched(p.phase, p.probability, p.sigma_s, _residuals(p, known)) for p, known in picks]
+    if not parts:
+        raise ValueError("no record has a labelled arrival; give sets with picks by analysts")
     return Matched(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 

@@ -127,7 +127,7 @@ def test_no_pick_is_said_with_what_there_was(picked_chunks, tmp_path, capsys):
 
 
 def test_other_methods_are_refused():
-    with pytest.raises(ValueError, match=r"must be one of network.*, got 'guess'"):
+    with pytest.raises(ValueError, match=r"must be one of network, palm, got 'guess'"):
         pickers.picker_of("guess")
 
 
@@ -182,6 +182,23 @@ def test_amplitudes_are_peaks_in_the_unit_of_the_record():
     assert found[0] == pytest.approx(0.0, abs=1e-6)
     assert found[1] == pytest.approx(7.0, rel=0.05)
     assert np.isnan(found[2])
+
+
+def test_pal_s_picker_finds_events_and_each_pick_has_one_owner(tmp_path):
+    """Borders of the second run lie between P and S of some events."""
+    time_s, events_s = np.arange(0, 900, 1 / 100.0), np.arange(60.0, 860.0, 50.0)
+    record = arrivals(np.random.default_rng(1), events_s, time_s)
+    traces = [trace(f"XX.AA..HH{c}", record[i], 100.0) for i, c in enumerate("ZNE")]
+    request = pick.Request(write_files(tmp_path / "a", traces), tmp_path / "stations.csv", "palm")
+    found = [
+        pick.pick_archive(request._replace(length_s=length_s, offset_s=12.0), tmp_path / "kept")
+        for length_s in (3600.0, 50.0)
+    ]
+    for one in found:
+        p_s = one.picks.time_s[one.picks.phase == 0]
+        assert np.mean(np.abs(p_s[:, None] - events_s).min(0) < 0.3) > 0.9
+    assert len(found[0].picks.time_s) == len(found[1].picks.time_s)
+    np.testing.assert_allclose(found[0].picks.time_s, found[1].picks.time_s, atol=0.2)
 
 
 @pytest.mark.slow
