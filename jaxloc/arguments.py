@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxloc import __version__
 
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
-PICKERS = ("network",)
+PICKERS = ("network", "palm")
 RELOCATIONS = ("hierarchical", "double_difference")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
@@ -89,18 +89,20 @@ double_difference is hypoDD's. --start has locations to start from by event id (
 PICK = """\
 examples:
   jaxloc pick archive/ --stations stations.xml --output picks.csv
+  jaxloc pick archive/ --stations stations.csv --method palm
   jaxloc pick archive/ --stations stations.csv --start 2019-07-04T12:00 --end 2019-07-05 --workers 4
 
 Records are read in chunks of an hour; finished ones are kept in a folder beside the output, and the same command
 continues with the others. Every arrival of P and S is picked, any number of them, with its standard deviation and the
-probability that it is one.
+probability that it is one; PAL gives pairs of P and S, of a fixed standard deviation and probability 1.
 
 formats:
   ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m; or any format with
                stations that `jaxloc convert --list` has
   --output     CSV with event_id (empty), station, phase, time, sigma_s, probability, amplitude: the largest value from
-               2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts
+               2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts (of PAL the displacement
+               of S, in this unit times s)
 """
 
 CATALOGUE = """\
@@ -318,7 +320,12 @@ def _relocate(command: argparse.ArgumentParser) -> None:
 def _pick(command: argparse.ArgumentParser) -> None:
     command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
     command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
-    command.add_argument("--method", choices=PICKERS, default="network", help="(default: network)")
+    command.add_argument(
+        "--method",
+        choices=PICKERS,
+        default="network",
+        help="the network that comes with jaxloc (default), or the published rules of PAL (Zhou and others 2022)",
+    )
     command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
     command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
     command.add_argument(

@@ -91,6 +91,14 @@ def first_sample(time_ns: int, rate_hz: float) -> int:
     return number
 
 
+def owned(
+    chunk: Chunk, time_s: Float[np.ndarray, " pick"]
+) -> tuple[Float[np.ndarray, " pick"], Bool[np.ndarray, " pick"]]:
+    """Times from the first sample of a chunk as times from the start of its interval; and which ones it owns."""
+    after_s = (chunk.start_ns - chunk.interval.start_ns) / SECOND_NS + time_s
+    return after_s, (after_s >= 0) & (after_s < chunk.interval.length_s)
+
+
 def usable_share(chunk: Chunk) -> Float[np.ndarray, " station"]:
     """Share of the interval in which each station has a usable sample of some component."""
     time_ns = chunk.start_ns + np.arange(chunk.usable.shape[-1]) * (SECOND_NS / chunk.rate_hz)

@@ -5,6 +5,7 @@ NumPy and SciPy; the last axis is the sample, any axes before it are batch. Mask
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -81,16 +82,17 @@ def _ratio(from_hz: float, to_hz: float) -> Fraction:
 
 
 def drift_samples(num_samples: int, from_hz: float, to_hz: float) -> float:
-    """By how many samples of the result the end of a resampled record is misplaced, since `resample` rounds the ratio."""
+    """By how many samples the end of a resampled record is misplaced, since `resample` rounds the ratio."""
     return abs(num_samples * (float(_ratio(from_hz, to_hz)) - to_hz / from_hz))
 
 
 def low_passed(
     waveforms: Float[np.ndarray, " sample"], rate_hz: float, corner_hz: float
 ) -> Float[np.ndarray, " sample"]:
-    """Zero-phase low-pass by a FIR filter of 80 dB, which passes up to 0.8 of the corner; the ends are held constant."""
+    """Zero-phase low-pass by a FIR filter of 80 dB that passes up to 0.8 of the corner; the ends are held constant."""
     taps, beta = signal.kaiserord(80.0, 0.4 * corner_hz / rate_hz)
-    fir = signal.firwin(taps | 1, 0.9 * corner_hz, window=("kaiser", beta), fs=rate_hz)
+    window: Any = ("kaiser", beta)
+    fir = signal.firwin(taps | 1, 0.9 * corner_hz, window=window, fs=rate_hz)
     padded = np.pad(np.asarray(waveforms, float), len(fir) // 2, mode="edge")
     return signal.oaconvolve(padded, fir, mode="valid")
 

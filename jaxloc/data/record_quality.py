@@ -92,7 +92,7 @@ def seconds_from_missing(recorded: Bool[np.ndarray, " sample"], rate_hz: float) 
     """
     if recorded.all():
         return np.full(len(recorded), np.inf)
-    return ndimage.distance_transform_edt(recorded) / rate_hz
+    return np.asarray(ndimage.distance_transform_edt(recorded), float) / rate_hz
 
 
 def tapered(

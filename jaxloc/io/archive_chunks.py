@@ -23,7 +23,7 @@ from jaxloc.data.chunk import Chunk, Interval, first_sample, sample_time_ns
 from jaxloc.data.dataset import Station
 from jaxloc.data.gaps import bridged
 from jaxloc.data.record_quality import clipped, seconds_from_missing, spikes, tapered
-from jaxloc.io.archive import Archive
+from jaxloc.io.archive import Archive, as_time
 from jaxloc.io.channel_orientation import Channels
 from jaxloc.io.channel_records import Span, Stretch, unequal_overlap_s
 from jaxloc.io.station_inventory import sensitivity_at
@@ -122,10 +122,13 @@ def _traces(archive: Archive, span: Span, rows: Sequence[int]) -> tuple[dict[str
 
 def _by_epoch(trace: Trace, epochs: Channels) -> list[Trace]:
     """A trace in parts, one for each epoch of its channel."""
-    edges = {time for each in epochs.get(trace.id, []) for time in (each.start_date, each.end_date) if time is not None}
+    limits = [time for each in epochs.get(trace.id, []) for time in (each.start_date, each.end_date)]
+    edges = sorted({int(time.ns) for time in limits if time is not None})
     parts, rest = [], trace
-    for edge in sorted(time for time in edges if trace.stats.starttime < time <= trace.stats.endtime):
-        parts.append(rest.slice(endtime=edge - rest.stats.delta / 2))
+    for edge in map(as_time, edges):
+        if not trace.stats.starttime < edge <= trace.stats.endtime:
+            continue
+        parts.append(rest.slice(endtime=edge - rest.stats.delta / 2, nearest_sample=False))
         rest = rest.slice(starttime=edge, nearest_sample=False)
     return [part for part in (*parts, rest) if part.stats.npts]
 
@@ -179,7 +182,7 @@ def _station(archive: Archive, row: int, traces: dict[str, list[Trace]], span: S
 def _on_grid(flags: Bool[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Bool[np.ndarray, " gridded"]:
     """The samples of the grid next to those of a stretch that are True."""
     out = np.zeros(span.num_samples, bool)
-    at = (stretch.start - span.start + np.flatnonzero(flags) / stretch.rate_hz) * span.rate_hz
+    at = (float(stretch.start - span.start) + np.flatnonzero(flags) / stretch.rate_hz) * span.rate_hz
     for place in (np.floor(at).astype(int), np.ceil(at).astype(int)):
         out[place[(place >= 0) & (place < span.num_samples)]] = True
     return out

@@ -123,7 +123,9 @@ def unequal_overlap_s(traces: Sequence[Trace]) -> float:
             if overlap:
                 earlier = _samples_of(group[:i], start, rate_hz, at, overlap)
                 own = np.ma.filled(np.ma.asarray(trace.data[:overlap]).astype(float), np.nan)
-                total_s += float(((earlier != own) & np.isfinite(earlier) & np.isfinite(own)).sum()) / rate_hz
+                both = np.isfinite(earlier) & np.isfinite(own)
+                both = np.isfinite(earlier) & np.isfinite(own)
+                total_s += float((both & ~np.isclose(earlier, own, rtol=1e-6, atol=0)).sum()) / rate_hz
             end = max(end, at + trace.stats.npts - 1)
     return total_s
 
@@ -177,7 +179,7 @@ def _resampled(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Sp
 
 def _interpolated(samples: Float[np.ndarray, " sample"], stretch: Stretch, span: Span) -> Moved:
     """Onto the grid at the true time of each sample, where rates have no ratio of small whole numbers."""
-    start_s, length_s = stretch.start - span.start, (len(samples) - 1) / stretch.rate_hz
+    start_s, length_s = float(stretch.start - span.start), (len(samples) - 1) / stretch.rate_hz
     begin, end = int(np.ceil(start_s * span.rate_hz)), int(np.floor((start_s + length_s) * span.rate_hz))
     nothing = np.zeros(0)
     if end < begin:

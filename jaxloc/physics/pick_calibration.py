@@ -14,6 +14,8 @@ from jaxtyping import Float
 from jaxloc.physics.rate_picks import RatePicks
 from jaxloc.types import PHASES
 
+LEAST_SIGMA_S = 0.01
+"""No calibrated standard deviation is smaller: half of a sample of the network."""
 LEAST, MOST = 1e-6, 1 - 1e-6  # probabilities whose logit is taken
 
 
@@ -36,7 +38,7 @@ def recalibrated(picks: RatePicks, calibration: Calibration) -> RatePicks:
     """Picks with the probability and standard deviation that hold."""
     offset, slope, log_scale, exponent = np.array(calibration)[picks.phase].T.reshape(4, -1)
     logit = offset + slope * logits(picks.probability)
-    sigma_s = np.exp(log_scale + exponent * np.log(picks.sigma_s))
+    sigma_s = np.maximum(np.exp(log_scale + exponent * np.log(picks.sigma_s)), LEAST_SIGMA_S)
     return picks._replace(probability=1 / (1 + np.exp(-logit)), sigma_s=sigma_s)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample
+from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample, owned
 from jaxloc.data.pick_amplitudes import peak_amplitudes
 from jaxloc.detection.pick_list import PickList
 from jaxloc.models.pretrained import Pretrained, read_pretrained
@@ -85,8 +85,7 @@ def _of_station(reader: _Reader, calibration: Calibration, least: float, chunk: 
     picks = recalibrated(picks_of_rates(log_rate, chunk.rate_hz, least_before(calibration, least)), calibration)
     time_s = picks.time_s + begin / chunk.rate_hz  # from the first sample of the chunk
     at = np.clip(np.round(time_s * chunk.rate_hz).astype(int), 0, usable.shape[-1] - 1)
-    after_s = (chunk.start_ns - chunk.interval.start_ns) / SECOND_NS + time_s
-    own = (after_s >= 0) & (after_s < chunk.interval.length_s)
+    after_s, own = owned(chunk, time_s)
     kept = (picks.probability >= least) & usable[:, at].any(0) & own
     picks = RatePicks(*(each[kept] for each in picks))
     return PickList(

@@ -50,5 +50,11 @@ def _network() -> Picker:
     return network_picker()
 
 
-METHODS: dict[str, Callable[[], Picker]] = {"network": _network}
+def _palm() -> Picker:
+    from jaxloc.runs.pal_picks import pal_picker
+
+    return pal_picker()
+
+
+METHODS: dict[str, Callable[[], Picker]] = {"network": _network, "palm": _palm}
 """Pickers by name; a new one has its row here and its name in `jaxloc.arguments.PICKERS`."""

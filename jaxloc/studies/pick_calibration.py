@@ -1,7 +1,7 @@
 """Recalibration of the picks of a file of weights on simulated records, and whether it holds on real ones.
 
     python -m jaxloc.studies.pick_calibration anywhere --records 4096 --output jaxloc/weights/anywhere_picks.json
-    python -m jaxloc.studies.pick_calibration anywhere --sets FOLDER FOLDER ...
+    python -m jaxloc.studies.pick_calibration anywhere --sets FOLDER FOLDER:dev ...
 
 The first fits and writes the calibration; records are those of the experiment that trained the weights, by numbers
 that training and its scores do not use. The second prints reliability of probabilities and coverage of standard
@@ -10,6 +10,7 @@ of real sets may bear arrivals that nobody labelled: the share of picks that are
 """
 
 import argparse
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,8 @@ class Matched(NamedTuple):
 def matched(picks: Iterable[tuple[RatePicks, Known]]) -> Matched:
     """Picks of records with their distance to what is known."""
     parts = [Matched(p.phase, p.probability, p.sigma_s, _residuals(p, known)) for p, known in picks]
+    if not parts:
+        raise ValueError("no record has a labelled arrival; give sets with picks by analysts")
     return Matched(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
@@ -87,9 +90,10 @@ def simulated(found: Pretrained, experiment: str, number: int) -> Iterator[tuple
             yield _picks(read(waveforms, None), found.rate_hz), Known(*(x[i] for x in truth))
 
 
-def labelled(found: Pretrained, folder: Path) -> Iterator[tuple[RatePicks, Known]]:
-    """Picks of the records of a SeisBench folder that have a labelled arrival, with the labels."""
-    dataset, read = read_seisbench(folder, rate_hz=found.rate_hz), rates_reader(found)
+def labelled(found: Pretrained, name: str) -> Iterator[tuple[RatePicks, Known]]:
+    """Picks of the records with a labelled arrival of a SeisBench folder, FOLDER or FOLDER:SPLIT, and the labels."""
+    folder, _, split = name.partition(":")
+    dataset, read = read_seisbench(folder, rate_hz=found.rate_hz, split=split or None), rates_reader(found)
     for record, mask, known in labelled_records(dataset):
         yield _picks(read(record, mask), found.rate_hz), known
 
@@ -143,7 +147,7 @@ def reliability(picks: Matched, calibration: Calibration) -> dict[str, list[str]
 
 def table(rows: dict[tuple[str, str], dict[str, list[str]]]) -> str:
     """A row for each set, calibration and phase: mean probability → share right (picks), and coverage."""
-    bins = [f"{low:g}-{high:g}" for low, high in zip(BINS, BINS[1:], strict=False)]
+    bins = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(BINS)]
     header = ["set", "probability", "phase", "picks", *bins, *(f"inside {q:.0%}" for q in QUANTILES)]
     return markdown_table(header, [[*of, phase, *cells] for of, each in rows.items() for phase, cells in each.items()])
 
@@ -155,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiment", default="anywhere", help="whose simulated records are used")
     parser.add_argument("--records", type=int, default=0, help="simulated records that the calibration is fitted to")
     parser.add_argument("--output", type=Path, help="file of the calibration (default: beside the weights)")
-    parser.add_argument("--sets", type=Path, nargs="*", default=[], help="SeisBench folders with labelled arrivals")
+    parser.add_argument("--sets", nargs="*", default=[], help="SeisBench folders, FOLDER or FOLDER:SPLIT")
     parsed = parser.parse_args(arguments)
     weights = weights_of(parsed.weights) or parsed.weights
     found, path = read_pretrained(weights), parsed.output or calibration_of(weights)
@@ -168,9 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_whole(path, calibration_text(calibration, about))
         rest = Matched(*(each[~first] for each in picks))
         rows |= {("simulated, held out", name): reliability(rest, c) for name, c in _both(path)}
-    for folder in parsed.sets:
-        picks = matched(labelled(found, folder))
-        rows |= {(folder.name, name): reliability(picks, c) for name, c in _both(path)}
+    for given in parsed.sets:
+        picks = matched(labelled(found, given))
+        rows |= {(Path(given).name, name): reliability(picks, c) for name, c in _both(path)}
     print(table(rows))
 
 

@@ -1,10 +1,12 @@
 """Archives of continuous records: samples on the UTC grid whatever the files, and what is masked or said."""
 
+import itertools
+
 import numpy as np
 import pytest
+from continuous_records import START, TABLE, trace, write_files, write_sds
 from obspy import Stream, UTCDateTime, read_inventory
 
-from continuous_records import START, TABLE, trace, write_files, write_sds
 from jaxloc.data.chunk import Interval, intervals, usable_share
 from jaxloc.io.archive import chunks, content_hash, open_archive
 from jaxloc.io.archive_chunks import read_chunk
@@ -189,7 +191,7 @@ def test_intervals_share_no_instant_and_leave_none_out(offset_s):
     found = list(intervals(start, end, 3600.0, offset_s))
     assert found[0].start_ns == start
     assert found[-1].end_ns == end
-    assert all(a.end_ns == b.start_ns for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end_ns == b.start_ns for a, b in itertools.pairwise(found))
     assert all((UTCDateTime(ns=one.end_ns) - START - offset_s) % 3600 == 0 for one in found[:-1])
 
 
