@@ -144,3 +144,8 @@ def _transfer(poles: Sequence[complex], zeros: Sequence[complex], hz: float) -> 
 def add_seconds(start: str, seconds: float) -> str:
     """A UTC time later by some seconds, as ISO 8601."""
     return str(UTCDateTime(start) + seconds)
+
+
+def seconds_between(first: str, second: str) -> float:
+    """Seconds from one UTC time to another."""
+    return UTCDateTime(second) - UTCDateTime(first)
