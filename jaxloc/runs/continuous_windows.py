@@ -33,9 +33,9 @@ class Stretch(NamedTuple):
 def write_windows(folder: str | Path, dataset: Dataset) -> list[Stretch]:
     """Write the windows of a data set as miniSEED of one file a channel and stretch, with stations and truth.
 
-    The folder gets waveforms/, stations.csv, truth.csv, truth.xml and truth_picks.csv. Windows that overlap are joined
-    after the later one is shifted by its median difference from the earlier one, since means are often removed window by
-    window; where they still disagree by more than a count the earlier one is taken (`Stretch.disagreeing` counts them).
+    The folder gets waveforms/, stations.csv, truth.csv, truth.xml and truth_picks.csv. Windows that overlap are joined:
+    the later one is shifted by its median difference from the earlier one, since means are often removed window by
+    window, and where they still disagree by more than a count the earlier one is taken (`Stretch.disagreeing`).
 
     Raises:
         ValueError: where an event has no start, or no hypocentre.
