@@ -22,7 +22,7 @@ from jaxloc.io.day_archive import add_seconds, join_sds, write_chunk, write_resp
 from jaxloc.io.station_formats import write_station_table, write_velocity_table
 from jaxloc.simulation.day import DAY_START, Day, FaultSettings, NetworkSettings, clock_error_s, draw_day, inside
 from jaxloc.simulation.day_disturbances import NAMES, Disturbance, draw_disturbances
-from jaxloc.simulation.day_records import RecordSettings, day_records, num_chunks
+from jaxloc.simulation.day_records import RecordSettings, check_records, day_records, num_chunks
 from jaxloc.simulation.day_seismograms import COUNTS_PER_M_S, sensor_poles
 from jaxloc.simulation.seismicity import SOURCE_KINDS, SeismicitySettings
 
@@ -62,6 +62,7 @@ def write_day(
     Raises:
         ValueError: for settings out of range, or where the folder has a day of other settings.
     """
+    check_records(request.records)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_settings(folder / "settings.json", key, request)
