@@ -125,6 +125,11 @@ examples:
   jaxloc evaluate runs/mine labelled_events/ --split dev
   jaxloc evaluate --predictions others.csv --output scored
   jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
+  jaxloc evaluate --catalogue out/events.csv --truth reference.xml --output judged
+
+--catalogue A --truth B judges a whole catalogue, of any format that `jaxloc convert --list` has with events: events are
+matched one to one by origin time and epicentre, whatever their ids are, within 1 s and 5 km, 3 s and 20 km, 10 s and
+75 km. --output gets scores.md, scores.json and pictures.
 
 Where a model reads arrivals each window of known origin time is searched for up to four events, and judged by the one
 whose origin time is the nearest to the label's; scores of the events located first are given too.
@@ -367,7 +372,19 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="true hypocentres of QuakeML (matched by id) or NonLinLoc (by origin time, within 3 s) predictions: "
-        "QuakeML or CSV",
+        "QuakeML or CSV; or the catalogue by which --catalogue is judged",
+    )
+    command.add_argument(
+        "--catalogue",
+        type=Path,
+        metavar="FILE",
+        help="judge this catalogue by that of --truth: files of any format with events, or folders with events.csv",
+    )
+    command.add_argument(
+        "--exact-truth",
+        action="store_true",
+        help="with --catalogue: the truth has no errors and lacks no event, so that coverage and reliability of odds "
+        "are given (the default where it says which of its events are locatable)",
     )
     command.add_argument("--split", help="events of this split only")
     _add_events(command)

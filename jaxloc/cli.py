@@ -425,10 +425,14 @@ def _counting(
 
 
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
+    if parsed.catalogue is not None:
+        return _evaluate_catalogue(parsed, console)
+    if parsed.exact_truth:
+        raise ValueError("--exact-truth has effect with --catalogue only; leave it out")
     if parsed.predictions is not None:
         return _evaluate_predictions(parsed, console)
     if parsed.run is None or parsed.dataset is None:
-        raise ValueError("evaluate must have RUN and DATASET, or --predictions FILE")
+        raise ValueError("evaluate must have RUN and DATASET, or --predictions FILE, or --catalogue FILE")
     if parsed.truth is not None:
         raise ValueError("use --truth with --predictions only; a DATASET has its own labels")
     from jaxloc.runs import report
@@ -486,6 +490,22 @@ def _calibrate(parsed: argparse.Namespace, console: "Console") -> None:
     for text in report.calibration_lines(calibration):
         console.print(text, markup=False)
     console.print(f"calibration: {path}; locate and evaluate use it from now on", markup=False)
+
+
+def _evaluate_catalogue(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs.evaluate_catalogue import evaluate_catalogue, tables
+
+    names = ("run", "predictions", "split", "velocity")
+    if given := [name for name in names if getattr(parsed, name) is not None]:
+        raise ValueError(f"--catalogue is judged as it is: leave out {given[0]}")
+    if parsed.truth is None:
+        raise ValueError("--catalogue needs --truth, the catalogue by which it is judged")
+    folder = parsed.output or Path(f"evaluate_{parsed.catalogue.stem}")
+    found = evaluate_catalogue(parsed.catalogue, parsed.truth, folder, True if parsed.exact_truth else None)
+    console.print(tables(found.scores), markup=False)
+    for note in found.notes:
+        console.print(note, markup=False)
+    console.print(f"scores and pictures: {folder}", markup=False)
 
 
 def _evaluate_predictions(parsed: argparse.Namespace, console: "Console") -> None:

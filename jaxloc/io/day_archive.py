@@ -120,9 +120,10 @@ def write_responses(
     for station in stations:
         network, _, code = station.code.rpartition(".")
         place = (station.latitude_deg, station.longitude_deg, station.elevation_m)
+        common = {"depth": 0.0, "sample_rate": rate_hz, "start_date": UTCDateTime(start)}
         channels = [
             Channel(
-                name, "", *place, depth=0.0, azimuth=azimuth, dip=dip, sample_rate=rate_hz, start_date=UTCDateTime(start),
+                name, "", *place, azimuth=azimuth, dip=dip, **common,
                 response=Response.from_paz(zeros, list(poles), gain, REFERENCE_HZ, "M/S", "COUNTS"),
             )
             for name, (azimuth, dip) in zip(channel_codes(rate_hz), DIPS_DEG.values(), strict=True)
@@ -143,3 +144,8 @@ def _transfer(poles: Sequence[complex], zeros: Sequence[complex], hz: float) -> 
 def add_seconds(start: str, seconds: float) -> str:
     """A UTC time later by some seconds, as ISO 8601."""
     return str(UTCDateTime(start) + seconds)
+
+
+def seconds_between(first: str, second: str) -> float:
+    """Seconds from one UTC time to another."""
+    return UTCDateTime(second) - UTCDateTime(first)

@@ -1,4 +1,4 @@
-"""A catalogue of any format as arrays, with its picks, magnitudes, covariances and odds, to be judged by another one."""
+"""A catalogue of any format as arrays: hypocentres, magnitudes, odds that events are real, and their picks."""
 
 import math
 from collections.abc import Sequence
@@ -116,7 +116,7 @@ def magnitudes(events: Sequence[Hypocentre]) -> Float[np.ndarray, " event"]:
 
 
 def log_odds(events: Sequence[Hypocentre]) -> Float[np.ndarray, " event"]:
-    """Natural logarithms of the odds that events are real, or those of their probabilities; NaN where neither is given."""
+    """Natural logarithms of the odds that events are real, or those of their probabilities; NaN for neither."""
 
     def one(event: Hypocentre) -> float:
         for name in LOG_ODDS:

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +22,16 @@ from jaxloc.io.day_archive import add_seconds, join_sds, write_chunk, write_resp
 from jaxloc.io.station_formats import write_station_table, write_velocity_table
 from jaxloc.simulation.day import DAY_START, Day, FaultSettings, NetworkSettings, clock_error_s, draw_day, inside
 from jaxloc.simulation.day_disturbances import NAMES, Disturbance, draw_disturbances
-from jaxloc.simulation.day_records import RecordSettings, day_records, num_chunks
+from jaxloc.simulation.day_records import RecordSettings, check_records, day_records, num_chunks
 from jaxloc.simulation.day_seismograms import COUNTS_PER_M_S, sensor_poles
 from jaxloc.simulation.seismicity import SOURCE_KINDS, SeismicitySettings
 
-DETECTABLE_DB = 10.0  # amplitude ratio of 3.2
+DETECTABLE_DB = 6.0  # of the mean power of a second: a pulse of a tenth of it stands out by a factor of six
+LISTED_DB = 0.0  # arrivals below are not listed at all
 NEEDED_STATIONS = 4
+
+
+TELESEISMS = {"teleseismic_body_wave": 0.15, "teleseismic_surface_wave": 0.1}  # an hour
 
 
 class DayRequest(NamedTuple):
@@ -36,7 +41,7 @@ class DayRequest(NamedTuple):
     network: NetworkSettings = NetworkSettings()
     faults: FaultSettings = FaultSettings()
     records: RecordSettings = RecordSettings()
-    disturbances: dict[str, float] = {"teleseismic_body_wave": 0.15, "teleseismic_surface_wave": 0.1}
+    disturbances: Mapping[str, float] = MappingProxyType(TELESEISMS)
 
 
 def write_day(
@@ -50,12 +55,14 @@ def write_day(
 
     The folder gets `waveforms/` (miniSEED, a file a channel and chunk) or, with `sds`, `archive/`; stations.csv and
     stations.xml (with responses); velocity.csv (assumed) and velocity_true.csv; truth.csv, truth.xml and
-    truth_picks.csv (earthquakes and their arrivals with signal-to-noise ratios of 10 dB or more); other_sources.csv
+    truth_picks.csv (earthquakes and their arrivals that can be detected); truth_arrivals.csv (all arrivals of 0 dB or
+    more with signal-to-noise ratios, those of blasts too); other_sources.csv
     (blasts and disturbances); faults.csv; settings.json.
 
     Raises:
         ValueError: for settings out of range, or where the folder has a day of other settings.
     """
+    check_records(request.records)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_settings(folder / "settings.json", key, request)
@@ -85,7 +92,11 @@ def write_day(
 
 def _write_settings(path: Path, key: Key[Array, ""], request: DayRequest) -> None:
     """Settings as JSON; refuse a folder that has others."""
-    plain = lambda value: {k: plain(v) for k, v in value._asdict().items()} if hasattr(value, "_asdict") else value
+
+    def plain(value: Any) -> Any:
+        fields = value._asdict() if hasattr(value, "_asdict") else value
+        return {name: plain(each) for name, each in fields.items()} if isinstance(fields, Mapping) else value
+
     settings: dict[str, Any] = {"key": np.asarray(random.key_data(key)).tolist(), **plain(request)}
     text = json.dumps(settings, indent=1)
     if path.is_file() and json.loads(path.read_text()) != json.loads(text):
@@ -123,7 +134,21 @@ def locatable(seen: Bool[np.ndarray, "event station phase"]) -> Bool[np.ndarray,
     return seen[..., 0].sum(-1) >= NEEDED_STATIONS
 
 
+def _arrivals(day: Day, snr_db: Float[np.ndarray, "event station phase"]) -> bytes:
+    """Arrivals by the stations' clocks, which may be wrong."""
+    station = np.arange(len(day.stations))[:, None]
+    recorded_s = day.arrival_s + clock_error_s(day.faults.clocks, station, day.arrival_s)
+    rows: list[list[object]] = []
+    for event, code, phase in np.argwhere(detectable(day, snr_db, LISTED_DB)):
+        time = add_seconds(DAY_START, recorded_s[event, code, phase])
+        rows.append(
+            [f"sim{event:05d}", day.stations[code].code, "PS"[phase], time, f"{snr_db[event, code, phase]:.1f}"]
+        )
+    return _rows(["event_id", "station", "phase", "time", "snr_db"], rows)
+
+
 def _write_truth(folder: Path, day: Day, snr_db: Float[np.ndarray, "event station phase"]) -> None:
+    write_whole(folder / "truth_arrivals.csv", _arrivals(day, snr_db))
     seen = detectable(day, snr_db)
     events = [_event(day, seen, row) for row in np.flatnonzero(day.sources.kind == 0)]
     write_csv(folder / "truth.csv", events)

@@ -55,7 +55,7 @@ def maximum_curvature(magnitude: Float[np.ndarray, " event"], bin: float = BIN, 
 
 
 def stable_b(magnitude: Float[np.ndarray, " event"], bin: float = BIN, fewest: int = FEWEST) -> float:
-    """The smallest magnitude whose b-value differs by no more than its error from the mean over the next half magnitude.
+    """The smallest magnitude whose b-value differs by at most its error from the mean over the next half magnitude.
 
     NaN where there is none with so many events.
     """

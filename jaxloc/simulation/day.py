@@ -154,13 +154,26 @@ def traced(
     surface_speed_km_s: tuple[float, float],
 ) -> Rays:
     """Rays of first arrivals from each source to each station, [event, station, phase]."""
-    one = lambda source: trace_rays(model, source, jnp.asarray(station_km), surface_speed_km_s)
-    run = jax.jit(lambda sources: jax.lax.map(one, sources, batch_size=EVENTS_AT_ONCE))
     number = len(source_km)
     room = -(-max(number, 1) // EVENTS_AT_ONCE) * EVENTS_AT_ONCE
     padded = np.zeros((room, 3), np.float32) + np.array([0.1, 0.1, 5.0], np.float32)
     padded[:number] = source_km
-    return jax.tree.map(lambda x: np.asarray(x)[:number], run(jnp.asarray(padded)))
+    parts = [
+        jax.tree.map(np.asarray, _traced(model, part, station_km, surface_speed_km_s))
+        for part in padded.reshape(-1, EVENTS_AT_ONCE, 3)
+    ]
+    return jax.tree.map(lambda *each: np.concatenate(each)[:number], *parts)
+
+
+@partial(jax.jit, static_argnums=3)
+def _traced(
+    model: VelocityModel,
+    source_km: Float[Array, "event 3"],
+    station_km: Float[Array, "station 3"],
+    surface_speed_km_s: tuple[float, float],
+) -> Rays:
+    """Of a fixed number of events, so that a network of one size is compiled once."""
+    return jax.vmap(trace_rays, (None, 0, None, None))(model, source_km, station_km, surface_speed_km_s)
 
 
 def _travel_s(

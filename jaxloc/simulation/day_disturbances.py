@@ -1,5 +1,6 @@
 """What else crosses a network in a day: teleseisms, and any kind of `disturbances` in turn, to count false events."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ class Disturbance(NamedTuple):
 
 def draw_disturbances(
     key: Key[Array, ""],
-    rate_per_hour: dict[str, float],
+    rate_per_hour: Mapping[str, float],
     station_km: Float[np.ndarray, "station 3"],
     length_s: float,
     peak_db: tuple[float, float] = (6.0, 40.0),

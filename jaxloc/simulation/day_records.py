@@ -68,7 +68,8 @@ def check_records(settings: RecordSettings) -> None:
     """Refuse an invalid rate or chunk; raises a ValueError that names the value."""
     if not 10 <= settings.rate_hz <= 1000 or settings.chunk_s < 60:
         raise ValueError(
-            f"rate_hz must be within 10-1000 Hz and chunk_s at least 60 s, got {settings.rate_hz:g} and {settings.chunk_s:g}"
+            "rate_hz must be within 10-1000 Hz and chunk_s at least 60 s, got "
+            f"{settings.rate_hz:g} and {settings.chunk_s:g}"
         )
     if abs(settings.rate_hz * settings.chunk_s % 1) > 1e-6:
         raise ValueError(f"a chunk must have a whole number of samples, got {settings.rate_hz * settings.chunk_s:g}")

@@ -23,6 +23,7 @@ from jaxloc.simulation.seismicity import SeismicitySettings
 NOISES = ("ground", "gaussian", "spikes", *NAMES)
 PER_HOUR = 30.0  # of disturbances, where one kind is chosen
 MANY_SPIKES = 200.0  # a channel and day
+BLASTS = 3  # in 24 h
 
 
 def request_of(given: argparse.Namespace) -> DayRequest:
@@ -33,7 +34,7 @@ def request_of(given: argparse.Namespace) -> DayRequest:
     """
     if given.noise not in NOISES:
         raise ValueError(f"no such kind of noise: {given.noise!r}; use one of {', '.join(NOISES)}")
-    blasts = 3 if given.events else 0
+    blasts = max(round(BLASTS * given.hours / 24), 1) if given.events else 0
     least, most = given.magnitude
     seismicity = SeismicitySettings(
         num_events=given.events, hours=given.hours, num_blasts=blasts, magnitude=(least, most),
@@ -76,9 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(
-        f"{len(day.sources.magnitude)} sources at {len(day.stations)} stations in {time.monotonic() - start:.0f} s: {given.output}"
-    )
+    took = f"{time.monotonic() - start:.0f} s"
+    print(f"{len(day.sources.magnitude)} sources at {len(day.stations)} stations in {took}: {given.output}")
     return 0
 
 
