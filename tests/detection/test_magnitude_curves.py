@@ -34,7 +34,7 @@ def test_the_uk_curve_lowers_magnitudes_of_near_stations_alone():
 
 def test_names_are_those_of_the_curves_and_an_unknown_one_lists_them():
     assert all(curve.name == name for name, curve in CURVES.items())
-    with pytest.raises(ValueError, match="no such magnitude curve: 'richter'.*hutton_boore"):
+    with pytest.raises(ValueError, match=r"no such magnitude curve: 'richter'.*hutton_boore"):
         curve_named("richter")
 
 
