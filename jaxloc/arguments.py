@@ -66,8 +66,9 @@ formats:
                any format with a velocity model that `jaxloc convert --list` has. For picks also of three dimensions:
                NonLinLoc's ROOT.P.mod.hdr, CSV or NPZ with longitude_deg, latitude_deg, depth_km, vp_km_s, vs_km_s;
                travel times are solved once for each station and kept on disk
-  --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, and log.txt (a line
-               at least every 30 s); Ctrl-C keeps the events located so far, of many events the finished batches
+  --output     events.csv (hypocentre, uncertainties, covariance), events.xml (QuakeML), picks.csv, magnitudes.csv (of
+               stations, or why a station has none), and log.txt (a line at least every 30 s); Ctrl-C keeps the events
+               located so far, of many events the finished batches
 """
 
 RELOCATE = """\
@@ -279,6 +280,13 @@ def _locate(command: argparse.ArgumentParser) -> None:
     _add_velocity(command)
     command.add_argument(
         "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
+    )
+    command.add_argument(
+        "--magnitude",
+        metavar="CURVE",
+        help="local magnitudes of waveform files by this distance correction (iaspei, hutton_boore, ...; docs, "
+        "Magnitudes) or one of your own in a CSV; none: no magnitudes (default: iaspei for events without a magnitude, "
+        "where StationXML has responses)",
     )
     command.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
     command.add_argument(

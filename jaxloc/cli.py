@@ -285,6 +285,8 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     with logged(parsed.output, plain) as say:
         if ready.by_default:
             say(ready.by_default)
+        if ready.magnitudes is not None:
+            say(ready.magnitudes.about)
         say(f"locating {number} events at {len(ready.dataset.stations)} stations")
         began = time.monotonic()
         with _counting(console, say, "located", number) as on_event:
@@ -316,15 +318,17 @@ def _located_at_once(
 ) -> Callable[[], None]:
     """Locate all events; returns what writes the results, those before an interruption too."""
     from jaxloc.runs import arrival_picks, new_events
+    from jaxloc.runs.magnitudes import with_magnitudes
     from jaxloc.runs.outcomes import kept, write_outcome
 
-    config, fitted, dataset, calibration, choices, _ = ready
+    config, fitted, dataset, calibration, choices, _, measured = ready
     outcome = new_events.locate_new(fitted, dataset, config, calibration, **choices, say=say, on_event=on_event)
     dataset = outcome.dataset or dataset
     located = [event.id for event in outcome.found]
 
     def finish() -> None:
         found = arrival_picks.with_picks(dataset, outcome.located, outcome.found)
+        found = with_magnitudes(measured, fitted.spec.velocity, dataset, outcome, found)
         with kept(parsed.output, len(ready.dataset), outcome):
             write_outcome(parsed.output, say, outcome._replace(found=found))
             if parsed.pictures and not outcome.interrupted:
@@ -348,6 +352,8 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
 
     if parsed.input or parsed.windows:
         raise ValueError("--locator takes one file or folder of picks: leave out RUN and --windows")
+    if parsed.magnitude is not None:
+        raise ValueError(f"--magnitude {parsed.magnitude} is measured from waveforms; leave it out with --locator")
     if parsed.workers != "1":
         raise ValueError(f"--workers {parsed.workers} must be used without --locator, which locates in one process")
     settings = locate_picks.as_settings(parsed.set)

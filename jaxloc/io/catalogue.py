@@ -32,6 +32,20 @@ class Pick(NamedTuple):
     probability: float | None = None
 
 
+class StationMagnitude(NamedTuple):
+    """What a station (NET.STA) contributes to a magnitude; `reason` is why it does not ("": it does).
+
+    The amplitude is that of a Wood-Anderson seismograph, the distance hypocentral; None where unknown.
+    """
+
+    station: str
+    magnitude: float | None
+    amplitude_mm: float | None = None
+    distance_km: float | None = None
+    snr: float | None = None
+    reason: str = ""
+
+
 class Hypocentre(NamedTuple):
     """A located event with its uncertainty.
 
@@ -42,6 +56,8 @@ class Hypocentre(NamedTuple):
     share `level` of truths, where that was calibrated. `alarm` is why an event is out of distribution ("": it is not),
     `flag` names reasons not to trust the location itself ("": none): the edge of the search region, a record cut.
     `rejected` are locations that were kept though no earthquake was found.
+    `magnitude_type` is ML or Mw where the magnitude was measured from records, `magnitude_about` how, with the
+    `station_magnitudes` and the reasons of stations without one.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
     """
 
@@ -65,6 +81,9 @@ class Hypocentre(NamedTuple):
     flag: str = ""
     picks: tuple[Pick, ...] = ()
     rejected: bool = False
+    magnitude_type: str = ""
+    magnitude_about: str = ""
+    station_magnitudes: tuple[StationMagnitude, ...] = ()
 
     @property
     def status(self) -> str:

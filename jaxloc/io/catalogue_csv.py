@@ -10,13 +10,13 @@ from obspy import UTCDateTime
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.distributions.ellipsoids import Ellipse, horizontal_ellipse
-from jaxloc.io.catalogue import Hypocentre, Truth, check_events, errors_km
+from jaxloc.io.catalogue import Hypocentre, StationMagnitude, Truth, check_events, errors_km
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
-LATER_COLUMNS = {"flag", "status"}  # that files of earlier versions lack
+LATER_COLUMNS = {"flag", "status", "magnitude_type"}  # that files of earlier versions lack
 AXES = ("east", "north", "depth", "origin")
 
 
@@ -34,6 +34,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "depth_km": h.depth_km,
         "magnitude": h.magnitude,
         "magnitude_sd": h.magnitude_sd,
+        "magnitude_type": h.magnitude_type,
         **dict(zip(("east_sd_km", "north_sd_km", "depth_sd_km", "origin_sd_s"), sd, strict=True)),
         "ellipse_major_km": ellipse.semi_major_km,
         "ellipse_minor_km": ellipse.semi_minor_km,
@@ -117,6 +118,20 @@ def write_picks(path: str | Path, hypocentres: list[Hypocentre]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
+def write_station_magnitudes(path: str | Path, hypocentres: list[Hypocentre]) -> None:
+    """Write one line an event and station: its magnitude, amplitude, distance and signal-to-noise ratio, or why none.
+
+    A field that is unknown is empty, as is the reason of a station that contributes.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("event_id", *StationMagnitude._fields))
+    for h in hypocentres:
+        for each in h.station_magnitudes:
+            writer.writerow([_text(cell) for cell in (h.id, *each)])
+    write_whole(path, text.getvalue().encode())
+
+
 def read_csv(path: str | Path) -> list[Hypocentre]:
     """Read what `write_csv` wrote; a covariance that is not given is NaN.
 
@@ -177,4 +192,5 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         others,
         row.get("flag") or "",
         rejected=row.get("status") == "rejected",
+        magnitude_type=row.get("magnitude_type") or "",
     )

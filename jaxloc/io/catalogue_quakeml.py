@@ -22,6 +22,8 @@ from obspy.core.event import (
     OriginUncertainty,
     QuantityError,
     ResourceIdentifier,
+    StationMagnitude,
+    StationMagnitudeContribution,
     WaveformStreamID,
 )
 from obspy.core.event import Pick as QuakeMLPick
@@ -103,14 +105,44 @@ def _event(number: int, h: Hypocentre) -> Event:
     event.picks = [_pick(f"{name}/{i}", h, pick) for i, pick in enumerate(h.picks)]
     origin.arrivals = [_arrival(f"{name}/{i}", pick) for i, pick in enumerate(event.picks)]
     if h.magnitude is not None:
-        magnitude = Magnitude(
-            resource_id=ResourceIdentifier(f"smi:local/jaxloc/magnitude/{name}"),
-            mag=h.magnitude,
-            mag_errors=_error(h.magnitude_sd),
-            origin_id=origin.resource_id,
-        )
+        magnitude, event.station_magnitudes = magnitudes_of(name, h, h.magnitude, origin.resource_id)
         event.magnitudes, event.preferred_magnitude_id = [magnitude], magnitude.resource_id
     return event
+
+
+def magnitudes_of(
+    name: str, h: Hypocentre, value: float, origin_id: ResourceIdentifier
+) -> tuple[Magnitude, list[StationMagnitude]]:
+    """The magnitude of an event, and those of the stations that it is made of."""
+    stations = [
+        StationMagnitude(
+            resource_id=ResourceIdentifier(f"smi:local/jaxloc/station_magnitude/{name}/{i}"),
+            origin_id=origin_id,
+            mag=each.magnitude,
+            station_magnitude_type=h.magnitude_type or None,
+            waveform_id=_stream_of(each.station),
+        )
+        for i, each in enumerate(h.station_magnitudes)
+        if each.magnitude is not None and not each.reason
+    ]
+    resource_id = ResourceIdentifier(f"smi:local/jaxloc/magnitude/{name}")
+    about = ResourceIdentifier(f"smi:local/jaxloc/comment/magnitude/{name}")
+    magnitude = Magnitude(
+        resource_id=resource_id,
+        mag=value,
+        mag_errors=_error(h.magnitude_sd),
+        magnitude_type=h.magnitude_type or None,
+        station_count=len(stations) or None,
+        origin_id=origin_id,
+        comments=[Comment(text=h.magnitude_about, resource_id=about)] if h.magnitude_about else [],
+        station_magnitude_contributions=[StationMagnitudeContribution(each.resource_id) for each in stations],
+    )
+    return magnitude, stations
+
+
+def _stream_of(code: str) -> WaveformStreamID:
+    network, _, station = code.rpartition(".")
+    return WaveformStreamID(network_code=network, station_code=station)
 
 
 def _error(standard_deviation: float | None) -> QuantityError:
@@ -147,13 +179,12 @@ def _origin(name: str, h: Hypocentre) -> Origin:
 
 
 def _pick(name: str, h: Hypocentre, pick: Pick) -> QuakeMLPick:
-    network, _, station = pick.station.rpartition(".")
     comment = f"probability of the {pick.phase} pick: {pick.probability:.3f}" if pick.probability else ""
     return QuakeMLPick(
         resource_id=ResourceIdentifier(f"smi:local/jaxloc/pick/{name}"),
         time=UTCDateTime(h.start or EPOCH) + pick.time_s,
         time_errors=_error(pick.sigma_s),
-        waveform_id=WaveformStreamID(network_code=network, station_code=station),
+        waveform_id=_stream_of(pick.station),
         phase_hint=pick.phase,
         evaluation_mode="automatic",
         comments=[Comment(text=comment, resource_id=ResourceIdentifier(f"smi:local/jaxloc/comment/pick/{name}"))]

@@ -20,7 +20,7 @@ from jaxloc.calibration.calibration import Calibration
 from jaxloc.calibration.storage import read_calibration
 from jaxloc.data.dataset import Dataset
 from jaxloc.data.selection import select
-from jaxloc.io.catalogue import Hypocentre, Pick, Truth
+from jaxloc.io.catalogue import Hypocentre, Pick, StationMagnitude, Truth
 from jaxloc.io.sliding import one_each
 from jaxloc.io.velocity_model import velocity_file
 from jaxloc.runs import arrival_picks, new_events, report
@@ -28,6 +28,7 @@ from jaxloc.runs.executors import run_jobs
 from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.inputs import open_input, slid_over
 from jaxloc.runs.load import load
+from jaxloc.runs.magnitudes import Wanted, wanted, with_magnitudes
 from jaxloc.runs.outcomes import Part
 from jaxloc.runs.transfer import prepared, told_by_default, trained_for
 from jaxloc.training.log import Say
@@ -56,6 +57,7 @@ class Request(NamedTuple):
     all: bool = False
     raw: bool = False
     pictures: bool = False
+    magnitude: str | None = None
 
 
 class Opened(NamedTuple):
@@ -67,6 +69,7 @@ class Opened(NamedTuple):
     calibration: Calibration | None
     choices: dict[str, Any]
     by_default: str = ""
+    magnitudes: Wanted | None = None
 
 
 def opened(request: Request, say: Say = Silent) -> Opened:
@@ -89,7 +92,8 @@ def opened(request: Request, say: Say = Silent) -> Opened:
     slid = slid_over(list(request.input), request.windows, dataset)
     widen = request.region is None and request.depth_km is None
     choices = {"overlapping": slid, "widen": widen, "every": request.all}
-    return Opened(config, fitted, dataset, calibration, choices, by_default)
+    measured = wanted(request.input, request.stations, request.magnitude)
+    return Opened(config, fitted, dataset, calibration, choices, by_default, measured)
 
 
 def located_in_batches(
@@ -168,6 +172,7 @@ def _locate(job: Job, ready: Opened, pictures: bool) -> None:
         located = [event.id for event in found]
         arrival_picks.sections_of_run(ready.fitted, some, located, job.output)
         new_events.pictures(job.output, some, outcome, located)
+    found = with_magnitudes(ready.magnitudes, ready.fitted.spec.velocity, some, outcome, found)
     part = Part(found, outcome.lost, outcome.again)
     write_whole(job.path, json.dumps(part._asdict(), default=_plain).encode())
 
@@ -218,4 +223,5 @@ def _event(values: dict[str, Any]) -> Hypocentre:
         truth=None if truth is None else Truth(*truth),
         drawn_at=None if drawn_at is None else (drawn_at[0], drawn_at[1]),
         picks=tuple(Pick(*pick) for pick in values["picks"]),
+        station_magnitudes=tuple(StationMagnitude(*each) for each in values["station_magnitudes"]),
     )

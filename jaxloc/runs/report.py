@@ -1,6 +1,7 @@
 """The output of a run for people: scores, events and pictures."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from jaxloc.distributions.gaussian_mixture import HypocentreMixture, moments
 from jaxloc.distributions.labels import named
 from jaxloc.geometry import format_degrees, to_degrees
 from jaxloc.io.catalogue import Hypocentre, Truth, azimuthal_gap_deg
-from jaxloc.io.catalogue_csv import write_csv, write_picks
+from jaxloc.io.catalogue_csv import write_csv, write_picks, write_station_magnitudes
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.locators.climatology import kernel_density, repeated
 from jaxloc.models.spec import ModelSpec
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # drawing is loaded where a picture is asked for: it takes a 
     from jaxloc.plots.geography import Geography
 
 FOLDS = 5
+MAGNITUDES = "magnitudes.csv"
 
 
 def score(locators: Mapping[str, Posterior], truth: Label) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
@@ -185,8 +187,20 @@ def line(event: Hypocentre) -> str:
     return (
         f"{event.id}: {format_degrees(event.latitude_deg, event.longitude_deg)}, depth {event.depth_km:.1f} km; "
         f"standard errors {np.hypot(sd[0], sd[1]):.2f} km across, {sd[2]:.2f} km in depth; "
-        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{flagged}{warning}"
+        f"{event.num_stations} stations, gap {event.gap_deg:.0f} deg{_magnitude(event)}{flagged}{warning}"
     )
+
+
+def _magnitude(event: Hypocentre) -> str:
+    """A measured magnitude, or the commonest reason why there is none; empty where none was asked for."""
+    used = sum(not each.reason for each in event.station_magnitudes)
+    if not event.station_magnitudes:
+        return ""
+    if used and event.magnitude is not None and event.magnitude_sd is not None:
+        value = f"{event.magnitude_type} {event.magnitude:.2f} +- {event.magnitude_sd:.2f}"
+        return f"; {value} of {used} station{'s' * (used != 1)}"
+    reason, number = Counter(each.reason for each in event.station_magnitudes).most_common(1)[0]
+    return f"; no magnitude: {reason} ({number} of {len(event.station_magnitudes)} stations)"
 
 
 def _truth(dataset: Dataset, batch: Batch, i: int) -> Truth | None:
@@ -204,12 +218,16 @@ def moved(event: Hypocentre, shift_s: float) -> Hypocentre:
 
 
 def write_events(folder: Path, hypocentres: Sequence[Hypocentre]) -> None:
-    """events.csv, events.xml (QuakeML), and picks.csv where events have picks."""
+    """events.csv, events.xml (QuakeML), picks.csv and magnitudes.csv (of stations) where events have such."""
     write_csv(folder / "events.csv", list(hypocentres))
     if any(each.picks for each in hypocentres):
         write_picks(folder / "picks.csv", list(hypocentres))
     else:
         (folder / "picks.csv").unlink(missing_ok=True)  # of an earlier call
+    if any(each.station_magnitudes for each in hypocentres):
+        write_station_magnitudes(folder / MAGNITUDES, list(hypocentres))
+    else:
+        (folder / MAGNITUDES).unlink(missing_ok=True)
     write_quakeml(folder / "events.xml", list(hypocentres))
 
 
