@@ -30,6 +30,7 @@ NOTHING_KEPT = "no results were written; give the same command again to start an
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",
     "adapt": "the same command continues from the last checkpoint",
+    "match": "the same command continues with the chunks that are not scanned",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
 }
@@ -386,6 +387,39 @@ def _counting(
         yield on_event
 
 
+def _match(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import prng
+    from jaxloc.detection.matched_detection import MatchSettings
+    from jaxloc.detection.templates import TemplateSettings
+    from jaxloc.runs import match, match_files
+    from jaxloc.runs.executors import executor_of, workers_of
+    from jaxloc.runs.outcomes import logged
+
+    fewest, pair = parsed.fewest_stations, tuple
+    templates = TemplateSettings(
+        pair(parsed.band), pair(parsed.before), pair(parsed.after), least_snr=parsed.snr, fewest_stations=fewest
+    )
+    settings = MatchSettings(parsed.false_alarms, parsed.mad, fewest)
+    request = match.Request(
+        parsed.archive, parsed.events, parsed.stations, parsed.start, parsed.end, parsed.chunk, rate_hz=parsed.rate,
+        templates=templates, settings=settings,
+    )  # fmt: skip
+    workers = workers_of(parsed.workers)
+    with (
+        logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
+        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+    ):
+        began = time.monotonic()
+        chunks = match.number_of_chunks(request)
+        with _counting(console, say, "scanned chunks", chunks) as on_chunk:
+            key, folder = prng.stream("false alarms"), parsed.output / match.FOLDER
+            matched = match.match_archive(key, request, folder, executor, say, on_chunk)
+        for line in match_files.lines(matched):
+            say(line)
+        names = match_files.write_matched(parsed.output, matched)
+        say(f"{parsed.output}: {', '.join(names)}, after {time.monotonic() - began:.0f} s")
+
+
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.predictions is not None:
         return _evaluate_predictions(parsed, console)
@@ -570,6 +604,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "run": _run,
     "locate": _locate,
     "relocate": _relocate,
+    "match": _match,
     "evaluate": _evaluate,
     "adapt": _adapt,
     "calibrate": _calibrate,

@@ -34,6 +34,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "simulated records": 17,
         "scored records": 18,
         "faults": 19,
+        "false alarms": 21,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxloc.detection import false_alarms
-from jaxloc.detection.families import Sameness, each_alone, families
 from jaxloc.detection.false_alarms import Tail, controls
+from jaxloc.detection.families import Sameness, each_alone, families
 from jaxloc.detection.matched_windows import Matches, PhaseLags, matches, phase_lags
 from jaxloc.detection.stack_peaks import Peaks, Scan, merged, noise_scale, scan
 from jaxloc.detection.templates import Templates, noise_variance, weights

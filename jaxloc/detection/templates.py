@@ -117,11 +117,18 @@ def in_band(
         ValueError: as `jaxloc.data.preprocessing.check_band`.
     """
     check_band(band_hz, rate_hz)
-    bridges = bridged(demean(np.asarray(records, np.float64), usable), usable)
     reach = round(settling_s(band_hz) * rate_hz)
-    near = ndimage.maximum_filter1d((~usable).astype(np.uint8), 2 * reach + 1, axis=-1, mode="constant", cval=1)
-    kept = near == 0
-    return np.where(kept, bandpass(bridges, rate_hz, band_hz, zero_phase=True), 0.0).astype(np.float32), kept
+    out, kept = np.zeros(records.shape, np.float32), np.zeros(usable.shape, bool)
+    for row in range(len(records)):  # in double precision, of one station at a time
+        bridges = bridged(
+            demean(np.asarray(records[row : row + 1], np.float64), usable[row : row + 1]), usable[row : row + 1]
+        )
+        near = ndimage.maximum_filter1d(
+            (~usable[row]).astype(np.uint8), 2 * reach + 1, axis=-1, mode="constant", cval=1
+        )
+        kept[row] = near == 0
+        out[row] = np.where(kept[row], bandpass(bridges[0], rate_hz, band_hz, zero_phase=True), 0.0)
+    return out, kept
 
 
 def settling_s(band_hz: tuple[float, float]) -> float:
@@ -301,6 +308,11 @@ def join(parts: Sequence[Templates]) -> Templates:
     ids = tuple(name for part in parts for name in part.id)
     columns = zip(*(part[1:-2] for part in parts), strict=True)
     return Templates(ids, *(np.concatenate(column) for column in columns), *parts[0][-2:])
+
+
+def take_events(events: KnownEvents, rows: Int[np.ndarray, " chosen"]) -> KnownEvents:
+    """Some of the events, by their places."""
+    return KnownEvents(tuple(events.id[row] for row in rows), *(column[rows] for column in events[1:]))
 
 
 def take(templates: Templates, which: Int[np.ndarray, " chosen"]) -> Templates:
