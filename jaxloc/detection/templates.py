@@ -120,14 +120,11 @@ def in_band(
     reach = round(settling_s(band_hz) * rate_hz)
     out, kept = np.zeros(records.shape, np.float32), np.zeros(usable.shape, bool)
     for row in range(len(records)):  # in double precision, of one station at a time
-        bridges = bridged(
-            demean(np.asarray(records[row : row + 1], np.float64), usable[row : row + 1]), usable[row : row + 1]
-        )
-        near = ndimage.maximum_filter1d(
-            (~usable[row]).astype(np.uint8), 2 * reach + 1, axis=-1, mode="constant", cval=1
-        )
-        kept[row] = near == 0
-        out[row] = np.where(kept[row], bandpass(bridges[0], rate_hz, band_hz, zero_phase=True), 0.0)
+        there = usable[row : row + 1]
+        whole = bridged(demean(np.asarray(records[row : row + 1], np.float64), there), there)
+        missing = (~there[0]).astype(np.uint8)
+        kept[row] = ndimage.maximum_filter1d(missing, 2 * reach + 1, axis=-1, mode="constant", cval=1) == 0
+        out[row] = np.where(kept[row], bandpass(whole[0], rate_hz, band_hz, zero_phase=True), 0.0)
     return out, kept
 
 

@@ -68,7 +68,7 @@ def _figures(found: Detections, row: int) -> dict[str, float]:
 
 
 def _picks(found: Detections, stations: Sequence[Station]) -> dict[int, list[Pick]]:
-    """Arrivals of the best detection of each family by its row, with the errors of the template's pick and of the lag."""
+    """Arrivals of the best detection of each family, by its row, with the errors of the template's pick and the lag."""
     lags, picks = found.lags, {}
     lag_s, sd_s, coefficient, skipped, at_end = (np.asarray(x) for x in lags.lags)
     good = (found.head == np.arange(len(found.head)))[lags.detection]
@@ -127,7 +127,7 @@ def pair_times(templates: Templates, found: Detections, stations: Sequence[Stati
 
 
 def write_matched(folder: Path, matched: Matched) -> list[str]:
-    """events.csv, events.xml, picks.csv, families.csv, dt.cc and lost.csv, as far as there is something; their names."""
+    """families.csv, and as far as there is something events.csv, events.xml, picks.csv, dt.cc, lost.csv; names."""
     known, templates, found, stations = matched.known, matched.templates, matched.found, matched.archive.stations
     names = ["families.csv"]
     write_whole(folder / names[0], families_csv(known, templates, found))
