@@ -4,6 +4,9 @@ P is cut from the vertical component, S from the horizontal ones (`jaxloc.data.c
 Windows may have any lengths. The noise before P is kept with each window: relative magnitudes are biased without it.
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false
+# Columns are unpacked in the order of the type.
+
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -265,7 +265,8 @@ def scan_one(job: _Job, shared: _Shared) -> None:
         for name, value in (*scan.peaks._asdict().items(), ("counts", scan.counts), ("live_s", scan.live_s))
     }
     buffer = BytesIO()
-    np.savez_compressed(buffer, kept_above=scans[0].kept_above, **columns)
+    columns["kept_above"] = np.array(scans[0].kept_above)
+    np.savez_compressed(buffer, **columns)  # pyright: ignore[reportArgumentType]
     write_whole(job.path, buffer.getvalue())
 
 

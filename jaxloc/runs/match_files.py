@@ -154,10 +154,11 @@ def lines(matched: Matched) -> list[str]:
     """What was found, in sentences."""
     found, out = matched.found, []
     for name, tail in zip(CONTROLS, found.tails, strict=False):
-        shape = f"shape {tail.shape:.2f}" if tail.shape else "exponential"
+        shape = f"of shape {tail.shape:.2f}" if tail.shape else "exponential"
+        when = f"in the {100 * tail.quiet:.0f} % of the time without events" if tail.quiet else "events included"
         out.append(
-            f"templates {name}: {tail.per_day:.0f} peaks a day above {tail.level:.2f} standard deviations, the tail "
-            f"beyond is {shape} with a scale of {tail.scale:.2f}"
+            f"templates {name}: {tail.per_day:.0f} peaks a day above {tail.level:.2f} standard deviations ({when}), the "
+            f"tail beyond is {shape} with a scale of {tail.scale:.2f}"
         )
     events = len(np.unique(found.head))
     own = len(np.unique(found.head[found.is_self]))
