@@ -39,8 +39,8 @@ PROVISIONAL_MAD = 8.0
 class Tail(NamedTuple):
     """Rate of peaks of all templates together, per day, above a level, and the Pareto distribution beyond it.
 
-    Levels are in standard deviations of the noise of each template's stack. `quiet` is the share of the time that has no
-    events, 0 where all of it was used.
+    Levels are in standard deviations of the noise of each template's stack. `quiet` is the share of the time that has
+    no events, 0 where all of it was used.
     """
 
     level: float

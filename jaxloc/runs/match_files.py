@@ -157,8 +157,8 @@ def lines(matched: Matched) -> list[str]:
         shape = f"of shape {tail.shape:.2f}" if tail.shape else "exponential"
         when = f"in the {100 * tail.quiet:.0f} % of the time without events" if tail.quiet else "events included"
         out.append(
-            f"templates {name}: {tail.per_day:.0f} peaks a day above {tail.level:.2f} standard deviations ({when}), the "
-            f"tail beyond is {shape} with a scale of {tail.scale:.2f}"
+            f"templates {name}: {tail.per_day:.0f} peaks a day above {tail.level:.2f} standard deviations ({when}), "
+            f"the tail beyond is {shape} with a scale of {tail.scale:.2f}"
         )
     events = len(np.unique(found.head))
     own = len(np.unique(found.head[found.is_self]))

@@ -47,7 +47,8 @@ def test_the_rate_in_noise_is_that_of_another_record() -> None:
     limit = 4.0
     expected = float(per_day(tails, np.array([limit]))[0]) * 1500 / 86400
     counted = int((normalised(found) > limit).sum())
-    assert expected > 5 and abs(counted - expected) < 4 * np.sqrt(expected)
+    assert expected > 5
+    assert abs(counted - expected) < 4 * np.sqrt(expected)
 
 
 def test_too_few_peaks_are_refused() -> None:
@@ -69,4 +70,5 @@ def test_live_time_is_that_of_the_records() -> None:
     templates = templates_of(swarm())
     longest = (templates.moveout + templates.length).max() / RATE_HZ
     found = scan(made.records, made.usable, templates)
-    assert (60 - longest - 3 < found.live_s).all() and (found.live_s <= 60).all()
+    assert (60 - longest - 3 < found.live_s).all()
+    assert (found.live_s <= 60).all()

@@ -66,7 +66,7 @@ def test_no_detections_have_no_families() -> None:
 
 
 def test_limits_that_are_negative_are_refused() -> None:
-    with pytest.raises(ValueError, match="must not be negative.*apart_s=-1"):
+    with pytest.raises(ValueError, match=r"must not be negative.*apart_s=-1"):
         families(*_case(5, 2, 10.0), sameness=Sameness(apart_s=-1))
 
 
