@@ -121,6 +121,29 @@ formats:
                report.html (one page with its pictures), log.txt
 """
 
+MATCH = """\
+examples:
+  jaxloc match archive/ --events events.xml --stations stations.xml --output matched
+  jaxloc match archive/ --events events.xml --stations stations.csv --band 2 12 --false-alarms 0.1 --workers 4
+  jaxloc match archive/ --events events.xml --stations stations.csv --mad 8
+  jaxloc relocate matched/events.xml --stations stations.csv --velocity model.csv --method double_difference \\
+      --start matched/events.xml --differences matched/dt.cc
+
+Windows of the records of known events about their picks, P on the vertical component and S on the horizontal ones, are
+searched for in all records. The threshold is that of a rate of false alarms, which templates reversed in time and with
+scrambled moveouts give, or a multiple of the median absolute value. Chunks that are scanned are kept in OUTPUT/chunks,
+and the same command continues with the others.
+
+formats:
+  ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads
+  --events     located events with picks: QuakeML, or any format of `jaxloc convert --list` with both
+  --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m; or any format with
+               stations that `jaxloc convert --list` has
+  --output     events.csv, events.xml (one event a family, at the place of its best template), picks.csv (its arrivals
+               by the lags), families.csv (every detection), dt.cc (HypoDD), lost.csv (events that make no template, and
+               why), log.txt
+"""
+
 EVALUATE = """\
 examples:
   jaxloc evaluate runs/mine labelled_events/ --split dev
@@ -365,6 +388,54 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _match(command: argparse.ArgumentParser) -> None:
+    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
+    command.add_argument("--events", type=Path, required=True, help="located events with picks, the templates")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
+    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
+    command.add_argument("--chunk", type=float, default=3600.0, metavar="S", help="length of a chunk (default: 3600)")
+    command.add_argument("--rate", type=float, default=50.0, metavar="HZ", help="sampling rate (default: 50)")
+    command.add_argument(
+        "--band", nargs=2, type=float, default=(2.0, 12.0), metavar=("LOW", "HIGH"), help="in Hz (default: 2 12)"
+    )
+    command.add_argument(
+        "--before",
+        nargs=2,
+        type=float,
+        default=(0.3, 0.3),
+        metavar=("P", "S"),
+        help="of windows, in s (default: 0.3 0.3)",
+    )
+    command.add_argument(
+        "--after",
+        nargs=2,
+        type=float,
+        default=(2.2, 3.2),
+        metavar=("P", "S"),
+        help="of windows, in s (default: 2.2 3.2)",
+    )
+    command.add_argument("--snr", type=float, default=3.0, metavar="RATIO", help="that a window must have (default: 3)")
+    command.add_argument(
+        "--fewest-stations", type=int, default=3, metavar="N", help="of templates and detections (default: 3)"
+    )
+    threshold = command.add_mutually_exclusive_group()
+    threshold.add_argument(
+        "--false-alarms",
+        type=float,
+        default=1.0,
+        metavar="PER_DAY",
+        help="of all templates together, at the threshold (default: 1)",
+    )
+    threshold.add_argument("--mad", type=float, metavar="MULTIPLE", help="threshold by the median absolute value")
+    command.add_argument(
+        "--output", type=Path, default=Path("matched"), help="folder for the results (default: matched)"
+    )
+    command.add_argument(
+        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
+    )
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -550,6 +621,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "pick": ("pick arrivals in continuous records", PICK, _pick),
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
+    "match": ("find events like known ones in continuous records", MATCH, _match),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "adapt": ("fit a model that comes with jaxloc to a region by its events", ADAPT, _adapt),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),

@@ -32,6 +32,7 @@ _AFTER_INTERRUPT = {
     "adapt": "the same command continues from the last checkpoint",
     "catalogue": "the same command continues with the chunks that are not picked",
     "pick": "the same command continues with the chunks that are not picked",
+    "match": "the same command continues with the chunks that are not scanned",
     "study": "the same command continues with the runs that are not finished",
     "crossvalidate": "the same command continues with the folds that are not finished",
 }
@@ -430,6 +431,39 @@ def _counting(
         yield on_event
 
 
+def _match(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc import prng
+    from jaxloc.detection.matched_detection import MatchSettings
+    from jaxloc.detection.templates import TemplateSettings
+    from jaxloc.runs import match, match_files
+    from jaxloc.runs.executors import executor_of, workers_of
+    from jaxloc.runs.outcomes import logged
+
+    fewest, pair = parsed.fewest_stations, tuple
+    templates = TemplateSettings(
+        pair(parsed.band), pair(parsed.before), pair(parsed.after), least_snr=parsed.snr, fewest_stations=fewest
+    )
+    settings = MatchSettings(parsed.false_alarms, parsed.mad, fewest)
+    request = match.Request(
+        parsed.archive, parsed.events, parsed.stations, parsed.start, parsed.end, parsed.chunk, rate_hz=parsed.rate,
+        templates=templates, settings=settings,
+    )  # fmt: skip
+    workers = workers_of(parsed.workers)
+    with (
+        logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
+        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+    ):
+        began = time.monotonic()
+        chunks = match.number_of_chunks(request)
+        with _counting(console, say, "scanned chunks", chunks) as on_chunk:
+            key, folder = prng.stream("false alarms"), parsed.output / match.FOLDER
+            matched = match.match_archive(key, request, folder, executor, say, on_chunk)
+        for line in match_files.lines(matched):
+            say(line)
+        names = match_files.write_matched(parsed.output, matched)
+        say(f"{parsed.output}: {', '.join(names)}, after {time.monotonic() - began:.0f} s")
+
+
 def _evaluate(parsed: argparse.Namespace, console: "Console") -> None:
     if parsed.catalogue is not None:
         return _evaluate_catalogue(parsed, console)
@@ -636,6 +670,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "pick": _pick,
     "locate": _locate,
     "relocate": _relocate,
+    "match": _match,
     "evaluate": _evaluate,
     "adapt": _adapt,
     "calibrate": _calibrate,

@@ -35,6 +35,7 @@ SEEDS: Mapping[str, int] = MappingProxyType(
         "scored records": 18,
         "faults": 19,
         "magnitudes": 21,
+        "false alarms": 22,
     }
 )
 """What each stream adds to the seed of an experiment, or its seed where it is the same for all. Many add nothing: the

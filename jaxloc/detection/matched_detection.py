@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxloc.data.cross_correlation import Lags
 from jaxloc.detection import false_alarms
 from jaxloc.detection.false_alarms import Tail, controls
 from jaxloc.detection.families import Sameness, each_alone, families
@@ -159,7 +160,8 @@ def candidates(
         raise ValueError("no scans; at least one chunk of records is needed")
     own, *others = (merged(each) for each in zip(*scans, strict=True))
     sameness = sameness_of(templates, settings)
-    tails = tuple(false_alarms.tail_of(each, sameness) for each in others) if settings.mad is None else ()
+    span_s = float((templates.moveout + templates.length).max()) / templates.rate_hz
+    tails = false_alarms.tails_of(own, others, span_s, sameness) if settings.mad is None else ()
     limit = (
         false_alarms.threshold(tails, settings.per_day)
         if settings.mad is None
@@ -211,7 +213,9 @@ def _supporting(
 def joined(parts: Sequence[tuple[Int[np.ndarray, " row"], Measured]], number: int) -> Measured:
     """Measurements of several chunks, each with the rows of its candidates, in the order of all of them."""
     coefficient, stations = np.zeros(number), np.zeros(number, int)
-    lags = []
+    none = np.zeros(0)
+    empty = none.astype(int)
+    lags = [PhaseLags(empty, empty, empty, empty, none, none, Lags(none, none, none, none, none.astype(bool)))]  # pyright: ignore[reportArgumentType]
     for rows, one in parts:
         coefficient[rows], stations[rows] = one.coefficient, one.num_stations
         lags.append(one.lags._replace(detection=rows[one.lags.detection]))

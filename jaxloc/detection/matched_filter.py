@@ -1,8 +1,8 @@
 """Normalised cross-correlation of templates with continuous records, stacked over channels with moveout, in blocks.
 
-Correlations are computed by overlap-save: the Fourier transforms of a block of all channels are shared by all templates.
-Each coefficient is normalised by the standard deviation of its own window, whose mean is removed. The stack of a
-template is
+Correlations are computed by overlap-save: the Fourier transforms of a block of all channels are shared by all
+templates. Each coefficient is normalised by the standard deviation of its own window, whose mean is removed. The stack
+of a template is
 
     z = sum(w c) / sqrt(sum(w^2 v))
 
@@ -46,8 +46,8 @@ class _Windows(NamedTuple):
 class _Plan(NamedTuple):
     """What is the same for all blocks.
 
-    `norms` are lengths of windows, each with the rows of its channels; `whole` is what a block without a gap adds to the
-    variance of the stacks.
+    `norms` are lengths of windows, each with the rows of its channels; `whole` is what a block without a gap adds to
+    the variance of the stacks.
     """
 
     windows: _Windows
@@ -89,7 +89,7 @@ def normalised_correlation(
     Raises:
         ValueError: where shapes do not fit, or the templates are longer than a block or the records.
     """
-    templates, channels, length = values.shape
+    _, channels, length = values.shape
     if records.shape != usable.shape or channels != len(records) or length > min(block, records.shape[-1]):
         raise ValueError(
             f"records, usable and templates must be of the same channels, templates no longer than records and a block "
@@ -226,8 +226,8 @@ def stacks(
         )
     if records.shape != usable.shape or records.shape[0] <= templates.station.max() or records.shape[1] != 3:
         raise ValueError(
-            f"records and usable must be [station, 3, sample] with stations up to {templates.station.max()}, got shapes "
-            f"{records.shape} and {usable.shape}"
+            f"records and usable must be [station, 3, sample] with stations up to {templates.station.max()}, got "
+            f"shapes {records.shape} and {usable.shape}"
         )
     plan = _plan(templates, block)
     flat = lambda x: x.reshape(-1, x.shape[-1])[plan.channels]

@@ -4,6 +4,9 @@ Lags are measured by `jaxloc.data.cross_correlation`, by correlation interpolate
 parabola, with errors from the coefficient and the band that include the probability of a cycle skip.
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false
+# Columns are unpacked in the order of the type.
+
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
@@ -135,7 +138,7 @@ def _cut(
     needed = np.arange(size) < templates.length[window, None] + 2 * before
     inside = (index >= 0) & (index < records.shape[-1])
     at = (templates.station[window, None], templates.component[window, None], np.clip(index, 0, records.shape[-1] - 1))
-    whole = np.where(needed, inside & usable[at], True).all(-1)
+    whole = np.asarray(np.where(needed, inside & usable[at], True).all(-1))
     return np.where(needed & inside, records[at], 0.0), whole
 
 

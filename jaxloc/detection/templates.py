@@ -4,6 +4,9 @@ P is cut from the vertical component, S from the horizontal ones (`jaxloc.data.c
 Windows may have any lengths. The noise before P is kept with each window: relative magnitudes are biased without it.
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false
+# Columns are unpacked in the order of the type.
+
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -117,11 +120,15 @@ def in_band(
         ValueError: as `jaxloc.data.preprocessing.check_band`.
     """
     check_band(band_hz, rate_hz)
-    bridges = bridged(demean(np.asarray(records, np.float64), usable), usable)
     reach = round(settling_s(band_hz) * rate_hz)
-    near = ndimage.maximum_filter1d((~usable).astype(np.uint8), 2 * reach + 1, axis=-1, mode="constant", cval=1)
-    kept = near == 0
-    return np.where(kept, bandpass(bridges, rate_hz, band_hz, zero_phase=True), 0.0).astype(np.float32), kept
+    out, kept = np.zeros(records.shape, np.float32), np.zeros(usable.shape, bool)
+    for row in range(len(records)):  # in double precision, of one station at a time
+        there = usable[row : row + 1]
+        whole = bridged(demean(np.asarray(records[row : row + 1], np.float64), there), there)
+        missing = (~there[0]).astype(np.uint8)
+        kept[row] = ndimage.maximum_filter1d(missing, 2 * reach + 1, axis=-1, mode="constant", cval=1) == 0
+        out[row] = np.where(kept[row], bandpass(whole[0], rate_hz, band_hz, zero_phase=True), 0.0)
+    return out, kept
 
 
 def settling_s(band_hz: tuple[float, float]) -> float:
@@ -301,6 +308,11 @@ def join(parts: Sequence[Templates]) -> Templates:
     ids = tuple(name for part in parts for name in part.id)
     columns = zip(*(part[1:-2] for part in parts), strict=True)
     return Templates(ids, *(np.concatenate(column) for column in columns), *parts[0][-2:])
+
+
+def take_events(events: KnownEvents, rows: Int[np.ndarray, " chosen"]) -> KnownEvents:
+    """Some of the events, by their places."""
+    return KnownEvents(tuple(events.id[row] for row in rows), *(column[rows] for column in events[1:]))
 
 
 def take(templates: Templates, which: Int[np.ndarray, " chosen"]) -> Templates:
