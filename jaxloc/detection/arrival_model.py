@@ -55,9 +55,7 @@ def detection_probability(
     return best / (1 + (distance_km / size_km) ** POWER)[..., None]
 
 
-def log_density(
-    residual_s: Float[np.ndarray, "*ray"], scale_s: Float[np.ndarray, "*ray"]
-) -> Float[np.ndarray, "*ray"]:
+def log_density(residual_s: Float[np.ndarray, "*ray"], scale_s: Float[np.ndarray, "*ray"]) -> Float[np.ndarray, "*ray"]:
     """Logarithm of the density in 1/s of a residual: Student's t with `DEGREES_OF_FREEDOM`."""
     nu = DEGREES_OF_FREEDOM
     constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)

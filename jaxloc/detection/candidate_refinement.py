@@ -141,7 +141,9 @@ def _fit(
         ray = _rays(problem, order, place, widened * problem.start_error_s, allowed)
         place = _step(problem.region, place, ray)
     ray = _rays(problem, order, place, 0.0, allowed)
-    gain = np.where(np.abs(ray.residual_s) <= problem.farthest_sigma * ray.scale_s, ray.log_ratio + ray.log_odds[..., None], -np.inf)
+    gain = np.where(
+        np.abs(ray.residual_s) <= problem.farthest_sigma * ray.scale_s, ray.log_ratio + ray.log_odds[..., None], -np.inf
+    )
     curvature = _curvature(problem.region, ray, ray.belongs * (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + 3))
     covariance = np.linalg.inv(curvature)
     volume = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]

@@ -243,14 +243,21 @@ class _Scorer:
         step = (((at + 0.5) * bin_s) / self.step_s - traces.first_step).astype(np.float32)
         kept = ([], [], [])
         limits = (self.search.least_picks, self.search.least_stations)
-        model = tuple(jnp.asarray(each, jnp.float32) for each in (self.model.best, self.model.size_km, self.model.log_weight))
+        model = tuple(
+            jnp.asarray(each, jnp.float32) for each in (self.model.best, self.model.size_km, self.model.log_weight)
+        )
         start = 0
         while start < len(cell):
             size = BATCHES[-1] if len(cell) - start > BATCHES[0] else BATCHES[0]
             part = slice(start, start + size)
             rest = (0, size - len(cell[part]))
             bound = _bounds(
-                traces.value, self.tables[level], model, np.pad(cell[part], rest).astype(np.int32), np.pad(step[part], rest), limits
+                traces.value,
+                self.tables[level],
+                model,
+                np.pad(cell[part], rest).astype(np.int32),
+                np.pad(step[part], rest),
+                limits,
             )
             bound = np.asarray(bound)[: len(cell[part])] + self.typical
             good = bound > self.search.least_log_odds

@@ -48,7 +48,9 @@ def _same(
     sigma_s: np.ndarray,
 ) -> Bool[np.ndarray, " pair"]:
     apart = hypocentre[first] - hypocentre[second]
-    squared = np.einsum("pi,pi->p", apart, np.linalg.solve(covariance[first] + covariance[second], apart[..., None])[..., 0])
+    squared = np.einsum(
+        "pi,pi->p", apart, np.linalg.solve(covariance[first] + covariance[second], apart[..., None])[..., 0]
+    )
     near = np.flatnonzero(squared < AGREE)
     same = np.zeros(len(first), bool)
     one, other = pick[first[near]], pick[second[near]]

@@ -69,5 +69,3 @@ def counts(reason: tuple[str, ...]) -> dict[str, int]:
     """How many picks have each reason, most first; those with an event are under ""."""
     names, number = np.unique(np.array(reason, dtype=str), return_counts=True)
     return {str(name): int(n) for n, name in sorted(zip(number, names, strict=True), reverse=True)}
-
-
