@@ -8,6 +8,7 @@ from jaxloc import __version__
 
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
 RELOCATIONS = ("hierarchical", "double_difference")
+ASSOCIATORS = ("bayes",)
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -83,6 +84,18 @@ double_difference is hypoDD's. --start has locations to start from by event id (
 
   --output     events.csv, events.xml (QuakeML), picks.csv, separations.csv (each event from its nearest ones, with the
                errors of the difference), map.png with --pictures, and log.txt
+"""
+
+ASSOCIATE = """\
+examples:
+  jaxloc associate picks.csv --stations stations.xml --velocity model.csv --output out
+  jaxloc associate gamma_picks.csv --stations stations.csv --region 32.5 33.5 -116 -115 --depth-range 0 25
+
+A pick belongs to one event at most. The output folder has events.csv and events.xml (QuakeML), with the covariance of
+each hypocentre and the natural logarithm of the odds that the event is real (log_odds), and picks.csv: each pick with
+its event, or the reason why it has none. Events may be as close in time as they are: there is no least interval.
+What follows from the network (region, smallest boxes, radii of detection) is printed. `jaxloc locate` and `jaxloc
+relocate` read picks.csv and events.xml.
 """
 
 EVALUATE = """\
@@ -282,6 +295,28 @@ def _relocate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--pictures", action="store_true", help="a map of the events before and after")
 
 
+def _associate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("picks", type=Path, metavar="PICKS", help="picks: any format of `jaxloc convert --list`")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--velocity", type=Path, help="velocity model (default: iasp91)")
+    command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
+    command.add_argument("--method", choices=ASSOCIATORS, default="bayes", help="(default: bayes)")
+    command.add_argument(
+        "--region", type=float, nargs=4, metavar=("SOUTH", "NORTH", "WEST", "EAST"), dest="region_deg",
+        help="where events may be, in degrees (default: the network and half its width)",
+    )  # fmt: skip
+    command.add_argument("--depth-range", type=float, nargs=2, metavar=("TOP", "BOTTOM"), dest="depth_km", help="in km")
+    command.add_argument("--sigma", type=float, default=0.2, dest="sigma_s", help="of picks without uncertainty, in s")
+    command.add_argument("--least-picks", type=int, help="of an event (default: 5)")
+    command.add_argument("--least-stations", type=int, help="of an event (default: 3)")
+    command.add_argument(
+        "--least-log-odds", type=float, default=0.0, help="of events that are kept, natural logarithm (default: 0)"
+    )
+    command.add_argument(
+        "--output", type=Path, default=Path("associated"), help="folder for the results (default: associated)"
+    )
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -453,6 +488,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "run": ("train and score a model by an experiment, in a run folder", RUN, _run),
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
+    "associate": ("events from picks that belong to none yet, with the odds that each is real", ASSOCIATE, _associate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "adapt": ("fit a model that comes with jaxloc to a region by its events", ADAPT, _adapt),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),
