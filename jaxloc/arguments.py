@@ -8,7 +8,7 @@ from jaxloc import __version__
 
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
 RELOCATIONS = ("hierarchical", "double_difference")
-ASSOCIATORS = ("bayes",)
+ASSOCIATORS = ("bayes", "palm")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -90,12 +90,14 @@ ASSOCIATE = """\
 examples:
   jaxloc associate picks.csv --stations stations.xml --velocity model.csv --output out
   jaxloc associate gamma_picks.csv --stations stations.csv --region 32.5 33.5 -116 -115 --depth-range 0 25
+  jaxloc associate 2019-07-04.pick --stations stations.csv --method palm
 
 A pick belongs to one event at most. The output folder has events.csv and events.xml (QuakeML), with the covariance of
 each hypocentre and the natural logarithm of the odds that the event is real (log_odds), and picks.csv: each pick with
 its event, or the reason why it has none. Events may be as close in time as they are: there is no least interval.
 What follows from the network (region, smallest boxes, radii of detection) is printed. `jaxloc locate` and `jaxloc
-relocate` read picks.csv and events.xml.
+relocate` read picks.csv and events.xml. --method palm has the rules of PAL (Zhou and others 2022): pairs of P and S at
+4 stations, straight rays, no covariance and no odds; a depth every 3 km from TOP to BOTTOM.
 """
 
 EVALUATE = """\

@@ -85,7 +85,13 @@ def _bayes(opened: Opened, request: Request, say: Say) -> Associated:
     return associate(opened.picks, opened.station_km, velocity, region, settings, say)
 
 
-METHODS: dict[str, Callable[[Opened, Request, Say], Associated]] = {"bayes": _bayes}
+def _palm(opened: Opened, request: Request, say: Say) -> Associated:
+    from jaxloc.runs.pal_association import palm
+
+    return palm(opened, request, say)
+
+
+METHODS: dict[str, Callable[[Opened, Request, Say], Associated]] = {"bayes": _bayes, "palm": _palm}
 
 
 def associate_file(request: Request, output: Path, say: Say) -> tuple[Associated, list[Hypocentre]]:
