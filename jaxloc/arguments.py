@@ -9,6 +9,7 @@ from jaxloc import __version__
 MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
 PICKERS = ("network", "palm")
 RELOCATIONS = ("hierarchical", "double_difference")
+ASSOCIATORS = ("bayes", "palm")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -142,6 +143,20 @@ formats:
   --output     events.csv, events.xml (one event a family, at the place of its best template), picks.csv (its arrivals
                by the lags), families.csv (every detection), dt.cc (HypoDD), lost.csv (events that make no template, and
                why), log.txt
+"""
+
+ASSOCIATE = """\
+examples:
+  jaxloc associate picks.csv --stations stations.xml --velocity model.csv --output out
+  jaxloc associate gamma_picks.csv --stations stations.csv --region 32.5 33.5 -116 -115 --depth-range 0 25
+  jaxloc associate 2019-07-04.pick --stations stations.csv --method palm
+
+A pick belongs to one event at most. The output folder has events.csv and events.xml (QuakeML), with the covariance of
+each hypocentre and the natural logarithm of the odds that the event is real (log_odds), and picks.csv: each pick with
+its event, or the reason why it has none. Events may be as close in time as they are: there is no least interval.
+What follows from the network (region, smallest boxes, radii of detection) is printed. `jaxloc locate` and `jaxloc
+relocate` read picks.csv and events.xml. --method palm has the rules of PAL (Zhou and others 2022): pairs of P and S at
+4 stations, straight rays, no covariance and no odds; a depth every 3 km from TOP to BOTTOM.
 """
 
 EVALUATE = """\
@@ -436,6 +451,28 @@ def _match(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _associate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("picks", type=Path, metavar="PICKS", help="picks: any format of `jaxloc convert --list`")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--velocity", type=Path, help="velocity model (default: iasp91)")
+    command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
+    command.add_argument("--method", choices=ASSOCIATORS, default="bayes", help="(default: bayes)")
+    command.add_argument(
+        "--region", type=float, nargs=4, metavar=("SOUTH", "NORTH", "WEST", "EAST"), dest="region_deg",
+        help="where events may be, in degrees (default: the network and half its width)",
+    )  # fmt: skip
+    command.add_argument("--depth-range", type=float, nargs=2, metavar=("TOP", "BOTTOM"), dest="depth_km", help="in km")
+    command.add_argument("--sigma", type=float, default=0.2, dest="sigma_s", help="of picks without uncertainty, in s")
+    command.add_argument("--least-picks", type=int, help="of an event (default: 5)")
+    command.add_argument("--least-stations", type=int, help="of an event (default: 3)")
+    command.add_argument(
+        "--least-log-odds", type=float, default=0.0, help="of events that are kept, natural logarithm (default: 0)"
+    )
+    command.add_argument(
+        "--output", type=Path, default=Path("associated"), help="folder for the results (default: associated)"
+    )
+
+
 def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("run", type=Path, nargs="?", help="run folder")
     command.add_argument("dataset", type=Path, nargs="?", help="SeisBench folder")
@@ -622,6 +659,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "locate": ("locate new events with a trained run", LOCATE, _locate),
     "relocate": ("locate many events as one problem: sharp relative locations", RELOCATE, _relocate),
     "match": ("find events like known ones in continuous records", MATCH, _match),
+    "associate": ("events from picks that belong to none yet, with the odds that each is real", ASSOCIATE, _associate),
     "evaluate": ("score card of a trained run, or of any locator's results", EVALUATE, _evaluate),
     "adapt": ("fit a model that comes with jaxloc to a region by its events", ADAPT, _adapt),
     "calibrate": ("recalibrate a run's predicted uncertainties on held-out events", CALIBRATE, _calibrate),

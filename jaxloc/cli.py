@@ -408,6 +408,18 @@ def _relocate(parsed: argparse.Namespace, console: "Console") -> None:
             say(f"picture: {relocation_map(parsed.output / 'map.png', *relocate.drawn(found, picks.dataset))}")
 
 
+def _associate(parsed: argparse.Namespace, console: "Console") -> None:
+    from jaxloc.runs import associate
+    from jaxloc.runs.outcomes import logged
+
+    given = {name: getattr(parsed, name) for name in associate.Request._fields}
+    pairs = {name: None if given[name] is None else tuple(given[name]) for name in ("region_deg", "depth_km")}
+    with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
+        found, _ = associate.associate_file(associate.Request(**given | pairs), parsed.output, say)
+        for line in associate.lines_of(found, parsed.output):
+            say(line)
+
+
 @contextlib.contextmanager
 def _counting(
     console: "Console", say: Callable[[str], None], text: str, total: int
@@ -671,6 +683,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, "Console"], int | None]] = {
     "locate": _locate,
     "relocate": _relocate,
     "match": _match,
+    "associate": _associate,
     "evaluate": _evaluate,
     "adapt": _adapt,
     "calibrate": _calibrate,

@@ -99,36 +99,36 @@ def _batches(component: np.ndarray, origin_s: np.ndarray) -> list[np.ndarray]:
 
 def _solved(options: _Options, base: np.ndarray, pick_s: np.ndarray, least_picks: int, say: Say) -> np.ndarray:
     """Which options are taken: by linear programme, by branch and bound where that is fractional, else rounded."""
+    events, relaxed = _programme(options, base, pick_s, least_picks, None)
+    if relaxed is None:
+        say(f"a linear programme of {len(options.pick)} picks failed: they stay without event")
+        return np.zeros(len(options.pick), bool)
+    taken = relaxed[len(events) :]
+    if (np.abs(relaxed - np.round(relaxed)) < INTEGRAL).all():
+        return taken > 0.5
+    # Candidates that the relaxation leaves out altogether are left out: the rest is a small problem.
+    part = np.flatnonzero(np.isin(options.candidate, events[relaxed[: len(events)] > INTEGRAL]))
+    some = _Options(*(each[part] for each in options))
+    chosen = np.zeros(len(options.pick), bool)
+    events, exact = _programme(some, base, pick_s, least_picks, LONGEST_S)
+    if exact is None:
+        say(f"branch and bound of {len(part)} picks found nothing in {LONGEST_S:.0f} s: the relaxation is rounded")
+        return taken > 0.5  # options that exclude one another sum to one at most
+    chosen[part] = exact[len(events) :] > 0.5
+    return chosen
+
+
+def _programme(
+    options: _Options, base: np.ndarray, pick_s: np.ndarray, least_picks: int, longest_s: float | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The candidates, and the solution for them and then the options; whole numbers where there is a time limit."""
     events, event = np.unique(options.candidate, return_inverse=True)
     cost = -np.concatenate([base[events], options.gain])
     rows, upper = _constraints(options._replace(candidate=event), len(events), pick_s, least_picks)
-    limits = LinearConstraint(rows, -np.inf, upper)
-    relaxed = milp(cost, constraints=limits, bounds=Bounds(0, 1))
-    if relaxed.x is None:
-        say(f"a linear programme of {len(cost)} variables failed ({relaxed.message}): its picks stay without event")
-        return np.zeros(len(options.pick), bool)
-    if (np.abs(relaxed.x - np.round(relaxed.x)) < INTEGRAL).all():
-        return relaxed.x[len(events) :] > 0.5
-    exact = milp(cost, constraints=limits, bounds=Bounds(0, 1), integrality=np.ones(len(cost)),
-                 options={"time_limit": LONGEST_S, "mip_rel_gap": 1e-4})  # fmt: skip
-    if exact.x is not None:
-        if exact.status != 0:
-            say(f"branch and bound of {len(cost)} variables stopped after {LONGEST_S:.0f} s at its best solution")
-        return exact.x[len(events) :] > 0.5
-    say(f"branch and bound of {len(cost)} variables found nothing within {LONGEST_S:.0f} s: the relaxation is rounded")
-    return _rounded(options._replace(candidate=event), relaxed.x[: len(events)] > 0.5)
-
-
-def _rounded(options: _Options, is_event: np.ndarray) -> np.ndarray:
-    """The best gains first, each pick and each station and phase of an event once."""
-    chosen = np.zeros(len(options.pick), bool)
-    taken: set[tuple[str, int, int]] = set()
-    for i in np.argsort(-options.gain):
-        needs = {("pick", int(options.pick[i]), 0), ("ray", int(options.candidate[i]), int(options.ray[i]))}
-        if is_event[options.candidate[i]] and not needs & taken:
-            chosen[i] = True
-            taken |= needs
-    return chosen
+    whole = {} if longest_s is None else {"integrality": np.ones(len(cost)),
+                                          "options": {"time_limit": longest_s, "mip_rel_gap": 1e-3}}  # fmt: skip
+    found = milp(cost, constraints=LinearConstraint(rows, -np.inf, upper), bounds=Bounds(0, 1), **whole)
+    return events, found.x
 
 
 def _constraints(
