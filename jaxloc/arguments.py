@@ -397,6 +397,11 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
     command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
     command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
     command.add_argument("--depth-km", type=float, nargs=2, metavar=("MIN", "MAX"), help="depths that are searched")
+    command.add_argument(
+        "--magnitude",
+        metavar="CURVE",
+        help="local magnitudes, as for locate (default: iaspei where StationXML has responses; none: no magnitudes)",
+    )
     command.add_argument("--output", type=Path, default=Path("catalogue"), help="folder (default: catalogue)")
     command.add_argument(
         "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"

@@ -222,20 +222,23 @@ def _say_conformal(about: dict, console: "Console") -> None:
 
 
 def _catalogue(parsed: argparse.Namespace, console: "Console") -> None:
-    from jaxloc.runs import catalogue, pick
+    from jaxloc.runs import pick
+    from jaxloc.runs.catalogue import make_catalogue
+    from jaxloc.runs.catalogue_request import Request, pick_request
     from jaxloc.runs.executors import executor_of, workers_of
     from jaxloc.runs.outcomes import logged
 
-    given: dict[str, Any] = {name: getattr(parsed, name) for name in catalogue.Request._fields if hasattr(parsed, name)}
+    given: dict[str, Any] = {name: getattr(parsed, name) for name in Request._fields if hasattr(parsed, name)}
     given["depth_km"] = None if parsed.depth_km is None else tuple(parsed.depth_km)
-    request, workers = catalogue.Request(**given), workers_of(parsed.workers)
-    number = pick.number_of_chunks(catalogue.pick_request(request))
+    request, workers = Request(**given), workers_of(parsed.workers)
+    number = pick.number_of_chunks(pick_request(request))
     with (
         logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
-        _counting(console, say, "picked chunks", number) as on_chunk,
         contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
     ):
-        catalogue.make_catalogue(request, executor, say, on_chunk)
+        with _counting(console, say, "picked chunks", number) as on_chunk:
+            picked = pick.pick_archive(pick_request(request), request.output / pick.FOLDER, executor, say, on_chunk)
+        make_catalogue(request, picked, say)
 
 
 def _pick(parsed: argparse.Namespace, console: "Console") -> None:

@@ -63,7 +63,9 @@ def read_curve(name: str) -> MagnitudeCurve:
     return curve_from(Path(name).name, *read_curve_table(name))
 
 
-def wanted(records: Any, stations: StationSource | None, magnitude: str | None) -> Wanted | None:
+def wanted(
+    records: Any, stations: StationSource | None, magnitude: str | None, *, nested: bool = False
+) -> Wanted | None:
     """What is measured; None for no magnitudes.
 
     Args:
@@ -71,6 +73,7 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
         stations: as given by the user.
         magnitude: name or file of a curve, or "none"; None: IASPEI's where the inventory has responses, and no
             magnitude elsewhere.
+        nested: whether folders within the folder of files are searched too.
 
     Raises:
         ValueError: where magnitudes are asked for and cannot be measured, or the curve is wrong.
@@ -84,7 +87,7 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
         raise ValueError(f"--magnitude {magnitude} needs StationXML with responses; {stations} is a table")
     single = isinstance(records, list | tuple) and len(records) == 1
     source: WaveformSource = records[0] if single else records
-    return Wanted(curve, index_files(source), stations, magnitude is not None)
+    return Wanted(curve, index_files(source, nested=nested), stations, magnitude is not None)
 
 
 def with_magnitudes(

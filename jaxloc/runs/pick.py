@@ -210,8 +210,17 @@ def write_picks(path: Path, found: Picked) -> None:
     """
     if not len(found.picks.time_s):
         raise ValueError("no arrival was picked; " + why_nothing(found))
+    picks = picks_of(found)
+    write = FORMATS["picks_csv"].write
+    assert write is not None, "the table of picks is a format that is written"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, write(Contents(picks=PickFile((), len(picks), picks))))
+
+
+def picks_of(found: Picked) -> tuple[Pick, ...]:
+    """Picks as files have them, in the order of their times."""
     rows = zip(*(each.tolist() for each in found.picks), strict=True)
-    picks = tuple(
+    return tuple(
         Pick(
             found.stations[station].code,
             PHASES[phase],
@@ -222,10 +231,6 @@ def write_picks(path: Path, found: Picked) -> None:
         )
         for station, phase, time_s, sigma_s, probability, amplitude in rows
     )
-    write = FORMATS["picks_csv"].write
-    assert write is not None, "the table of picks is a format that is written"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, write(Contents(picks=PickFile((), len(picks), picks))))
 
 
 def why_nothing(found: Picked) -> str:
