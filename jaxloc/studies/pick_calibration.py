@@ -28,7 +28,6 @@ from jaxloc.physics.pick_calibration import (
     Calibration,
     PhaseCalibration,
     calibration_text,
-    logits,
     read_calibration,
     recalibrated,
 )
@@ -103,15 +102,15 @@ def _picks(log_rate: object, rate_hz: float) -> RatePicks:
 
 
 def fitted(picks: Matched) -> Calibration:
-    """The calibration of each phase: probabilities by logistic regression, standard deviations by two quantiles."""
+    """The calibration of each phase: probabilities by maximum likelihood, standard deviations by two quantiles."""
     return tuple(_of_phase(Matched(*(each[picks.phase == phase] for each in picks))) for phase in range(len(PHASES)))
 
 
 def _of_phase(picks: Matched) -> PhaseCalibration:
-    logit, right = logits(picks.probability), picks.right
+    log_p, log_rest, right = np.log(picks.probability), np.log1p(-picks.probability), picks.right
 
     def log_loss(parameters: np.ndarray) -> float:
-        odds = parameters[0] + parameters[1] * logit
+        odds = parameters[0] + parameters[1] * log_p - parameters[2] * log_rest
         return float(np.logaddexp(0, np.where(right, -odds, odds)).mean())
 
     log_sigma, log_size = np.log(picks.sigma_s[right]), np.log(np.abs(picks.residual_s[right]) + 1e-4)
@@ -121,7 +120,7 @@ def _of_phase(picks: Matched) -> PhaseCalibration:
         each = [np.maximum(q * (over - np.log(n)), (q - 1) * (over - np.log(n))).mean() for q, n in QUANTILES.items()]
         return float(sum(each))
 
-    odds = minimize(log_loss, [0.0, 1.0], method="BFGS").x
+    odds = minimize(log_loss, [0.0, 1.0, 1.0], bounds=[(None, None), (0.0, None), (0.0, None)]).x
     size = minimize(quantile_loss, [0.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7}).x
     return PhaseCalibration(*(round(float(x), 4) for x in (*odds, *size)))
 
