@@ -16,6 +16,7 @@ EXAMPLES = """\
 examples:
   jaxloc run quickstart                              simulate, train, score: some minutes, nothing to download
   jaxloc locate runs/quickstart day.mseed --stations stations.xml --windows events.csv
+  jaxloc pick archive/ --stations stations.xml       picks of continuous records
   jaxloc evaluate runs/quickstart labelled_events/   score card on labelled events
   jaxloc evaluate --predictions nonlinloc/ --truth catalogue.csv
   jaxloc calibrate runs/quickstart --events 200      recalibrate predicted uncertainties on fresh events
@@ -103,8 +104,8 @@ formats:
   --stations   StationXML, or CSV with code (or network, station), latitude, longitude, elevation_m; or any format with
                stations that `jaxloc convert --list` has
   --output     CSV with event_id (empty), station, phase, time, sigma_s, probability, amplitude: the largest value from
-               2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts (of PAL the displacement
-               of S, in this unit times s)
+               2 to 15 Hz within 2 s, in m/s where StationXML has the sensitivity, else in counts (of PAL the
+               displacement of S, in this unit times s)
 """
 
 CATALOGUE = """\

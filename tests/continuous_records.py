@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from obspy import Stream, Trace, UTCDateTime
+from obspy import Trace, UTCDateTime
+
+from jaxloc.io import sds_writing
 
 START = UTCDateTime("2020-02-03T00:00:00")
 TABLE = "network,station,latitude,longitude,elevation\nXX,AA,64.0,-21.0,100\nXX,BB,64.1,-21.2,250\n"
@@ -27,26 +29,12 @@ def write_files(folder: Path, traces: Sequence[Trace]) -> Path:
 
 
 def write_sds(root: Path, traces: Sequence[Trace]) -> Path:
-    """Write traces as an SDS archive, cut at midnight, and a table of stations beside it."""
+    """Write traces as an SDS archive, and a table of stations beside it."""
     root.mkdir(parents=True, exist_ok=True)
     (root.parent / "stations.csv").write_text(TABLE)
     for one in traces:
-        day = UTCDateTime(one.stats.starttime.date)
-        while day <= one.stats.endtime:
-            part = one.slice(day, day + 86400 - one.stats.delta / 2, nearest_sample=False)
-            if part.stats.npts:
-                _append(root, part, day)
-            day += 86400
+        sds_writing.write_days(root, one)
     return root
-
-
-def _append(root: Path, part: Trace, day: UTCDateTime) -> None:
-    s = part.stats
-    folder = root / str(day.year) / s.network / s.station / f"{s.channel}.D"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{part.id}.D.{day.year}.{day.julday:03d}"
-    with path.open("ab") as file:
-        Stream([part]).write(file, format="MSEED")
 
 
 def arrivals(rng: np.random.Generator, times_s: Sequence[float], time_s: np.ndarray, size: float = 60.0) -> np.ndarray:

@@ -10,7 +10,7 @@ from jaxloc import cli
 from jaxloc.arguments import KINDS
 from jaxloc.runs import listing
 
-COMMANDS = ("run", "locate", "evaluate", "calibrate", "study", "compare", "list")
+COMMANDS = ("run", "pick", "locate", "evaluate", "calibrate", "study", "compare", "list")
 
 
 def run_program(*arguments):

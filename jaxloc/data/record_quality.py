@@ -9,8 +9,8 @@ from scipy import ndimage
 
 SPIKE_SCALE, SPIKE_ISOLATION = 25.0, 8.0
 """A spike stands out by so many times the usual size of its second, and of what is next to it."""
-SPIKE_SAMPLES, NEIGHBOURHOOD = 2, 12
-"""A spike is no longer than this, and is compared with so many samples on either side."""
+NEAREST, FARTHEST = 4, 14
+"""Samples on either side that a spike is compared with; those between feel it."""
 MOST_SPIKES = 1e-3
 """Share of samples; a record with more has no isolated spikes, it is of another kind."""
 FLAT, HIGH = 3, 0.5
@@ -22,26 +22,29 @@ MANY_STEPS = 1000
 def spikes(samples: Float[np.ndarray, " sample"], rate_hz: float) -> Bool[np.ndarray, " sample"]:
     """True at isolated values of one or two samples, which no filter has seen yet.
 
-    They differ from the median of five samples by much more than is usual within their second, and than anything near
-    them: an onset, which goes on, is none.
+    They differ from the median of five samples by much more than samples usually differ, within their second and next
+    to them, from the mean of those two samples away: an onset, which goes on, is none, nor is the crest of a wave.
 
     Args:
-        samples: of one channel, missing ones bridged.
+        samples: of one channel; missing ones are left out, and its parts put together.
         rate_hz: their rate.
     """
-    away = np.abs(samples - ndimage.median_filter(samples, 5, mode="nearest"))
-    block = max(round(rate_hz), 2 * NEIGHBOURHOOD)
-    whole = np.pad(away, (0, -len(away) % block), mode="edge").reshape(-1, block)
-    usual = np.repeat(np.quantile(whole, 0.75, axis=1), block)[: len(away)]
-    steps = away[away > 0]
-    smallest = float(steps.min()) if len(steps) else 0.0
-    candidates = np.flatnonzero(away > SPIKE_SCALE * np.maximum(usual, smallest))
     found = np.zeros(len(samples), bool)
+    if len(samples) < 2 * FARTHEST:
+        return found
+    away = np.abs(samples - ndimage.median_filter(samples, 5, mode="nearest"))
+    rough = np.abs(ndimage.correlate1d(samples, np.array([-0.5, 0.0, 1.0, 0.0, -0.5]), mode="nearest"))
+    block = max(round(rate_hz), 2 * FARTHEST)
+    whole = np.pad(rough, (0, -len(rough) % block), mode="edge").reshape(-1, block)
+    usual = np.repeat(np.quantile(whole, 0.75, axis=1), block)[: len(rough)]
+    steps = np.abs(np.diff(samples))
+    smallest = float(steps.min(initial=np.inf, where=steps > 0))
+    candidates = np.flatnonzero(away > SPIKE_SCALE * np.maximum(usual, smallest))
     if not 0 < len(candidates) <= MOST_SPIKES * len(samples) + 1:
         return found
-    offsets = np.arange(SPIKE_SAMPLES, NEIGHBOURHOOD + 1)
+    offsets = np.arange(NEAREST, FARTHEST + 1)
     near = candidates[:, None] + np.concatenate([-offsets, offsets])
-    around = away[np.clip(near, 0, len(away) - 1)].max(1)
+    around = rough[np.clip(near, 0, len(rough) - 1)].max(1)
     found[candidates[away[candidates] > SPIKE_ISOLATION * around]] = True
     return found
 

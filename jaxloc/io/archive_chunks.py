@@ -21,7 +21,6 @@ from obspy import Trace, UTCDateTime
 
 from jaxloc.data.chunk import Chunk, Interval, first_sample, sample_time_ns
 from jaxloc.data.dataset import Station
-from jaxloc.data.gaps import bridged
 from jaxloc.data.record_quality import clipped, seconds_from_missing, spikes, tapered
 from jaxloc.io.archive import Archive, as_time
 from jaxloc.io.channel_orientation import Channels
@@ -150,11 +149,12 @@ def _station(archive: Archive, row: int, traces: dict[str, list[Trace]], span: S
     notes: list[str] = []
 
     def repaired(stretch: Stretch) -> Stretch:
-        found = spikes(bridged(np.where(stretch.recorded, stretch.samples, 0), stretch.recorded), stretch.rate_hz)
-        number = int((found & stretch.recorded).sum())
-        if number:
-            notes.append(f"{code}: {number} spikes of one or two samples are taken out")
-        return stretch._replace(recorded=stretch.recorded & ~found)
+        recorded = stretch.recorded.copy()
+        found = spikes(stretch.samples[recorded], stretch.rate_hz)
+        if found.any():
+            notes.append(f"{code}: {found.sum()} spikes of one or two samples are taken out")
+        recorded[recorded] = ~found
+        return stretch._replace(recorded=recorded)
 
     source = Source([code], [], archive.epochs, span.rate_hz, span.num_samples, None, frozenset(), BRIDGED_S)
     record = station_record(source, code, own, span, repaired)

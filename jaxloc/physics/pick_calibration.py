@@ -1,7 +1,7 @@
 """Recalibration of picks: probabilities and standard deviations that hold on simulated records of known arrivals.
 
-The odds of a pick become a power of the picker's times a constant (Platt 1999, "Probabilistic outputs for support
-vector machines"), as does its standard deviation; both keep their order.
+The odds of a pick become a constant times powers of the picker's p and 1 - p (Kull, Silva Filho & Flach 2017, AISTATS,
+"Beta calibration"), its standard deviation a constant times a power of the picker's; both keep their order.
 """
 
 import json
@@ -16,14 +16,20 @@ from jaxloc.types import PHASES
 
 LEAST_SIGMA_S = 0.01
 """No calibrated standard deviation is smaller: half of a sample of the network."""
-LEAST, MOST = 1e-6, 1 - 1e-6  # probabilities whose logit is taken
+LEAST, MOST = 1e-6, 1 - 1e-6  # probabilities whose logarithms are taken
 
 
 class PhaseCalibration(NamedTuple):
-    """Of one phase: logit p -> `offset + slope logit p`, and sigma -> exp(`log_scale`) sigma ** `exponent`, in s."""
+    """Of one phase.
+
+    Attributes:
+        offset, of_p, of_rest: logit p becomes offset + of_p log p - of_rest log (1 - p).
+        log_scale, exponent: sigma becomes exp(log_scale) sigma ** exponent, in s.
+    """
 
     offset: float = 0.0
-    slope: float = 1.0
+    of_p: float = 1.0
+    of_rest: float = 1.0
     log_scale: float = 0.0
     exponent: float = 1.0
 
@@ -36,22 +42,25 @@ NONE: Calibration = tuple(PhaseCalibration() for _ in PHASES)
 
 def recalibrated(picks: RatePicks, calibration: Calibration) -> RatePicks:
     """Picks with the probability and standard deviation that hold."""
-    offset, slope, log_scale, exponent = np.array(calibration)[picks.phase].T.reshape(4, -1)
-    logit = offset + slope * logits(picks.probability)
+    offset, of_p, of_rest, log_scale, exponent = np.array(calibration)[picks.phase].T
+    logit = offset + of_p * np.log(_inside(picks.probability)) - of_rest * np.log1p(-_inside(picks.probability))
     sigma_s = np.maximum(np.exp(log_scale + exponent * np.log(picks.sigma_s)), LEAST_SIGMA_S)
     return picks._replace(probability=1 / (1 + np.exp(-logit)), sigma_s=sigma_s)
 
 
 def least_before(calibration: Calibration, least_probability: float) -> float:
-    """The probability of the picker from which on a pick of any phase can have `least_probability`."""
-    logit = logits(np.array([least_probability]))[0]
-    return float(min(1 / (1 + np.exp(-(logit - each.offset) / each.slope)) for each in calibration))
+    """The probability of the picker from which on a pick of some phase can have `least_probability`."""
+    tried = np.linspace(0.0, 1.0, 1001)[1:-1]
+    zero = np.zeros(len(tried))
+    after = [
+        recalibrated(RatePicks(zero.astype(int) + phase, zero, zero + 1, tried), calibration).probability
+        for phase in range(len(PHASES))
+    ]
+    return float(tried[np.searchsorted(np.max(after, axis=0), least_probability).clip(1, len(tried)) - 1])
 
 
-def logits(probability: Float[np.ndarray, " pick"]) -> Float[np.ndarray, " pick"]:
-    """Logarithms of the odds."""
-    inside = np.clip(probability, LEAST, MOST)
-    return np.log(inside) - np.log1p(-inside)
+def _inside(probability: Float[np.ndarray, " pick"]) -> Float[np.ndarray, " pick"]:
+    return np.clip(probability, LEAST, MOST)
 
 
 def calibration_text(calibration: Calibration, about: dict) -> bytes:

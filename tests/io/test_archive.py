@@ -99,6 +99,14 @@ def test_spikes_are_taken_out_and_onsets_are_not(tmp_path):
     assert spiked_chunk.usable[0, 0].all()
 
 
+def test_crests_of_smooth_waves_are_no_spikes(tmp_path):
+    time_s = np.arange(0, 120, 0.01)
+    noise = np.random.default_rng(0).normal(size=len(time_s))
+    smooth = 1e5 * np.convolve(noise, np.hanning(40), "same") * (1 + 20 * (time_s > 60)) + 5000.3
+    archive = open_archive(write_files(tmp_path / "a", [trace("XX.AA..HHZ", smooth, 100.0)]), tmp_path / "stations.csv")
+    assert not chunk_of(archive, 10, 110).notes
+
+
 def test_clipped_tops_are_not_usable_and_keep_their_onset(tmp_path):
     time_s = np.arange(0, 120, 0.01)
     noise = np.random.default_rng(0).normal(size=len(time_s))
