@@ -123,9 +123,10 @@ def test_an_hour(benchmark: BenchmarkFixture, figures: dict, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("number", "hours"), [(10, 1.0), (40, 1.0), (20, 0.5), (20, 2.0)])
 def test_growth(figures: dict, number: int, hours: float) -> None:
-    """CPU seconds of other numbers of templates and hours, in proportion to what 20 templates and an hour would take."""
+    """CPU seconds of other numbers of templates and hours, beside those of 20 templates and an hour in proportion."""
     figures[f"{number} templates, {hours:g} h"] |= {
-        "CPU s x 20 / templates / hours": cpu_s(number, hours) * 20 / number / hours
+        "CPU s": cpu_s(number, hours),
+        "proportional CPU s": cpu_s(20, 1.0) * number / 20 * hours,
     }
 
 
