@@ -33,12 +33,16 @@ COLUMNS = {
     "MC dropout in torch / jaxloc, prediction": ("MC dropout prediction s", "jaxloc prediction s"),
     "NonLinLoc / octree, CPU": ("NonLinLoc CPU s", "octree CPU s"),
     "NonLinLoc / grid search, CPU": ("NonLinLoc CPU s", "grid_search CPU s"),
+    "EQcorrscan / matched filter, CPU": ("EQcorrscan CPU s", "matched filter CPU s"),
+    "template-channel-days / second": ("template-channel-days", "matched filter CPU s"),
+    "matched filter / proportional growth": ("CPU s", "proportional CPU s"),
 }
 GOALS = {
     "bayesian-torch / jaxloc, step": 1.7,
     "bayesian-torch / jaxloc, prediction": 1.3,
     "MC dropout in torch / jaxloc, prediction": 8.0,
     "NonLinLoc / octree, CPU": 20.0,
+    "EQcorrscan / matched filter, CPU": 1.0,
 }
 
 

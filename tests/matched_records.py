@@ -33,8 +33,10 @@ def swarm(
     length_s: float = 250.0,
     seed: int = 3,
     gaps: tuple[tuple[int, int, int], ...] = (),
+    is_raw: bool = False,
 ) -> Swarm:
-    """Events given by family, origin time and amplitude, in white noise of unit variance; `gaps` are (station, a, b).
+    """Events given by family, origin time and amplitude, in white noise of unit variance, filtered unless they are
+    to be `is_raw`; `gaps` are (station, a, b).
 
     Waveforms are band-limited, and lie between samples as their arrival times do.
     """
@@ -61,7 +63,8 @@ def swarm(
     usable = np.ones(records.shape, bool)
     for station, first, last in gaps:
         usable[station, :, first:last] = False
-    return Swarm(*in_band(records, usable, RATE_HZ, BAND_HZ), family, origin_s, arrival_s, hypocentre_km)
+    filtered = (records, usable) if is_raw else in_band(records, usable, RATE_HZ, BAND_HZ)
+    return Swarm(*filtered, family, origin_s, arrival_s, hypocentre_km)
 
 
 def _between(wave: np.ndarray, place: float) -> tuple[int, np.ndarray]:
