@@ -188,7 +188,7 @@ def _match(
     usable: Bool[np.ndarray, "station 3 sample"],
     templates: Sequence[Template],
 ) -> list[Float[np.ndarray, "own window"]]:
-    """Correlation of each template at its stations, averaged over components; templates of a station share transforms."""
+    """Correlation of each template at its stations, averaged over components; transforms of a station are shared."""
     windows = records.shape[-1] - templates[0].detect.shape[-1] + 1
     matched = [np.zeros((len(each.station), windows)) for each in templates]
     for row in sorted({int(row) for each in templates for row in each.station}):

@@ -1,22 +1,17 @@
 """PAL's picker: each rule by itself, onsets at known times, and analysts' picks of Iceland."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import obspy
 import pytest
 from scipy import stats
 
 from jaxloc.detection import pal_onsets as onsets
 from jaxloc.detection import pal_picker as pal
-from jaxloc.detection.pal_associator import associate
-from jaxloc.detection.pal_grid import EXAMPLE
 from jaxloc.detection.pal_quality import quality_of, s_amplitude
 from jaxloc.detection.pal_records import constant_runs, gaps_filled, prepared, with_all_components
 from jaxloc.detection.station_pairs import pairs_of
-from jaxloc.geometry import frame_of, to_km
 from jaxloc.io.seisbench import read_seisbench
 
 RATE_HZ = 100.0
@@ -203,29 +198,3 @@ def test_picks_of_an_analyst_come_back_where_p_triggers(data_folder: Callable[[s
     assert len(p_error_s) > 0.85 * triggered
     assert np.mean(np.abs(s_error_s) < 0.3) > 0.85
     assert np.median(np.abs(s_error_s)) < 0.1
-
-
-@pytest.mark.slow
-def test_the_earthquakes_of_five_minutes_at_hengill_are_found(data_folder: Callable[[str], Path]) -> None:
-    """Eight earthquakes that are seen by eye on four stations or more after the first 7.5 s, and nothing else."""
-    folder = data_folder("hengill_continuous")
-    rows = list(csv.DictReader((folder / "stations.csv").open()))
-    begin = obspy.UTCDateTime(2018, 12, 30, 3)
-    picked, start_s = [], []
-    for row in rows:
-        traces = [
-            obspy.read(str(next(folder.glob(f"{row['network']}.{row['station']}.*.?H{part}__*"))))[0] for part in "ZNE"
-        ]
-        number = min(map(len, traces))
-        record = np.stack([trace.data[:number] for trace in traces]).astype(float)
-        picked.append(pal.pick_station(record, traces[0].stats.sampling_rate, pal.RIDGECREST))
-        start_s.append(traces[0].stats.starttime - begin)
-    picks = pal.to_picks(picked, np.array(start_s))
-    columns = [(float(row["latitude"]), float(row["longitude"]), float(row["elevation"]) / 1e3) for row in rows]
-    latitude_deg, longitude_deg, elevation_km = np.array(columns).T
-    frame = frame_of(latitude_deg, longitude_deg)
-    station_km = np.stack([*to_km(frame, latitude_deg, longitude_deg), -elevation_km], -1)
-    found = associate(picks, station_km, frame, EXAMPLE)
-    seen_s = [14.9, 39.1, 77.6, 102.9, 136.0, 179.6, 197.8, 268.2]
-    assert found.hypocentre[:, 3] == pytest.approx(seen_s, abs=0.5)
-    assert np.hypot(*found.hypocentre[:, :2].T).max() < 15
