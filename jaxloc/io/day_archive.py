@@ -148,4 +148,4 @@ def add_seconds(start: str, seconds: float) -> str:
 
 def seconds_between(first: str, second: str) -> float:
     """Seconds from one UTC time to another."""
-    return UTCDateTime(second) - UTCDateTime(first)
+    return (UTCDateTime(second).ns - UTCDateTime(first).ns) / 1e9

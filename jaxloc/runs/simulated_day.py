@@ -55,9 +55,9 @@ def write_day(
 
     The folder gets `waveforms/` (miniSEED, a file a channel and chunk) or, with `sds`, `archive/`; stations.csv and
     stations.xml (with responses); velocity.csv (assumed) and velocity_true.csv; truth.csv, truth.xml and
-    truth_picks.csv (earthquakes and their arrivals that can be detected); truth_arrivals.csv (all arrivals of 0 dB or
-    more with signal-to-noise ratios, those of blasts too); other_sources.csv
-    (blasts and disturbances); faults.csv; settings.json.
+    truth_picks.csv (earthquakes and blasts and their arrivals that can be detected; blasts are not counted among the
+    events that the network can locate); truth_arrivals.csv (all arrivals of 0 dB or more with signal-to-noise ratios);
+    other_sources.csv (blasts and disturbances); faults.csv; settings.json.
 
     Raises:
         ValueError: for settings out of range, or where the folder has a day of other settings.
@@ -140,17 +140,21 @@ def _arrivals(day: Day, snr_db: Float[np.ndarray, "event station phase"]) -> byt
     recorded_s = day.arrival_s + clock_error_s(day.faults.clocks, station, day.arrival_s)
     rows: list[list[object]] = []
     for event, code, phase in np.argwhere(detectable(day, snr_db, LISTED_DB)):
-        time = add_seconds(DAY_START, recorded_s[event, code, phase])
+        time = add_seconds(DAY_START, float(recorded_s[event, code, phase]))
         rows.append(
-            [f"sim{event:05d}", day.stations[code].code, "PS"[phase], time, f"{snr_db[event, code, phase]:.1f}"]
+            [_name(day, int(event)), day.stations[code].code, "PS"[phase], time, f"{snr_db[event, code, phase]:.2f}"]
         )
     return _rows(["event_id", "station", "phase", "time", "snr_db"], rows)
+
+
+def _name(day: Day, row: int) -> str:
+    return f"{'blast' if day.sources.kind[row] else 'sim'}{row:05d}"
 
 
 def _write_truth(folder: Path, day: Day, snr_db: Float[np.ndarray, "event station phase"]) -> None:
     write_whole(folder / "truth_arrivals.csv", _arrivals(day, snr_db))
     seen = detectable(day, snr_db)
-    events = [_event(day, seen, row) for row in np.flatnonzero(day.sources.kind == 0)]
+    events = [_event(day, seen, row) for row in range(len(day.sources.kind))]
     write_csv(folder / "truth.csv", events)
     write_picks(folder / "truth_picks.csv", events)
     write_quakeml(folder / "truth.xml", events)
@@ -168,11 +172,12 @@ def _event(day: Day, seen: Bool[np.ndarray, "event station phase"], row: int) ->
     others = {
         "stations_with_p": float(seen[row, :, 0].sum()),
         "stations_with_s": float(seen[row, :, 1].sum()),
-        "locatable": float(locatable(seen[row : row + 1])[0]),
+        "locatable": float(locatable(seen[row : row + 1])[0] and sources.kind[row] == 0),
+        "quarry_blast": float(sources.kind[row]),
         "family": float(sources.family[row]),
     }
     return Hypocentre(
-        f"sim{row:05d}", DAY_START, latitude, longitude, float(sources.hypocentre[row, 2]),
+        _name(day, row), DAY_START, latitude, longitude, float(sources.hypocentre[row, 2]),
         float(sources.hypocentre[row, 3]), np.full((4, 4), np.nan), magnitude=float(sources.magnitude[row]),
         others=others, picks=picks,
     )  # fmt: skip
@@ -219,5 +224,6 @@ def _faults(day: Day) -> bytes:
     for kind, intervals in day.faults._asdict().items():
         for each in intervals:
             times = [add_seconds(DAY_START, t) for t in (each.start_s, each.end_s)]
-            rows.append([kind, day.stations[each.station].code, *times, each.value or ""])
+            row: list[object] = [kind, day.stations[each.station].code, *times, each.value or ""]
+            rows.append(row)
     return _rows(["kind", "station", "start", "end", "clock_error_s"], sorted(rows, key=lambda r: str(r[2])))

@@ -56,7 +56,8 @@ def recall_by_magnitude(
 
 def splits_and_merges(matched: Matched) -> tuple[int, int]:
     """Events too many near a matched one (splits), and true events near one that is matched with another (merges)."""
-    return tuple(sum(reason == TAKEN for reason in only.values()) for only in (matched.only_first, matched.only_second))
+    taken = [sum(reason == TAKEN for reason in only.values()) for only in (matched.only_first, matched.only_second)]
+    return taken[0], taken[1]
 
 
 def chance_matches(

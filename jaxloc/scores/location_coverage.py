@@ -31,8 +31,8 @@ def _part(
     length = np.linalg.norm(error, axis=-1)
     length = length[np.isfinite(length)]
     quantiles = np.quantile(length, [0.5, 0.9]).tolist() if len(length) else [np.nan, np.nan]
-    known = np.isfinite(error).all(-1) & np.isfinite(covariance).all((-1, -2))
-    known[known] &= np.linalg.eigvalsh(covariance[known])[:, 0] > 0
+    known = np.flatnonzero(np.isfinite(error).all(-1) & np.isfinite(covariance).all((-1, -2)))
+    known = known[np.linalg.eigvalsh(covariance[known])[:, 0] > 0]
     error, covariance = error[known], covariance[known]
     squared = (
         np.einsum("ei,ei->e", error, np.linalg.solve(covariance, error[..., None])[..., 0])

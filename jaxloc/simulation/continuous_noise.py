@@ -46,7 +46,8 @@ class NoisePlan(NamedTuple):
 def plan_of(chunk_s: float, rate_hz: float) -> NoisePlan:
     """A plan with blocks of a length that is quick to transform."""
     chunk = round(chunk_s * rate_hz)
-    return NoisePlan(chunk, 2 * next_fast_len(-(-(chunk + round(FADE_S * rate_hz)) // 2), real=True), rate_hz)
+    half = next_fast_len(-(-(chunk + round(FADE_S * rate_hz)) // 2), real=True)
+    return NoisePlan(chunk, 2 * int(half or 0), rate_hz)
 
 
 def noise_block(

@@ -91,7 +91,7 @@ def within_band(
     """Records within `SNR_BAND_HZ`, without a shift in time."""
     number = counts.shape[-1]
     gain = band_gain(scipy.fft.rfftfreq(number, 1 / rate_hz), rate_hz).astype(np.float32)
-    return scipy.fft.irfft(gain * scipy.fft.rfft(counts), number)
+    return np.asarray(scipy.fft.irfft(gain * np.asarray(scipy.fft.rfft(counts)), number))
 
 
 def recorded_sources(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jax import random
 from jaxtyping import Array, Float, Int, Key
-from scipy.optimize import brentq
+from scipy.optimize import bisect
 
 SOURCE_KINDS = ("earthquake", "quarry blast")
 NO_FAMILY = -1
@@ -181,7 +181,8 @@ def _onset_s(settings: SeismicitySettings, number: int) -> float:
     low, high = np.log(0.01), np.log(100 * end_s)
     if rate(low) < 0:  # so few events that they never reach it
         return float(np.exp(low))
-    return float(np.exp(brentq(rate, low, high))) if rate(high) < 0 else float(np.exp(high))
+    found = bisect(rate, low, high) if rate(high) < 0 else high
+    return float(np.exp(np.asarray(found, float)))
 
 
 def _integral(end_s: float | Float[np.ndarray, " event"], c_s: float, p: float) -> Float[np.ndarray, "..."]:
