@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from jaxloc.data.chunk import Chunk, owned
-from jaxloc.detection.pal_picker import Settings, pick_station, to_picks
+from jaxloc.detection.pal_picker import RIDGECREST, Settings, pick_station, to_picks
 from jaxloc.detection.pick_list import PickList
 from jaxloc.runs.pickers import Picker, joined
 
@@ -14,8 +14,8 @@ PAD_S = 60.0
 """The taper at the ends of a record, its filter and the longest S search lie well within."""
 
 
-def pal_picker(settings: Settings = Settings()) -> Picker:
-    """The picker with the settings of its publication, or others."""
+def pal_picker(settings: Settings = RIDGECREST) -> Picker:
+    """The picker with the settings of the published example, or others."""
     return Picker(partial(_pick, settings), RATE_HZ, PAD_S, {"method": "palm", **settings._asdict()})
 
 
