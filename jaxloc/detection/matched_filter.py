@@ -7,8 +7,8 @@ of a template is
     z = sum(w c) / sqrt(sum(w^2 v))
 
 over the windows that were recorded, with weights w and noise variances v of `jaxloc.detection.template_weights`: gaps
-do not change its variance. A stack is complete when the last channel's samples have come, so partial sums of the longest
-moveout are carried to the next block, and nothing longer than a block is kept.
+do not change its variance. A stack is complete when the last channel's samples have come, so partial sums of the
+longest moveout are carried to the next block, and nothing longer than a block is kept.
 """
 
 from collections.abc import Callable, Iterator
