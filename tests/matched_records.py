@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxloc.detection.templates import KnownEvents, Templates, TemplateSettings, in_band, make_templates
+from jaxloc.detection.filtered_records import in_band
+from jaxloc.detection.templates import KnownEvents, Templates, TemplateSettings, make_templates
 
 RATE_HZ, BAND_HZ = 50.0, (2.0, 12.0)
 STATIONS, WAVE = 6, 110

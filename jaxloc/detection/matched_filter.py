@@ -6,9 +6,9 @@ of a template is
 
     z = sum(w c) / sqrt(sum(w^2 v))
 
-over the windows that were recorded, with weights w and noise variances v of `jaxloc.detection.templates`: gaps do not
-change its variance. A stack is complete when the last channel's samples have come, so partial sums of the longest
-moveout are carried to the next block, and nothing longer than a block is kept.
+over the windows that were recorded, with weights w and noise variances v of `jaxloc.detection.template_weights`: gaps
+do not change its variance. A stack is complete when the last channel's samples have come, so partial sums of the
+longest moveout are carried to the next block, and nothing longer than a block is kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,8 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy import fft
 
 from jaxloc.detection.sliding_windows import window_counts, window_moments
-from jaxloc.detection.templates import Templates, noise_variance, weights
+from jaxloc.detection.template_weights import noise_variance, weights
+from jaxloc.detection.templates import Templates
 
 BLOCK = 2**14
 WINDOWS_AT_ONCE = 10

@@ -12,20 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import fft, ndimage
 
 from jaxloc.data.characteristic_functions import BY_PHASE
-from jaxloc.data.gaps import bridged, demean
-from jaxloc.data.preprocessing import bandpass, check_band
+from jaxloc.data.preprocessing import check_band
 
-SETTLING_PERIODS = 2.0
-"""Of the lower corner: samples so near a missing one are affected by how it was bridged."""
 VP_VS = 1.73
 """Where a station has no P pick, noise ends before the P time that its S time gives by this ratio."""
 NOISE_GAP_S = 0.5
 """Between the end of the noise and the first window of a station, so that an early onset does not count as noise."""
-WEAKER = 0.1
-"""Amplitude, relative to the template's, of the event for which windows are weighted: one magnitude smaller."""
 
 
 class TemplateSettings(NamedTuple):
@@ -106,36 +100,6 @@ class Templates(NamedTuple):
     band_hz: tuple[float, float]
 
 
-def in_band(
-    records: Float[np.ndarray, "station component sample"],
-    usable: Bool[np.ndarray, "station component sample"],
-    rate_hz: float,
-    band_hz: tuple[float, float],
-) -> tuple[Float[np.ndarray, "station component sample"], Bool[np.ndarray, "station component sample"]]:
-    """Records filtered without a shift of phase, and which of their samples missing ones do not reach by the filter.
-
-    The ends of the records count as such: continuous records in chunks need as much more on both sides.
-
-    Raises:
-        ValueError: as `jaxloc.data.preprocessing.check_band`.
-    """
-    check_band(band_hz, rate_hz)
-    reach = round(settling_s(band_hz) * rate_hz)
-    out, kept = np.zeros(records.shape, np.float32), np.zeros(usable.shape, bool)
-    for row in range(len(records)):  # in double precision, of one station at a time
-        there = usable[row : row + 1]
-        whole = bridged(demean(np.asarray(records[row : row + 1], np.float64), there), there)
-        missing = (~there[0]).astype(np.uint8)
-        kept[row] = ndimage.maximum_filter1d(missing, 2 * reach + 1, axis=-1, mode="constant", cval=1) == 0
-        out[row] = np.where(kept[row], bandpass(whole[0], rate_hz, band_hz, zero_phase=True), 0.0)
-    return out, kept
-
-
-def settling_s(band_hz: tuple[float, float]) -> float:
-    """For how long a missing sample affects the filtered record, on either side."""
-    return SETTLING_PERIODS / band_hz[0]
-
-
 def check(settings: TemplateSettings, rate_hz: float) -> None:
     """Refuse settings that cannot be met.
 
@@ -167,7 +131,7 @@ def make_templates(
     """Cut templates out of filtered records.
 
     Args:
-        records: within the band (`in_band`).
+        records: within the band (`jaxloc.detection.filtered_records.in_band`).
         usable: samples that were recorded.
         rate_hz: sampling rate.
         events: whose arrivals lie within the records.
@@ -328,29 +292,3 @@ def take(templates: Templates, which: Int[np.ndarray, " chosen"]) -> Templates:
         *templates[-2:],
     )
     return own._replace(template=place)
-
-
-def weights(templates: Templates) -> Float[np.ndarray, " window"]:
-    """Weight of each window in the stack, by its expected signal-to-noise ratio for an event of magnitude one smaller.
-
-    A copy of the template with a ratio s of amplitudes of signal and noise has an expected correlation coefficient of
-    rho = s / sqrt(1 + s^2), and noise one of zero mean and variance v (`noise_variance`). The sum of w c over windows
-    has the largest ratio of expectation to standard deviation for w = rho / v, with s the template's `WEAKER` times.
-    Weights of a template add up to one.
-    """
-    weak = WEAKER * templates.snr
-    raw = weak / np.sqrt(1 + weak**2) / noise_variance(templates)
-    return raw / np.bincount(templates.template, raw, len(templates.id))[templates.template]
-
-
-def noise_variance(templates: Templates) -> Float[np.ndarray, " window"]:
-    """Variance of the correlation coefficient of each window with noise.
-
-    It is the power of the unit window at the frequencies of the noise (those of the noise kept with it, with a Hann
-    taper), over the length of the window: 1 / (2 B T) where either spectrum is flat within the band B.
-    """
-    size = fft.next_fast_len(templates.value.shape[1] + templates.noise.shape[1], real=True)
-    signal = np.abs(np.asarray(fft.rfft(templates.value, size))) ** 2
-    noise = np.abs(np.asarray(fft.rfft(templates.noise * np.hanning(templates.noise.shape[1]), size))) ** 2
-    mean = lambda power: power.mean(-1)
-    return mean(signal * noise) / np.maximum(mean(signal) * mean(noise), 1e-30) / templates.length

@@ -22,6 +22,7 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.data.chunk import SECOND_NS, Interval
 from jaxloc.detection import matched_detection
 from jaxloc.detection.false_alarms import controls
+from jaxloc.detection.filtered_records import in_band, settling_s
 from jaxloc.detection.matched_detection import Detections, MatchSettings, Measured
 from jaxloc.detection.stack_peaks import Peaks, Scan
 from jaxloc.detection.templates import (
@@ -29,10 +30,8 @@ from jaxloc.detection.templates import (
     Templates,
     TemplateSettings,
     check,
-    in_band,
     join,
     make_templates,
-    settling_s,
     take_events,
 )
 from jaxloc.io.archive import HOUR_S, Archive, as_time, chunks, content_hash, open_archive

@@ -13,7 +13,8 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Station
 from jaxloc.detection.false_alarms import CONTROLS
-from jaxloc.detection.matched_detection import Detections, differential_times
+from jaxloc.detection.matched_detection import Detections
+from jaxloc.detection.matched_times import differential_times
 from jaxloc.detection.templates import Templates
 from jaxloc.io.archive import as_time
 from jaxloc.io.catalogue import Hypocentre, Pick

@@ -40,12 +40,12 @@ def test_a_threshold_and_its_rate_are_inverse() -> None:
 def test_the_rate_in_noise_is_that_of_another_record() -> None:
     """The tail of the controls in one record of noise gives how many peaks templates have in another."""
     templates = templates_of(swarm())
-    noise = lambda seed: swarm((), 1500.0, seed)
+    noise = lambda seed: swarm((), 700.0, seed)
     here, there = noise(11), noise(12)
     tails = tuple(tail_of(scan(here.records, here.usable, own)) for own in controls(jax.random.key(1), templates))
     found = scan(there.records, there.usable, templates)
-    limit = 4.0
-    expected = float(per_day(tails, np.array([limit]))[0]) * 1500 / 86400
+    limit = 3.7
+    expected = float(per_day(tails, np.array([limit]))[0]) * 700 / 86400
     counted = int((normalised(found) > limit).sum())
     assert expected > 5
     assert abs(counted - expected) < 4 * np.sqrt(expected)

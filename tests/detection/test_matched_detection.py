@@ -12,14 +12,15 @@ from jaxloc.detection.matched_detection import (
     candidates,
     detect,
     detections,
-    differential_times,
     joined,
     measured,
     scanned,
 )
+from jaxloc.detection.matched_times import differential_times
 from jaxloc.detection.matched_windows import aligned_windows, matches
 from jaxloc.detection.stack_peaks import Peaks
-from jaxloc.detection.templates import KnownEvents, Templates, join, make_templates, take, weights
+from jaxloc.detection.template_weights import weights
+from jaxloc.detection.templates import KnownEvents, Templates, join, make_templates, take
 
 MAD = MatchSettings(mad=9.0)
 

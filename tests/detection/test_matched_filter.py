@@ -5,7 +5,8 @@ import pytest
 from matched_records import RATE_HZ, swarm, templates_of
 
 from jaxloc.detection.matched_filter import normalised_correlation, stacks
-from jaxloc.detection.templates import Templates, noise_variance, weights
+from jaxloc.detection.template_weights import noise_variance, weights
+from jaxloc.detection.templates import Templates
 
 LENGTH, BLOCK = 100, 1024
 
