@@ -37,5 +37,5 @@ def peak_amplitudes(
     first = np.clip(np.round(time_s * rate_hz).astype(int), 0, size.shape[-1] - 1)
     windows = first[:, None] + np.arange(round(after_s * rate_hz) + 1)
     inside = size[:, np.minimum(windows, size.shape[-1] - 1)]
-    missing = np.isnan(inside).all((0, 2))
+    missing = np.asarray(np.isnan(inside).all((0, 2)), bool)
     return np.where(missing, np.nan, np.nanmax(np.where(missing[:, None], 0.0, inside), (0, 2)))

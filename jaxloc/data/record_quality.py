@@ -98,6 +98,15 @@ def seconds_from_missing(recorded: Bool[np.ndarray, " sample"], rate_hz: float) 
     return np.asarray(ndimage.distance_transform_edt(recorded), float) / rate_hz
 
 
+def without_drift(
+    samples: Float[np.ndarray, "*batch sample"], there: Bool[np.ndarray, " sample"], length: int
+) -> Float[np.ndarray, "*batch sample"]:
+    """Samples less the mean of those that are there within `length` samples around each; zero where none is."""
+    mean = lambda x: ndimage.uniform_filter1d(np.asarray(x, float), length, axis=-1, mode="constant")
+    around = mean(samples * there) / np.maximum(mean(there), 0.5 / length)
+    return ((samples - around) * there).astype(samples.dtype)
+
+
 def tapered(
     samples: Float[np.ndarray, " sample"], away_s: Float[np.ndarray, " sample"], length_s: float
 ) -> Float[np.ndarray, " sample"]:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample, owned
 from jaxloc.data.pick_amplitudes import peak_amplitudes
+from jaxloc.data.record_quality import without_drift
 from jaxloc.detection.pick_list import PickList
 from jaxloc.models.pretrained import Pretrained, read_pretrained
 from jaxloc.physics.pick_calibration import Calibration, least_before, read_calibration, recalibrated
@@ -29,6 +30,8 @@ REACH_S = 64.0
 BLOCK_S = 600.0
 EDGE_S = 5.0
 """Rates are read so far beyond the interval that a chunk owns: picks near its border do not feel it."""
+DRIFT_S = 20.0
+"""Means over so long are subtracted, so that no step of an offset lies at a gap, whatever else a block has."""
 SILENT = -30.0
 
 
@@ -107,9 +110,10 @@ def log_rates(reader: _Reader, chunk: Chunk, row: int) -> tuple[int, Float[np.nd
     first, last = max(first, 0), min(last, chunk.records.shape[-1])
     out = np.full((max(last - first, 0), 2), SILENT)
     there = chunk.usable[row].any(0)
+    steady = without_drift(chunk.records[row], there, round(DRIFT_S * chunk.rate_hz))
     for at in _blocks(zero + first, zero + last, reader.block):
         span = slice(at - zero - reader.margin, at - zero + reader.block + reader.margin)
-        records, recorded = (_part(x, span) for x in (chunk.records[row], there))
+        records, recorded = (_part(x, span) for x in (steady, there))
         if not recorded.any():
             continue
         rates = mean_log_rate(np.asarray(reader.read(records.T, recorded)))[
