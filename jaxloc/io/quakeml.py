@@ -1,12 +1,13 @@
 """QuakeML as a format: located events and their picks, through ObsPy."""
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from obspy import UTCDateTime
-from obspy.core.event import Event
+from obspy.core.event import Event, Origin
 
 from jaxloc.io.catalogue import Hypocentre, Pick
 from jaxloc.io.catalogue_quakeml import quakeml_bytes, to_catalog
@@ -16,6 +17,7 @@ from jaxloc.io.pick_files import PickedEvent, PickFile, picked_event
 from jaxloc.io.reference_catalogue import QUAKEML, names_of, origin_of, read_catalogue
 
 NS = 1e-9
+FIGURE = re.compile(r"(?P<name>[a-z][a-z0-9_]*): (?P<value>-?\d+(\.\d*)?(e[+-]?\d+)?)")
 
 
 def read(path: Path) -> Contents:
@@ -70,9 +72,16 @@ def _hypocentre(path: Path, event: Event, picked: PickedEvent) -> tuple[Hypocent
         gap_deg=None if quality is None else quality.azimuthal_gap,
         magnitude=picked.magnitude,
         magnitude_sd=None if magnitude is None else magnitude.mag_errors.uncertainty,
+        others=_others(origin),
         rejected=origin.evaluation_status == "rejected",
     )  # fmt: skip
     return found, refused
+
+
+def _others(origin: Origin) -> dict[str, float]:
+    """Figures in comments as `jaxloc.io.catalogue_quakeml` writes them, such as "log_odds: 3.2"."""
+    found = (FIGURE.fullmatch(str(comment.text)) for comment in origin.comments)
+    return {match["name"]: float(match["value"]) for match in found if match}
 
 
 def write(contents: Contents) -> bytes:

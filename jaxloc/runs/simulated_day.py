@@ -75,7 +75,7 @@ def write_day(
     markers[0].parent.mkdir(exist_ok=True)
     left = [number for number, path in enumerate(markers) if not path.is_file()]
     codes = [station.code for station in day.stations]
-    for chunk in day_records(record_key, day, settings, disturbances, left):
+    for chunk in day_records(record_key, day, settings, disturbances, left) if left else ():
         start = add_seconds(DAY_START, chunk.first / settings.rate_hz)
         write_chunk(folder / "waveforms", codes, chunk.counts, chunk.mask, start, settings.rate_hz)
         snr_db = {str(event): np.round(value, 2).tolist() for event, value in chunk.snr_db.items()}
@@ -194,23 +194,12 @@ def _others(day: Day, disturbances: tuple[Disturbance, ...]) -> bytes:
     rows: list[list[object]] = []
     for row in np.flatnonzero(day.sources.kind > 0):
         east, north, depth, origin_s = day.sources.hypocentre[row]
-        latitude, longitude = _degrees(day.frame, east, north)
+        size = [round(depth, 3), round(day.sources.magnitude[row], 2)]
         name = SOURCE_KINDS[day.sources.kind[row]]
-        rows.append(
-            [
-                name,
-                add_seconds(DAY_START, origin_s),
-                latitude,
-                longitude,
-                round(depth, 3),
-                round(day.sources.magnitude[row], 2),
-            ]
-        )
-    rows += [[NAMES[each.kind], add_seconds(DAY_START, each.time_s), "", "", "", ""] for each in disturbances]
-    return _rows(
-        ["kind", "time", "latitude_deg", "longitude_deg", "depth_km", "magnitude"],
-        sorted(rows, key=lambda r: str(r[1])),
-    )
+        rows.append([name, add_seconds(DAY_START, origin_s), *_degrees(day.frame, east, north), *size])
+    rows.extend([NAMES[each.kind], add_seconds(DAY_START, each.time_s), *[""] * 4] for each in disturbances)
+    header = ["kind", "time", "latitude_deg", "longitude_deg", "depth_km", "magnitude"]
+    return _rows(header, sorted(rows, key=lambda row: str(row[1])))
 
 
 def _degrees(frame: Frame, east_km: float, north_km: float) -> tuple[float, float]:

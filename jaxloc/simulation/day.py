@@ -133,7 +133,7 @@ def draw_day(
     sources = draw_seismicity(of["sources"], seismicity)
     earth = draw_earth(of["earth"], network.path, len(stations), 0.0)
     rays = traced(actual, sources.hypocentre[:, :3], station_km, network.path.surface_speed_km_s)
-    travel_s = _travel_s(of["jitter"], network.path, earth, rays, sources.hypocentre[:, :3], station_km)
+    travel_s = _travel_s(of["jitter"], network.path, earth, rays, sources, station_km)
     length_s = seismicity.hours * 3600
     found = draw_faults(of["faults"], faults, len(stations), length_s)
     return Day(frame, stations, station_km, assumed, actual, sources, rays, travel_s, earth, found, length_s)
@@ -181,12 +181,17 @@ def _travel_s(
     path: Path,
     earth: Earth,
     rays: Rays,
-    source_km: Float[np.ndarray, "event 3"],
+    sources: Seismicity,
     station_km: Float[np.ndarray, "station 3"],
 ) -> Float[np.ndarray, "event station phase"]:
+    """Travel times with their errors; a family shares its paths, and so the errors of single arrivals."""
     smooth = jax.vmap(partial(slowness_error, earth), (0, None))
-    error = 1 + path.slowness_sd * np.asarray(smooth(jnp.asarray(source_km, jnp.float32), jnp.asarray(station_km)))
+    source_km = jnp.asarray(sources.hypocentre[:, :3], jnp.float32)
+    error = 1 + path.slowness_sd * np.asarray(smooth(source_km, jnp.asarray(station_km)))
     jitter_s = np.asarray(path.jitter_sd_s) * generator_of(key).normal(size=rays.time_s.shape)
+    for family in np.unique(sources.family[sources.family >= 0]):
+        members = np.flatnonzero(sources.family == family)
+        jitter_s[members] = jitter_s[members[0]]
     late_s = np.maximum(rays.time_s * error[..., None] + np.asarray(earth.delay_s) + jitter_s, 0.01)
     return np.stack([late_s[..., 0], np.maximum(late_s[..., 1], 1.2 * late_s[..., 0])], -1)
 

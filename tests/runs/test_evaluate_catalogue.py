@@ -54,6 +54,15 @@ def test_a_catalogue_is_judged_by_time_and_place(tmp_path, capsys):
         assert (folder / name).stat().st_size > 5_000
 
 
+def test_odds_of_quakeml_are_read_from_its_comments(tmp_path):
+    write_quakeml(tmp_path / "made.xml", events(others={"log_odds": -1.5, "stations_with_p": 4.0}))
+    write_csv(tmp_path / "truth.csv", events(6))
+    given = ("--catalogue", tmp_path / "made.xml", "--truth", tmp_path / "truth.csv", "--exact-truth")
+    (row,) = judged(tmp_path, *given)[0]["odds"]["bins"]
+    assert row["predicted"] == pytest.approx(1 / (1 + np.exp(1.5)))
+    assert (row["value"], row["events"]) == (0.5, 12)
+
+
 def test_no_coverage_by_a_truth_that_is_not_exact(tmp_path):
     write_csv(tmp_path / "a.csv", events())
     write_csv(tmp_path / "b.csv", events(prefix="b"))

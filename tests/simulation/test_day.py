@@ -50,6 +50,15 @@ def test_without_errors_travel_times_are_those_of_rays():
     np.testing.assert_array_equal(found.actual.vp_km_s, found.assumed.vp_km_s)
 
 
+def test_families_share_the_errors_of_their_paths(day):
+    """Arrivals of members differ from those of their rays by nearly the same time, of others by an error of its own."""
+    late_s = day.travel_s - day.rays.time_s
+    family = day.sources.family
+    within = [np.ptp(late_s[family == each], axis=0).max() for each in np.unique(family[family >= 0])]
+    assert max(within) < 0.01
+    assert np.ptp(late_s[family < 0], axis=0).min() > 0.02
+
+
 def test_intervals_and_clocks():
     clocks = (Interval(1, 10.0, 20.0, 0.5), Interval(1, 15.0, 30.0, -0.2))
     station, time_s = np.array([0, 1, 1, 1, 1]), np.array([12.0, 5.0, 12.0, 17.0, 20.0])
