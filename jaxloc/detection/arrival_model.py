@@ -21,6 +21,7 @@ FIRST_BEST = 0.7  # probability of detection close to an event, before it is lea
 FIRST_SHARE = 0.5  # of all picks that count as clutter before association
 LEAST_SHARE = 0.1  # and after it
 RATE_WINDOW_S = 900.0  # clutter varies on this scale
+LEAST_WINDOW_S = 60.0
 PRIOR_EVENTS = 10.0  # weight of what is assumed of a station against what is learnt
 
 
@@ -99,7 +100,7 @@ def local_rate_hz(picks: PickList, counted: np.ndarray) -> Float[np.ndarray, " p
     high_s = np.minimum(time_s + RATE_WINDOW_S, time_s[-1])
     first, last = (np.searchsorted(of_counted, group * span_s + edge_s, side) for edge_s, side in
                    ((low_s, "left"), (high_s, "right")))  # fmt: skip
-    return (last - first + 1) / np.maximum(high_s - low_s, RATE_WINDOW_S)
+    return (last - first + 1) / np.maximum(high_s - low_s, LEAST_WINDOW_S)
 
 
 def learnt_model(

@@ -15,7 +15,7 @@ from jaxloc.detection.pick_list import PickList
 from jaxloc.detection.travel_cells import Travel, times_and_slopes
 from jaxloc.physics.adaptive_grid import Region
 
-NARROWING = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0)
+NARROWING = (0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0)
 """Added to residual scales at each step, as a share of how far the start may be off in s."""
 FINAL = (0.0, 0.0, 0.0)
 NONE = -1

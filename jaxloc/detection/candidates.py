@@ -30,6 +30,7 @@ STAMP_S = 6.0  # how far from a pick its density is tabulated
 WIDENING = 1.35  # from one width of the maximum filter to the next
 MOST_BOXES = 4_000_000  # of a level in a chunk
 OUTSTANDING = 0.5
+SHARPENED = 0.4  # of the width of the last level is searched for picks: its maxima are then where the events are
 Say = Callable[[str], None]
 
 
@@ -127,6 +128,7 @@ class _Scorer:
         self.step_s = search.bin_s / STEPS_A_BIN
         self.num_steps = int(np.ceil((span_s + search.reach_s + 2 * STAMP_S) / self.step_s))
         needed = [(level.half_s + search.bin_of(k) / 2) / self.step_s + 0.5 for k, level in enumerate(search.levels)]
+        needed[-1] = SHARPENED * needed[-1]
         most = max(float(each.max()) for each in needed)
         widths = [1]
         while widths[-1] < most:
