@@ -72,10 +72,15 @@ def _options(fitted: Fitted, pick_s: np.ndarray, least_picks: int, least_station
     """Those of candidates that could be events: by odds with all their picks, and by their numbers."""
     useful = (fitted.gain > 0) & (fitted.pick != NONE)
     by_ray = useful.any(-1)
-    stations = by_ray.reshape(len(by_ray), -1, 2).any(-1).sum(-1)
+    stations = _stations(by_ray)
     possible = (fitted.log_odds > 0) & (by_ray.sum(-1) >= least_picks) & (stations >= least_stations)
     candidate, ray, side = np.nonzero(useful & possible[:, None, None])
     return _Options(candidate, ray, fitted.pick[candidate, ray, side], fitted.gain[candidate, ray, side])
+
+
+def _stations(has: np.ndarray) -> np.ndarray:
+    """Number of stations with either phase."""
+    return (has[:, 0::2] | has[:, 1::2]).sum(-1)
 
 
 def _batches(component: np.ndarray, origin_s: np.ndarray) -> list[np.ndarray]:
@@ -202,7 +207,7 @@ def _as_assigned(
     pick[options.candidate[chosen], options.ray[chosen]] = options.pick[chosen]
     gain = np.bincount(options.candidate[chosen], options.gain[chosen], len(fitted.base))
     log_odds = fitted.base + gain
-    stations = (pick != NONE).reshape(len(pick), -1, 2).any(-1).sum(-1)
+    stations = _stations(pick != NONE)
     is_event = (log_odds > 0) & ((pick != NONE).sum(-1) >= least_picks) & (stations >= least_stations)
     pick[~is_event] = NONE
     return Assigned(is_event, pick, log_odds)

@@ -14,18 +14,25 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model
 from jaxloc.detection.assignment import Assigned, assign
 from jaxloc.detection.candidate_refinement import (
-    FINAL, NONE, Fitted, PickOrder, Problem, fit, joined, pick_order,
+    FINAL,
+    NONE,
+    Fitted,
+    PickOrder,
+    Problem,
+    fit,
+    joined,
+    pick_order,
 )  # fmt: skip
 from jaxloc.detection.candidates import BoxSearch, box_search, candidates
 from jaxloc.detection.duplicates import duplicates
 from jaxloc.detection.left_over import reasons
 from jaxloc.detection.pick_list import NO_EVENT, Associated, PickList
-from jaxloc.detection.travel_cells import Travel, travel_of
+from jaxloc.detection.travel_cells import travel_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
 
