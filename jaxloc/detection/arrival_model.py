@@ -67,7 +67,7 @@ def relative_rate(
 ) -> Float[np.ndarray, "x y z"]:
     """Density of events over its mean: a smoothed histogram, and a uniform part that weighs `UNIFORM_EVENTS` events."""
     number = len(place_km)
-    counts = np.histogramdd(place_km[:, :3], bins=shape, range=[tuple(ends) for ends in region[:3]])[0]
+    counts = np.histogramdd(place_km[:, :3], bins=shape, range=[region.east_km, region.north_km, region.depth_km])[0]
     width = 2.0 * (20.0 / max(number, 1)) ** 0.2  # in cells
     smooth = gaussian_filter(counts, width, mode="nearest") + UNIFORM_EVENTS / counts.size
     return smooth / smooth.mean()
@@ -125,8 +125,8 @@ def local_rate_hz(picks: PickList, counted: np.ndarray) -> Float[np.ndarray, " p
     of_counted = np.sort(keys[counted])
     low_s = np.maximum(time_s - RATE_WINDOW_S, 0.0)
     high_s = np.minimum(time_s + RATE_WINDOW_S, time_s[-1])
-    first, last = (np.searchsorted(of_counted, group * span_s + edge_s, side) for edge_s, side in
-                   ((low_s, "left"), (high_s, "right")))  # fmt: skip
+    first = np.searchsorted(of_counted, group * span_s + low_s)
+    last = np.searchsorted(of_counted, group * span_s + high_s, "right")
     return (last - first + 1) / np.maximum(high_s - low_s, LEAST_WINDOW_S)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from jaxloc.detection.candidate_refinement import NONE, Fitted
@@ -132,13 +132,15 @@ def _programme(
     rows, upper = _constraints(options._replace(candidate=event), len(events), pick_s, least_picks)
     whole = {} if longest_s is None else {"integrality": np.ones(len(cost)),
                                           "options": {"time_limit": longest_s, "mip_rel_gap": 1e-3}}  # fmt: skip
-    found = milp(cost, constraints=LinearConstraint(rows, -np.inf, upper), bounds=Bounds(0, 1), **whole)
+    found = milp(
+        cost, constraints=LinearConstraint(rows, np.full(len(upper), -np.inf), upper), bounds=Bounds(0, 1), **whole
+    )
     return events, found.x
 
 
 def _constraints(
     options: _Options, num_events: int, pick_s: np.ndarray, least_picks: int
-) -> tuple[coo_array, np.ndarray]:
+) -> tuple[csr_array, np.ndarray]:
     """Rows over the events and then the options, and their upper bounds."""
     count = len(options.pick)
     variable = num_events + np.arange(count)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model, relative_rate
 from jaxloc.detection.assignment import Assigned, assign
@@ -182,7 +182,7 @@ def _best_of_near(fitted: Fitted, settings: Settings) -> Bool[np.ndarray, " cand
     rows = np.flatnonzero(keep)
     rank = np.empty(len(rows), int)
     rank[np.argsort(-log_odds[rows], kind="stable")] = np.arange(len(rows))
-    pairs = cKDTree(fitted.hypocentre[rows] / scale).query_pairs(1.0, output_type="ndarray")
+    pairs = KDTree(fitted.hypocentre[rows] / scale).query_pairs(1.0, output_type="ndarray")
     keep[rows[np.where(rank[pairs[:, 0]] > rank[pairs[:, 1]], pairs[:, 0], pairs[:, 1])]] = False
     return keep
 

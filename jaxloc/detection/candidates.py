@@ -159,6 +159,7 @@ class _Scorer:
         cells = np.arange(np.prod(self.search.levels[0].shape))
         bins = np.arange(start - 1, start + number + 1)
         cell, at = (each.reshape(-1) for each in np.meshgrid(cells, bins, indexing="ij"))
+        bound = np.zeros(len(cell))
         for level in range(len(self.search.levels)):
             if level:
                 kept = [self._scored(level, *part, traces) for part in self._children(level, cell, at)]
@@ -267,7 +268,8 @@ class _Scorer:
             for into, value in zip(kept, (cell[part][good], at[part][good], bound[good]), strict=True):
                 into.append(value)
             start += size
-        return tuple(np.concatenate(each) if each else np.zeros(0, int) for each in kept)
+        cells, bins, bounds = (np.concatenate(each) if each else np.zeros(0, int) for each in kept)
+        return cells, bins, bounds
 
     def _maxima(
         self, cell: np.ndarray, at: np.ndarray, bound: np.ndarray, start: int, number: int
