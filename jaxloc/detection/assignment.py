@@ -132,9 +132,8 @@ def _programme(
     rows, upper = _constraints(options._replace(candidate=event), len(events), pick_s, least_picks)
     whole = {} if longest_s is None else {"integrality": np.ones(len(cost)),
                                           "options": {"time_limit": longest_s, "mip_rel_gap": 1e-3}}  # fmt: skip
-    found = milp(
-        cost, constraints=LinearConstraint(rows, np.full(len(upper), -np.inf), upper), bounds=Bounds(0, 1), **whole
-    )
+    limits = LinearConstraint(rows, -np.inf, upper)  # pyright: ignore[reportArgumentType]
+    found = milp(cost, constraints=limits, bounds=Bounds(0, 1), **whole)
     return events, found.x
 
 
