@@ -83,23 +83,28 @@ def pyoctos(day: PickDay, station_km: np.ndarray, region: Region, python: str) -
         return result["event"], float(result["cpu_s"])
 
 
+def case(rate: float, noise: float, minutes: float) -> tuple[PickDay, np.ndarray, Region]:
+    """Picks, stations and region of a rate of events a minute and a number of false picks over true ones."""
+    rng = np.random.default_rng(1)
+    station_km = np.column_stack([rng.uniform(0, WIDTH_KM, (STATIONS, 2)), np.zeros(STATIONS)])
+    region = Region((0.0, WIDTH_KM), (0.0, WIDTH_KM), (0.0, DEPTH_KM), (0.0, minutes * 60))
+    velocity = uniform(SPEEDS[0], SPEEDS[0] / SPEEDS[1])
+    day = pick_day(rng, station_km, velocity, region, int(rate * minutes), noise, apart_km=20.0)
+    return day, station_km, region
+
+
 def main() -> None:
     """Print one line a case and associator."""
-    lists = [[float(x) for x in text.split(",")] for text in (sys.argv[1:] + ["5,20,60", "0.3,1,3", "10"][len(sys.argv) - 1 :])]
-    rates, noises, (minutes,) = lists
+    given = sys.argv[1:] + ["5,20,60", "0.3,1,3", "10"][len(sys.argv) - 1 :]
+    rates, noises, (minutes,) = [[float(x) for x in text.split(",")] for text in given]
     python = os.environ.get("PYOCTO_PYTHON")
     print("rate/min noise   picks associator  precision recall   F1   pick precision recall   CPU s")
     for rate in rates:
         for noise in noises:
-            rng = np.random.default_rng(1)
-            station_km = np.column_stack([rng.uniform(0, WIDTH_KM, (STATIONS, 2)), np.zeros(STATIONS)])
-            region = Region((0.0, WIDTH_KM), (0.0, WIDTH_KM), (0.0, DEPTH_KM), (0.0, minutes * 60))
-            day = pick_day(rng, station_km, uniform(SPEEDS[0], SPEEDS[0] / SPEEDS[1]), region, int(rate * minutes), noise, apart_km=20.0)
-            runs = {"jaxloc": lambda: ours(day, station_km, region)}
-            if python:
-                runs["PyOcto"] = lambda: pyoctos(day, station_km, region, python)
-            for name, run in runs.items():
-                event, cpu_s = run()
+            given = case(rate, noise, minutes)
+            day = given[0]
+            for name in ("PyOcto", "jaxloc") if python else ("jaxloc",):
+                event, cpu_s = pyoctos(*given, str(python)) if name == "PyOcto" else ours(*given)
                 precision, recall, f1, pick_precision, pick_recall = scores(event, day.event)
                 print(
                     f"{rate:8g} {noise:5g} {len(day.time_s):7d} {name:10s} {precision:10.3f} {recall:6.3f} {f1:6.3f}"

@@ -1,7 +1,7 @@
 """PyOcto's side of `association.py`; it needs numpy below 2, so it runs in an environment of its own.
 
-Run: python benchmarks/association_pyocto.py picks.npz events.npz, with station_km, station, phase, time_s, region [3, 2]
-and speeds in the first; the second gets `event`, of each pick, and the CPU seconds.
+Run: python benchmarks/association_pyocto.py picks.npz events.npz. The first has station_km, station, phase, time_s,
+region [3, 2] and speeds; the second gets `event`, of each pick, and the CPU seconds.
 """
 
 import sys
@@ -30,7 +30,9 @@ def main() -> None:
         xlim=(west, east),
         ylim=(south, north),
         zlim=(top, bottom),
-        velocity_model=pyocto.VelocityModel0D(p_velocity=vp_km_s, s_velocity=vs_km_s, tolerance=2.0, association_cutoff_distance=250),
+        velocity_model=pyocto.VelocityModel0D(
+            p_velocity=vp_km_s, s_velocity=vs_km_s, tolerance=2.0, association_cutoff_distance=250
+        ),
         time_before=float(given["longest_s"]),
         n_picks=10,
         n_p_picks=2,

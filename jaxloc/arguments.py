@@ -469,7 +469,7 @@ def _associate(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--depth-range", type=float, nargs=2, metavar=("TOP", "BOTTOM"), dest="depth_km", help="in km")
     command.add_argument("--sigma", type=float, default=0.2, dest="sigma_s", help="of picks without uncertainty, in s")
-    command.add_argument("--least-picks", type=int, help="of an event (default: 5)")
+    command.add_argument("--least-picks", type=int, help="of an event (default: 4)")
     command.add_argument("--least-stations", type=int, help="of an event (default: 3)")
     command.add_argument(
         "--least-log-odds", type=float, default=0.0, help="of events that are kept, natural logarithm (default: 0)"

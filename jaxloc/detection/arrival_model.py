@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 from jaxloc.detection.pick_list import NO_EVENT, PickList
+from jaxloc.physics.adaptive_grid import Region
 
 POWER = 4
 DEGREES_OF_FREEDOM = 4.0
@@ -21,6 +23,8 @@ FIRST_BEST = 0.7  # probability of detection close to an event, before it is lea
 FIRST_SHARE = 0.5  # of all picks that count as clutter before association
 LEAST_SHARE = 0.1  # and after it
 RATE_WINDOW_S = 900.0  # clutter varies on this scale
+UNIFORM_EVENTS = 50.0
+LEAST_WINDOW_S = 60.0
 PRIOR_EVENTS = 10.0  # weight of what is assumed of a station against what is learnt
 
 
@@ -34,7 +38,8 @@ class ArrivalModel(NamedTuple):
         delay_s: mean residual of a station and phase.
         model_share: standard deviation of travel times as a share of them.
         clutter_hz: rate of picks without event at the station and phase of each pick, about its time.
-        rate: events per km3 and s.
+        rate: events per km3 and s, on average.
+        relative_rate: of the cells of the region, over that average.
     """
 
     best: Float[np.ndarray, "station phase"]
@@ -44,6 +49,28 @@ class ArrivalModel(NamedTuple):
     model_share: float
     clutter_hz: Float[np.ndarray, " pick"]
     rate: float
+    relative_rate: Float[np.ndarray, "x y z"]
+
+
+def log_rate(
+    model: ArrivalModel, region: Region, place_km: Float[np.ndarray, "event xyz"]
+) -> Float[np.ndarray, " event"]:
+    """Logarithm of the rate of events at places, per km3 and s."""
+    shape = np.array(model.relative_rate.shape)
+    low, high = np.array(region[:3]).T
+    cell = np.clip((place_km[:, :3] - low) / (high - low) * shape, 0, shape - 1).astype(int)
+    return np.log(model.rate * model.relative_rate[tuple(cell.T)])
+
+
+def relative_rate(
+    place_km: Float[np.ndarray, "event xyz"], region: Region, shape: tuple[int, int, int]
+) -> Float[np.ndarray, "x y z"]:
+    """Density of events over its mean: a smoothed histogram, and a uniform part that weighs `UNIFORM_EVENTS` events."""
+    number = len(place_km)
+    counts = np.histogramdd(place_km[:, :3], bins=shape, range=[region.east_km, region.north_km, region.depth_km])[0]
+    width = 2.0 * (20.0 / max(number, 1)) ** 0.2  # in cells
+    smooth = gaussian_filter(counts, width, mode="nearest") + UNIFORM_EVENTS / counts.size
+    return smooth / smooth.mean()
 
 
 def detection_probability(
@@ -84,6 +111,7 @@ def first_model(
         model_share,
         FIRST_SHARE * local_rate_hz(picks, np.ones(len(picks.time_s), bool)),
         max(len(picks.time_s), 1) * (1 - FIRST_SHARE) / 20 / (span_s * volume_km3),
+        np.ones((1, 1, 1)),
     )
 
 
@@ -97,9 +125,9 @@ def local_rate_hz(picks: PickList, counted: np.ndarray) -> Float[np.ndarray, " p
     of_counted = np.sort(keys[counted])
     low_s = np.maximum(time_s - RATE_WINDOW_S, 0.0)
     high_s = np.minimum(time_s + RATE_WINDOW_S, time_s[-1])
-    first, last = (np.searchsorted(of_counted, group * span_s + edge_s, side) for edge_s, side in
-                   ((low_s, "left"), (high_s, "right")))  # fmt: skip
-    return (last - first + 1) / np.maximum(high_s - low_s, RATE_WINDOW_S)
+    first = np.searchsorted(of_counted, group * span_s + low_s)
+    last = np.searchsorted(of_counted, group * span_s + high_s, "right")
+    return (last - first + 1) / np.maximum(high_s - low_s, LEAST_WINDOW_S)
 
 
 def learnt_model(
@@ -112,6 +140,7 @@ def learnt_model(
     travel_s: Float[np.ndarray, " pick"],
     size: Int[np.ndarray, " event"],
     volume_km3: float,
+    relative: Float[np.ndarray, "x y z"],
 ) -> ArrivalModel:
     """The model that fits the events of a first pass.
 
@@ -125,6 +154,7 @@ def learnt_model(
         travel_s: from its event.
         size: of each event, its place in `model.size_km`.
         volume_km3: of the region.
+        relative: rate of its cells (`relative_rate`).
     """
     if not len(size):
         return model
@@ -145,6 +175,7 @@ def learnt_model(
         _share(model, picks, with_event, residual_s, travel_s, delay_s - model.delay_s),
         np.maximum(clutter_hz, least_hz),
         rate,
+        relative,
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from jaxloc.detection.candidate_refinement import NONE, Fitted
@@ -72,10 +72,15 @@ def _options(fitted: Fitted, pick_s: np.ndarray, least_picks: int, least_station
     """Those of candidates that could be events: by odds with all their picks, and by their numbers."""
     useful = (fitted.gain > 0) & (fitted.pick != NONE)
     by_ray = useful.any(-1)
-    stations = by_ray.reshape(len(by_ray), -1, 2).any(-1).sum(-1)
+    stations = _stations(by_ray)
     possible = (fitted.log_odds > 0) & (by_ray.sum(-1) >= least_picks) & (stations >= least_stations)
     candidate, ray, side = np.nonzero(useful & possible[:, None, None])
     return _Options(candidate, ray, fitted.pick[candidate, ray, side], fitted.gain[candidate, ray, side])
+
+
+def _stations(has: np.ndarray) -> np.ndarray:
+    """Number of stations with either phase."""
+    return (has[:, 0::2] | has[:, 1::2]).sum(-1)
 
 
 def _batches(component: np.ndarray, origin_s: np.ndarray) -> list[np.ndarray]:
@@ -127,13 +132,14 @@ def _programme(
     rows, upper = _constraints(options._replace(candidate=event), len(events), pick_s, least_picks)
     whole = {} if longest_s is None else {"integrality": np.ones(len(cost)),
                                           "options": {"time_limit": longest_s, "mip_rel_gap": 1e-3}}  # fmt: skip
-    found = milp(cost, constraints=LinearConstraint(rows, -np.inf, upper), bounds=Bounds(0, 1), **whole)
+    limits = LinearConstraint(rows, -np.inf, upper)  # pyright: ignore[reportArgumentType]
+    found = milp(cost, constraints=limits, bounds=Bounds(0, 1), **whole)
     return events, found.x
 
 
 def _constraints(
     options: _Options, num_events: int, pick_s: np.ndarray, least_picks: int
-) -> tuple[coo_array, np.ndarray]:
+) -> tuple[csr_array, np.ndarray]:
     """Rows over the events and then the options, and their upper bounds."""
     count = len(options.pick)
     variable = num_events + np.arange(count)
@@ -202,7 +208,7 @@ def _as_assigned(
     pick[options.candidate[chosen], options.ray[chosen]] = options.pick[chosen]
     gain = np.bincount(options.candidate[chosen], options.gain[chosen], len(fitted.base))
     log_odds = fitted.base + gain
-    stations = (pick != NONE).reshape(len(pick), -1, 2).any(-1).sum(-1)
+    stations = _stations(pick != NONE)
     is_event = (log_odds > 0) & ((pick != NONE).sum(-1) >= least_picks) & (stations >= least_stations)
     pick[~is_event] = NONE
     return Assigned(is_event, pick, log_odds)

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.spatial import KDTree
 
-from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model
+from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model, relative_rate
 from jaxloc.detection.assignment import Assigned, assign
 from jaxloc.detection.candidate_refinement import (
     FINAL,
@@ -60,7 +61,7 @@ class Settings(NamedTuple):
     bin_s: float | None = None
     size_km: tuple[float, float] | None = None
     model_share: float = 0.02
-    least_picks: int = 5
+    least_picks: int = 4
     least_stations: int = 3
     least_log_odds: float = 0.0
     farthest_sigma: float = 4.0
@@ -126,14 +127,15 @@ def associate(
     say(_in_words(settings, region))
     travel = travel_of(velocity, region, station_km)
     least = (settings.least_picks, settings.least_stations, LEAST_LOG_ODDS_BOX)
-    assert settings.cell_km and settings.bin_s and settings.size_km
+    assert settings.cell_km is not None and settings.bin_s is not None  # noqa: PT018
+    assert settings.size_km is not None
     search = box_search(travel, region, (settings.cell_km, CELL_ASPECT * settings.cell_km), settings.bin_s, least, 4)
     volume_km3 = float(np.prod([high - low for low, high in region[:3]]))
     model = first_model(picks, len(station_km), settings.size_km, volume_km3, settings.model_share)
     problem = Problem(travel, region, picks, model, settings.farthest_sigma, settings.cell_km / 5 + settings.bin_s / 2)
     found, rejected = _pass(problem, search, settings, None, say)
     for _ in range(settings.passes - 1):
-        problem = problem._replace(model=_learnt(problem, found, volume_km3))
+        problem = problem._replace(model=_learnt(problem, found, volume_km3, search.levels[-1].shape))
         found, rejected = _pass(problem, search, settings, found, say)
     return _result(problem, found, rejected)
 
@@ -171,9 +173,7 @@ def _pass(
 
 def _best_of_near(fitted: Fitted, settings: Settings) -> Bool[np.ndarray, " candidate"]:
     """Candidates that could be events and have none of higher odds within a small box."""
-    from scipy.spatial import cKDTree
-
-    assert settings.cell_km and settings.bin_s
+    assert settings.cell_km is not None and settings.bin_s is not None  # noqa: PT018
     scale = np.array([settings.cell_km / 3, settings.cell_km / 3, settings.cell_km / 2, settings.bin_s / 3])
     log_odds = fitted.log_odds
     keep = log_odds > LEAST_LOG_ODDS_BOX
@@ -182,7 +182,7 @@ def _best_of_near(fitted: Fitted, settings: Settings) -> Bool[np.ndarray, " cand
     rows = np.flatnonzero(keep)
     rank = np.empty(len(rows), int)
     rank[np.argsort(-log_odds[rows], kind="stable")] = np.arange(len(rows))
-    pairs = cKDTree(fitted.hypocentre[rows] / scale).query_pairs(1.0, output_type="ndarray")
+    pairs = KDTree(fitted.hypocentre[rows] / scale).query_pairs(1.0, output_type="ndarray")
     keep[rows[np.where(rank[pairs[:, 0]] > rank[pairs[:, 1]], pairs[:, 0], pairs[:, 1])]] = False
     return keep
 
@@ -217,12 +217,12 @@ def _matched(problem: Problem, found: Found) -> tuple[np.ndarray, np.ndarray, np
     return event, residual_s, travel_s
 
 
-def _learnt(problem: Problem, found: Found, volume_km3: float) -> ArrivalModel:
+def _learnt(problem: Problem, found: Found, volume_km3: float, shape: tuple[int, int, int]) -> ArrivalModel:
     event, residual_s, travel_s = _matched(problem, found)
     matched = (found.assigned.pick != NONE).reshape(len(found.fitted.base), -1, 2)
     return learnt_model(
         problem.model, problem.picks, event, found.fitted.distance_km, matched, residual_s, travel_s,
-        found.fitted.size, volume_km3,
+        found.fitted.size, volume_km3, relative_rate(found.fitted.hypocentre, problem.region, shape),
     )  # fmt: skip
 
 

@@ -10,12 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxloc.detection.arrival_model import DEGREES_OF_FREEDOM, ArrivalModel, detection_probability, log_density
+from jaxloc.detection.arrival_model import (
+    DEGREES_OF_FREEDOM,
+    ArrivalModel,
+    detection_probability,
+    log_density,
+    log_rate,
+)
 from jaxloc.detection.pick_list import PickList
 from jaxloc.detection.travel_cells import Travel, times_and_slopes
 from jaxloc.physics.adaptive_grid import Region
 
-NARROWING = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0)
+NARROWING = (0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.0, 0.0, 0.0)
 """Added to residual scales at each step, as a share of how far the start may be off in s."""
 FINAL = (0.0, 0.0, 0.0)
 NONE = -1
@@ -147,7 +153,7 @@ def _fit(
     curvature = _curvature(problem.region, ray, ray.belongs * (DEGREES_OF_FREEDOM + 1) / (DEGREES_OF_FREEDOM + 3))
     covariance = np.linalg.inv(curvature)
     volume = 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
-    base = np.log(problem.model.rate) + volume + ray.log_weight + ray.log_silent
+    base = log_rate(problem.model, problem.region, place) + volume + ray.log_weight + ray.log_silent
     return Fitted(place, covariance, ray.distance_km, ray.travel_s, ray.size, base, ray.pick, gain)
 
 
@@ -183,10 +189,8 @@ def _rays(
     travel_s = (time_s + model.delay_s).reshape(number, rays)
     slope = np.concatenate([np.moveaxis(slopes, 0, -1), np.ones((*time_s.shape, 1))], -1).reshape(number, rays, 4)
     arrival_s = place[:, 3:] + travel_s
-    if allowed is None:
-        pick = neighbours(order, arrival_s)
-    else:
-        pick = np.stack([allowed, np.full_like(allowed, NONE)], -1)
+    only = None if allowed is None else np.stack([allowed, np.full_like(allowed, NONE)], -1)
+    pick = neighbours(order, arrival_s) if only is None else only
     there = pick != NONE
     residual_s = np.where(there, picks.time_s[pick] - arrival_s[..., None], np.inf)
     scale_s = np.sqrt(picks.sigma_s[pick] ** 2 + (model.model_share * travel_s[..., None]) ** 2 + widened_s**2)

@@ -10,7 +10,7 @@ The idea of subdividing space and time is PyOcto's (Münchmeyer 2024, Seismica 3
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import jax
@@ -30,6 +30,7 @@ STAMP_S = 6.0  # how far from a pick its density is tabulated
 WIDENING = 1.35  # from one width of the maximum filter to the next
 MOST_BOXES = 4_000_000  # of a level in a chunk
 OUTSTANDING = 0.5
+SHARPENED = 0.4  # of the width of the last level is searched for picks: its maxima are then where the events are
 Say = Callable[[str], None]
 
 
@@ -127,6 +128,7 @@ class _Scorer:
         self.step_s = search.bin_s / STEPS_A_BIN
         self.num_steps = int(np.ceil((span_s + search.reach_s + 2 * STAMP_S) / self.step_s))
         needed = [(level.half_s + search.bin_of(k) / 2) / self.step_s + 0.5 for k, level in enumerate(search.levels)]
+        needed[-1] = SHARPENED * needed[-1]
         most = max(float(each.max()) for each in needed)
         widths = [1]
         while widths[-1] < most:
@@ -134,7 +136,8 @@ class _Scorer:
         self.widths = np.array(widths)
         self.tables = [self._table(level, each) for level, each in zip(search.levels, needed, strict=True)]
         shapes = [np.array(level.shape) for level in search.levels]
-        self.factors = [fine // coarse for coarse, fine in zip(shapes[:-1], shapes[1:], strict=True)]
+        self.factors = [fine // coarse for coarse, fine in pairwise(shapes)]
+        self.log_rate = [np.log(_largest_in(model.relative_rate, shape)).reshape(-1) for shape in shapes]
         self.typical = np.log(model.rate * np.prod(search.levels[-1].size_km) * search.bin_s)
 
     def _table(self, level: Cells, needed: np.ndarray) -> tuple[Array, ...]:
@@ -156,6 +159,7 @@ class _Scorer:
         cells = np.arange(np.prod(self.search.levels[0].shape))
         bins = np.arange(start - 1, start + number + 1)
         cell, at = (each.reshape(-1) for each in np.meshgrid(cells, bins, indexing="ij"))
+        bound = np.zeros(len(cell))
         for level in range(len(self.search.levels)):
             if level:
                 kept = [self._scored(level, *part, traces) for part in self._children(level, cell, at)]
@@ -166,7 +170,7 @@ class _Scorer:
                 best = np.argpartition(-bound, MOST_BOXES)[:MOST_BOXES]
                 say(
                     f"{len(cell)} boxes from {begin_s:.0f} s on: the {MOST_BOXES} of the highest odds are searched "
-                    f"(those left out have log odds up to {float(np.partition(-bound, MOST_BOXES)[MOST_BOXES]) * -1:.1f})"
+                    f"(those left out have log odds up to {-float(np.partition(-bound, MOST_BOXES)[MOST_BOXES]):.1f})"
                 )
                 cell, at, bound = cell[best], at[best], bound[best]
             if not len(cell):
@@ -259,12 +263,13 @@ class _Scorer:
                 np.pad(step[part], rest),
                 limits,
             )
-            bound = np.asarray(bound)[: len(cell[part])] + self.typical
+            bound = np.asarray(bound)[: len(cell[part])] + self.typical + self.log_rate[level][cell[part]]
             good = bound > self.search.least_log_odds
             for into, value in zip(kept, (cell[part][good], at[part][good], bound[good]), strict=True):
                 into.append(value)
             start += size
-        return tuple(np.concatenate(each) if each else np.zeros(0, int) for each in kept)
+        cells, bins, bounds = (np.concatenate(each) if each else np.zeros(0, int) for each in kept)
+        return cells, bins, bounds
 
     def _maxima(
         self, cell: np.ndarray, at: np.ndarray, bound: np.ndarray, start: int, number: int
@@ -285,6 +290,16 @@ class _Scorer:
         order = np.flatnonzero(own)[np.argsort(at[own], kind="stable")]
         point_km = middle_km(self.search.levels[-1], self.search.region, cell[order])
         return np.column_stack([point_km, (at[order] + 0.5) * self.search.bin_s])
+
+
+def _largest_in(rate: Float[np.ndarray, "x y z"], shape: Int[np.ndarray, "3"]) -> Float[np.ndarray, "x y z"]:
+    """The largest rate within each of fewer cells, or the same one in each of more."""
+    for axis, number in enumerate(shape):
+        if rate.shape[axis] == 1:
+            rate = np.repeat(rate, number, axis)
+        else:
+            rate = np.maximum.reduceat(rate, np.arange(number) * (rate.shape[axis] // number), axis)
+    return rate
 
 
 @partial(jax.jit, static_argnames="limits")

@@ -17,6 +17,7 @@ from jaxloc.physics.layered import VelocityModel
 from jaxloc.physics.table import for_stations, look_up_s, table_around
 
 NO_EVENT = -1
+APART_S = 5.0
 
 
 class PickRules(NamedTuple):
@@ -79,7 +80,7 @@ def pick_day(
         num_events: that count by `rules`; others leave no picks.
         noise_factor: number of false picks over that of true ones.
         rules: how events are picked.
-        apart_km: least distance of two events within 60 s of each other.
+        apart_km: least distance of two events within `APART_S` of each other.
 
     Raises:
         ValueError: where hardly any event counts, or none can be placed so far from the others.
@@ -126,17 +127,17 @@ def _picked(
 def _times_apart(
     rng: np.random.Generator, hypocentre: Float[np.ndarray, "event 4"], span_s: tuple[float, float], apart_km: float
 ) -> Float[np.ndarray, " event"]:
-    """Origin times with no two events within 60 s and `apart_km`."""
+    """Origin times with no two events within `APART_S` and `apart_km`."""
     placed = np.zeros(0, int)
     origin_s = hypocentre[:, 3].copy()
     for row in range(len(origin_s)):
         near = placed[np.linalg.norm(hypocentre[placed, :2] - hypocentre[row, :2], axis=-1) < apart_km]
         for _ in range(200):
-            if not (np.abs(origin_s[near] - origin_s[row]) < 60.0).any():
+            if not (np.abs(origin_s[near] - origin_s[row]) < APART_S).any():
                 break
             origin_s[row] = rng.uniform(*span_s)
         else:
-            raise ValueError(f"{len(origin_s)} events do not fit {apart_km:g} km apart within 60 s; use fewer")
+            raise ValueError(f"{len(origin_s)} events do not fit {apart_km:g} km apart within {APART_S:g} s; use fewer")
         placed = np.append(placed, row)
     return origin_s
 
