@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.association import associate
-from jaxloc.detection.pick_list import PickList
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import uniform
 from jaxloc.simulation.pick_days import PickDay, pick_day

@@ -415,7 +415,7 @@ def _associate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import associate
     from jaxloc.runs.outcomes import logged
 
-    given = {name: getattr(parsed, name) for name in associate.Request._fields}
+    given: dict[str, Any] = {name: getattr(parsed, name) for name in associate.Request._fields}
     pairs = {name: None if given[name] is None else tuple(given[name]) for name in ("region_deg", "depth_km")}
     with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         found, _ = associate.associate_file(associate.Request(**given | pairs), parsed.output, say)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
-from jaxloc.detection.pick_list import NO_EVENT, PickList
+from jaxloc.data.pick_list import NO_EVENT, PickList
 from jaxloc.physics.adaptive_grid import Region
 
 POWER = 4

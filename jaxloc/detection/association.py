@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
+from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model, relative_rate
 from jaxloc.detection.assignment import Assigned, assign
 from jaxloc.detection.candidate_refinement import (
@@ -32,7 +33,6 @@ from jaxloc.detection.candidate_refinement import (
 from jaxloc.detection.candidates import BoxSearch, box_search, candidates
 from jaxloc.detection.duplicates import duplicates
 from jaxloc.detection.left_over import reasons
-from jaxloc.detection.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.detection.travel_cells import travel_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.arrival_model import (
     DEGREES_OF_FREEDOM,
     ArrivalModel,
@@ -17,7 +18,6 @@ from jaxloc.detection.arrival_model import (
     log_density,
     log_rate,
 )
-from jaxloc.detection.pick_list import PickList
 from jaxloc.detection.travel_cells import Travel, times_and_slopes
 from jaxloc.physics.adaptive_grid import Region
 

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from scipy.ndimage import maximum_filter1d
 
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.arrival_model import POWER, ArrivalModel, log_density
-from jaxloc.detection.pick_list import PickList
 from jaxloc.detection.travel_cells import Cells, Travel, cells_of, middle_km
 from jaxloc.physics.adaptive_grid import Region
 

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
+from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.detection.candidate_refinement import NONE, Fitted, Problem
-from jaxloc.detection.pick_list import NO_EVENT
 
 WITHIN_SIGMA = 3.0
 NO_FIT = "no event fits within 3 sigma"

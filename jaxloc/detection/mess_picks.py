@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.detection.mess import HORIZONTAL, Correlate, Settings, Template
 from jaxloc.detection.pal_quality import s_amplitude
-from jaxloc.detection.pick_list import NO_EVENT
 
 
 class CorrelationPicks(NamedTuple):

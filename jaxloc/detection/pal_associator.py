@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.detection.pal_grid import DIGITS, Grid, Places, Settings, distances_km, grid_of, magnitude_of
-from jaxloc.detection.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.detection.station_pairs import Pairs, pairs_of
 from jaxloc.geometry import Frame, to_degrees, to_km
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.pal_onsets import Lengths, Z, p_onset, s_onset, sta_lta
 from jaxloc.detection.pal_quality import Quality, quality_of, s_amplitude
 from jaxloc.detection.pal_records import prepared
-from jaxloc.detection.pick_list import PickList
 from jaxloc.detection.station_pairs import of_pairs, origin_of_pair
 
 SIGMA_S = (0.1, 0.2)

@@ -4,7 +4,7 @@ import numpy as np
 from jax import random
 from jaxtyping import Array, Key
 
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 
 SHIFT_S = (60.0, 600.0)
 

@@ -6,7 +6,7 @@ import numpy as np
 from jax import random
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 from jaxloc.simulation.day import Day, FaultSettings, NetworkSettings, draw_day, inside
 from jaxloc.simulation.day_picks import ClutterSettings, DetectionSettings, draw_picks
 from jaxloc.simulation.seismicity import SeismicitySettings

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 
 P, S = 0, 1  # places in `jaxloc.types.PHASES`
 

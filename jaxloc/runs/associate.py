@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxloc.data.dataset import Station, positions_km
-from jaxloc.detection.pick_list import NO_EVENT, Associated, PickList
+from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.geometry import Frame, frame_of, to_degrees, to_km
 from jaxloc.io.associated_picks import write_associated_picks
 from jaxloc.io.catalogue import Hypocentre, azimuthal_gap_deg

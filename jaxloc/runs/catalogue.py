@@ -12,7 +12,7 @@ import numpy as np
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Station
-from jaxloc.detection.pick_list import NO_EVENT
+from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.io.associated_picks import write_associated_picks
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxloc.detection.pick_list import Associated
+from jaxloc.data.pick_list import Associated
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.runs import associate, pick
 from jaxloc.runs.pick_setup import Request as LocateRequest

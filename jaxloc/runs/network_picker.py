@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 
 from jaxloc.data.chunk import SECOND_NS, Chunk, first_sample, owned
 from jaxloc.data.pick_amplitudes import peak_amplitudes
+from jaxloc.data.pick_list import PickList
 from jaxloc.data.record_quality import without_drift
-from jaxloc.detection.pick_list import PickList
 from jaxloc.models.pretrained import Pretrained, read_pretrained
 from jaxloc.physics.pick_calibration import Calibration, least_before, read_calibration, recalibrated
 from jaxloc.physics.rate_picks import LEAST_PROBABILITY, RatePicks, picks_of_rates

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxloc.data.pick_list import Associated
 from jaxloc.detection.pal_associator import from_picks
 from jaxloc.detection.pal_grid import EXAMPLE, Settings
-from jaxloc.detection.pick_list import Associated
 
 if TYPE_CHECKING:
     from jaxloc.runs.associate import Opened, Request, Say

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 
 from jaxloc.data.chunk import Chunk, owned
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.pal_picker import RIDGECREST, Settings, pick_station, to_picks
-from jaxloc.detection.pick_list import PickList
 from jaxloc.runs.pickers import Picker, joined
 
 RATE_HZ = 100.0

@@ -19,7 +19,7 @@ from jaxloc import __version__
 from jaxloc.atomic_write import write_whole
 from jaxloc.data.chunk import SECOND_NS, Chunk, Interval, usable_share
 from jaxloc.data.dataset import Station
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 from jaxloc.io.archive import HOUR_S, Archive, as_time, chunks, content_hash, open_archive
 from jaxloc.io.archive_chunks import read_chunk
 from jaxloc.io.contents import Contents

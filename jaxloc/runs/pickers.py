@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxloc.data.chunk import Chunk
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 
 
 class Picker(NamedTuple):

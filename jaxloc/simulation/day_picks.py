@@ -75,7 +75,7 @@ class ClutterSettings(NamedTuple):
 
 
 class DayPicks(NamedTuple):
-    """Picks in the order of their times, as `jaxloc.detection.pick_list.PickList` has them, with their truth.
+    """Picks in the order of their times, as `jaxloc.data.pick_list.PickList` has them, with their truth.
 
     `event` is the row of the day's source, or `NO_SOURCE`; `kind` the place in `PICK_KINDS`; amplitudes are in m/s.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxloc.data.pick_list import NO_EVENT, PickList
 from jaxloc.detection import association
-from jaxloc.detection.pick_list import NO_EVENT, PickList
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import uniform
 

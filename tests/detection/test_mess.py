@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.detection import mess, mess_picks
 from jaxloc.detection.matched_filter import normalised_correlation
-from jaxloc.detection.pick_list import NO_EVENT
 
 RATE_HZ = 50.0
 TRAVEL_S = np.array([[3.0, 5.2], [4.0, 6.9], [5.0, 8.7], [6.0, 10.4], [7.0, 12.1]])

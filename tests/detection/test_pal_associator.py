@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxloc.data.pick_list import NO_EVENT, PickList
 from jaxloc.detection import pal_associator as pal
 from jaxloc.detection.pal_grid import (
     EXAMPLE,
@@ -17,7 +18,6 @@ from jaxloc.detection.pal_grid import (
     grid_of,
     magnitude_of,
 )
-from jaxloc.detection.pick_list import NO_EVENT, PickList
 from jaxloc.detection.station_pairs import Pairs, of_pairs
 from jaxloc.geometry import Frame, to_km
 from jaxloc.io import pal as files

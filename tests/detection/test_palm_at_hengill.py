@@ -9,12 +9,12 @@ import numpy as np
 import obspy
 import pytest
 
+from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.data.preprocessing import bandpass, resample
 from jaxloc.detection import mess, mess_picks, pal_picker
 from jaxloc.detection.matched_filter import normalised_correlation
 from jaxloc.detection.pal_associator import associate
 from jaxloc.detection.pal_grid import EXAMPLE
-from jaxloc.detection.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.geometry import frame_of, to_km
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.shifted_picks import shifted_picks
 from jaxloc.detection.simulated_picks import PicksSettings, simulated_day
 from jaxloc.simulation.day import NetworkSettings

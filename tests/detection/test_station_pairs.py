@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 from jaxloc.detection.station_pairs import NO_P, NO_S, of_pairs, origin_of_pair, pairs_of
 
 

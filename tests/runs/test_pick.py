@@ -11,7 +11,7 @@ from jaxloc import cli
 from jaxloc.data.chunk import Chunk, Interval, intervals
 from jaxloc.data.dataset import Station
 from jaxloc.data.pick_amplitudes import peak_amplitudes
-from jaxloc.detection.pick_list import PickList
+from jaxloc.data.pick_list import PickList
 from jaxloc.io.pick_files import read_pick_csv
 from jaxloc.physics.pick_calibration import NONE
 from jaxloc.runs import network_picker, pick, pickers
