@@ -416,9 +416,9 @@ def _associate(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs.outcomes import logged
 
     given: dict[str, Any] = {name: getattr(parsed, name) for name in associate.Request._fields}
-    pairs = {name: None if given[name] is None else tuple(given[name]) for name in ("region_deg", "depth_km")}
+    given |= {name: None if given[name] is None else tuple(given[name]) for name in ("region_deg", "depth_km")}
     with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
-        found, _ = associate.associate_file(associate.Request(**given | pairs), parsed.output, say)
+        found, _ = associate.associate_file(associate.Request(**given), parsed.output, say)
         for line in associate.lines_of(found, parsed.output):
             say(line)
 
