@@ -332,7 +332,7 @@ def _located_at_once(
 
     def finish() -> None:
         found = arrival_picks.with_picks(dataset, outcome.located, outcome.found)
-        found = with_magnitudes(measured, fitted, dataset, outcome, found)
+        found = with_magnitudes(measured, fitted.spec.velocity, dataset, outcome, found)
         with kept(parsed.output, len(ready.dataset), outcome):
             write_outcome(parsed.output, say, outcome._replace(found=found))
             if parsed.pictures and not outcome.interrupted:

@@ -1,6 +1,6 @@
 """Local magnitudes of located events, from the waveform files that they were located by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,6 @@ from jaxloc.io.waveform_index import Index, WaveformSource, index_files
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.layered_times import layered_times
 from jaxloc.prng import stream
-from jaxloc.runs.fitted import Fitted
 from jaxloc.runs.outcomes import Outcome
 from jaxloc.types import PHASES
 
@@ -93,7 +92,7 @@ def wanted(
 
 def with_magnitudes(
     measured: Wanted | None,
-    fitted: Fitted,
+    velocity: Mapping[str, Any],
     dataset: Dataset,
     outcome: Outcome,
     found: Sequence[Hypocentre],
@@ -104,7 +103,7 @@ def with_magnitudes(
 
     Args:
         measured: how (`wanted`); None: the events as they are.
-        fitted: that located them, with its velocity model.
+        velocity: settings of the velocity model that located them.
         dataset: that was located.
         outcome: of it.
         found: its located events, with their picks.
@@ -115,7 +114,7 @@ def with_magnitudes(
     key_places, key_draws = jax.random.split(stream("magnitudes"))
     draws = np.asarray(outcome.predictions.posterior.sample(key_places, (DRAWS,)), float)
     seen = outcome.located.batch.observations
-    times = layered_times(velocity_of(fitted.spec.velocity))
+    times = layered_times(velocity_of(velocity))
 
     def one(h: Hypocentre) -> Hypocentre:
         if h.start is None or (h.magnitude is not None and not measured.replaces):

@@ -23,7 +23,7 @@ from jaxloc.runs.magnitudes import arrivals, read_curve, wanted, with_magnitudes
 
 START = UTCDateTime("2020-01-01T00:00:00")
 RATE_HZ, HZ, GAIN, TRUE = 100.0, 3.0, 1e9, 2.2
-FITTED = SimpleNamespace(spec=SimpleNamespace(velocity={"top_km": [0.0], "vp_km_s": [6.0], "vs_km_s": [3.5]}))
+VELOCITY = {"top_km": [0.0], "vp_km_s": [6.0], "vs_km_s": [3.5]}
 STATIONS = tuple(Station(f"XX.S{i}", 64 + a, -21 + b, 0.0) for i, (a, b) in enumerate(((0.2, 0), (0, 0.5), (-0.3, 0))))
 FRAME = Frame(64.0, -21.0)
 HYPOCENTRE = np.array([0.0, 0.0, 8.0, 20.0])
@@ -73,7 +73,7 @@ def located(magnitude: float | None = None) -> tuple[Dataset, SimpleNamespace, l
 
 def test_a_located_event_gets_its_magnitude_in_all_files(tmp_path):
     how = wanted(stream(), inventory(), None)
-    (event,) = with_magnitudes(how, FITTED, *located())
+    (event,) = with_magnitudes(how, VELOCITY, *located())
     assert event.magnitude == pytest.approx(TRUE, abs=0.05)
     assert 0.1 < event.magnitude_sd < 0.3
     assert event.magnitude_type == "ML"
@@ -98,15 +98,15 @@ def test_a_located_event_gets_its_magnitude_in_all_files(tmp_path):
 
 
 def test_a_magnitude_from_elsewhere_is_replaced_on_request_alone():
-    assert with_magnitudes(wanted(stream(), inventory(), None), FITTED, *located(1.0))[0].magnitude == 1.0
-    asked = with_magnitudes(wanted(stream(), inventory(), "keir"), FITTED, *located(1.0))[0]
+    assert with_magnitudes(wanted(stream(), inventory(), None), VELOCITY, *located(1.0))[0].magnitude == 1.0
+    asked = with_magnitudes(wanted(stream(), inventory(), "keir"), VELOCITY, *located(1.0))[0]
     assert asked.magnitude != 1.0
     assert "Keir" in asked.magnitude_about
 
 
 def test_events_without_records_keep_what_they_have_and_say_why():
     late = [h._replace(start=str(START + 86400)) for h in located()[2]]
-    (event,) = with_magnitudes(wanted(stream(), inventory(), None), FITTED, *located()[:2], late)
+    (event,) = with_magnitudes(wanted(stream(), inventory(), None), VELOCITY, *located()[:2], late)
     assert event.magnitude is None
     assert "no magnitude: no record (3 of 3 stations)" in report.line(event)
 
@@ -144,5 +144,5 @@ def test_picks_replace_predicted_arrivals_unless_s_would_precede_p():
 
 def test_draws_are_the_same_each_time():
     how = wanted(stream(), inventory(), None)
-    first, again = (with_magnitudes(how, FITTED, *located())[0] for _ in range(2))
+    first, again = (with_magnitudes(how, VELOCITY, *located())[0] for _ in range(2))
     assert (first.magnitude, first.magnitude_sd) == (again.magnitude, again.magnitude_sd)
