@@ -93,7 +93,7 @@ def _fitted(
     design[np.arange(len(far)), 2 + len(codes) + place] = 1
     ridge = np.zeros((len(codes), design.shape[1]))
     ridge[:, 2 : 2 + len(codes)] = np.eye(len(codes)) * READING_SD / RIDGE_SD
-    weight, sd, rows, solution = np.ones(len(far)), 0.0, design, np.zeros(design.shape[1])
+    weight, sd, rows, solution = np.ones(len(far)), 1.0, design, np.zeros(design.shape[1])
     for _ in range(ROUNDS):
         root = np.sqrt(weight)[:, None]
         rows = np.concatenate([design * root, ridge])
@@ -101,7 +101,7 @@ def _fitted(
         misfit = target - design @ solution
         sd = 1.4826 * np.median(np.abs(misfit)) + 1e-12
         weight = np.minimum(1.0, TUNING * sd / (np.abs(misfit) + 1e-12))
-    seen = np.atleast_1d(known.any(0))
+    seen = np.asarray(known.any(0))
     corrections = solution[2 : 2 + len(codes)] - solution[2 : 2 + len(codes)][seen].mean()
     station_terms = {code: float(c) for code, c, s in zip(codes, corrections, seen, strict=True) if s}
     covariance = sd**2 * np.linalg.pinv(rows.T @ rows)[:2, :2]

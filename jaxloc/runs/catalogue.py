@@ -124,7 +124,7 @@ def with_probability(others: Mapping[str, float]) -> dict[str, float]:
     """The odds of an event, and the probability that it is real."""
     if (log_odds := others.get("log_odds")) is None:
         return dict(others)
-    return {**others, PROBABILITY: float(1 / (1 + np.exp(-log_odds)))}
+    return {**others, PROBABILITY: float(expit(log_odds))}
 
 
 def wanted_magnitudes(request: Request) -> Wanted | None:

@@ -1,6 +1,7 @@
 """The output of a run for people: scores, events and pictures."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -199,8 +200,11 @@ def _magnitude(event: Hypocentre) -> str:
     if used and event.magnitude is not None and event.magnitude_sd is not None:
         value = f"{event.magnitude_type} {event.magnitude:.2f} +- {event.magnitude_sd:.2f}"
         return f"; {value} of {used} station{'s' * (used != 1)}"
-    reason, number = Counter(each.reason for each in event.station_magnitudes).most_common(1)[0]
-    return f"; no magnitude: {reason} ({number} of {len(event.station_magnitudes)} stations)"
+    kinds = Counter(re.sub(r"\d+(\.\d+)?", "#", each.reason) for each in event.station_magnitudes)
+    kind, number = kinds.most_common(1)[0]
+    reason = next(r.reason for r in event.station_magnitudes if re.sub(r"\d+(\.\d+)?", "#", r.reason) == kind)
+    alike = ", and alike" if number > 1 and "#" in kind else ""
+    return f"; no magnitude: {reason}{alike} ({number} of {len(event.station_magnitudes)} stations)"
 
 
 def _truth(dataset: Dataset, batch: Batch, i: int) -> Truth | None:
