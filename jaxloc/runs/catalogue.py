@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import expit
 
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
