@@ -232,11 +232,11 @@ def _catalogue(parsed: argparse.Namespace, console: "Console") -> None:
     given["depth_km"] = None if parsed.depth_km is None else tuple(parsed.depth_km)
     request, workers = Request(**given), workers_of(parsed.workers)
     number = pick.number_of_chunks(pick_request(request))
-    with (
-        logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
-        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
-    ):
-        with _counting(console, say, "picked chunks", number) as on_chunk:
+    with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
+        with (
+            _counting(console, say, "picked chunks", number) as on_chunk,
+            contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+        ):
             picked = pick.pick_archive(pick_request(request), request.output / pick.FOLDER, executor, say, on_chunk)
         make_catalogue(request, picked, say)
 

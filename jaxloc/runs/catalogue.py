@@ -37,7 +37,7 @@ from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.magnitudes import Wanted, wanted, with_magnitudes
 from jaxloc.runs.outcomes import write_outcome
-from jaxloc.training.log import Say
+from jaxloc.training.log import Say, counted_in_time
 
 REPORT, VELOCITY = "report.html", "velocity.csv"
 
@@ -95,7 +95,8 @@ def located(
     picks = as_dataset("catalogue", pick_file(opened, found), read_epochs(request.stations), associate.SIGMA_S)
     asked = locate_request(request)
     setup = locate_picks.setup_for(asked, picks.dataset, say)
-    posteriors = locate_picks.locate(prng.stream("location"), asked, picks, setup=setup)
+    with counted_in_time(say, "located", len(picks.dataset)) as count:
+        posteriors = locate_picks.locate(prng.stream("location"), asked, picks, count, setup)
     outcome = locate_picks.outcome_of(picks, posteriors, False, setup)
     odds = {event.id: event.others for event in found}
     events = [event._replace(others={**event.others, **with_probability(odds[event.id])}) for event in outcome.found]
