@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from obspy import Trace, UTCDateTime
+from obspy import Stream, Trace, UTCDateTime
 
-from jaxloc.io import sds_writing
-
+DAY_S = 86400
 START = UTCDateTime("2020-02-03T00:00:00")
 TABLE = "network,station,latitude,longitude,elevation\nXX,AA,64.0,-21.0,100\nXX,BB,64.1,-21.2,250\n"
 
@@ -33,8 +32,21 @@ def write_sds(root: Path, traces: Sequence[Trace]) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     (root.parent / "stations.csv").write_text(TABLE)
     for one in traces:
-        sds_writing.write_days(root, one)
+        write_days(root, one)
     return root
+
+
+def write_days(root: Path, trace: Trace) -> None:
+    """Add a trace to an archive, cut at midnight."""
+    stats = trace.stats
+    day = UTCDateTime(stats.starttime.date)
+    while day <= stats.endtime:
+        part = trace.slice(day, day + DAY_S - stats.delta / 2, nearest_sample=False)
+        folder = root / str(day.year) / stats.network / stats.station / f"{stats.channel}.D"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{trace.id}.D.{day.year}.{day.julday:03d}").open("ab") as file:
+            Stream([part]).write(file, format="MSEED")
+        day += DAY_S
 
 
 def arrivals(rng: np.random.Generator, times_s: Sequence[float], time_s: np.ndarray, size: float = 60.0) -> np.ndarray:

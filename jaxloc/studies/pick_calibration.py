@@ -38,6 +38,7 @@ from jaxloc.runs.pretrain import drawer, mean_log_rate, rates_reader
 from jaxloc.runs.shipped import weights_of
 from jaxloc.scores.markdown import markdown_table
 from jaxloc.scores.pick_scores import WITHIN_S, Known
+from jaxloc.studies.command import run_as_command
 from jaxloc.studies.pick_residuals import labelled_records
 from jaxloc.types import PHASES
 
@@ -194,4 +195,4 @@ def _both(path: Path) -> tuple[tuple[str, Calibration], ...]:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_command(main)

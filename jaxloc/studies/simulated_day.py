@@ -6,7 +6,6 @@ there are no earthquakes: whatever is located then is a false event.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxloc.simulation.day import FaultSettings, NetworkSettings
 from jaxloc.simulation.day_disturbances import NAMES
 from jaxloc.simulation.day_records import RecordSettings
 from jaxloc.simulation.seismicity import SeismicitySettings
+from jaxloc.studies.command import run_as_command
 
 NOISES = ("ground", "gaussian", "spikes", *NAMES)
 PER_HOUR = 30.0  # of disturbances, where one kind is chosen
@@ -68,19 +68,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make a day; gives the exit status."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
     given, start = parser().parse_args(arguments), time.monotonic()
-    try:
-        say = lambda done, whole: print(f"chunk {done} of {whole}: {time.monotonic() - start:.0f} s", flush=True)
-        day = write_day(given.output, jax.random.key(given.seed), request_of(given), given.sds, say)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    say = lambda done, whole: print(f"chunk {done} of {whole}: {time.monotonic() - start:.0f} s", flush=True)
+    day = write_day(given.output, jax.random.key(given.seed), request_of(given), given.sds, say)
     took = f"{time.monotonic() - start:.0f} s"
     print(f"{len(day.sources.magnitude)} sources at {len(day.stations)} stations in {took}: {given.output}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_command(main)
