@@ -124,6 +124,13 @@ def _index_stream(stream: Stream) -> Index:
     return Index(pieces, frozenset())
 
 
+def held(index: Index, first: UTCDateTime, last: UTCDateTime) -> Index:
+    """The part of an index between two times with its samples in memory: each file is read once for all that follows."""
+    paths = dict.fromkeys(piece.path for piece in index.pieces if piece.start <= last and piece.end >= first)
+    traces = [trace for path in paths for trace in read_span(path, first, last, index.damaged) if trace.stats.npts]
+    return Index(_pieces(Memory(Stream(traces)), Stream(traces)), frozenset())
+
+
 def name_of(files: WaveformSource) -> str:
     """A name for a data set: that of the folder, file or pattern, or "stream"."""
     if isinstance(files, Stream):

@@ -1,6 +1,7 @@
 """Local magnitudes of located events, from the waveform files that they were located by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from jaxloc.io.ground_motion import GroundMotion, has_responses, to_wood_anderso
 from jaxloc.io.magnitude_curve_file import read_curve_table
 from jaxloc.io.stations import StationSource, as_inventory
 from jaxloc.io.tables import parse_time
-from jaxloc.io.waveform_index import Index, WaveformSource, index_files
+from jaxloc.io.waveform_index import Index, WaveformSource, held, index_files
 from jaxloc.physics.layered import velocity_of
 from jaxloc.physics.layered_times import layered_times
 from jaxloc.prng import stream
@@ -28,6 +29,8 @@ BY_DEFAULT, NONE = "iaspei", "none"
 DRAWS = 200  # of each location's posterior
 BEFORE_P_S, AFTER_S_S = 7.0, 5.0  # that are read around the windows of amplitude and noise
 LONGEST_S = 900.0
+HELD_S = 3600.0  # of records that are read at once
+MARGIN_S = 60.0  # before the start of an event
 
 
 class Wanted(NamedTuple):
@@ -114,7 +117,7 @@ def with_magnitudes(
     key_places, key_draws = jax.random.split(stream("magnitudes"))
     draws = np.asarray(outcome.predictions.posterior.sample(key_places, (DRAWS,)), float)
     seen = outcome.located.batch.observations
-    times = layered_times(velocity_of(velocity))
+    times, files_at = layered_times(velocity_of(velocity)), hourly(measured.files)
 
     def one(h: Hypocentre) -> Hypocentre:
         if h.start is None or (h.magnitude is not None and not measured.replaces):
@@ -127,7 +130,7 @@ def with_magnitudes(
         centre = places.mean(0)
         travel_s = np.asarray(times(jnp.asarray(station_km))(jnp.asarray(centre[None, :3])))[0]
         arrival_s = arrivals(h, codes, centre[3] + travel_s)
-        motion, begin_s = _records(measured, h.start, codes, arrival_s)
+        motion, begin_s = _records(measured._replace(files=files_at(h.start)), h.start, codes, arrival_s)
         result = local_magnitude(
             jax.random.fold_in(key_draws, row),
             motion.records,
@@ -144,6 +147,17 @@ def with_magnitudes(
         return with_magnitude(h, result, codes, f"{measured.curve.reference}; {motion.about}")
 
     return [one(h) for h in found]
+
+
+def hourly(files: Index) -> Callable[[str], Index]:
+    """Records about the start of an event, of which those of an hour are read once: files of days are large."""
+
+    @lru_cache(1)
+    def of_hour(hour: int) -> Index:
+        first = parse_time(f"{hour * HELD_S:.0f}")
+        return held(files, first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S)
+
+    return lambda start: of_hour(int(parse_time(start).timestamp // HELD_S))
 
 
 def arrivals(

@@ -17,8 +17,9 @@ from jaxloc.distributions.gaussian_mixture import gaussian_mixture
 from jaxloc.geometry import Frame
 from jaxloc.io.catalogue import Hypocentre, Pick
 from jaxloc.io.catalogue_csv import read_csv
+from jaxloc.io.waveform_index import index_files
 from jaxloc.physics.wood_anderson import wood_anderson_response
-from jaxloc.runs import report
+from jaxloc.runs import magnitudes, report
 from jaxloc.runs.magnitudes import arrivals, read_curve, wanted, with_magnitudes
 
 START = UTCDateTime("2020-01-01T00:00:00")
@@ -146,3 +147,14 @@ def test_draws_are_the_same_each_time():
     how = wanted(stream(), inventory(), None)
     first, again = (with_magnitudes(how, VELOCITY, *located())[0] for _ in range(2))
     assert (first.magnitude, first.magnitude_sd) == (again.magnitude, again.magnitude_sd)
+
+
+def test_records_of_an_hour_are_read_once(monkeypatch):
+    """Two events of one hour share what was read; one of the next hour has its own."""
+    read = []
+    monkeypatch.setattr(magnitudes, "held", lambda files, first, last: read.append((first, last)) or files)
+    files_at = magnitudes.hourly(index_files(stream()))
+    for start in ("2020-01-01T00:10:00", "2020-01-01T00:50:00", "2020-01-01T01:00:00"):
+        files_at(start)
+    assert [first for first, _ in read] == [UTCDateTime("2019-12-31T23:59:00"), UTCDateTime("2020-01-01T00:59:00")]
+    assert all(last - first > 3600 + magnitudes.LONGEST_S for first, last in read)
