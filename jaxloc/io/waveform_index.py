@@ -125,7 +125,7 @@ def _index_stream(stream: Stream) -> Index:
 
 
 def held(index: Index, first: UTCDateTime, last: UTCDateTime) -> Index:
-    """The part of an index between two times with its samples in memory: each file is read once for all that follows."""
+    """The part of an index between two times with its samples in memory: each file is read once."""
     paths = dict.fromkeys(piece.path for piece in index.pieces if piece.start <= last and piece.end >= first)
     traces = [trace for path in paths for trace in read_span(path, first, last, index.damaged) if trace.stats.npts]
     return Index(_pieces(Memory(Stream(traces)), Stream(traces)), frozenset())
