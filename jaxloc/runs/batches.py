@@ -172,7 +172,8 @@ def _locate(job: Job, ready: Opened, pictures: bool) -> None:
         located = [event.id for event in found]
         arrival_picks.sections_of_run(ready.fitted, some, located, job.output)
         new_events.pictures(job.output, some, outcome, located)
-    found = with_magnitudes(ready.magnitudes, ready.fitted.spec.velocity, some, outcome, found)
+    if ready.magnitudes is not None:
+        found = with_magnitudes(ready.magnitudes, ready.fitted.spec.velocity, some, outcome, found)
     part = Part(found, outcome.lost, outcome.again)
     write_whole(job.path, json.dumps(part._asdict(), default=_plain).encode())
 
