@@ -18,12 +18,19 @@ def recall_by_magnitude(path: str | Path, rows: Sequence[Mapping[str, float]], t
     axes = dress(new.subplots(), "magnitude", "recall")
     middle = np.array([(row["from"] + row["to"]) / 2 for row in rows])
     value, low, high = (np.array([row[name] for row in rows]) for name in ("value", "low", "high"))
-    axes.errorbar(middle, value, [value - low, high - value], fmt="o-", color=BLUE, capsize=2, linewidth=1.2)
+    axes.errorbar(middle, value, bars(value, low, high), fmt="o-", color=BLUE, capsize=2, linewidth=1.2)
     for at, row in zip(middle, rows, strict=True):
         axes.annotate(f"{row['events']:g}", (at, 1.03), ha="center", fontsize=7, color=MUTED)
     axes.set_ylim(0, 1.08)
     save(path, new)
     return Path(path)
+
+
+def bars(
+    value: Float[np.ndarray, " bin"], low: Float[np.ndarray, " bin"], high: Float[np.ndarray, " bin"]
+) -> Float[np.ndarray, "side bin"]:
+    """Lengths of error bars; an interval that ends at the value, of a share of 1, may miss it by rounding."""
+    return np.maximum([value - low, high - value], 0.0)
 
 
 def magnitudes(
@@ -64,7 +71,7 @@ def reliability(path: str | Path, odds: Mapping[str, Any], title: str = "Odds th
         np.array([row[name] for row in rows]) for name in ("predicted", "value", "low", "high")
     )
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
-    axes.errorbar(predicted, value, [value - low, high - value], fmt="o", color=INK, capsize=2)
+    axes.errorbar(predicted, value, bars(value, low, high), fmt="o", color=INK, capsize=2)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     save(path, new)
     return Path(path)
