@@ -370,33 +370,24 @@ def _relocate(command: argparse.ArgumentParser) -> None:
 
 
 def _pick(command: argparse.ArgumentParser) -> None:
-    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
-    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    _add_archive(command)
     command.add_argument(
         "--method",
         choices=PICKERS,
         default="network",
         help="the network that comes with jaxloc (default), or the published rules of PAL (Zhou and others 2022)",
     )
-    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
-    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
     command.add_argument(
         "--chunk", type=float, default=3600.0, metavar="S", help="length of a chunk in s (default: 3600)"
     )
     command.add_argument("--output", type=Path, default=Path("picks.csv"), help="table of picks (default: picks.csv)")
-    command.add_argument(
-        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
-    )
 
 
 def _catalogue(command: argparse.ArgumentParser) -> None:
-    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
-    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    _add_archive(command)
     command.add_argument("--velocity", type=Path, help="velocity model, CSV: depth_km,vp_km_s,vs_km_s (default: ak135)")
     command.add_argument("--velocity-form", choices=("layers", "gradient"), help="its rows, as for locate")
     command.add_argument("--method", choices=("bayes", "palm"), default="bayes", help="(default: bayes)")
-    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
-    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
     command.add_argument("--depth-km", type=float, nargs=2, metavar=("MIN", "MAX"), help="depths that are searched")
     command.add_argument(
         "--magnitude",
@@ -404,17 +395,11 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
         help="local magnitudes, as for locate (default: iaspei where StationXML has responses; none: no magnitudes)",
     )
     command.add_argument("--output", type=Path, default=Path("catalogue"), help="folder (default: catalogue)")
-    command.add_argument(
-        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
-    )
 
 
 def _match(command: argparse.ArgumentParser) -> None:
-    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
+    _add_archive(command)
     command.add_argument("--events", type=Path, required=True, help="located events with picks, the templates")
-    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
-    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
-    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
     command.add_argument("--chunk", type=float, default=3600.0, metavar="S", help="length of a chunk (default: 3600)")
     command.add_argument("--rate", type=float, default=50.0, metavar="HZ", help="sampling rate (default: 50)")
     command.add_argument(
@@ -451,9 +436,6 @@ def _match(command: argparse.ArgumentParser) -> None:
     threshold.add_argument("--mad", type=float, metavar="MULTIPLE", help="threshold by the median absolute value")
     command.add_argument(
         "--output", type=Path, default=Path("matched"), help="folder for the results (default: matched)"
-    )
-    command.add_argument(
-        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
     )
 
 
@@ -588,6 +570,17 @@ def _lint(command: argparse.ArgumentParser) -> None:
 
 def _list(command: argparse.ArgumentParser) -> None:
     command.add_argument("kind", nargs="?", choices=KINDS, help="only these (default: all)")
+
+
+def _add_archive(command: argparse.ArgumentParser) -> None:
+    """The continuous records that a command works on, chunk by chunk."""
+    command.add_argument("archive", type=Path, metavar="ARCHIVE", help="SDS archive, or folder of waveform files")
+    command.add_argument("--stations", type=Path, required=True, help="StationXML or station CSV")
+    command.add_argument("--start", metavar="TIME", help="UTC, as 2019-07-04T12:00 (default: of the archive)")
+    command.add_argument("--end", metavar="TIME", help="not within (default: of the archive)")
+    command.add_argument(
+        "--workers", default="1", help="chunks at a time, in so many processes, or the address of a Dask scheduler"
+    )
 
 
 def add_region(command: argparse.ArgumentParser) -> None:

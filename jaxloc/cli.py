@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from jaxloc.training.log import OnStep, Say
 
 from jaxloc.arguments import parse
+from jaxloc.runs.quiet import INTERRUPTED
 
 PICTURES = (".png", ".pdf", ".svg")
 SELDOM = 200_000  # new objects between two collections of garbage
-INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 NOTHING_KEPT = "no results were written; give the same command again to start anew"
 _AFTER_INTERRUPT = {
     "run": "the same command continues from the last checkpoint",

@@ -214,19 +214,20 @@ def _in_chunks(segments: Segments, rows: Int[np.ndarray, "row 3"], phase: int, c
             some = rows[at : at + CHUNK]
             some = np.pad(some, ((0, CHUNK - len(some)), (0, 0)))
             two = (jnp.asarray(value[some[:, i], some[:, 2]]) for i in (0, 1))
-            yield jax.tree.map(np.asarray, _correlate(*two, inner, rate_hz, correlation.band_hz))
+            yield jax.tree.map(np.asarray, correlate_rows(*two, inner, rate_hz, correlation.band_hz))
 
     return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *parts())
 
 
 @jax.jit(static_argnames="inner")
-def _correlate(
+def correlate_rows(
     first: Float[Array, "row part sample"],
     second: Float[Array, "row part sample"],
     inner: int,
     rate_hz: float,
     band_hz: tuple[float, float],
 ) -> Lags:
+    """`correlate` for each row, compiled."""
     return jax.vmap(lambda a, b: correlate(a, b, inner, rate_hz, band_hz))(first, second)
 
 

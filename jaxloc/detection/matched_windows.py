@@ -8,15 +8,13 @@ parabola, with errors from the coefficient and the band that include the probabi
 # Columns are unpacked in the order of the type.
 
 from collections.abc import Iterator
-from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Int
 
-from jaxloc.data.cross_correlation import Lags, correlate
+from jaxloc.data.cross_correlation import Lags, correlate_rows
 from jaxloc.detection.stack_peaks import Peaks
 from jaxloc.detection.templates import Templates
 
@@ -203,7 +201,7 @@ def _by_length(
             some = rows[at : at + AT_ONCE]
             padded = np.pad(some, (0, _room(len(some)) - len(some)), mode="edge")
             segments = (x[padded][..., : size + 2 * reach] for x in (first, second))
-            lags = _correlated(*segments, int(size), templates.rate_hz, templates.band_hz)
+            lags = correlate_rows(*segments, int(size), templates.rate_hz, templates.band_hz)
             for column, values in zip(out, lags, strict=True):
                 np.asarray(column)[some] = np.asarray(values)[: len(some)]
     return out
@@ -212,17 +210,6 @@ def _by_length(
 def _room(number: int) -> int:
     """The next power of two: few shapes are compiled."""
     return min(1 << max(number - 1, 0).bit_length(), AT_ONCE)
-
-
-@partial(jax.jit, static_argnames="inner")
-def _correlated(
-    first: Float[Array, "row part sample"],
-    second: Float[Array, "row part sample"],
-    inner: int,
-    rate_hz: float,
-    band_hz: tuple[float, float],
-) -> Lags:
-    return jax.vmap(lambda a, b: correlate(jnp.asarray(a), jnp.asarray(b), inner, rate_hz, band_hz))(first, second)
 
 
 def aligned_windows(

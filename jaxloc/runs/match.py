@@ -1,8 +1,8 @@
 """Search of an archive by templates of known events, chunk by chunk: memory is that of one chunk in each process.
 
 Three passes read the records: chunks that own a known event give templates, all chunks are scanned, and those that own
-a candidate are measured. What a scan found is kept on disk under a name made of the chunk, the templates, the settings
-and the content of its waveform files, so that a stopped search continues with the chunks that are missing.
+a candidate are measured. What a scan found is kept on disk (`jaxloc.runs.kept_chunks`), so that a stopped search
+continues with the chunks that are missing.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -34,9 +34,9 @@ from jaxloc.detection.templates import (
     make_templates,
     take_events,
 )
-from jaxloc.io.archive import HOUR_S, Archive, as_time, chunks, content_hash, open_archive
+from jaxloc.io.archive import HOUR_S, Archive, chunks, open_archive
 from jaxloc.io.archive_chunks import read_chunk
-from jaxloc.runs.executors import run_jobs
+from jaxloc.runs.kept_chunks import Job, complete, jobs_of
 from jaxloc.runs.match_events import Known, read_known
 from jaxloc.training.log import Say
 
@@ -71,11 +71,6 @@ class Matched(NamedTuple):
     templates: Templates
     found: Detections
     lost: dict[str, str]
-
-
-class _Job(NamedTuple):
-    interval: Interval
-    path: Path
 
 
 class _Shared(NamedTuple):
@@ -216,44 +211,20 @@ def _scans(
     on_chunk: Callable[[int], None],
 ) -> list[tuple[Scan, ...]]:
     jobs = _jobs(shared, archive, intervals, folder)
-    waiting = [job for job in jobs if not job.path.is_file()]
-    if len(waiting) < len(jobs):
-        say(f"{len(jobs) - len(waiting)} of {len(jobs)} chunks were scanned before and are kept")
-    done = len(jobs) - len(waiting)
-    on_chunk(done)
-    for job, outcome in _run(executor, waiting, shared):
-        if isinstance(outcome, BaseException):
-            raise ValueError(f"the chunk from {as_time(job.interval.start_ns)} failed: {outcome}") from outcome
-        done += 1
-        on_chunk(done)
+    complete(jobs, scan_one, shared, executor, "scanned", say, on_chunk)
     return [_read(job.path) for job in jobs]
 
 
-def _run(executor: Executor | None, waiting: Sequence[_Job], shared: _Shared) -> Iterator[tuple[_Job, Any]]:
-    if executor is None:
-        return ((job, scan_one(job, shared)) for job in waiting)
-    return run_jobs(executor, scan_one, waiting, shared)
-
-
-def _jobs(shared: _Shared, archive: Archive, intervals: Sequence[Interval], folder: Path) -> list[_Job]:
+def _jobs(shared: _Shared, archive: Archive, intervals: Sequence[Interval], folder: Path) -> list[Job]:
     of_all = hashlib.sha256(repr((__version__, shared.request, shared.pad_s, archive.stations)).encode())
     of_all.update(Path(shared.request.stations).read_bytes())
     for templates in shared.templates:
         for column in templates[1:-2]:
             of_all.update(np.ascontiguousarray(column).tobytes())
-    found = []
-    for interval in intervals:
-        pad_ns = round(shared.pad_s * SECOND_NS)
-        span = as_time(interval.start_ns - pad_ns), as_time(interval.end_ns + pad_ns)
-        names = archive.files([channel for own in archive.channels for channel in own], *span)
-        digest = of_all.copy()
-        digest.update(repr((interval, content_hash(names))).encode())
-        stamp = as_time(interval.start_ns).strftime("%Y%m%dT%H%M%S")
-        found.append(_Job(interval, folder / f"{stamp}_{digest.hexdigest()[:12]}.npz"))
-    return found
+    return jobs_of(archive, intervals, shared.pad_s, of_all.digest(), folder, ".npz")
 
 
-def scan_one(job: _Job, shared: _Shared) -> None:
+def scan_one(job: Job, shared: _Shared) -> None:
     """Scan one chunk and write what is kept of it, in whatever process."""
     records, usable, begin_s, _ = _records(shared.request, job.interval, shared.pad_s, shared.zero_ns)
     own_s = _own_s(job.interval, shared.zero_ns)

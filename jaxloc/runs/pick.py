@@ -1,7 +1,7 @@
 """Picks of an archive of continuous records, chunk by chunk: a stopped run continues with the chunks that are missing.
 
-A chunk's picks are kept on disk under a name made of its interval, the settings, the list of stations and the content
-of its waveform files: what changes is picked again, and nothing else. Memory is that of one chunk in each process.
+What a chunk's picks depend on is in the name of its file (`jaxloc.runs.kept_chunks`): what changes is picked again, and
+nothing else. Memory is that of one chunk in each process.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,12 @@ from jaxloc.atomic_write import write_whole
 from jaxloc.data.chunk import SECOND_NS, Chunk, Interval, usable_share
 from jaxloc.data.dataset import Station
 from jaxloc.data.pick_list import PickList
-from jaxloc.io.archive import HOUR_S, Archive, as_time, chunks, content_hash, open_archive
+from jaxloc.io.archive import HOUR_S, Archive, chunks, open_archive
 from jaxloc.io.archive_chunks import read_chunk
 from jaxloc.io.contents import Contents
 from jaxloc.io.formats import FORMATS
 from jaxloc.io.pick_files import Pick, PickFile
-from jaxloc.runs.executors import run_jobs
+from jaxloc.runs.kept_chunks import Job, complete, jobs_of
 from jaxloc.runs.pickers import Picker, joined, picker_of
 from jaxloc.training.log import Say
 from jaxloc.types import PHASES
@@ -63,14 +63,6 @@ class Picked(NamedTuple):
     notes: dict[str, int]
 
 
-class Job(NamedTuple):
-    """A chunk: its number, its interval and its file."""
-
-    number: int
-    interval: Interval
-    path: Path
-
-
 def pick_archive(
     request: Request,
     folder: Path,
@@ -95,16 +87,7 @@ def pick_archive(
         say(f"note: {note}")
     folder.mkdir(parents=True, exist_ok=True)
     jobs = _jobs(request, archive, picker, folder)
-    waiting = [job for job in jobs if not job.path.is_file()]
-    if len(waiting) < len(jobs):
-        say(f"{len(jobs) - len(waiting)} of {len(jobs)} chunks were picked before and are kept")
-    done = len(jobs) - len(waiting)
-    on_chunk(done)
-    for job, outcome in _run(executor, waiting, request):
-        if isinstance(outcome, BaseException):
-            raise ValueError(f"the chunk from {as_time(job.interval.start_ns)} failed: {outcome}") from outcome
-        done += 1
-        on_chunk(done)
+    complete(jobs, pick_one, request, executor, "picked", say, on_chunk)
     return _whole(archive, [(job.interval, _read(job.path)) for job in jobs])
 
 
@@ -120,23 +103,8 @@ def _intervals(archive: Archive, request: Request) -> Iterator[Interval]:
 def _jobs(request: Request, archive: Archive, picker: Picker, folder: Path) -> list[Job]:
     settings = [__version__, picker.about, picker.rate_hz, picker.pad_s, [list(s) for s in archive.stations]]
     settings.append(hashlib.sha256(Path(request.stations).read_bytes()).hexdigest())
-    of_all = json.dumps(settings, default=str)
-    found = []
-    for number, interval in enumerate(_intervals(archive, request)):
-        pad_ns = round(picker.pad_s * SECOND_NS)
-        span = (as_time(interval.start_ns - pad_ns), as_time(interval.end_ns + pad_ns))
-        names = archive.files([channel for own in archive.channels for channel in own], *span)
-        text = of_all + json.dumps([interval, content_hash(names)])
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        stamp = as_time(interval.start_ns).strftime("%Y%m%dT%H%M%S")
-        found.append(Job(number, interval, folder / f"{stamp}_{digest}.json"))
-    return found
-
-
-def _run(executor: Executor | None, waiting: Sequence[Job], request: Request) -> Iterator[tuple[Job, Any]]:
-    if executor is None:
-        return ((job, pick_one(job, request)) for job in waiting)
-    return run_jobs(executor, pick_one, waiting, request)
+    of_all = json.dumps(settings, default=str).encode()
+    return jobs_of(archive, _intervals(archive, request), picker.pad_s, of_all, folder, ".json")
 
 
 def pick_one(job: Job, request: Request) -> None:

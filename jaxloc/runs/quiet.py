@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from jaxloc.runs.quiet import error_line, libraries_quiet
-
-INTERRUPTED = 130  # what a shell expects of a program stopped by Ctrl-C
+from jaxloc.runs.quiet import INTERRUPTED, error_line, libraries_quiet
 
 
 def run_as_command(main: Callable[[], None]) -> None:
