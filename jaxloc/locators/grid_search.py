@@ -12,18 +12,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
+from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, shared_of, times_of
 from jaxloc.physics import adaptive_grid
 from jaxloc.physics.adaptive_grid import LogDensity, Region, Search
 from jaxloc.physics.cell_refinement import Cells, refined, regular
+from jaxloc.physics.model_errors import ModelErrors
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of, residuals_at
+from jaxloc.physics.picks_on_cells import (
+    BLUR,
+    FEW_PICKS,
+    Question,
+    TravelTimes,
+    posterior_of,
+    residuals_at,
+    seen_by,
+    smoothed,
+)
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
-BLUR = 0.4  # of a coarse lattice's spacing, turned into seconds
-FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
 SIZES = Search(last=(21, 21, 19, 1))
 
@@ -92,7 +100,8 @@ def build(
         corr_ps=corr_ps,
     )
     times, log_prior = times_of(setup, "grid_search", spacing_km), flat_prior_of(setup)
-    return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS))
+    shared = shared_of(setup, errors)
+    return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS, shared))
 
 
 def grid_search(
@@ -102,6 +111,7 @@ def grid_search(
     errors: PickErrors = PickErrors(),
     sizes: Search = SIZES,
     splits: tuple[int, ...] = (),
+    shared: ModelErrors | None = None,
 ) -> LocateEvent:
     """Locate one event by its picks, from coarse to fine; deterministic: the key is not used.
 
@@ -112,23 +122,24 @@ def grid_search(
         errors: likelihood of picks.
         sizes: points of the lattices; the last has no origin times, which are integrated out at each point.
         splits: numbers of cells of the last lattice that are split, round by round (`jaxloc.physics.cell_refinement`).
+        shared: errors of the velocity model that all arrivals of an event share; None: there are none.
 
     Raises:
         ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
     """
     check(errors)
 
-    question = Question(times, region, log_prior, errors)
+    question = Question(times, region, log_prior, errors, shared=shared)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        picks, travel_s = picks_for(question, observations), times(observations.station_km)
-        more = jnp.sqrt(jnp.maximum(picks.mask.sum() / FEW_PICKS, 1.0))
+        given = seen_by(question, observations)
+        more = jnp.sqrt(jnp.maximum(given.picks.mask.sum() / FEW_PICKS, 1.0))
 
         def log_density(
             points: Float[Array, "point 3"], origin_s: Float[Array, "point time"], spacing_km: Float[Array, ""]
         ) -> Float[Array, "point time"]:
             blur_s = BLUR * spacing_km / SMOOTHING_SPEED_KM_S * more
-            seen = residuals_at(errors, picks, travel_s, points, blur_s)
+            seen = residuals_at(errors, *given, points, blur_s)
             return joint(errors, seen, origin_s) + log_prior(points, origin_s, spacing_km)
 
         centre, scale_tril = adaptive_grid.search(log_density, region, sizes)
@@ -137,7 +148,7 @@ def grid_search(
         middle_km = centre[:3] + _grid(axes) @ scale_tril[:3, :3].T
         lattice = Cells(middle_km, step_km, jnp.ones(len(middle_km)))
         if not splits:
-            return posterior_of(question, observations, lattice)
+            return posterior_of(question, given, lattice)
 
         def smooth(points: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> tuple[Array, Array]:
             """Blurred as the search is, or a thin shell would fall between the middles of cells.
@@ -145,11 +156,10 @@ def grid_search(
             Cells across the region's border count by their nearest point inside.
             """
             inside = jnp.clip(points, *jnp.array(region[:3]).T)
-            blur_s = BLUR * edge_km / SMOOTHING_SPEED_KM_S * more
-            value, origin_s = log_density_at(question, observations, inside, blur_s)
+            value, origin_s = smoothed(question, given)(inside, edge_km)
             return jnp.where(jnp.linalg.norm(points - inside, axis=-1) < edge_km / 2, value, -jnp.inf), origin_s
 
-        return posterior_of(question, observations, refined(smooth, lattice, sizes.last[:3], splits))
+        return posterior_of(question, given, refined(smooth, lattice, sizes.last[:3], splits))
 
     return locate
 
@@ -176,7 +186,7 @@ def dense_grid(
     question = Question(times, region, log_prior, errors)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        return posterior_of(question, observations, regular(region, cells))
+        return posterior_of(question, seen_by(question, observations), regular(region, cells))
 
     return locate
 

@@ -27,7 +27,7 @@ from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, picks_for, residuals_at
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, seen_by, residuals_at
 from jaxloc.types import Locator, Observations, Posterior
 
 CHUNK = 16
@@ -123,13 +123,12 @@ def nuts(
 
 def _log_posterior(question: Question, observations: Observations) -> Any:
     """The log-posterior of one hypocentre, up to a constant."""
-    times, _, log_prior, errors, _ = question
-    picks, travel_s = picks_for(question, observations), times(observations.station_km)
+    given = seen_by(question, observations)
 
     def value(hypocentre: Float[Array, " 4"]) -> Float[Array, ""]:
         place, origin_s = hypocentre[None, :3], hypocentre[None, 3:]
-        seen = residuals_at(errors, picks, travel_s, place, 0.0)
-        return (joint(errors, seen, origin_s) + log_prior(place, origin_s, jnp.zeros(())))[0, 0]
+        seen = residuals_at(question.errors, *given, place, 0.0)
+        return (joint(question.errors, seen, origin_s) + question.log_prior(place, origin_s, jnp.zeros(())))[0, 0]
 
     return value
 

@@ -18,16 +18,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxloc.locators.over_events import over_events
-from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
+from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, shared_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import refined, regular
+from jaxloc.physics.model_errors import ModelErrors
 from jaxloc.physics.pick_errors import PickErrors, check
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, log_density_at, picks_for, posterior_of
-from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, posterior_of, seen_by, smoothed
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
-BLUR = 0.4  # of a cell's edge, turned into seconds
-FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
 SLOTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of picks that programs are compiled for
 
 
@@ -83,7 +81,7 @@ def build(
         corr_ps=corr_ps,
     )
     times = times_of(setup, "octree", spacing_km)
-    return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors)
+    return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors, shared=shared_of(setup, errors))
 
 
 def by_number_of_picks(
@@ -92,6 +90,7 @@ def by_number_of_picks(
     log_prior: LogDensity,
     errors: PickErrors = PickErrors(),
     sizes: Octree = Octree(),
+    shared: ModelErrors | None = None,
 ) -> Locator:
     """`octree` for batches: events with about as many picks (`SLOTS`) share a program, which has no room to spare."""
     check(errors)
@@ -104,7 +103,9 @@ def by_number_of_picks(
         found = []
         for slots, some in sorted(rows.items()):
             if slots not in programs:
-                programs[slots] = over_events(octree(times, region, log_prior, errors, sizes, slots), chunk=CHUNK)
+                programs[slots] = over_events(
+                    octree(times, region, log_prior, errors, sizes, slots, shared), chunk=CHUNK
+                )
             found.append(programs[slots](key, jax.tree.map(lambda x, some=some: x[np.array(some)], observations)))
         order = np.argsort(np.concatenate([rows[slots] for slots in sorted(rows)]))
         return jax.tree.map(lambda *x: np.concatenate(x)[order], *found)
@@ -133,6 +134,7 @@ def octree(
     errors: PickErrors = PickErrors(),
     sizes: Octree = Octree(),
     most_picks: int | None = None,
+    shared: ModelErrors | None = None,
 ) -> LocateEvent:
     """Locate one event by its picks; deterministic: the key is not used.
 
@@ -143,20 +145,17 @@ def octree(
         errors: likelihood of picks.
         sizes: first cells, and numbers of cells that are split.
         most_picks: room for so many picks, which no event may exceed; None: for one of each station and phase.
+        shared: errors of the velocity model that all arrivals of an event share; None: there are none.
 
     Raises:
         ValueError: where `errors` are no likelihood; from the locator, where observations hold no picks.
     """
     check(errors)
-    question = Question(times, region, log_prior, errors, most_picks)
+    question = Question(times, region, log_prior, errors, most_picks, shared)
 
     def locate(key: Key[Array, ""], observations: Observations) -> Posterior:
-        more = jnp.sqrt(jnp.maximum(picks_for(question, observations).mask.sum() / FEW_PICKS, 1.0))
-
-        def smooth(middle_km: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> tuple[Array, Array]:
-            return log_density_at(question, observations, middle_km, BLUR * edge_km / SMOOTHING_SPEED_KM_S * more)
-
-        cells = refined(smooth, regular(region, sizes.cells), sizes.cells, sizes.splits)
-        return posterior_of(question, observations, cells)
+        seen = seen_by(question, observations)
+        cells = refined(smoothed(question, seen), regular(region, sizes.cells), sizes.cells, sizes.splits)
+        return posterior_of(question, seen, cells)
 
     return locate

@@ -8,9 +8,11 @@ from jaxtyping import Float
 from jaxloc.distributions.gaussian_mixture import HypocentreMixture
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.model_errors import ModelErrors
 from jaxloc.physics.pick_errors import PickErrors
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.priors import FLAT_KM, log_prior_of, same_everywhere
+from jaxloc.physics.station_terms import StationTerms, with_terms
 from jaxloc.physics.table import table_around
 from jaxloc.physics.table_times import table_times
 from jaxloc.physics.topography import Ground, below_ground
@@ -24,7 +26,9 @@ class Setup(NamedTuple):
 
     `velocity_error` is the uncertainty of the velocity model; None: it counts as exact. No hypocentre is above the
     `ground`, where there is one. `times` are travel times in place of those of the velocity model, such as those of
-    grids (`jaxloc.physics.gridded_times.station_times`); the region has to stay within these.
+    grids (`jaxloc.physics.gridded_times.station_times`); the region has to stay within these. `terms` are added to
+    travel times, and `shared` are errors of the velocity model that all arrivals of an event share: what many events
+    have told of both (`jaxloc.physics.velocity_inversion`).
     """
 
     region: Region
@@ -35,6 +39,8 @@ class Setup(NamedTuple):
     velocity_error: VelocityError | None = None
     ground: Ground | None = None
     times: TravelTimes | None = None
+    terms: StationTerms | None = None
+    shared: ModelErrors | None = None
 
 
 def velocity_of(setup: Setup, name: str) -> VelocityModel:
@@ -63,9 +69,15 @@ def times_of(setup: Setup, name: str, spacing_km: float) -> TravelTimes:
     Raises:
         ValueError: where there are neither times nor a velocity model.
     """
-    if setup.times is not None:
-        return setup.times
-    return table_times(table_around(velocity_of(setup, name), setup.region, setup.station_km, spacing_km))
+    times = setup.times
+    if times is None:
+        times = table_times(table_around(velocity_of(setup, name), setup.region, setup.station_km, spacing_km))
+    return times if setup.terms is None else with_terms(times, setup.terms)
+
+
+def shared_of(setup: Setup, errors: PickErrors) -> ModelErrors | None:
+    """The errors that arrivals share, where the likelihood has them: one of pairs of picks has not."""
+    return None if errors.by_pairs else setup.shared
 
 
 def errors_of(

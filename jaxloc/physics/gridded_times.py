@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.known_stations import among
 from jaxloc.physics.picks_on_cells import TravelTimes
 
-SAME_KM = 0.01  # a station of a table, and one that it serves
 DEGREE = 3  # of the polynomials from one plane to another
 TOLERABLE_KM = 0.02  # by which these may err
 PHASES, MOST_BYTES = 2, 2**30  # of all tables together
@@ -54,8 +54,8 @@ def station_times(tables: StationTables) -> TravelTimes:
     axes = len(tables.first_km)
 
     def of_stations(station_km: Float[Array, "station 3"]) -> Callable[[Array], Array]:
-        row, known = _among(tables.station_km, station_km)
-        idle = _among(tables.silent_km, station_km)[1] | (station_km == 0).all(-1)
+        row, known = among(tables.station_km, station_km)
+        idle = among(tables.silent_km, station_km)[1] | (station_km == 0).all(-1)
         otherwise, at_km = jnp.where(idle, 0.0, jnp.nan)[:, None], tables.at_km[row]
 
         def times(place_km: Float[Array, "point 3"]) -> Float[Array, "point station phase"]:
@@ -111,14 +111,6 @@ def on_plane(plane: Plane, place_km: Float[Array, "point 3"]) -> Float[Array, "p
 def _terms(unit: Array, of: object) -> Array:
     powers = [(i, j) for i in range(DEGREE + 1) for j in range(DEGREE + 1 - i)]
     return of.stack([unit[..., 0] ** i * unit[..., 1] ** j for i, j in powers], -1)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _among(known_km: Float[Array, "known 3"], station_km: Float[Array, "station 3"]) -> tuple[Array, Array]:
-    """The row of the nearest known place, and whether it is the same."""
-    if not len(known_km):
-        return jnp.zeros(len(station_km), int), jnp.zeros(len(station_km), bool)
-    apart_km = jnp.sqrt(((station_km[:, None] - known_km) ** 2).sum(-1))
-    return apart_km.argmin(-1), apart_km.min(-1) < SAME_KM
 
 
 def _interpolated(

@@ -115,6 +115,8 @@ def residuals(
     """What each pick says of the origin time at each point; `blur_s` widens errors, as a coarse grid needs."""
     blur_s2 = jnp.asarray(blur_s)[..., None] ** 2
     variance = pick_sd_s**2 + model_variance_s2(errors, travel_s) + blur_s2
+    if correlation is not None and correlation.shared_s2 is not None:
+        variance = variance + correlation.shared_s2
     value = jnp.where(mask, pick_s - travel_s, 0.0)
     return Residuals(value, jnp.sqrt(jnp.where(mask, variance, 1.0)), mask, correlation)
 
@@ -126,23 +128,28 @@ def correlation_of(
     pick_sd_s: Float[Array, " pick"],
     mask: Bool[Array, " pick"],
     travel_s: Float[Array, " pick"],
-) -> Correlation | None:
-    """Correlations between picks at given stations; None where there are none.
+    shared_s: Float[Array, "pick mode"] | None = None,
+) -> Correlation:
+    """Correlations between picks at given stations.
 
     The model's part of a residual's variance, which correlations of residuals depend on, is that at one place: travel
-    times from there are `travel_s`. Standard deviations are those of each point.
+    times from there are `travel_s`, and `shared_s` is what each mode of the errors of the velocity model adds to the
+    arrivals (`jaxloc.physics.model_errors`). Standard deviations are those of each point.
     """
-    if not (errors.corr_km or errors.corr_ps):
-        return None
     apart_km = jnp.linalg.norm(station_km[:, None] - station_km, axis=-1)
     near = jnp.exp(-0.5 * (apart_km / errors.corr_km) ** 2) if errors.corr_km else (apart_km == 0).astype(float)
     of_model = jnp.where(phase[:, None] == phase, near, errors.corr_ps * near)
-    variance = jnp.where(mask, model_variance_s2(errors, travel_s), 0.0)
-    share = jnp.sqrt(variance / jnp.where(mask, variance + pick_sd_s**2, 1.0))
-    between = of_model * share[:, None] * share
-    size = len(mask)
-    between = jnp.where(jnp.eye(size, dtype=bool), 1.0, between)
+    model_sd_s = jnp.sqrt(model_variance_s2(errors, travel_s))
+    covariance = of_model * model_sd_s[:, None] * model_sd_s
+    shared_s2 = None
+    if shared_s is not None:
+        covariance = covariance + shared_s @ shared_s.T
+        shared_s2 = jnp.where(mask, (shared_s**2).sum(-1), 0.0)
+    both = mask[:, None] & mask
+    total_s2 = jnp.where(mask, jnp.diagonal(covariance) + pick_sd_s**2, 1.0)
+    between = jnp.where(both, covariance / jnp.sqrt(total_s2[:, None] * total_s2), 0.0)
+    between = jnp.where(jnp.eye(len(mask), dtype=bool), 1.0, between)
     eigenvalue, vector = jnp.linalg.eigh(between)
     eigenvalue = jnp.maximum(eigenvalue, SMALLEST)
     whiten = (vector / jnp.sqrt(eigenvalue)) @ vector.T
-    return Correlation(whiten, 0.5 * jnp.log(eigenvalue).sum(), of_model)
+    return Correlation(whiten, 0.5 * jnp.log(eigenvalue).sum(), of_model, shared_s2)

@@ -9,11 +9,16 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture, without_weights
 from jaxloc.physics.adaptive_grid import LogDensity, Region
-from jaxloc.physics.cell_refinement import Cells
+from jaxloc.physics.cell_refinement import AtCells, Cells, refined, regular
+from jaxloc.physics.model_errors import ModelErrors, shared_errors_s
 from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
 from jaxloc.physics.pick_likelihood import NODES, OriginTime, origin_near, over_origin, roughly_over_origin
+from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import Observations, Posterior
 
+BLUR = 0.4  # of a cell's edge, turned into seconds
+FEW_PICKS = 10  # with more picks the blur grows, since their likelihood is sharper
+ROUGH_CELLS, ROUGH_SPLITS = (8, 8, 4), (8, 8, 8, 8, 8)
 MAX_ELEMENTS = 2**22  # of point x pick x time held at once (16 MiB in float32)
 
 TravelTimes = Callable[[Float[Array, "station 3"]], Callable[[Float[Array, "point 3"]], Array]]
@@ -30,10 +35,18 @@ class Picks(NamedTuple):
     correlation: Correlation | None = None
 
 
+class Seen(NamedTuple):
+    """The picks of one event, with their correlations, and travel times to its stations."""
+
+    picks: Picks
+    travel_s: Callable[[Float[Array, "point 3"]], Array]
+
+
 class Question(NamedTuple):
     """Travel times, region, prior and likelihood, the same for every event.
 
-    No event has more picks than `most_picks`, by default one for each station and phase.
+    No event has more picks than `most_picks`, by default one for each station and phase. `shared` are errors of the
+    velocity model that all arrivals of an event share; None: there are none.
     """
 
     times: TravelTimes
@@ -41,9 +54,10 @@ class Question(NamedTuple):
     log_prior: LogDensity
     errors: PickErrors
     most_picks: int | None = None
+    shared: ModelErrors | None = None
 
 
-def posterior_of(question: Question, observations: Observations, cells: Cells) -> Posterior:
+def posterior_of(question: Question, seen: Seen, cells: Cells) -> Posterior:
     """One component a cell, origin time integrated out; there are no weights, so there is no epistemic part.
 
     Components have half the cell's size as standard deviations, which leaves a ripple of one per cent in the density.
@@ -51,11 +65,11 @@ def posterior_of(question: Question, observations: Observations, cells: Cells) -
     """
     blur_s, edges_km = jnp.zeros(len(cells.middle_km)), cells.edge_km * cells.size[:, None, None]
     if cells.trend is None:
-        at = _origin_with_slope(question, observations)
-        origin, slope_s_km = _each(at, question, observations, cells.middle_km, blur_s)
+        at = _origin_with_slope(question, seen)
+        origin, slope_s_km = _each(at, question, seen, cells.middle_km, blur_s)
         trend_s = jnp.einsum("ci,cij->cj", slope_s_km, edges_km)
     else:
-        origin = _each(_origin_of(question, observations), question, observations, cells.middle_km, blur_s)
+        origin = _each(_origin_of(question, seen), question, seen, cells.middle_km, blur_s)
         trend_s = cells.trend
     log_density, origin = _log_density(question, cells.middle_km, origin)
     mean = jnp.concatenate([cells.middle_km, origin.mean_s[:, None]], -1)
@@ -68,42 +82,39 @@ def posterior_of(question: Question, observations: Observations, cells: Cells) -
 
 def log_density_at(
     question: Question,
-    observations: Observations,
+    seen: Seen,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
 ) -> tuple[Float[Array, " cell"], Float[Array, " cell"]]:
     """Log-density with the errors of picks widened by `blur_s`, as coarse cells need, and mean origin time."""
-    at = _origin_quickly(question, observations)
-    log_density, origin = _log_density(question, middle_km, _each(at, question, observations, middle_km, blur_s))
+    at = _origin_quickly(question, seen)
+    log_density, origin = _log_density(question, middle_km, _each(at, question, seen, middle_km, blur_s))
     return log_density, origin.mean_s
 
 
-def _origin_quickly(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
+def _origin_quickly(question: Question, seen: Seen) -> Callable[[Array, Array], OriginTime]:
     """As `_origin_of`; of pairs of picks, origin time is the mean of theirs, and of no known variance."""
-    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
     def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
-        seen = residuals_at(question.errors, picks, travel_s, points_km, blur_s)
-        return roughly_over_origin(question.errors, seen)
+        return roughly_over_origin(question.errors, residuals_at(question.errors, *seen, points_km, blur_s))
 
     return origin
 
 
-def _origin_of(question: Question, observations: Observations) -> Callable[[Array, Array], OriginTime]:
+def _origin_of(question: Question, seen: Seen) -> Callable[[Array, Array], OriginTime]:
     """Points in km and their blur in s to the likelihood there, with origin time integrated out."""
-    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
 
     def origin(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> OriginTime:
-        return over_origin(question.errors, residuals_at(question.errors, picks, travel_s, points_km, blur_s))
+        return over_origin(question.errors, residuals_at(question.errors, *seen, points_km, blur_s))
 
     return origin
 
 
 def _origin_with_slope(
-    question: Question, observations: Observations
+    question: Question, seen: Seen
 ) -> Callable[[Array, Array], tuple[OriginTime, Float[Array, "cell 3"]]]:
     """As `_origin_of`; also the slope of the mean origin time in s/km, zero where there is none."""
-    picks, travel_s = picks_for(question, observations), question.times(observations.station_km)
+    picks, travel_s = seen
 
     def both(points_km: Float[Array, "cell 3"], blur_s: Float[Array, " cell"]) -> tuple[OriginTime, Array]:
         at_points_s, back = jax.vjp(lambda points: travel_at(picks, travel_s, points), points_km)
@@ -119,7 +130,7 @@ def _origin_with_slope(
 def _each(
     at: Callable[[Array, Array], Any],
     question: Question,
-    observations: Observations,
+    seen: Seen,
     middle_km: Float[Array, "cell 3"],
     blur_s: Float[Array, " cell"],
 ) -> Any:
@@ -127,8 +138,7 @@ def _each(
 
     A last chunk of another size would be compiled once more.
     """
-    picks = question.most_picks or 2 * observations.station_km.shape[-2]
-    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (picks * NODES))
+    cells, most = len(middle_km), max(1, MAX_ELEMENTS // (len(seen.picks.time_s) * NODES))
     chunks = -(-cells // most)
     if chunks == 1:
         return at(middle_km, blur_s)
@@ -160,29 +170,52 @@ def picks_of(observations: Observations) -> Picks:
     return Picks(time_s.reshape(-1), sd_s.reshape(-1), mask.reshape(-1))
 
 
-def picks_for(question: Question, observations: Observations) -> Picks:
-    """The picks of one event without the gaps between them, and their correlations.
+def seen_by(question: Question, observations: Observations) -> Seen:
+    """The picks of one event without the gaps between them, with their correlations, and travel times.
 
-    Correlations of residuals are those beneath the station with the earliest pick, in the middle of the region's depth.
+    Correlations of residuals are those beneath the station with the earliest pick, in the middle of the region's depth;
+    with errors that arrivals share, those where the event roughly is (`_roughly_at`).
 
     Raises:
         ValueError: as `picks_of`.
     """
-    picks, errors = picks_of(observations), question.errors
+    picks, errors, travel_s = picks_of(observations), question.errors, question.times(observations.station_km)
     slots = len(picks.time_s)
     if errors.kind == "edt_ot_wt" or (question.most_picks is not None and question.most_picks < slots):
         at = jnp.argsort(jnp.where(picks.mask, picks.time_s, jnp.inf))[: question.most_picks]
         picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)
-    if not (errors.corr_km or errors.corr_ps):
-        return picks
+    if not (errors.corr_km or errors.corr_ps or question.shared):
+        return Seen(picks, travel_s)
     at = jnp.arange(slots) if picks.at is None else picks.at
     phases = slots // observations.station_km.shape[-2]
     station_km = observations.station_km[at // phases]
-    earliest = jnp.argmin(jnp.where(picks.mask, picks.time_s, jnp.inf))
-    beneath_km = station_km[earliest].at[2].set(sum(question.region.depth_km) / 2)
-    travel_s = question.times(observations.station_km)(beneath_km[None]).reshape(-1)[at]
-    correlation = correlation_of(errors, station_km, at % phases, picks.sd_s, picks.mask, travel_s)
-    return picks._replace(correlation=correlation)
+    if question.shared is None:
+        earliest = jnp.argmin(jnp.where(picks.mask, picks.time_s, jnp.inf))
+        place_km, shared_s = station_km[earliest].at[2].set(sum(question.region.depth_km) / 2), None
+    else:
+        place_km = _roughly_at(question, Seen(picks, travel_s))
+        shared_s = shared_errors_s(question.shared, place_km, observations.station_km).reshape(slots, -1)[at]
+    from_there_s = travel_at(picks, travel_s, place_km[None])[0]
+    correlation = correlation_of(errors, station_km, at % phases, picks.sd_s, picks.mask, from_there_s, shared_s)
+    return Seen(picks._replace(correlation=correlation), travel_s)
+
+
+def _roughly_at(question: Question, seen: Seen) -> Float[Array, " 3"]:
+    """Where the event is likeliest, by cells refined a few times, were the errors of its picks independent."""
+    smooth = smoothed(question, seen)
+    cells = refined(smooth, regular(question.region, ROUGH_CELLS), ROUGH_CELLS, ROUGH_SPLITS)
+    log_density, _ = smooth(cells.middle_km, jnp.zeros(len(cells.middle_km)))
+    return jax.lax.stop_gradient(cells.middle_km[jnp.argmax(log_density)])
+
+
+def smoothed(question: Question, seen: Seen) -> AtCells:
+    """The log-density of cells, smoothed to their edges so that no narrow peak falls between the middles of cells."""
+    more = jnp.sqrt(jnp.maximum(seen.picks.mask.sum() / FEW_PICKS, 1.0))
+
+    def at_cells(middle_km: Float[Array, "cell 3"], edge_km: Float[Array, " cell"]) -> tuple[Array, Array]:
+        return log_density_at(question, seen, middle_km, BLUR * edge_km / SMOOTHING_SPEED_KM_S * more)
+
+    return at_cells
 
 
 def residuals_at(

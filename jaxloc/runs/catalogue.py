@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import expit
 
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
-from jaxloc.data.dataset import Station
+from jaxloc.data.dataset import Dataset, Station
 from jaxloc.data.pick_list import NO_EVENT
+from jaxloc.geometry import to_km
 from jaxloc.io.associated_picks import write_associated_picks
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.pick_files import Pick, PickedEvent, PickFile
@@ -27,6 +29,7 @@ from jaxloc.runs import associate, locate_picks, pick
 from jaxloc.runs.catalogue_report import write_report
 from jaxloc.runs.catalogue_request import (
     PICKS,
+    LEARNS,
     PROBABILITY,
     Made,
     Request,
@@ -35,6 +38,7 @@ from jaxloc.runs.catalogue_request import (
 )  # fmt: skip
 from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
+from jaxloc.runs.learnt_velocities import learnt_from
 from jaxloc.runs.magnitudes import Wanted, wanted, with_magnitudes
 from jaxloc.runs.outcomes import write_outcome
 from jaxloc.training.log import Say, counted_in_time
@@ -95,6 +99,9 @@ def located(
     picks = as_dataset("catalogue", pick_file(opened, found), read_epochs(request.stations), associate.SIGMA_S)
     asked = locate_request(request)
     setup = locate_picks.setup_for(asked, picks.dataset, say)
+    if request.method == LEARNS:
+        learnt = learnt_from(setup, picks.dataset, _places_km(picks.dataset, found), say)
+        setup, asked = learnt.setup, asked._replace(settings={**asked.settings, **learnt.settings})
     with counted_in_time(say, "located", len(picks.dataset)) as count:
         posteriors = locate_picks.locate(prng.stream("location"), asked, picks, count, setup)
     outcome = locate_picks.outcome_of(picks, posteriors, False, setup)
@@ -107,6 +114,14 @@ def located(
         events = with_magnitudes(measured, model.settings(), picks.dataset, outcome, events)
     write_outcome(request.output, say, outcome._replace(found=events))
     return events, outcome.lost
+
+
+def _places_km(dataset: Dataset, found: Sequence[Hypocentre]) -> Float[np.ndarray, "event 3"]:
+    """Where association has put the events of a data set."""
+    of = {event.id: event for event in found}
+    events = [of[event.id] for event in dataset.events]
+    degrees = (np.array([getattr(event, name) for event in events]) for name in ("latitude_deg", "longitude_deg"))
+    return np.column_stack([*to_km(dataset.frame, *degrees), [event.depth_km for event in events]])
 
 
 def pick_file(opened: associate.Opened, found: Sequence[Hypocentre]) -> PickFile:

@@ -1,0 +1,90 @@
+"""Errors of a layered velocity model and of station terms, as errors that the arrivals of an event share.
+
+Logarithms of the speeds of layers and station terms err jointly. To first order they add to an arrival time its slopes
+by them, so that errors of all arrivals of an event are correlated: a speed too low makes all distant stations early, and
+an error of the uppermost layer looks like another depth (Pavlis 1986, BSSA 76, on errors of earth models).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxloc.geometry import distance_km
+from jaxloc.physics.known_stations import at_stations
+from jaxloc.physics.layered import VelocityModel, mean_vp_vs, travel_time_s
+from jaxloc.physics.velocity_error import VelocityError
+
+COMMON_SHARE = 0.5  # of the variance of a layer's speed, that of all layers together
+NEARBY_KM = 5.0  # difference of depth where the rest of their correlation has fallen to exp(-1/2)
+LEAST_SHARE = 1e-6  # of the variance of the largest mode: smaller ones are left out
+
+
+class ModelErrors(NamedTuple):
+    """Covariance of errors as `factor` @ `factor`.T.
+
+    Its rows are natural logarithms of the P speeds of the layers of `model`, then of their S speeds, then the terms of
+    the stations at `station_km` in s, P and S of each.
+    """
+
+    model: VelocityModel
+    station_km: Float[np.ndarray, "known 3"]
+    factor: Float[np.ndarray, "error mode"]
+
+
+def before_data(model: VelocityModel, error: VelocityError) -> Float[np.ndarray, "speed speed"]:
+    """Prior covariance of the logarithms of P speeds and of S speeds of all layers.
+
+    Half of the variance of the speed is of all layers together, half is alike in layers of similar depths; of Vp/Vs
+    too.
+    """
+    top_km = np.asarray(model.top_km, float)
+    middle_km = np.append((top_km[:-1] + top_km[1:]) / 2, top_km[-1] + NEARBY_KM)
+    near = np.exp(-0.5 * ((middle_km[:, None] - middle_km) / NEARBY_KM) ** 2)
+    alike = COMMON_SHARE + (1 - COMMON_SHARE) * near
+    of_speed, of_ratio = error.speed**2 * alike, (error.vp_vs / mean_vp_vs(model)) ** 2 * alike
+    return np.block([[of_speed, of_speed], [of_speed, of_speed + of_ratio]])
+
+
+def factor_of(covariance: Float[np.ndarray, "error error"]) -> Float[np.ndarray, "error mode"]:
+    """A factor of a covariance, without modes of hardly any variance."""
+    variance, vector = np.linalg.eigh(covariance)
+    keep = variance > LEAST_SHARE * max(variance.max(initial=0.0), 1e-12)
+    return vector[:, keep] * np.sqrt(variance[keep])
+
+
+def of_velocity(model: VelocityModel, error: VelocityError) -> ModelErrors:
+    """The errors of a velocity model that no event has told of; stations have no terms."""
+    return ModelErrors(model, np.zeros((0, 3)), factor_of(before_data(model, error)))
+
+
+def shared_errors_s(
+    errors: ModelErrors, place_km: Float[Array, " 3"], station_km: Float[Array, "station 3"]
+) -> Float[Array, "station phase mode"]:
+    """What each mode adds to the arrival times of an event at a place."""
+    layers = len(errors.model.top_km)
+    _, _, by_speed = slopes(errors.model, place_km, station_km)
+    factor = jnp.asarray(errors.factor, jnp.float32)
+    of_speeds = jnp.stack([by_speed[:, 0] @ factor[:layers], by_speed[:, 1] @ factor[layers : 2 * layers]], 1)
+    if not len(errors.station_km):
+        return of_speeds
+    terms = factor[2 * layers :].reshape(len(errors.station_km), 2, -1)
+    return of_speeds + at_stations(errors.station_km, terms, station_km)
+
+
+def slopes(
+    model: VelocityModel, place_km: Float[Array, " 3"], station_km: Float[Array, "station 3"]
+) -> tuple[Float[Array, "station phase"], Float[Array, "station phase 3"], Float[Array, "station phase layer"]]:
+    """First arrivals in s over a flat earth, their slopes in s/km by place, and in s by the logarithms of speeds."""
+    top_km = jnp.asarray(model.top_km, jnp.float32)
+    log_speed = jnp.log(jnp.stack([jnp.asarray(x, jnp.float32) for x in (model.vp_km_s, model.vs_km_s)]))
+
+    def time_s(place: Array, log_of_phase: Array, station: Array) -> Array:
+        return travel_time_s(top_km, jnp.exp(log_of_phase), distance_km(place, station), place[2], station[2])
+
+    both = jax.value_and_grad(time_s, (0, 1))
+    of_phases = jax.vmap(both, (None, 0, None))
+    time, (by_place, by_speed) = jax.vmap(of_phases, (None, None, 0))(place_km, log_speed, station_km)
+    return time, by_place, by_speed

@@ -1,0 +1,227 @@
+"""Speeds of layers, Vp/Vs, station terms and hypocentres from the picks of many events together.
+
+The joint inversion of Kissling and others (1994, JGR 99, doi:10.1029/93JB03138) with priors in place of damping: a
+normal prior of speeds (`jaxloc.physics.model_errors.before_data`) and of station terms, Gauss and Newton's steps, the
+hypocentres taken out of each step event by event (Pavlis & Booker 1980, JGR 85). Residuals have Student's t
+distribution, whose scale, a constant and a share of the travel time, is fitted too. What comes out has a covariance, so
+that locations can be integrated over what the events leave unknown.
+
+Differs from Kissling and others: events near each other share the errors of their paths and say the same thing
+repeatedly, so that one event of each small volume is used, and the information of each counts by `TEMPERING`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+from scipy.special import gammaln
+
+from jaxloc.physics.adaptive_grid import Region
+from jaxloc.physics.layered import VelocityModel
+from jaxloc.physics.model_errors import ModelErrors, before_data, factor_of, slopes
+from jaxloc.physics.picks_on_cells import TravelTimes
+from jaxloc.physics.velocity_error import VelocityError
+
+FREEDOM = 4.0  # degrees of freedom of residuals
+ROUNDS = 12
+TEMPERING = 0.5  # of the information of each event
+TERM_SD_S = (0.1, 0.17)  # of station terms of P and S before data
+PLACE_SD_KM = (20.0, 20.0, 10.0)  # of a hypocentre about where it starts
+LARGEST_STEP_KM = 3.0
+CONSTANTS_S = np.geomspace(0.003, 0.5, 24)  # of the scale of residuals, and as shares of the travel time
+SHARES = np.concatenate([[0.0], np.geomspace(0.002, 0.08, 16)])
+
+
+class EventPicks(NamedTuple):
+    """Picks of events on the rows of one list of stations, in s, each event on a clock of its own."""
+
+    time_s: Float[np.ndarray, "event station phase"]
+    sigma_s: Float[np.ndarray, "event station phase"]
+    mask: Bool[np.ndarray, "event station phase"]
+
+
+class Inverted(NamedTuple):
+    """What the events have told.
+
+    `term_s` are station terms of P and S, `errors` what is still unknown of speeds and terms, `constant_s` and `share`
+    the standard deviation of residuals beyond that of picks: a constant and a share of the travel time. `rms_s` is the
+    root mean square of residuals, weighted by their probability of being no outliers, before and after.
+    """
+
+    model: VelocityModel
+    term_s: Float[np.ndarray, "station phase"]
+    errors: ModelErrors
+    constant_s: float
+    share: float
+    hypocentre_km: Float[np.ndarray, "event 3"]
+    rms_s: tuple[float, float]
+
+
+class _Rays(NamedTuple):
+    """Of all picks of all events: travel times in s, and their slopes by place and by logarithms of speeds."""
+
+    time_s: Float[np.ndarray, "event station phase"]
+    by_place: Float[np.ndarray, "event station phase 3"]
+    by_speed: Float[np.ndarray, "event station phase layer"]
+
+
+def invert(
+    picks: EventPicks,
+    start_km: Float[np.ndarray, "event 3"],
+    station_km: Float[np.ndarray, "station 3"],
+    model: VelocityModel,
+    times: TravelTimes,
+    region: Region,
+    error: VelocityError,
+) -> Inverted:
+    """The most probable speeds, station terms and hypocentres, and the covariance of speeds and terms.
+
+    Args:
+        picks: of each event; one with fewer than five tells nothing.
+        start_km: hypocentres to start from.
+        station_km: of all stations.
+        model: layers before data.
+        times: first arrivals in them, of a round earth where this matters.
+        region: hypocentres stay within its depths.
+        error: standard deviations of the model.
+    """
+    layers, stations = len(model.top_km), len(station_km)
+    before = np.zeros((2 * layers + 2 * stations,) * 2)
+    before[: 2 * layers, : 2 * layers] = before_data(model, error)
+    before[2 * layers :, 2 * layers :] = np.diag(np.tile(np.square(TERM_SD_S), stations))
+    precision = np.linalg.inv(before + 1e-10 * np.eye(len(before)))
+    state, place_km = np.zeros(len(before)), np.asarray(start_km, float).copy()
+    scale, first_s = (0.1, 0.02), 0.0
+    information = np.zeros_like(before)
+    predict, ready = _rays_of(model, station_km), times(jnp.asarray(station_km, jnp.float32))
+    given = predict(place_km, model)
+    for step in range(ROUNDS):
+        now = _changed(model, state, layers)
+        rays, given = predict(place_km, now), predict(place_km, model)
+        terms_s = state[2 * layers :].reshape(stations, 2)
+        travel_s = np.asarray(ready(jnp.asarray(place_km, jnp.float32)), float) + rays.time_s - given.time_s
+        residual_s = np.where(picks.mask, picks.time_s - travel_s - terms_s, 0.0)
+        residual_s = residual_s - _origin_s(residual_s, picks, travel_s, scale)
+        if step >= 2:
+            scale = _scale(residual_s, picks, travel_s, layers + 2 * stations)
+        weight = _weight(residual_s, picks, travel_s, scale)
+        if step == 0:
+            first_s = _rms_s(residual_s, weight)
+        information, gradient, back = _normal_equations(rays, residual_s, weight, layers, place_km - start_km)
+        moved = np.linalg.solve(information + precision, gradient - precision @ state)
+        state = state + moved
+        place_km = _moved(place_km, back(moved), region)
+    covariance = np.linalg.inv(information + precision)
+    return Inverted(
+        _changed(model, state, layers), state[2 * layers :].reshape(stations, 2),
+        ModelErrors(_changed(model, state, layers), np.asarray(station_km, float), factor_of(covariance)),
+        *scale, place_km, (first_s, _rms_s(residual_s, weight)),
+    )  # fmt: skip
+
+
+def _changed(model: VelocityModel, state: Float[np.ndarray, " unknown"], layers: int) -> VelocityModel:
+    """The model with the changes of logarithms of speeds."""
+    vp, vs = (np.asarray(x, float) for x in (model.vp_km_s, model.vs_km_s))
+    return VelocityModel(
+        np.asarray(model.top_km, float),  # pyright: ignore[reportArgumentType]
+        vp * np.exp(state[:layers]),
+        vs * np.exp(state[layers : 2 * layers]),
+    )
+
+
+def _rays_of(model: VelocityModel, station_km: Float[np.ndarray, "station 3"]):  # noqa: ANN202
+    """A compiled function of hypocentres and a model to rays."""
+    at_stations = jnp.asarray(station_km, jnp.float32)
+
+    @jax.jit
+    def rays(place_km: Array, vp: Array, vs: Array) -> _Rays:
+        now = VelocityModel(jnp.asarray(model.top_km, jnp.float32), vp, vs)
+        return _Rays(*jax.lax.map(lambda place: slopes(now, place, at_stations), place_km))
+
+    def predict(place_km: Float[np.ndarray, "event 3"], now: VelocityModel) -> _Rays:
+        arrays = (jnp.asarray(x, jnp.float32) for x in (place_km, now.vp_km_s, now.vs_km_s))
+        return jax.tree.map(lambda x: np.asarray(x, float), rays(*arrays))
+
+    return predict
+
+
+def _variance_s2(picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    return picks.sigma_s**2 + scale[0] ** 2 + (scale[1] * travel_s) ** 2
+
+
+def _weight(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Of iteratively reweighted least squares with Student's t of unit variance."""
+    variance_s2 = _variance_s2(picks, travel_s, scale) * (FREEDOM - 2) / FREEDOM
+    of_t = (FREEDOM + 1) / (FREEDOM + residual_s**2 / variance_s2)
+    return np.where(picks.mask, of_t / variance_s2, 0.0)
+
+
+def _origin_s(
+    residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]
+) -> Float[np.ndarray, "event 1 1"]:
+    """The origin time of each event: from the median of residuals, a few steps of reweighted means."""
+    seen = np.where(picks.mask, residual_s, np.nan)
+    origin_s = np.nanmedian(seen, axis=(1, 2), keepdims=True)
+    for _ in range(5):
+        weight = _weight(residual_s - origin_s, picks, travel_s, scale)
+        origin_s = (weight * residual_s).sum((1, 2), keepdims=True) / weight.sum((1, 2), keepdims=True)
+    return origin_s
+
+
+def _scale(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, unknowns: int) -> tuple[float, float]:
+    """The constant and the share of the travel time of largest likelihood; residuals widened by what was fitted."""
+    seen = picks.mask
+    left = seen.sum() - min(4 * len(seen) + unknowns, seen.sum() // 2)
+    squared = residual_s[seen] ** 2 * seen.sum() / left
+    best, most = (CONSTANTS_S[0], SHARES[0]), -np.inf
+    constant = gammaln((FREEDOM + 1) / 2) - gammaln(FREEDOM / 2) - 0.5 * np.log((FREEDOM - 2) * np.pi)
+    for constant_s in CONSTANTS_S:
+        for share in SHARES:
+            variance = picks.sigma_s[seen] ** 2 + constant_s**2 + (share * travel_s[seen]) ** 2
+            value = constant - 0.5 * np.log(variance) - (FREEDOM + 1) / 2 * np.log1p(squared / variance / (FREEDOM - 2))
+            if value.sum() > most:
+                best, most = (float(constant_s), float(share)), value.sum()
+    return best
+
+
+def _normal_equations(rays: _Rays, residual_s: np.ndarray, weight: np.ndarray, layers: int, away_km: np.ndarray):  # noqa: ANN202
+    """Information and gradient of speeds and terms with hypocentres taken out, and the way back to hypocentres."""
+    events, stations = residual_s.shape[:2]
+    size = 2 * layers + 2 * stations
+    information, gradient, parts = np.zeros((size, size)), np.zeros(size), []
+    prior = np.diag([0.0, *1 / np.square(PLACE_SD_KM)])
+    column = np.arange(2 * stations) + 2 * layers
+    for event in range(events):
+        seen = np.flatnonzero(weight[event].ravel() > 0)
+        w, r = TEMPERING * weight[event].ravel()[seen], residual_s[event].ravel()[seen]
+        of_place = np.column_stack([np.ones(len(seen)), rays.by_place[event].reshape(-1, 3)[seen]])
+        of_model = np.zeros((len(seen), size))
+        by_speed = rays.by_speed[event].reshape(-1, layers)[seen]
+        phase = seen % 2
+        for which in (0, 1):
+            of_model[phase == which, which * layers : (which + 1) * layers] = by_speed[phase == which]
+        of_model[np.arange(len(seen)), column[seen]] = 1.0
+        own = np.linalg.inv(of_place.T @ (w[:, None] * of_place) + prior + 1e-9 * np.eye(4))
+        cross = of_place.T @ (w[:, None] * of_model)
+        pull = of_place.T @ (w * r) - prior @ np.append(0.0, away_km[event])
+        information += of_model.T @ (w[:, None] * of_model) - cross.T @ own @ cross
+        gradient += of_model.T @ (w * r) - cross.T @ own @ pull
+        parts.append((own, cross, pull))
+
+    def back(moved: Float[np.ndarray, " unknown"]) -> Float[np.ndarray, "event 3"]:
+        return np.array([(own @ (pull - cross @ moved))[1:] for own, cross, pull in parts])
+
+    return information, gradient, back
+
+
+def _moved(place_km: np.ndarray, step_km: np.ndarray, region: Region) -> Float[np.ndarray, "event 3"]:
+    length = np.linalg.norm(step_km, axis=1, keepdims=True)
+    place_km = place_km + step_km * np.minimum(1.0, LARGEST_STEP_KM / np.maximum(length, 1e-9))
+    low, high = np.array(region[:3], float).T
+    return np.clip(place_km, low, high)
+
+
+def _rms_s(residual_s: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.sqrt((weight * residual_s**2).sum() / weight.sum()))

@@ -1,0 +1,108 @@
+"""What the events of a catalogue tell of velocities and station terms, for their own locations.
+
+A velocity model that someone gave is wrong by some per cent, in the same way for all events. Where there are events
+enough, their picks determine speeds and station terms (`jaxloc.physics.velocity_inversion`), and locations are
+integrated over what is still unknown. Where there are few, the errors of the model before data are integrated out.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxloc.data.dataset import Dataset
+from jaxloc.locators.setup import Setup, times_of, velocity_of
+from jaxloc.physics.model_errors import of_velocity
+from jaxloc.physics.station_terms import StationTerms
+from jaxloc.physics.velocity_error import VelocityError
+from jaxloc.physics.velocity_inversion import EventPicks, Inverted, invert
+from jaxloc.runs.pick_setup import bare
+from jaxloc.training.log import Say
+
+FEWEST_EVENTS, MOST_EVENTS = 30, 300
+FEWEST_PICKS, FEWEST_STATIONS = 8, 5
+CELL_KM = 2.0  # one event of each cell is used: events near each other share the errors of their paths
+SPACING_KM = 0.5  # of the nodes of travel-time tables
+
+
+class Learnt(NamedTuple):
+    """A setup with what events told, and settings of the errors of travel times; `inverted` is None for too few."""
+
+    setup: Setup
+    settings: Mapping[str, Any]
+    inverted: Inverted | None = None
+
+
+def learnt_from(setup: Setup, dataset: Dataset, start_km: Float[np.ndarray, "event 3"], say: Say) -> Learnt:
+    """Speeds and station terms from the picks of all events.
+
+    Args:
+        setup: with a velocity model; its error is the default one where it has none.
+        dataset: events with picks.
+        start_km: where the events roughly are.
+        say: takes one line for the user.
+
+    Raises:
+        ValueError: where there is no velocity model.
+    """
+    model, error = velocity_of(setup, "with learnt velocities"), setup.velocity_error or VelocityError()
+    picks = _picks_of(dataset)
+    chosen = _chosen(picks, start_km)
+    if len(chosen) < FEWEST_EVENTS:
+        say(
+            f"velocities: as given, uncertain by {100 * error.speed:.2g} %; {len(chosen)} events with {FEWEST_PICKS} picks "
+            f"at {FEWEST_STATIONS} stations, 2 km apart, and {FEWEST_EVENTS} are needed to learn them"
+        )
+        return Learnt(setup._replace(shared=of_velocity(model, error)), {})
+    of_chosen = EventPicks(*(each[chosen] for each in picks))
+    times = times_of(setup._replace(terms=None), "with learnt velocities", SPACING_KM)
+    found = invert(of_chosen, start_km[chosen], setup.station_km, model, times, setup.region, error)
+    say(f"velocities: {in_words(found, len(chosen))}")
+    terms = StationTerms(np.asarray(setup.station_km, float), found.term_s)
+    setup = setup._replace(velocity=found.model, terms=terms, shared=found.errors)
+    return Learnt(setup, {"model_sd_s": found.constant_s, "model_share": found.share}, found)
+
+
+def in_words(found: Inverted, events: int) -> str:
+    """Speeds, station terms and residuals in a line."""
+    shown = lambda speeds: ", ".join(f"{speed:.2f}" for speed in np.asarray(speeds)[:SHOWN])
+    more = ", ..." if len(found.model.top_km) > SHOWN else ""
+    term_s = np.abs(found.term_s)
+    return (
+        f"learnt from {events} events: P {shown(found.model.vp_km_s)}{more}, S {shown(found.model.vs_km_s)}{more} km/s; "
+        f"station terms up to {term_s[:, 0].max():.2f} s (P) and {term_s[:, 1].max():.2f} s (S); residuals {found.rms_s[1]:.3f} s "
+        f"(before {found.rms_s[0]:.3f}), of which {found.constant_s:.3f} s and {100 * found.share:.1f} % of the travel time are no errors of picks"
+    )
+
+
+SHOWN = 6  # layers in a line
+
+
+def _picks_of(dataset: Dataset) -> EventPicks:
+    """Picks on the rows of the data set's stations."""
+    number = len(dataset.stations)
+    found = []
+    for part in bare(dataset):
+        seen = jax.tree.map(np.asarray, part)
+        assert seen.picks_s is not None  # noqa: PT018
+        mask = seen.pick_mask & seen.station_mask[..., None] & (seen.station_index >= 0)[..., None]
+        event, station, phase = np.nonzero(mask)
+        row = seen.station_index[event, station]
+        arrays = [np.zeros((len(mask), number, 2)), np.ones((len(mask), number, 2)), np.zeros((len(mask), number, 2), bool)]
+        for array, value in zip(arrays, (seen.picks_s, seen.pick_sigma_s, mask), strict=True):
+            array[event, row, phase] = value[event, station, phase]
+        found.append(EventPicks(*arrays))
+    return EventPicks(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def _chosen(picks: EventPicks, start_km: Float[np.ndarray, "event 3"]) -> Int[np.ndarray, " event"]:
+    """The event with most picks of each cell, those with most first."""
+    number = picks.mask.sum((1, 2))
+    enough = np.flatnonzero((number >= FEWEST_PICKS) & (picks.mask.any(-1).sum(1) >= FEWEST_STATIONS))
+    best = enough[np.argsort(-number[enough], kind="stable")]
+    cell = np.floor(start_km[best] / CELL_KM).astype(int)
+    _, first = np.unique(cell, axis=0, return_index=True)
+    return best[np.sort(first)][:MOST_EVENTS]
