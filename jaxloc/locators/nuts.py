@@ -27,7 +27,7 @@ from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, times_of
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
-from jaxloc.physics.picks_on_cells import Question, TravelTimes, seen_by, residuals_at
+from jaxloc.physics.picks_on_cells import Question, TravelTimes, residuals_at, seen_by
 from jaxloc.types import Locator, Observations, Posterior
 
 CHUNK = 16

@@ -13,9 +13,8 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
 from jaxloc.locators.over_events import over_events
 from jaxloc.locators.setup import Setup, errors_of, flat_prior_of, shared_of, times_of
@@ -48,6 +47,7 @@ def build(
     freedom: float = 4.0,
     corr_km: float = 0.0,
     corr_ps: float = 0.0,
+    of_picks: tuple[float, float] = (1.0, 1.0),
     spacing_km: float = 0.5,
 ) -> Locator:
     """Octree importance sampling with first arrivals of the setup's velocity model and a flat prior over its region.
@@ -63,6 +63,7 @@ def build(
         freedom: as there.
         corr_km: as there.
         corr_ps: as there.
+        of_picks: as there.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
@@ -79,6 +80,7 @@ def build(
         freedom=freedom,
         corr_km=corr_km,
         corr_ps=corr_ps,
+        of_picks=of_picks,
     )
     times = times_of(setup, "octree", spacing_km)
     return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors, shared=shared_of(setup, errors))

@@ -1,8 +1,8 @@
 """Errors of a layered velocity model and of station terms, as errors that the arrivals of an event share.
 
 Logarithms of the speeds of layers and station terms err jointly. To first order they add to an arrival time its slopes
-by them, so that errors of all arrivals of an event are correlated: a speed too low makes all distant stations early, and
-an error of the uppermost layer looks like another depth (Pavlis 1986, BSSA 76, on errors of earth models).
+by them, so that errors of all arrivals of an event are correlated: a speed too low makes all distant stations early,
+and an error of the uppermost layer looks like another depth (Pavlis 1986, BSSA 76, on errors of earth models).
 """
 
 from typing import NamedTuple

@@ -24,6 +24,7 @@ class PickErrors(NamedTuple):
     may lie anywhere within `outlier_range_s`. `freedom` is that of `student_t`, above 2: its scale is such that the
     standard deviation is that of the residual. `corr_km` is the distance of two stations where the correlation of their
     model errors has fallen to exp(-1/2), zero for none, `corr_ps` the correlation of those of P and S at one place.
+    `of_picks` are factors of the standard deviations of P and S picks.
     """
 
     kind: str = "l2"
@@ -36,6 +37,7 @@ class PickErrors(NamedTuple):
     freedom: float = 4.0
     corr_km: float = 0.0
     corr_ps: float = 0.0
+    of_picks: tuple[float, float] = (1.0, 1.0)
 
     @property
     def by_pairs(self) -> bool:
@@ -48,11 +50,13 @@ class Correlation(NamedTuple):
 
     `whiten` is the inverse of the symmetric root of the residuals' correlation matrix: every uncorrelated residual is
     about that of one pick. `log_volume` is half the logarithm of its determinant. Absent picks have those of no other.
+    `shared_s2` is the variance of errors that all arrivals of the event share; None: there are none.
     """
 
     whiten: Float[Array, "pick pick"]
     log_volume: Float[Array, ""]
     of_model: Float[Array, "pick pick"]
+    shared_s2: Float[Array, " pick"] | None = None
 
 
 class Residuals(NamedTuple):
@@ -91,6 +95,8 @@ def check(errors: PickErrors) -> None:
         raise ValueError(f"edt bears outliers by itself: leave outlier at 0, got {errors.outlier}")
     if errors.freedom <= 2:
         raise ValueError(f"freedom of student_t must be above 2, where it has a variance, got {errors.freedom}")
+    if len(errors.of_picks) != 2 or min(errors.of_picks) <= 0:
+        raise ValueError(f"of_picks must be two positive factors, of P and of S picks, got {errors.of_picks}")
     if errors.corr_km < 0 or not 0 <= errors.corr_ps < 1:
         raise ValueError(
             f"corr_km must not be negative and corr_ps within 0 to 1, got {errors.corr_km} and {errors.corr_ps}"

@@ -3,20 +3,21 @@
 The joint inversion of Kissling and others (1994, JGR 99, doi:10.1029/93JB03138) with priors in place of damping: a
 normal prior of speeds (`jaxloc.physics.model_errors.before_data`) and of station terms, Gauss and Newton's steps, the
 hypocentres taken out of each step event by event (Pavlis & Booker 1980, JGR 85). Residuals have Student's t
-distribution, whose scale, a constant and a share of the travel time, is fitted too. What comes out has a covariance, so
-that locations can be integrated over what the events leave unknown.
+distribution, whose scale is fitted too: that of picks times a factor, a constant, and a share of the travel time. What
+comes out has a covariance, so that locations can be integrated over what the events leave unknown.
 
-Differs from Kissling and others: events near each other share the errors of their paths and say the same thing
-repeatedly, so that one event of each small volume is used, and the information of each counts by `TEMPERING`.
+Differs from Kissling and others: the information of each event counts by `TEMPERING`, since events near each other
+share the errors of their paths and say the same thing repeatedly.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.special import gammaln
+from scipy.linalg import block_diag
 
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
@@ -26,12 +27,12 @@ from jaxloc.physics.velocity_error import VelocityError
 
 FREEDOM = 4.0  # degrees of freedom of residuals
 ROUNDS = 12
+SMALLEST = 1e-10  # variance, where all layers have the same error
 TEMPERING = 0.5  # of the information of each event
 TERM_SD_S = (0.1, 0.17)  # of station terms of P and S before data
 PLACE_SD_KM = (20.0, 20.0, 10.0)  # of a hypocentre about where it starts
 LARGEST_STEP_KM = 3.0
-CONSTANTS_S = np.geomspace(0.003, 0.5, 24)  # of the scale of residuals, and as shares of the travel time
-SHARES = np.concatenate([[0.0], np.geomspace(0.002, 0.08, 16)])
+SWEEPS = 4  # through the parameters of the scale of residuals
 
 
 class EventPicks(NamedTuple):
@@ -42,19 +43,34 @@ class EventPicks(NamedTuple):
     mask: Bool[np.ndarray, "event station phase"]
 
 
+class Scale(NamedTuple):
+    """Standard deviations of residuals: of picks times `of_picks` (P, S), a constant, a share of the travel time."""
+
+    of_picks: tuple[float, float] = (1.0, 1.0)
+    constant_s: float = 0.1
+    share: float = 0.02
+
+
+CHOICES: tuple[tuple[Callable[[Scale, float], Scale], np.ndarray], ...] = (
+    (lambda scale, value: scale._replace(of_picks=(value, scale.of_picks[1])), np.geomspace(0.25, 2.0, 13)),
+    (lambda scale, value: scale._replace(of_picks=(scale.of_picks[0], value)), np.geomspace(0.25, 2.0, 13)),
+    (lambda scale, value: scale._replace(constant_s=value), np.geomspace(0.003, 0.5, 24)),
+    (lambda scale, value: scale._replace(share=value), np.concatenate([[0.0], np.geomspace(0.002, 0.08, 16)])),
+)
+"""How each parameter of the scale is changed, and its values."""
+
+
 class Inverted(NamedTuple):
     """What the events have told.
 
-    `term_s` are station terms of P and S, `errors` what is still unknown of speeds and terms, `constant_s` and `share`
-    the standard deviation of residuals beyond that of picks: a constant and a share of the travel time. `rms_s` is the
-    root mean square of residuals, weighted by their probability of being no outliers, before and after.
+    `term_s` are station terms of P and S, `errors` what is still unknown of speeds and terms. `rms_s` is the root mean
+    square of residuals, weighted by their probability of being no outliers, before and after.
     """
 
     model: VelocityModel
     term_s: Float[np.ndarray, "station phase"]
     errors: ModelErrors
-    constant_s: float
-    share: float
+    scale: Scale
     hypocentre_km: Float[np.ndarray, "event 3"]
     rms_s: tuple[float, float]
 
@@ -88,47 +104,49 @@ def invert(
         error: standard deviations of the model.
     """
     layers, stations = len(model.top_km), len(station_km)
-    before = np.zeros((2 * layers + 2 * stations,) * 2)
-    before[: 2 * layers, : 2 * layers] = before_data(model, error)
-    before[2 * layers :, 2 * layers :] = np.diag(np.tile(np.square(TERM_SD_S), stations))
-    precision = np.linalg.inv(before + 1e-10 * np.eye(len(before)))
-    state, place_km = np.zeros(len(before)), np.asarray(start_km, float).copy()
-    scale, first_s = (0.1, 0.02), 0.0
-    information = np.zeros_like(before)
+    unknowns = 2 * layers + 2 * stations
+    precision = np.linalg.inv(_before(model, error, stations))
     predict, ready = _rays_of(model, station_km), times(jnp.asarray(station_km, jnp.float32))
-    given = predict(place_km, model)
-    for step in range(ROUNDS):
-        now = _changed(model, state, layers)
-        rays, given = predict(place_km, now), predict(place_km, model)
-        terms_s = state[2 * layers :].reshape(stations, 2)
+
+    def seen_from(state: np.ndarray, place_km: np.ndarray, scale: Scale) -> tuple[_Rays, np.ndarray]:
+        """Travel times, those of the given layers plus what changed speeds change, and residuals."""
+        rays, given = predict(place_km, _changed(model, state, layers)), predict(place_km, model)
         travel_s = np.asarray(ready(jnp.asarray(place_km, jnp.float32)), float) + rays.time_s - given.time_s
-        residual_s = np.where(picks.mask, picks.time_s - travel_s - terms_s, 0.0)
-        residual_s = residual_s - _origin_s(residual_s, picks, travel_s, scale)
-        if step >= 2:
-            scale = _scale(residual_s, picks, travel_s, layers + 2 * stations)
-        weight = _weight(residual_s, picks, travel_s, scale)
-        if step == 0:
-            first_s = _rms_s(residual_s, weight)
-        information, gradient, back = _normal_equations(rays, residual_s, weight, layers, place_km - start_km)
-        moved = np.linalg.solve(information + precision, gradient - precision @ state)
-        state = state + moved
-        place_km = _moved(place_km, back(moved), region)
-    covariance = np.linalg.inv(information + precision)
-    return Inverted(
-        _changed(model, state, layers), state[2 * layers :].reshape(stations, 2),
-        ModelErrors(_changed(model, state, layers), np.asarray(station_km, float), factor_of(covariance)),
-        *scale, place_km, (first_s, _rms_s(residual_s, weight)),
-    )  # fmt: skip
+        late_s = travel_s + state[2 * layers :].reshape(stations, 2)
+        residual_s = np.where(picks.mask, picks.time_s - late_s, 0.0)
+        return rays._replace(time_s=travel_s), residual_s - _origin_s(residual_s, picks, travel_s, scale)
+
+    state, place_km, scale = np.zeros(unknowns), np.asarray(start_km, float), Scale()
+    rays, residual_s = seen_from(state, place_km, scale)
+    first_s = _rms_s(residual_s, _weight(residual_s, picks, rays.time_s, scale))
+    information = precision
+    for step in range(ROUNDS):
+        weight = _weight(residual_s, picks, rays.time_s, scale)
+        of_picks, gradient, back = _normal_equations(rays, residual_s, weight, layers, place_km - start_km)
+        information = of_picks + precision
+        moved = np.linalg.solve(information, gradient - precision @ state)
+        state, place_km = state + moved, _moved(place_km, back(moved), region)
+        rays, residual_s = seen_from(state, place_km, scale)
+        if step:
+            scale = _fitted(scale, residual_s, picks, rays.time_s, unknowns)
+    found = _changed(model, state, layers)
+    errors = ModelErrors(found, np.asarray(station_km, float), factor_of(np.linalg.inv(information)))
+    last_s = _rms_s(residual_s, _weight(residual_s, picks, rays.time_s, scale))
+    return Inverted(found, state[2 * layers :].reshape(stations, 2), errors, scale, place_km, (first_s, last_s))
+
+
+def _before(model: VelocityModel, error: VelocityError, stations: int) -> Float[np.ndarray, "unknown unknown"]:
+    """Covariance of logarithms of speeds and of station terms before data."""
+    of_terms = np.diag(np.tile(np.square(TERM_SD_S), stations))
+    joint = np.asarray(block_diag(before_data(model, error), of_terms))
+    return joint + SMALLEST * np.eye(len(joint))
 
 
 def _changed(model: VelocityModel, state: Float[np.ndarray, " unknown"], layers: int) -> VelocityModel:
     """The model with the changes of logarithms of speeds."""
-    vp, vs = (np.asarray(x, float) for x in (model.vp_km_s, model.vs_km_s))
-    return VelocityModel(
-        np.asarray(model.top_km, float),  # pyright: ignore[reportArgumentType]
-        vp * np.exp(state[:layers]),
-        vs * np.exp(state[layers : 2 * layers]),
-    )
+    top_km, vp, vs = (np.asarray(x, float) for x in model)
+    speeds: Any = (vp * np.exp(state[:layers]), vs * np.exp(state[layers : 2 * layers]))
+    return VelocityModel(jnp.asarray(top_km), *speeds)
 
 
 def _rays_of(model: VelocityModel, station_km: Float[np.ndarray, "station 3"]):  # noqa: ANN202
@@ -147,11 +165,11 @@ def _rays_of(model: VelocityModel, station_km: Float[np.ndarray, "station 3"]): 
     return predict
 
 
-def _variance_s2(picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    return picks.sigma_s**2 + scale[0] ** 2 + (scale[1] * travel_s) ** 2
+def _variance_s2(picks: EventPicks, travel_s: np.ndarray, scale: Scale) -> np.ndarray:
+    return (np.array(scale.of_picks) * picks.sigma_s) ** 2 + scale.constant_s**2 + (scale.share * travel_s) ** 2
 
 
-def _weight(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+def _weight(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: Scale) -> np.ndarray:
     """Of iteratively reweighted least squares with Student's t of unit variance."""
     variance_s2 = _variance_s2(picks, travel_s, scale) * (FREEDOM - 2) / FREEDOM
     of_t = (FREEDOM + 1) / (FREEDOM + residual_s**2 / variance_s2)
@@ -159,7 +177,7 @@ def _weight(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, sca
 
 
 def _origin_s(
-    residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: tuple[float, float]
+    residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, scale: Scale
 ) -> Float[np.ndarray, "event 1 1"]:
     """The origin time of each event: from the median of residuals, a few steps of reweighted means."""
     seen = np.where(picks.mask, residual_s, np.nan)
@@ -170,20 +188,21 @@ def _origin_s(
     return origin_s
 
 
-def _scale(residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, unknowns: int) -> tuple[float, float]:
-    """The constant and the share of the travel time of largest likelihood; residuals widened by what was fitted."""
+def _fitted(scale: Scale, residual_s: np.ndarray, picks: EventPicks, travel_s: np.ndarray, unknowns: int) -> Scale:
+    """The scale of largest likelihood, parameter by parameter; residuals are widened by what was fitted to them."""
     seen = picks.mask
     left = seen.sum() - min(4 * len(seen) + unknowns, seen.sum() // 2)
     squared = residual_s[seen] ** 2 * seen.sum() / left
-    best, most = (CONSTANTS_S[0], SHARES[0]), -np.inf
-    constant = gammaln((FREEDOM + 1) / 2) - gammaln(FREEDOM / 2) - 0.5 * np.log((FREEDOM - 2) * np.pi)
-    for constant_s in CONSTANTS_S:
-        for share in SHARES:
-            variance = picks.sigma_s[seen] ** 2 + constant_s**2 + (share * travel_s[seen]) ** 2
-            value = constant - 0.5 * np.log(variance) - (FREEDOM + 1) / 2 * np.log1p(squared / variance / (FREEDOM - 2))
-            if value.sum() > most:
-                best, most = (float(constant_s), float(share)), value.sum()
-    return best
+
+    def log_likelihood(scale: Scale) -> float:
+        variance = _variance_s2(picks, travel_s, scale)[seen]
+        each = -0.5 * np.log(variance) - (FREEDOM + 1) / 2 * np.log1p(squared / variance / (FREEDOM - 2))
+        return float(each.sum())
+
+    for _ in range(SWEEPS):
+        for changed, values in CHOICES:
+            scale = max((changed(scale, float(value)) for value in values), key=log_likelihood)
+    return scale
 
 
 def _normal_equations(rays: _Rays, residual_s: np.ndarray, weight: np.ndarray, layers: int, away_km: np.ndarray):  # noqa: ANN202

@@ -28,8 +28,8 @@ from jaxloc.physics.layered import velocity_of
 from jaxloc.runs import associate, locate_picks, pick
 from jaxloc.runs.catalogue_report import write_report
 from jaxloc.runs.catalogue_request import (
-    PICKS,
     LEARNS,
+    PICKS,
     PROBABILITY,
     Made,
     Request,

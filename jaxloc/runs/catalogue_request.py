@@ -12,7 +12,9 @@ LOCATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "bayes": ("octree", {"kind": "student_t"}),  # of the locators of picks the one whose regions cover best
     "palm": ("geiger", {"posterior": "hypoinverse"}),
 }
-LEARNS = "bayes"  # the method that learns velocities and station terms from all events (`jaxloc.runs.learnt_velocities`)
+LEARNS = (
+    "bayes"  # the method that learns velocities and station terms from all events (`jaxloc.runs.learnt_velocities`)
+)
 PICKERS = {"bayes": "network", "palm": "palm"}
 PICKS = "picks.csv"
 PROBABILITY = "event_probability"  # among `Hypocentre.others`

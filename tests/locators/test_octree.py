@@ -92,8 +92,9 @@ def test_regions_cover_with_few_stations(stations):
     assert binom.ppf(0.0005, 100, 0.9) <= inside <= binom.ppf(0.9995, 100, 0.9) + 1, inside
 
 
-def test_correlated_errors_are_one_normal_distribution():
-    """The density of picks at a point, and its integral over origin time, against SciPy."""
+@pytest.mark.parametrize("modes", [0, 3])
+def test_correlated_errors_are_one_normal_distribution(modes):
+    """The density of picks at a point, and its integral over origin time, against SciPy; also with shared errors."""
     rng = np.random.default_rng(5)
     errors = PickErrors("l2", 0.2, corr_km=10.0, corr_ps=0.5)
     station_km, phase = np.repeat(STATIONS[:4], 2, 0), np.tile([0, 1], 4)
@@ -101,9 +102,11 @@ def test_correlated_errors_are_one_normal_distribution():
     travel_s, pick_s = rng.uniform(2, 5, 8), rng.uniform(3, 6, 8)
     apart = np.linalg.norm(station_km[:, None] - station_km, axis=-1)
     model = np.exp(-0.5 * (apart / 10) ** 2) * np.where(phase[:, None] == phase, 1.0, 0.5)
-    covariance = (0.04 * model + np.diag(sd_s**2))[mask][:, mask]
+    shared_s = 0.2 * rng.normal(size=(8, modes))
+    covariance = (0.04 * model + shared_s @ shared_s.T + np.diag(sd_s**2))[mask][:, mask]
     of = lambda x: jnp.asarray(x, jnp.float32)
-    correlation = correlation_of(errors, of(station_km), jnp.asarray(phase), of(sd_s), jnp.asarray(mask), of(travel_s))
+    arrays = (of(station_km), jnp.asarray(phase), of(sd_s), jnp.asarray(mask), of(travel_s))
+    correlation = correlation_of(errors, *arrays, of(shared_s) if modes else None)
     found = residuals(errors, of(pick_s), of(sd_s), jnp.asarray(mask), of(travel_s)[None], 0.0, correlation)
     origin_s = np.linspace(-8, 10, 4001)
     exact = np.array([multivariate_normal.logpdf((pick_s - travel_s - t)[mask], None, covariance) for t in origin_s])
