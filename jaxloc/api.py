@@ -187,6 +187,7 @@ def locate_picks(
     grid_spacing: float | None = None,
     vp_vs: float | None = None,
     topography: str | Path | None = None,
+    learn_velocities: bool = False,
     **settings: Any,
 ) -> Located:
     """Locate picked events without a network.
@@ -206,6 +207,8 @@ def locate_picks(
         grid_spacing: in km, of the travel times of a velocity model of three dimensions.
         vp_vs: ratio of speeds, of grids that have P alone.
         topography: elevations that no hypocentre is above (`jaxloc.io.topography_grids`).
+        learn_velocities: learn speeds, station terms and errors of picks from all events first
+            (`jaxloc.runs.learnt_velocities`).
         settings: of the locator.
 
     Raises:
@@ -218,7 +221,9 @@ def locate_picks(
         velocity_form=velocity_form, travel_times=grids, grid_spacing=grid_spacing, vp_vs=vp_vs, topography=surface
     )
     read = picking.open_picks(request)
+    request = request._replace(learn_velocities=learn_velocities)
     setup = picking.setup_for(request, read.dataset)
+    request, setup = picking.with_learnt(request, read, setup, lambda line: None)
     located = picking.locate(prng.stream("location"), request, read, setup=setup)
     found = results_of(read.dataset, located, flags=picking.edge_flags(located, setup))
     moved = tuple(report.moved(event, read.zero_s.get(event.id, 0.0)) for event in found.hypocentres)

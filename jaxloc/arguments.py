@@ -317,6 +317,7 @@ def _locate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", help="events of this split only (SeisBench folder)")
     _add_events(command)
     _add_velocity(command)
+    _add_learn_velocities(command)
     command.add_argument(
         "--output", type=Path, default=Path("located"), help="folder for the results (default: located)"
     )
@@ -632,6 +633,15 @@ def _add_velocity(command: argparse.ArgumentParser) -> None:
         choices=("layers", "gradient"),
         help="its rows: layers of constant speed, or a linear gradient from each to the next (default: what its column "
         "form says, layers without one)",
+    )
+
+
+def _add_learn_velocities(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--learn-velocities",
+        action="store_true",
+        help="speeds, station terms and errors of picks from all events together, before each is located "
+        "(--locator octree or grid_search)",
     )
 
 

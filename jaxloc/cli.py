@@ -270,7 +270,7 @@ def _locate(parsed: argparse.Namespace, console: "Console") -> None:
     parsed.run, parsed.input = model_and_input(parsed.run, parsed.input)
     if not parsed.input:
         raise ValueError(f"locate must have INPUT, of waveforms, got {parsed.run} alone; or PICKS and --locator NAME")
-    for option in ("catalogue", "set", "travel_times", "grid_spacing", "vp_vs", "topography"):
+    for option in ("catalogue", "set", "travel_times", "grid_spacing", "vp_vs", "topography", "learn_velocities"):
         if getattr(parsed, option):
             raise ValueError(
                 f"--{option.replace('_', '-')} must be used with --locator; leave it out for a trained run"
@@ -366,6 +366,7 @@ def _locate_picks(parsed: argparse.Namespace, console: "Console") -> None:
     with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
         say(f"locating {len(dataset)} events at {len(dataset.stations)} stations")
         setup = locate_picks.setup_for(request, dataset, say)
+        request, setup = locate_picks.with_learnt(request, picks, setup, say)
         with _counting(console, say, "located", len(dataset)) as on_event:
             parts = locate_picks.located_in_parts(prng.stream("location"), request, picks, on_event, setup)
             located, interrupted = until_interrupted(parts)

@@ -17,6 +17,8 @@ JOINT = ("hierarchical",)
 """Locators that treat all events as one problem: they must be given all of them at once."""
 WITHOUT_VELOCITIES = ("climatology", "sp_rule")
 """Locators that have no use for the uncertainty of a velocity model."""
+OF_LEARNT_VELOCITIES = ("grid_search", "octree")
+"""Locators that integrate over what many events leave unknown of velocities (`jaxloc.locators.setup.Setup.shared`)."""
 OF_ANY_TIMES = ("geiger", "grid_search", "hierarchical", "nuts", "octree")
 """Locators that take travel times of grids in place of a velocity model, and the ground's surface."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxloc import locators
+from jaxloc import locators, prng
 from jaxloc.calibration.calibration import Predictions
 from jaxloc.data.dataset import Dataset
 from jaxloc.distributions.gaussian_mixture import moments
@@ -20,10 +20,12 @@ from jaxloc.runs import report
 from jaxloc.runs.arrival_picks import observed_picks
 from jaxloc.runs.datasets import select
 from jaxloc.runs.flags import edge_flag, edges_of
+from jaxloc.runs.learnt_velocities import learnt_from
 from jaxloc.runs.located import Located
 from jaxloc.runs.outcomes import Outcome
 from jaxloc.runs.pick_setup import Request, bare, pick_mask, setup_for
 from jaxloc.runs.predict import joined, located_parts
+from jaxloc.training.log import Say
 
 
 def open_picks(request: Request) -> Picks:
@@ -107,6 +109,28 @@ def located_in_parts(
     setup = setup_for(request, picks.dataset) if setup is None else setup
     locator = locators.build(request.locator, setup, request.settings)
     return located_parts(key, over_padded(locator), picks.dataset, on_chunk, request.locator in locators.JOINT)
+
+
+def with_learnt(request: Request, picks: Picks, setup: Setup, say: Say) -> tuple[Request, Setup]:
+    """With `learn_velocities`, request and setup after all events have told of velocities and station terms.
+
+    Events start from where Geiger's method puts them.
+
+    Raises:
+        ValueError: for a locator that does not take what is learnt, or without a velocity model of layers.
+    """
+    if not request.learn_velocities:
+        return request, setup
+    if request.locator not in locators.OF_LEARNT_VELOCITIES:
+        raise ValueError(
+            f"--learn-velocities has no effect on the locator {request.locator}; use "
+            f"{' or '.join(locators.OF_LEARNT_VELOCITIES)}"
+        )
+    if setup.times is not None:
+        raise ValueError("--learn-velocities must have --velocity with layers; it cannot change grids")
+    first = locate(prng.stream("location"), request._replace(locator="geiger", settings={}), picks, setup=setup)
+    learnt = learnt_from(setup, picks.dataset, np.asarray(first.posterior.mean)[:, :3], say)
+    return request._replace(settings={**learnt.settings, **request.settings}), learnt.setup
 
 
 def outcome_of(picks: Picks, located: Located, interrupted: bool, setup: Setup | None = None) -> Outcome:

@@ -53,6 +53,7 @@ class Request(NamedTuple):
     grid_spacing: float | None = None
     vp_vs: float | None = None
     topography: Path | None = None
+    learn_velocities: bool = False
 
 
 def bare(dataset: Dataset) -> list[Observations]:

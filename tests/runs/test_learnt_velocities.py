@@ -1,7 +1,12 @@
 """What the events of a catalogue tell of velocities, from exact arrivals of another model than the given one."""
 
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from jaxloc.data.dataset import Station, positions_km
 from jaxloc.geometry import frame_of, to_km
@@ -14,6 +19,8 @@ from jaxloc.physics.layered import layered
 from jaxloc.physics.layered_times import layered_times
 from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.runs.learnt_velocities import FEWEST_EVENTS, LATERAL, learnt_from
+from jaxloc.runs.locate_picks import locate, with_learnt
+from jaxloc.runs.pick_setup import Request
 
 GIVEN = layered([0.0, 4.0], [5.5, 6.2], [5.5 / 1.73, 6.2 / 1.73])
 TRUE = layered([0.0, 4.0], [5.7, 6.0], [5.7 / 1.75, 6.0 / 1.75])
@@ -96,3 +103,29 @@ def test_few_events_leave_the_given_velocities_and_their_errors():
     assert found.setup.shared is not None
     assert not found.settings
     assert "are needed to learn them" in said[0]
+
+
+def test_the_option_is_for_locators_that_take_what_is_learnt(tmp_path):
+    setup, _, _ = asked(5)
+    request = Request("geiger", tmp_path, learn_velocities=True)
+    with pytest.raises(ValueError, match="no effect on the locator geiger; use grid_search or octree"):
+        with_learnt(request, picks_of(5)[0], setup, print)
+
+
+@pytest.mark.slow
+def test_locations_with_learnt_velocities_are_nearer():
+    """Errors of depth are at most 0.7 times those with the given speeds (0.54 measured); 90 % regions hold 80 %."""
+    picks, _, _ = picks_of(80)
+    setup, _, place_km = asked(80)
+    request = Request("octree", Path(), settings={"kind": "student_t"}, learn_velocities=True)
+    plain = locate(jax.random.key(0), request, picks, setup=setup)
+    learnt, changed = with_learnt(request, picks, setup, lambda line: None)
+    found = locate(jax.random.key(0), learnt, picks, setup=changed)
+    error_km = lambda located: np.abs(np.asarray(located.posterior.mean)[:, 2] - place_km[:, 2]).mean()
+    assert error_km(found) < 0.7 * error_km(plain)
+    truth = jnp.asarray(np.c_[place_km, np.zeros(80)], jnp.float32)
+    draws = found.posterior.hypocentre.sample(jax.random.key(1), (400,))[..., :3]
+    spread = jax.vmap(lambda x: jnp.cov(x.T), 1)(draws)
+    away = np.asarray(found.posterior.mean)[:, :3] - np.asarray(truth[:, :3])
+    inside = np.einsum("ni,nij,nj->n", away, np.linalg.inv(spread), away) < chi2.ppf(0.9, 3)
+    assert inside.mean() > 0.8
