@@ -24,7 +24,7 @@ from jaxloc.io.station_checks import checked
 from jaxloc.io.station_epochs import Epoch, positions_at
 from jaxloc.io.station_inventory import channels_by_id
 from jaxloc.io.stations import StationSource, as_inventory, read_epochs
-from jaxloc.io.waveform_index import Piece, index_files
+from jaxloc.io.waveform_index import Index, Piece, in_memory, index_files
 
 HOUR_S = 3600.0
 
@@ -210,6 +210,12 @@ def chunks(
         here, there = (f"{UTCDateTime(ns=a)} to {UTCDateTime(ns=b)}" for a, b in ((first_ns, last_ns), archive.span))
         raise ValueError(f"{archive.path} has no records from {start} to {end} ({here}); it goes from {there}")
     return intervals(first_ns, last_ns, length_s, offset_s)
+
+
+def held_records(archive: Archive, first: UTCDateTime, last: UTCDateTime) -> Index:
+    """All records of an archive between two times in memory, each file read once."""
+    channels = [channel for own in archive.channels for channel in own]
+    return in_memory(sorted(archive.files(channels, first, last)), first, last, archive.damaged)
 
 
 def content_hash(paths: Collection[str]) -> str:

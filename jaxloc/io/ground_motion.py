@@ -19,7 +19,7 @@ from jaxloc.io.instruments import Instrument, choose_instrument, instruments_of,
 from jaxloc.io.responses import Corrected, corrected, response_at
 from jaxloc.io.station_inventory import channels_by_id
 from jaxloc.io.stations import StationSource, as_inventory
-from jaxloc.io.waveform_index import Index, Piece, WaveformSource, index_files, read_span
+from jaxloc.io.waveform_index import Index, Memory, Piece, WaveformSource, index_files, read_span
 from jaxloc.physics.wood_anderson import ABOUT
 
 PAD_S = 10.0  # read beyond either end, so that tapers lie outside
@@ -161,10 +161,17 @@ def _read(index: Index, first: UTCDateTime, last: UTCDateTime, codes: set[str]) 
             wanted[piece.path].add(piece.channel)
     found: dict[str, dict[str, list[Trace]]] = defaultdict(lambda: defaultdict(list))
     for path, channels in wanted.items():
-        for trace in read_span(path, first, last, index.damaged):
+        for trace in _span(path, first, last, index, channels):
             if trace.id in channels and trace.stats.npts:
                 found[".".join(trace.id.split(".")[:2]).lstrip(".")][trace.id].append(trace)
     return found
+
+
+def _span(path: str | Memory, first: UTCDateTime, last: UTCDateTime, index: Index, channels: set[str]) -> list[Trace]:
+    """Traces of a file between two times; those in memory are not copied, since nothing here writes to them."""
+    if not isinstance(path, Memory):
+        return list(read_span(path, first, last, index.damaged))
+    return [trace.slice(first, last) for trace in path.stream if trace.id in channels]
 
 
 def _code(piece: Piece) -> str:

@@ -2,25 +2,29 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from obspy import Trace, UTCDateTime
+from jaxtyping import Complex
+from obspy import UTCDateTime
 from obspy.core.inventory import Channel
 from obspy.core.inventory.response import Response
-from scipy.ndimage import binary_erosion
+from obspy.signal.invsim import cosine_sac_taper, cosine_taper
+from scipy import fft
+from scipy.ndimage import minimum_filter1d
 
 from jaxloc.data.gaps import bridged
 from jaxloc.io.channel_records import Stretch
 from jaxloc.io.station_inventory import epochs_at
-from jaxloc.physics.wood_anderson import GAIN, POLES_RAD_S
+from jaxloc.physics.wood_anderson import wood_anderson_response
 
 UNITS = ("M", "M/S", "M/S**2")
 TAPER_S, EDGE_S = 2.0, 3.0
 """A record is tapered at its ends; samples within the second of ends and gaps are not used."""
 HIGH = (0.8, 0.95)
 """Of the Nyquist frequency, between which the spectrum falls to zero."""
-WOOD_ANDERSON = {"poles": list(POLES_RAD_S), "zeros": [0j, 0j], "gain": 1.0, "sensitivity": GAIN}
+MOST_TRANSFERS = 4096  # of channels, rates and lengths, that are kept: about 30 kB each
 
 
 class Corrected(NamedTuple):
@@ -56,31 +60,62 @@ def _covers(channel: Channel, time: UTCDateTime) -> bool:
 
 
 def corrected(stretch: Stretch, response: Response, low_hz: float, wood_anderson: bool) -> Corrected:
-    """Ground displacement of a stretch of counts by ObsPy's response removal, or what a Wood-Anderson would record.
+    """Ground displacement of a stretch of counts, or what a Wood-Anderson would record, as ObsPy's tools give it.
 
     Spectra are zero below half of `low_hz` and towards the Nyquist frequency (`HIGH`); there is no water level. Samples
-    near ends and gaps are marked as not recorded.
+    near ends and gaps are marked as not recorded. The response of a channel is computed once for each length of
+    transform, a power of two; ObsPy computes it anew for each record.
     """
-    duration_s, edge = len(stretch.samples) / stretch.rate_hz, round(EDGE_S * stretch.rate_hz)
+    number, rate_hz = len(stretch.samples), stretch.rate_hz
+    duration_s, edge = number / rate_hz, round(EDGE_S * rate_hz)
     if duration_s < 4 * EDGE_S:
         return Corrected(None, f"{duration_s:.1f} s of record, {4 * EDGE_S:g} s are needed")
-    samples = bridged(np.where(stretch.recorded, stretch.samples, 0.0), stretch.recorded)
-    trace = Trace(samples, {"sampling_rate": stretch.rate_hz, "starttime": stretch.start})
-    trace.stats.response = response
-    nyquist_hz = stretch.rate_hz / 2
-    band_hz = (low_hz / 2, low_hz, HIGH[0] * nyquist_hz, HIGH[1] * nyquist_hz)
-    if low_hz >= band_hz[2]:
-        return Corrected(None, f"sampled at {stretch.rate_hz:g} Hz, too slow for {low_hz:g} Hz and above")
+    if low_hz >= HIGH[0] * rate_hz / 2:
+        return Corrected(None, f"sampled at {rate_hz:g} Hz, too slow for {low_hz:g} Hz and above")
+    size = 2 ** int(np.ceil(np.log2(2 * number)))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            taper = TAPER_S / duration_s
-            trace.remove_response(output="DISP", pre_filt=band_hz, water_level=None, taper_fraction=taper)
-            if wood_anderson:
-                trace.simulate(paz_simulate=WOOD_ANDERSON, taper=False, zero_mean=False)
+        transfer = _transfer(_Same(response), rate_hz, size, low_hz, wood_anderson)
     except Exception as error:  # evalresp raises many kinds
         return Corrected(None, f"the response cannot be used ({' '.join(str(error).split())[:120]})")
-    if not np.isfinite(trace.data).all():
+    samples = bridged(np.where(stretch.recorded, stretch.samples, 0.0), stretch.recorded)
+    samples = (samples - samples.mean()) * _taper(number, rate_hz)
+    motion = np.asarray(fft.irfft(fft.rfft(samples, size) * transfer, size))[:number]
+    if not np.isfinite(motion).all():
         return Corrected(None, "the response cannot be inverted")
-    inner = binary_erosion(stretch.recorded, np.ones(2 * edge + 1, bool), border_value=0)
-    return Corrected(stretch._replace(samples=trace.data * (1e3 if wood_anderson else 1.0), recorded=inner))
+    inner = minimum_filter1d(stretch.recorded.astype(np.uint8), 2 * edge + 1, mode="constant", cval=0).astype(bool)
+    return Corrected(stretch._replace(samples=motion, recorded=inner))
+
+
+@lru_cache(64)
+def _taper(number: int, rate_hz: float) -> np.ndarray:
+    return cosine_taper(number, TAPER_S * rate_hz / number, sactaper=True, halfcosine=False)
+
+
+class _Same:
+    """A response as the key of a cache: responses of inventories have no hash, and are compared by all their stages."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+    def __hash__(self) -> int:
+        return id(self.response)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.response is self.response
+
+
+@lru_cache(MOST_TRANSFERS)
+def _transfer(
+    of: _Same, rate_hz: float, size: int, low_hz: float, wood_anderson: bool
+) -> Complex[np.ndarray, " frequency"]:
+    """Ground displacement in m, or a Wood-Anderson's record in mm, over counts, at the frequencies of a transform."""
+    nyquist_hz = rate_hz / 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gain, frequency_hz = of.response.get_evalresp_response(1 / rate_hz, size, output="DISP")
+    band = cosine_sac_taper(frequency_hz, (low_hz / 2, low_hz, HIGH[0] * nyquist_hz, HIGH[1] * nyquist_hz))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(band > 0, band / gain, 0.0)
+    if wood_anderson:
+        inverse = 1e3 * inverse * wood_anderson_response(frequency_hz)
+    return inverse.astype(np.complex64)

@@ -2,7 +2,7 @@
 
 import glob
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -127,7 +127,14 @@ def _index_stream(stream: Stream) -> Index:
 def held(index: Index, first: UTCDateTime, last: UTCDateTime) -> Index:
     """The part of an index between two times with its samples in memory: each file is read once."""
     paths = dict.fromkeys(piece.path for piece in index.pieces if piece.start <= last and piece.end >= first)
-    traces = [trace for path in paths for trace in read_span(path, first, last, index.damaged) if trace.stats.npts]
+    return in_memory(paths, first, last, index.damaged)
+
+
+def in_memory(
+    paths: Iterable[str | Memory], first: UTCDateTime, last: UTCDateTime, damaged: Collection[str] = ()
+) -> Index:
+    """The samples of some files between two times; warnings as those of `read_span`."""
+    traces = [trace for path in paths for trace in read_span(path, first, last, damaged) if trace.stats.npts]
     return Index(_pieces(Memory(Stream(traces)), Stream(traces)), frozenset())
 
 

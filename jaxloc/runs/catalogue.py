@@ -35,6 +35,7 @@ from jaxloc.runs.catalogue_request import (
     Request,
     associate_request,
     locate_request,
+    pick_request,
 )  # fmt: skip
 from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
@@ -146,7 +147,7 @@ def with_probability(others: Mapping[str, float]) -> dict[str, float]:
 
 def wanted_magnitudes(request: Request) -> Wanted | None:
     """How magnitudes are measured; None for none (`jaxloc.runs.magnitudes.wanted`)."""
-    return wanted(request.archive, request.stations, request.magnitude, nested=True)
+    return wanted(pick.archive_of(pick_request(request)), request.stations, request.magnitude)
 
 
 def most(reasons: Sequence[str]) -> str:

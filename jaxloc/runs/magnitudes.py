@@ -1,7 +1,7 @@
 """Local magnitudes of located events, from the waveform files that they were located by."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
+from obspy import UTCDateTime
 
 from jaxloc.data.dataset import Dataset
 from jaxloc.detection.local_magnitude import LocalMagnitude, local_magnitude
 from jaxloc.detection.magnitude_curves import CURVES, MagnitudeCurve, curve_from, curve_named
+from jaxloc.io.archive import Archive, held_records
 from jaxloc.io.catalogue import Hypocentre, StationMagnitude
-from jaxloc.io.ground_motion import GroundMotion, has_responses, to_wood_anderson
+from jaxloc.io.ground_motion import has_responses, to_wood_anderson
 from jaxloc.io.magnitude_curve_file import read_curve_table
 from jaxloc.io.stations import StationSource, as_inventory
 from jaxloc.io.tables import parse_time
@@ -32,19 +34,22 @@ LONGEST_S = 900.0
 HELD_S = 3600.0  # of records that are read at once
 MARGIN_S = 60.0  # before the start of an event
 
+Records = Callable[[UTCDateTime, UTCDateTime], Index]
+"""The records between two times in memory."""
+
 
 class Wanted(NamedTuple):
     """How magnitudes are measured.
 
     Attributes:
         curve: distance correction.
-        files: index of the waveform files.
+        records: what was recorded between two times.
         inventory: with responses.
         replaces: whether a magnitude that an event has from elsewhere is replaced.
     """
 
     curve: MagnitudeCurve
-    files: Index
+    records: Records
     inventory: StationSource
     replaces: bool
 
@@ -66,17 +71,14 @@ def read_curve(name: str) -> MagnitudeCurve:
     return curve_from(Path(name).name, *read_curve_table(name))
 
 
-def wanted(
-    records: Any, stations: StationSource | None, magnitude: str | None, *, nested: bool = False
-) -> Wanted | None:
+def wanted(records: Any, stations: StationSource | None, magnitude: str | None) -> Wanted | None:
     """What is measured; None for no magnitudes.
 
     Args:
-        records: waveform files as given by the user: one, a list, or a stream.
+        records: waveform files as given by the user: one, a list, or a stream; or an archive.
         stations: as given by the user.
         magnitude: name or file of a curve, or "none"; None: IASPEI's where the inventory has responses, and no
             magnitude elsewhere.
-        nested: whether folders within the folder of files are searched too.
 
     Raises:
         ValueError: where magnitudes are asked for and cannot be measured, or the curve is wrong.
@@ -88,9 +90,15 @@ def wanted(
         raise ValueError(f"--magnitude {magnitude} must come with waveform files and --stations of StationXML")
     if as_inventory(stations) is None:
         raise ValueError(f"--magnitude {magnitude} needs StationXML with responses; {stations} is a table")
+    return Wanted(curve, _records_of(records), stations, magnitude is not None)
+
+
+def _records_of(records: Any) -> Records:
+    if isinstance(records, Archive):
+        return partial(held_records, records)
     single = isinstance(records, list | tuple) and len(records) == 1
     source: WaveformSource = records[0] if single else records
-    return Wanted(curve, index_files(source, nested=nested), stations, magnitude is not None)
+    return partial(held, index_files(source))
 
 
 def with_magnitudes(
@@ -117,7 +125,9 @@ def with_magnitudes(
     key_places, key_draws = jax.random.split(stream("magnitudes"))
     draws = np.asarray(outcome.predictions.posterior.sample(key_places, (DRAWS,)), float)
     seen = outcome.located.batch.observations
-    times, files_at = layered_times(velocity_of(velocity)), hourly(measured.files)
+    station_km, centre = np.asarray(seen.station_km, float), draws.mean(0)
+    travel_s = travel_times(velocity, station_km, centre)
+    inventory, records_at = as_inventory(measured.inventory), hourly(measured.records)
 
     def one(h: Hypocentre) -> Hypocentre:
         if h.start is None or (h.magnitude is not None and not measured.replaces):
@@ -125,19 +135,17 @@ def with_magnitudes(
         row = rows[h.id]
         recording = np.flatnonzero(np.asarray(seen.station_mask[row]))
         codes = tuple(dataset.stations[i].code for i in recording)
-        station_km = np.asarray(seen.station_km[row], float)[recording]
-        places = draws[:, row]
-        centre = places.mean(0)
-        travel_s = np.asarray(times(jnp.asarray(station_km))(jnp.asarray(centre[None, :3])))[0]
-        arrival_s = arrivals(h, codes, centre[3] + travel_s)
-        motion, begin_s = _records(measured._replace(files=files_at(h.start)), h.start, codes, arrival_s)
+        arrival_s = arrivals(h, codes, centre[row, 3] + travel_s[row, recording])
+        begin_s, length_s = span_of(arrival_s)
+        start = parse_time(h.start) + begin_s
+        motion = to_wood_anderson(records_at(h.start), inventory, codes, start, length_s)
         result = local_magnitude(
             jax.random.fold_in(key_draws, row),
             motion.records,
             motion.usable,
             motion.rate_hz,
-            places,
-            station_km,
+            draws[:, row],
+            station_km[row, recording],
             arrival_s - begin_s,
             measured.curve,
             codes=codes,
@@ -149,13 +157,22 @@ def with_magnitudes(
     return [one(h) for h in found]
 
 
-def hourly(files: Index) -> Callable[[str], Index]:
+def travel_times(
+    velocity: Mapping[str, Any], station_km: Float[np.ndarray, "event station 3"], centre: Float[np.ndarray, "event 4"]
+) -> Float[np.ndarray, "event station 2"]:
+    """First arrivals of P and S of all events after their origin times, in s."""
+    times = layered_times(velocity_of(velocity))
+    of_one = lambda station_km, point_km: times(station_km)(point_km[None])[0]
+    return np.asarray(jax.jit(jax.vmap(of_one))(jnp.asarray(station_km), jnp.asarray(centre[:, :3])), float)
+
+
+def hourly(records: Records) -> Callable[[str], Index]:
     """Records about the start of an event, of which those of an hour are read once: files of days are large."""
 
     @lru_cache(1)
     def of_hour(hour: int) -> Index:
         first = parse_time(f"{hour * HELD_S:.0f}")
-        return held(files, first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S)
+        return records(first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S)
 
     return lambda start: of_hour(int(parse_time(start).timestamp // HELD_S))
 
@@ -173,13 +190,10 @@ def arrivals(
     return np.where(crossed[:, None], predicted_s, arrival_s)
 
 
-def _records(
-    measured: Wanted, start: str, codes: Sequence[str], arrival_s: Float[np.ndarray, "station 2"]
-) -> tuple[GroundMotion, float]:
-    """Wood-Anderson records around all windows, and when they begin after the event's start."""
+def span_of(arrival_s: Float[np.ndarray, "station 2"]) -> tuple[float, float]:
+    """When records around all windows begin, after the event's start, and their length."""
     begin_s = float(arrival_s[:, 0].min()) - BEFORE_P_S
-    length_s = min(float(arrival_s[:, 1].max()) + AFTER_S_S - begin_s, LONGEST_S)
-    return to_wood_anderson(measured.files, measured.inventory, codes, parse_time(start) + begin_s, length_s), begin_s
+    return begin_s, min(float(arrival_s[:, 1].max()) + AFTER_S_S - begin_s, LONGEST_S)
 
 
 def with_magnitude(h: Hypocentre, result: LocalMagnitude, codes: Sequence[str], about: str) -> Hypocentre:

@@ -91,6 +91,11 @@ def pick_archive(
     return _whole(archive, [(job.interval, _read(job.path)) for job in jobs])
 
 
+def archive_of(request: Request) -> Archive:
+    """The archive of a request, opened once in each process."""
+    return _opened(request)[0]
+
+
 def number_of_chunks(request: Request) -> int:
     """How many chunks a request has."""
     return len(list(_intervals(_opened(request)[0], request)))

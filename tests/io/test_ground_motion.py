@@ -7,8 +7,11 @@ from obspy.core.inventory import Channel, Inventory, Network, Response
 from obspy.core.inventory import Station as ObspyStation
 from obspy.core.inventory.response import InstrumentSensitivity
 
+from jaxloc.io.channel_records import Stretch
 from jaxloc.io.ground_motion import has_responses, to_displacement, to_wood_anderson
-from jaxloc.physics.wood_anderson import wood_anderson_response
+from jaxloc.io.responses import TAPER_S, corrected
+from jaxloc.physics.wood_anderson import GAIN as WOOD_ANDERSON_GAIN
+from jaxloc.physics.wood_anderson import POLES_RAD_S, wood_anderson_response
 
 START = UTCDateTime("2020-01-01T00:00:00")
 RATE_HZ, NUM = 100.0, 6000
@@ -146,3 +149,38 @@ def test_impossible_numbers_are_refused():
     stream = counts_of(displacement_m(3.0), response())
     with pytest.raises(ValueError, match="duration_s must be positive, got 0"):
         to_displacement(stream, inventory(response()), ["XX.AA"], START, 0.0)
+
+
+@pytest.mark.parametrize("wood_anderson", [True, False])
+@pytest.mark.parametrize("units", ["M/S", "M/S**2"])
+@pytest.mark.parametrize("number", [2500, 5999])
+def test_values_are_those_of_obspys_response_tools(wood_anderson: bool, units: str, number: int):
+    """ObsPy computes the response for each record; here it is computed once for a length of transform."""
+    rng, given = np.random.default_rng(number), response(units)
+    envelope = np.exp(-(((TIME_S[:number] - 12) / 3) ** 2))
+    counts = 1e3 * envelope * rng.standard_normal(number) + 5 * rng.standard_normal(number) + 200
+    expected = Trace(counts.copy(), {"sampling_rate": RATE_HZ, "starttime": START})
+    expected.stats.response = given
+    taper = TAPER_S / (number / RATE_HZ)
+    expected.remove_response(output="DISP", pre_filt=(0.25, 0.5, 40, 47.5), water_level=None, taper_fraction=taper)
+    if wood_anderson:
+        paz = {"poles": list(POLES_RAD_S), "zeros": [0j, 0j], "gain": 1.0, "sensitivity": WOOD_ANDERSON_GAIN}
+        expected.simulate(paz_simulate=paz, taper=False, zero_mean=False)
+        expected.data *= 1e3  # mm
+    found = corrected(Stretch(counts, np.ones(number, bool), RATE_HZ, START), given, 0.5, wood_anderson).stretch
+    assert found is not None
+    error = np.abs(found.samples - expected.data)[found.recorded]
+    assert error.max() < 0.01 * np.abs(expected.data[found.recorded]).max()
+
+
+def test_a_response_is_computed_once(monkeypatch: pytest.MonkeyPatch):
+    """Windows of a channel of lengths that need transforms of one size share it."""
+    given, calls = response(), []
+    evaluate = Response.get_evalresp_response
+    monkeypatch.setattr(
+        Response, "get_evalresp_response", lambda *args, **options: calls.append(1) or evaluate(*args, **options)
+    )
+    for number in (2500, 2600, 3000, 2500):
+        stretch = Stretch(np.random.default_rng(0).standard_normal(number), np.ones(number, bool), RATE_HZ, START)
+        assert corrected(stretch, given, 0.5, True).stretch is not None
+    assert len(calls) == 1

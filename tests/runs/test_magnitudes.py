@@ -149,12 +149,12 @@ def test_draws_are_the_same_each_time():
     assert (first.magnitude, first.magnitude_sd) == (again.magnitude, again.magnitude_sd)
 
 
-def test_records_of_an_hour_are_read_once(monkeypatch):
+def test_records_of_an_hour_are_read_once():
     """Two events of one hour share what was read; one of the next hour has its own."""
     read = []
-    monkeypatch.setattr(magnitudes, "held", lambda files, first, last: read.append((first, last)) or files)
-    files_at = magnitudes.hourly(index_files(stream()))
+    index = index_files(stream())
+    records_at = magnitudes.hourly(lambda first, last: read.append((first, last)) or index)
     for start in ("2020-01-01T00:10:00", "2020-01-01T00:50:00", "2020-01-01T01:00:00"):
-        files_at(start)
+        records_at(start)
     assert [first for first, _ in read] == [UTCDateTime("2019-12-31T23:59:00"), UTCDateTime("2020-01-01T00:59:00")]
     assert all(last - first > 3600 + magnitudes.LONGEST_S for first, last in read)
