@@ -10,6 +10,7 @@ MAPS = ("best", "none", "temperature", "temperatures", "quantiles", "local")
 PICKERS = ("network", "palm")
 RELOCATIONS = ("hierarchical", "double_difference")
 ASSOCIATORS = ("bayes", "palm")
+MATCHERS = ("stacks", "mess")
 KINDS = ("experiments", "models", "posteriors", "locators", "data", "stages", "studies")
 
 EXAMPLES = """\
@@ -325,7 +326,8 @@ def _locate(command: argparse.ArgumentParser) -> None:
         "--magnitude",
         metavar="CURVE",
         help="local magnitudes of waveform files by this distance correction (iaspei, hutton_boore, ...; docs, "
-        "Magnitudes) or one of your own in a CSV; none: no magnitudes (default: iaspei for events without a magnitude, "
+        "Magnitudes) or one of your own in a CSV; moment: moment magnitudes; none: no magnitudes (default: iaspei for "
+        "events without a magnitude, "
         "where StationXML has responses)",
     )
     command.add_argument("--pictures", action="store_true", help="a picture of each event's posterior")
@@ -391,9 +393,30 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=("bayes", "palm"), default="bayes", help="(default: bayes)")
     command.add_argument("--depth-km", type=float, nargs=2, metavar=("MIN", "MAX"), help="depths that are searched")
     command.add_argument(
+        "--chunk",
+        type=float,
+        default=3600.0,
+        metavar="S",
+        dest="chunk_s",
+        help="length of a chunk in s (default: 3600)",
+    )
+    command.add_argument(
         "--magnitude",
         metavar="CURVE",
-        help="local magnitudes, as for locate (default: iaspei where StationXML has responses; none: no magnitudes)",
+        help="local magnitudes, as for locate, or moment (default: iaspei where StationXML has responses; none: none)",
+    )
+    command.add_argument(
+        "--match",
+        action="store_true",
+        help="search the records by the waveforms of the events found, and add what is new (--method palm: MESS)",
+    )
+    command.add_argument(
+        "--relocate",
+        action="store_true",
+        help="relocate all events by double differences, with --match of waveforms too",
+    )
+    command.add_argument(
+        "--pages", action="store_true", help="a page for each event (records, map, residuals), linked from report.html"
     )
     command.add_argument("--output", type=Path, default=Path("catalogue"), help="folder (default: catalogue)")
 
@@ -401,6 +424,13 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
 def _match(command: argparse.ArgumentParser) -> None:
     _add_archive(command)
     command.add_argument("--events", type=Path, required=True, help="located events with picks, the templates")
+    command.add_argument(
+        "--method",
+        choices=MATCHERS,
+        default="stacks",
+        help="stacks with a rate of false alarms (default), or the published rules of MESS (Zhou and others 2022), "
+        "whose settings are fixed",
+    )
     command.add_argument("--chunk", type=float, default=3600.0, metavar="S", help="length of a chunk (default: 3600)")
     command.add_argument("--rate", type=float, default=50.0, metavar="HZ", help="sampling rate (default: 50)")
     command.add_argument(

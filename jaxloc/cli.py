@@ -232,13 +232,13 @@ def _catalogue(parsed: argparse.Namespace, console: "Console") -> None:
     given["depth_km"] = None if parsed.depth_km is None else tuple(parsed.depth_km)
     request, workers = Request(**given), workers_of(parsed.workers)
     number = pick.number_of_chunks(pick_request(request))
-    with logged(parsed.output, lambda line: console.print(line, markup=False)) as say:
-        with (
-            _counting(console, say, "picked chunks", number) as on_chunk,
-            contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
-        ):
+    with (
+        logged(parsed.output, lambda line: console.print(line, markup=False)) as say,
+        contextlib.nullcontext() if workers == 1 else executor_of(workers) as executor,
+    ):
+        with _counting(console, say, "picked chunks", number) as on_chunk:
             picked = pick.pick_archive(pick_request(request), request.output / pick.FOLDER, executor, say, on_chunk)
-        make_catalogue(request, picked, say)
+        make_catalogue(request, picked, say, executor)
 
 
 def _pick(parsed: argparse.Namespace, console: "Console") -> None:
@@ -451,7 +451,7 @@ def _match(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc import prng
     from jaxloc.detection.matched_detection import MatchSettings
     from jaxloc.detection.templates import TemplateSettings
-    from jaxloc.runs import match, match_files
+    from jaxloc.runs import match, match_files, match_mess
     from jaxloc.runs.executors import executor_of, workers_of
     from jaxloc.runs.outcomes import logged
 
@@ -472,11 +472,15 @@ def _match(parsed: argparse.Namespace, console: "Console") -> None:
         began = time.monotonic()
         chunks = match.number_of_chunks(request)
         with _counting(console, say, "scanned chunks", chunks) as on_chunk:
-            key, folder = prng.stream("false alarms"), parsed.output / match.FOLDER
-            matched = match.match_archive(key, request, folder, executor, say, on_chunk)
-        for line in match_files.lines(matched):
+            folder = parsed.output / match.FOLDER
+            if parsed.method == "mess":
+                by_mess = match_mess.match_archive(request, folder, executor, say, on_chunk)
+                lines, names = match_mess.lines(by_mess), match_mess.write_matched(parsed.output, by_mess)
+            else:
+                found = match.match_archive(prng.stream("false alarms"), request, folder, executor, say, on_chunk)
+                lines, names = match_files.lines(found), match_files.write_matched(parsed.output, found)
+        for line in lines:
             say(line)
-        names = match_files.write_matched(parsed.output, matched)
         say(f"{parsed.output}: {', '.join(names)}, after {time.monotonic() - began:.0f} s")
 
 

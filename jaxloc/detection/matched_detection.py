@@ -15,10 +15,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from jaxloc import prng
 from jaxloc.data.cross_correlation import Lags
 from jaxloc.detection import false_alarms
 from jaxloc.detection.false_alarms import Tail, controls
 from jaxloc.detection.families import Sameness, each_alone, families
+from jaxloc.detection.matched_magnitudes import Differences, magnitude_differences, no_differences
 from jaxloc.detection.matched_windows import Matches, PhaseLags, matches, phase_lags
 from jaxloc.detection.stack_peaks import Peaks, Scan, merged, noise_scale, scan
 from jaxloc.detection.template_weights import noise_variance, weights
@@ -61,11 +63,13 @@ class Candidates(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Of each candidate: the weighted mean coefficient of its windows, how many stations support it, and its lags."""
+    """Of each candidate: the weighted mean coefficient of its windows, how many stations support it, its lags, and its
+    magnitude less that of the template."""
 
     coefficient: Float[np.ndarray, " candidate"]
     num_stations: Int[np.ndarray, " candidate"]
     lags: PhaseLags
+    magnitude: Differences
 
 
 class Detections(NamedTuple):
@@ -82,6 +86,7 @@ class Detections(NamedTuple):
         head: row of the detection with the highest statistic of the same event; its own for that one.
         is_self: whether the detection is the template's own event.
         lags: arrivals by station and phase.
+        magnitude: less that of the template's event.
         threshold: of the statistic.
         tails: of the controls; none for a threshold in MAD.
         unsupported: how many candidates too few stations supported.
@@ -96,6 +101,7 @@ class Detections(NamedTuple):
     head: Int[np.ndarray, " detection"]
     is_self: Bool[np.ndarray, " detection"]
     lags: PhaseLags
+    magnitude: Differences
     threshold: float
     tails: tuple[Tail, ...]
     unsupported: int
@@ -196,7 +202,9 @@ def measured(
     total = np.bincount(found.detection, weight, number)
     coefficient = np.bincount(found.detection, weight * found.coefficient, number) / np.maximum(total, 1e-30)
     lags = phase_lags(records, usable, templates, found, peaks.template, settings.lag_s)
-    return Measured(coefficient, _supporting(templates, found, weight, number, settings.support), lags)
+    key = prng.stream("magnitudes")
+    magnitude = magnitude_differences(key, records, usable, templates, found, lags, number)
+    return Measured(coefficient, _supporting(templates, found, weight, number, settings.support), lags, magnitude)
 
 
 def _supporting(
@@ -212,14 +220,16 @@ def _supporting(
 
 def joined(parts: Sequence[tuple[Int[np.ndarray, " row"], Measured]], number: int) -> Measured:
     """Measurements of several chunks, each with the rows of its candidates, in the order of all of them."""
-    coefficient, stations = np.zeros(number), np.zeros(number, int)
+    coefficient, stations, magnitude = np.zeros(number), np.zeros(number, int), no_differences(number)
     none = np.zeros(0)
     empty = none.astype(int)
     lags = [PhaseLags(empty, empty, empty, empty, none, none, Lags(none, none, none, none, none.astype(bool)))]  # pyright: ignore[reportArgumentType]
     for rows, one in parts:
         coefficient[rows], stations[rows] = one.coefficient, one.num_stations
+        for column, values in zip(magnitude, one.magnitude, strict=True):
+            column[rows] = values
         lags.append(one.lags._replace(detection=rows[one.lags.detection]))
-    return Measured(coefficient, stations, jax.tree.map(lambda *x: np.concatenate(x), *lags))
+    return Measured(coefficient, stations, jax.tree.map(lambda *x: np.concatenate(x), *lags), magnitude)
 
 
 def detections(
@@ -247,6 +257,7 @@ def detections(
         head=families(template, origin_s, statistic, travel_times(templates), templates.hypocentre[:, :3], sameness),
         is_self=np.abs(origin_s - templates.hypocentre[template, 3]) < 0.5 / templates.rate_hz + 1e-6,
         lags=lags._replace(detection=place[lags.detection]),
+        magnitude=Differences(*(column[rows] for column in measures.magnitude)),
         threshold=some.threshold,
         tails=some.tails,
         unsupported=int((~kept).sum()),

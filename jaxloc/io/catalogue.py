@@ -59,6 +59,8 @@ class Hypocentre(NamedTuple):
     `magnitude_type` is ML or Mw where the magnitude was measured from records, `magnitude_about` how, with the
     `station_magnitudes` and the reasons of stations without one.
     `others` are figures of other labels with their uncertainties, by name and unit (`is_event_probability`, ...).
+    `origin_about` is how this origin was located, and why it is preferred to the `earlier` ones of the same event,
+    which QuakeML has too; `family` is the event whose waveforms it was found by or belongs to.
     """
 
     id: str
@@ -84,6 +86,9 @@ class Hypocentre(NamedTuple):
     magnitude_type: str = ""
     magnitude_about: str = ""
     station_magnitudes: tuple[StationMagnitude, ...] = ()
+    origin_about: str = ""
+    earlier: tuple["Hypocentre", ...] = ()
+    family: str = ""
 
     @property
     def status(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
-LATER_COLUMNS = {"flag", "status", "magnitude_type"}  # that files of earlier versions lack
+LATER_COLUMNS = {"flag", "status", "magnitude_type", "family"}  # that files of earlier versions lack
 AXES = ("east", "north", "depth", "origin")
 
 
@@ -56,7 +56,7 @@ def _row(h: Hypocentre) -> dict[str, object]:
         "origin_error_s": origin_s,
     }
     covariance = {f"covariance_{AXES[i]}_{AXES[j]}": np.asarray(h.covariance)[i, j] for i, j in PAIRS}
-    return row | covariance | dict(h.others)
+    return row | covariance | {"family": h.family} | dict(h.others)
 
 
 def _columns() -> list[str]:
@@ -193,4 +193,5 @@ def _from_row(path: Path, row: dict[str, str]) -> Hypocentre:
         row.get("flag") or "",
         rejected=row.get("status") == "rejected",
         magnitude_type=row.get("magnitude_type") or "",
+        family=row.get("family") or "",
     )

@@ -98,7 +98,7 @@ def _event(number: int, h: Hypocentre) -> Event:
         event_type="earthquake",
         event_type_certainty="suspected",
         event_descriptions=[EventDescription(text=h.id, type="earthquake name")],
-        origins=[origin],
+        origins=[origin, *(_origin(f"{name}/{i}", each) for i, each in enumerate(h.earlier, 1))],
         creation_info=_author(),
     )
     event.preferred_origin_id = origin.resource_id
@@ -228,7 +228,9 @@ def _ellipsoid(ellipsoid: Ellipsoid) -> ConfidenceEllipsoid:
 
 
 def _comments(h: Hypocentre) -> list[str]:
-    comments = []
+    comments = [f"origin: {h.origin_about}"] if h.origin_about else []
+    if h.family:
+        comments.append(f"family of event {h.family}")
     if np.isfinite(h.covariance).all():
         comments.append(f"covariance over {', '.join(COORDINATES)}: {json.dumps(np.asarray(h.covariance).tolist())}")
     if h.start is None:

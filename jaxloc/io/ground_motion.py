@@ -15,16 +15,17 @@ from obspy import Trace, UTCDateTime
 from jaxloc.data.clipping import clipped_samples
 from jaxloc.io.channel_orientation import orientation
 from jaxloc.io.channel_records import Span, Stretch, join, on_span
-from jaxloc.io.instruments import Instrument, choose_instrument, instruments_of, sensor_rank, usable
-from jaxloc.io.responses import Corrected, corrected, response_at
+from jaxloc.io.instruments import Instrument, Quality, choose_instrument, instruments_of, sensor_rank, usable
+from jaxloc.io.responses import ON_TIME, Corrected, corrected, response_at
 from jaxloc.io.station_inventory import channels_by_id
 from jaxloc.io.stations import StationSource, as_inventory
-from jaxloc.io.waveform_index import Index, Memory, Piece, WaveformSource, index_files, read_span
+from jaxloc.io.waveform_index import Index, Piece, WaveformSource, index_files, read_span
 from jaxloc.physics.wood_anderson import ABOUT
 
 PAD_S = 10.0  # read beyond either end, so that tapers lie outside
 LOW_HZ = 0.5
 NEGLIGIBLE = 1e-3
+EMPTY = "empty"
 
 
 class GroundMotion(NamedTuple):
@@ -56,8 +57,41 @@ class _Station(NamedTuple):
     reason: str = ""
 
 
+class Held(NamedTuple):
+    """Records in memory, joined: stretches of the channels of each station. Windows of them take little time."""
+
+    stretches: Mapping[str, Mapping[str, Sequence[Stretch]]]
+
+
+def hold(index: Index, first: UTCDateTime, last: UTCDateTime) -> Held:
+    """The records of all stations of an index between two times."""
+    codes = {_code(piece) for piece in index.pieces}
+    traces = _read(index, first, last, codes)
+    return Held(
+        {code: {name: _joined(part, last - first)[0] for name, part in own.items()} for code, own in traces.items()}
+    )
+
+
+def _joined(traces: Sequence[Trace], span_s: float) -> tuple[list[Stretch], Quality]:
+    return join(traces, lambda time: 1.0, span_s)
+
+
+def _window(stretches: Sequence[Stretch], first: UTCDateTime, last: UTCDateTime) -> tuple[list[Stretch], Quality]:
+    """What of joined stretches lies between two times."""
+    found = []
+    for one in stretches:
+        low = max(int(np.ceil(float(first - one.start) * one.rate_hz - ON_TIME)), 0)
+        high = min(int(np.floor(float(last - one.start) * one.rate_hz + ON_TIME)) + 1, len(one.samples))
+        if low < high and one.recorded[low:high].any():
+            part = Stretch(one.samples[low:high], one.recorded[low:high], one.rate_hz, one.start + low / one.rate_hz)
+            found.append(part)
+    recorded_s = sum(part.recorded.sum() / part.rate_hz for part in found)
+    rate_hz = max((part.rate_hz for part in found), default=0.0)
+    return found, Quality("" if found else EMPTY, min(recorded_s / float(last - first), 1.0), rate_hz)
+
+
 def to_wood_anderson(
-    records: WaveformSource | Index,
+    records: WaveformSource | Index | Held,
     inventory: StationSource,
     codes: Sequence[str],
     start: UTCDateTime,
@@ -69,7 +103,7 @@ def to_wood_anderson(
     """Wood-Anderson records in mm.
 
     Args:
-        records: waveform files or a stream of counts, or the index of such.
+        records: waveform files or a stream of counts, the index of such, or what `hold` keeps.
         inventory: StationXML with responses, or an ObsPy inventory.
         codes: stations as NET.STA.
         start: time of the first sample.
@@ -84,7 +118,7 @@ def to_wood_anderson(
 
 
 def to_displacement(
-    records: WaveformSource | Index,
+    records: WaveformSource | Index | Held,
     inventory: StationSource,
     codes: Sequence[str],
     start: UTCDateTime,
@@ -105,7 +139,7 @@ def has_responses(inventory: StationSource | None) -> bool:
 
 
 def _motion(
-    records: WaveformSource | Index,
+    records: WaveformSource | Index | Held,
     source: StationSource,
     codes: Sequence[str],
     start: UTCDateTime,
@@ -117,13 +151,18 @@ def _motion(
     for name, value in (("duration_s", duration_s), ("rate_hz", rate_hz), ("low_hz", low_hz)):
         if not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be positive, got {value}")
-    index = records if isinstance(records, Index) else index_files(records)
     inventory = as_inventory(source)
     epochs = {} if inventory is None else channels_by_id(inventory)
     span = Span(start, round(duration_s * rate_hz), rate_hz)
-    traces = _read(index, start - PAD_S, start + duration_s + PAD_S, set(codes))
-    convert = _Convert(epochs, low_hz, wood_anderson)
-    found = [_station(traces.get(code, {}), span, convert) for code in codes]
+    first, last = start - PAD_S, start + duration_s + PAD_S
+    if isinstance(records, Held):
+        whole = {code: records.stretches.get(code, {}) for code in codes}
+        joined = {code: {name: _window(part, first, last) for name, part in own.items()} for code, own in whole.items()}
+    else:
+        traces = _read(records if isinstance(records, Index) else index_files(records), first, last, set(codes))
+        joined = {code: {name: _joined(part, duration_s) for name, part in own.items()} for code, own in traces.items()}
+    convert = _Convert(epochs, low_hz, wood_anderson, span)
+    found = [_station(joined.get(code, {}), span, convert) for code in codes]
     if inventory is None:
         found = [one._replace(reason="the station list is a table, without responses") for one in found]
     unit = f"in mm of a {ABOUT}" if wood_anderson else "ground displacement in m"
@@ -145,12 +184,13 @@ class _Convert(NamedTuple):
     epochs: Mapping[str, list]
     low_hz: float
     wood_anderson: bool
+    span: Span
 
     def __call__(self, channel: str, stretch: Stretch) -> Corrected:
         response, why = response_at(self.epochs, channel, stretch.start)
-        return (
-            Corrected(None, why) if response is None else corrected(stretch, response, self.low_hz, self.wood_anderson)
-        )
+        if response is None:
+            return Corrected(None, why)
+        return corrected(stretch, response, self.low_hz, self.wood_anderson, self.span)
 
 
 def _read(index: Index, first: UTCDateTime, last: UTCDateTime, codes: set[str]) -> dict[str, dict[str, list[Trace]]]:
@@ -161,17 +201,10 @@ def _read(index: Index, first: UTCDateTime, last: UTCDateTime, codes: set[str]) 
             wanted[piece.path].add(piece.channel)
     found: dict[str, dict[str, list[Trace]]] = defaultdict(lambda: defaultdict(list))
     for path, channels in wanted.items():
-        for trace in _span(path, first, last, index, channels):
+        for trace in read_span(path, first, last, index.damaged):
             if trace.id in channels and trace.stats.npts:
                 found[".".join(trace.id.split(".")[:2]).lstrip(".")][trace.id].append(trace)
     return found
-
-
-def _span(path: str | Memory, first: UTCDateTime, last: UTCDateTime, index: Index, channels: set[str]) -> list[Trace]:
-    """Traces of a file between two times; those in memory are not copied, since nothing here writes to them."""
-    if not isinstance(path, Memory):
-        return list(read_span(path, first, last, index.damaged))
-    return [trace.slice(first, last) for trace in path.stream if trace.id in channels]
 
 
 def _code(piece: Piece) -> str:
@@ -183,13 +216,11 @@ def _is_seismic(channel: str) -> bool:
     return usable(code[-1:]) and sensor_rank(code) < 2
 
 
-def _station(traces: Mapping[str, list[Trace]], span: Span, convert: _Convert) -> _Station:
+def _station(joined: Mapping[str, tuple[list[Stretch], Quality]], span: Span, convert: _Convert) -> _Station:
     shape = (3, span.num_samples)
     nothing = _Station(np.zeros(shape), np.zeros(shape, bool), np.zeros(shape, bool))
-    if not traces:
+    if all(quality.silent == EMPTY for _, quality in joined.values()):
         return nothing._replace(reason="no record")
-    span_s = span.num_samples / span.rate_hz
-    joined = {name: join(own, lambda time: 1.0, span_s) for name, own in traces.items()}
     limits = {name: [clipped_samples(s.samples) for s in stretches] for name, (stretches, _) in joined.items()}
     converted, reasons = _converted({name: stretches for name, (stretches, _) in joined.items()}, convert)
     names = [name for name in converted if converted[name]]
@@ -200,13 +231,31 @@ def _station(traces: Mapping[str, list[Trace]], span: Span, convert: _Convert) -
     best = _chosen(names, at_limit, {name: joined[name][1] for name in names}, span.rate_hz)
     alive = {letter: name for letter, name in best.channels.items() if name in converted}
     matrix, _ = orientation(convert.epochs, list(alive.values()), list(alive), span.start)
-    parts = [on_span(converted[name], span, None) for name in alive.values()]
+    parts = [_on_span(converted[name], span) for name in alive.values()]
     needed = np.abs(matrix) > NEGLIGIBLE
     there = np.stack([part[1] for part in parts])
     recorded = np.stack([there[row].all(0) & row.any() for row in needed])
     stops = np.stack([_on_grid(joined[name][0], limits[name], span) for name in alive.values()])
     records = (matrix @ np.stack([part[0] for part in parts])) * recorded
     return _Station(records, recorded, np.stack([stops[row].any(0) for row in needed]))
+
+
+def _on_span(
+    stretches: Sequence[Stretch], span: Span
+) -> tuple[Float[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]:
+    """Ground motion on a time grid: where all stretches are on its times already, they are only put there."""
+    places = [float(stretch.start - span.start) * span.rate_hz for stretch in stretches]
+    on_time = all(abs(place - round(place)) < ON_TIME for place in places)
+    if not (on_time and all(stretch.rate_hz == span.rate_hz for stretch in stretches)):
+        return on_span(stretches, span, None)
+    out, there = np.zeros(span.num_samples), np.zeros(span.num_samples, bool)
+    for place, stretch in sorted(zip(map(round, places), stretches, strict=True), key=lambda x: -len(x[1].samples)):
+        low, high = max(place, 0), min(place + len(stretch.samples), span.num_samples)
+        if low < high:
+            new = stretch.recorded[low - place : high - place] & ~there[low:high]
+            out[low:high][new] = stretch.samples[low - place : high - place][new]
+            there[low:high] |= new
+    return out, there
 
 
 def _converted(

@@ -72,6 +72,7 @@ def _hypocentre(path: Path, event: Event, picked: PickedEvent) -> tuple[Hypocent
         gap_deg=None if quality is None else quality.azimuthal_gap,
         magnitude=picked.magnitude,
         magnitude_sd=None if magnitude is None else magnitude.mag_errors.uncertainty,
+        magnitude_type="" if magnitude is None else magnitude.magnitude_type or "",
         others=_others(origin),
         rejected=origin.evaluation_status == "rejected",
     )  # fmt: skip

@@ -15,7 +15,7 @@ from scipy import fft
 from scipy.ndimage import minimum_filter1d
 
 from jaxloc.data.gaps import bridged
-from jaxloc.io.channel_records import Stretch
+from jaxloc.io.channel_records import Span, Stretch
 from jaxloc.io.station_inventory import epochs_at
 from jaxloc.physics.wood_anderson import wood_anderson_response
 
@@ -24,6 +24,7 @@ TAPER_S, EDGE_S = 2.0, 3.0
 """A record is tapered at its ends; samples within the second of ends and gaps are not used."""
 HIGH = (0.8, 0.95)
 """Of the Nyquist frequency, between which the spectrum falls to zero."""
+ON_TIME = 1e-4  # of a sample
 MOST_TRANSFERS = 4096  # of channels, rates and lengths, that are kept: about 30 kB each
 
 
@@ -59,12 +60,15 @@ def _covers(channel: Channel, time: UTCDateTime) -> bool:
     return begun and (channel.end_date is None or time < channel.end_date)
 
 
-def corrected(stretch: Stretch, response: Response, low_hz: float, wood_anderson: bool) -> Corrected:
+def corrected(
+    stretch: Stretch, response: Response, low_hz: float, wood_anderson: bool, span: Span | None = None
+) -> Corrected:
     """Ground displacement of a stretch of counts, or what a Wood-Anderson would record, as ObsPy's tools give it.
 
     Spectra are zero below half of `low_hz` and towards the Nyquist frequency (`HIGH`); there is no water level. Samples
     near ends and gaps are marked as not recorded. The response of a channel is computed once for each length of
-    transform, a power of two; ObsPy computes it anew for each record.
+    transform, a power of two; ObsPy computes it anew for each record. Where a time grid is given and its rate goes with
+    the transform, the result is on its times: the transform interpolates without a further filter.
     """
     number, rate_hz = len(stretch.samples), stretch.rate_hz
     duration_s, edge = number / rate_hz, round(EDGE_S * rate_hz)
@@ -79,11 +83,32 @@ def corrected(stretch: Stretch, response: Response, low_hz: float, wood_anderson
         return Corrected(None, f"the response cannot be used ({' '.join(str(error).split())[:120]})")
     samples = bridged(np.where(stretch.recorded, stretch.samples, 0.0), stretch.recorded)
     samples = (samples - samples.mean()) * _taper(number, rate_hz)
-    motion = np.asarray(fft.irfft(fft.rfft(samples, size) * transfer, size))[:number]
-    if not np.isfinite(motion).all():
-        return Corrected(None, "the response cannot be inverted")
     inner = minimum_filter1d(stretch.recorded.astype(np.uint8), 2 * edge + 1, mode="constant", cval=0).astype(bool)
+    spectrum = np.asarray(fft.rfft(samples, size)) * transfer
+    if not np.isfinite(spectrum).all():
+        return Corrected(None, "the response cannot be inverted")
+    if span is not None and (size * span.rate_hz / rate_hz).is_integer():
+        return Corrected(_on_grid(spectrum, size, stretch._replace(recorded=inner), span))
+    motion = np.asarray(fft.irfft(spectrum, size))[:number]
     return Corrected(stretch._replace(samples=motion, recorded=inner))
+
+
+def _on_grid(spectrum: Complex[np.ndarray, " frequency"], size: int, stretch: Stretch, span: Span) -> Stretch:
+    """A stretch at the times of a grid, from its spectrum, which is zero near the Nyquist frequency."""
+    ratio = span.rate_hz / stretch.rate_hz
+    ahead = -float(stretch.start - span.start) * span.rate_hz % 1.0  # samples of the grid
+    ahead = 0.0 if min(ahead, 1 - ahead) < ON_TIME else ahead
+    out = round(size * ratio)
+    turned = spectrum[: out // 2 + 1]
+    if ahead:
+        turned = turned * np.exp(2j * np.pi * ahead / out * np.arange(len(turned)))
+    number = int(np.floor((len(stretch.samples) - 1) * ratio - ahead + ON_TIME)) + 1
+    motion = np.asarray(fft.irfft(turned, out))[:number] * ratio
+    place = (np.arange(number) + ahead) / ratio
+    last = len(stretch.recorded) - 1
+    before, after = (np.clip(f, 0, last).astype(int) for f in (np.floor(place + ON_TIME), np.ceil(place - ON_TIME)))
+    there = stretch.recorded[before] & stretch.recorded[after]
+    return Stretch(motion, there, span.rate_hz, stretch.start + ahead / span.rate_hz)
 
 
 @lru_cache(64)

@@ -6,6 +6,8 @@ continues; the other stages take all picks at once and give the same catalogue f
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -37,23 +39,30 @@ from jaxloc.runs.catalogue_request import (
     locate_request,
     pick_request,
 )  # fmt: skip
+from jaxloc.runs.catalogue_stages import joined
 from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
+from jaxloc.runs.event_pages import FOLDER as EVENT_PAGES
+from jaxloc.runs.event_pages import write_pages
 from jaxloc.runs.learnt_velocities import learnt_from
 from jaxloc.runs.magnitudes import Wanted, wanted, with_magnitudes
 from jaxloc.runs.outcomes import write_outcome
+from jaxloc.runs.report import write_events
 from jaxloc.training.log import Say, counted_in_time
 
 REPORT, VELOCITY = "report.html", "velocity.csv"
 
 
-def make_catalogue(request: Request, picked: pick.Picked, say: Say) -> Made:
+def make_catalogue(request: Request, picked: pick.Picked, say: Say, executor: Executor | None = None) -> Made:
     """Associate, locate and measure; write events.csv, events.xml, picks.csv and report.html.
+
+    With `match` or `relocate` the stages of `jaxloc.runs.catalogue_stages` follow.
 
     Args:
         request: what is searched, and how.
         picked: all picks of its archive (`jaxloc.runs.pick.pick_archive`).
         say: takes one line for the user.
+        executor: runs chunks of the search by templates; None: this process.
 
     Raises:
         ValueError: where an input is missing or wrong, or no event is found; says why.
@@ -70,9 +79,15 @@ def make_catalogue(request: Request, picked: pick.Picked, say: Say) -> Made:
         raise ValueError(f"no events among {len(associated.reason)} picks: {most(associated.reason)}")
     found = associate.hypocentres(opened, associated)
     events, lost = located(request, opened, found, measured, say)
+    if request.match or request.relocate:
+        events = joined(request, events, say, executor)
+        write_events(request.output, events)
     names = ["" if row == NO_EVENT else found[row].id for row in associated.event]
     write_associated_picks(request.output / PICKS, opened.record, names, associated.reason)
     made = Made(tuple(events), picked, associated, lost)
+    if request.pages:
+        pages = write_pages(request.output, pick.archive_of(pick_request(request)), velocity_settings(request), events)
+        say(f"pages of events: {len(pages)} in {request.output / EVENT_PAGES}")
     say(f"report: {write_report(request.output / REPORT, reported(request, made))}")
     return made
 
@@ -110,9 +125,7 @@ def located(
     events = [event._replace(others={**event.others, **with_probability(odds[event.id])}) for event in outcome.found]
     if measured is not None:
         say(measured.about)
-        model = velocity_file(request.velocity, None, None, request.velocity_form)
-        assert model is not None, "a catalogue has a velocity model"
-        events = with_magnitudes(measured, model.settings(), picks.dataset, outcome, events)
+        events = with_magnitudes(measured, velocity_settings(request), picks.dataset, outcome, events)
     write_outcome(request.output, say, outcome._replace(found=events))
     return events, outcome.lost
 
@@ -123,6 +136,11 @@ def _places_km(dataset: Dataset, found: Sequence[Hypocentre]) -> Float[np.ndarra
     events = [of[event.id] for event in dataset.events]
     degrees = (np.array([getattr(event, name) for event in events]) for name in ("latitude_deg", "longitude_deg"))
     return np.column_stack([*to_km(dataset.frame, *degrees), [event.depth_km for event in events]])
+def velocity_settings(request: Request) -> dict[str, Any]:
+    """Settings of the velocity model of a request that has one."""
+    model = velocity_file(request.velocity, None, None, request.velocity_form)
+    assert model is not None, "a catalogue has a velocity model"
+    return dict(model.settings())
 
 
 def pick_file(opened: associate.Opened, found: Sequence[Hypocentre]) -> PickFile:

@@ -68,7 +68,7 @@ def recall_of(
 
 def write_report(path: Path, reported: Reported) -> Path:
     """Write the page, whole or not at all."""
-    parts = [f"<h1>{html.escape(reported.title)}</h1>", _pairs(reported.about)]
+    parts = [f"<h1>{html.escape(reported.title)}</h1>", pairs_table(reported.about)]
     with tempfile.TemporaryDirectory() as folder:
         for heading, text, draw in _pictures(reported):
             picture = Path(folder) / "picture.png"
@@ -76,11 +76,11 @@ def write_report(path: Path, reported: Reported) -> Path:
             parts += [
                 f"<h2>{html.escape(heading)}</h2>",
                 f"<p>{html.escape(text)}</p>" if text else "",
-                _image(picture),
+                image(picture),
             ]
     if reported.rows:
         shown = f"{min(MOST_ROWS, len(reported.rows))} of {len(reported.rows)}; all are in events.csv"
-        parts += ["<h2>Events</h2>", f'<p class="muted">{shown}</p>', _table(reported.rows[:MOST_ROWS])]
+        parts += ["<h2>Events</h2>", f'<p class="muted">{shown}</p>', rows_table(reported.rows[:MOST_ROWS])]
     if reported.notes:
         parts += ["<h2>Notes</h2>", "<ul>", *(f"<li>{html.escape(note)}</li>" for note in reported.notes), "</ul>"]
     head = f'<meta charset="utf-8"><title>{html.escape(reported.title)}</title><style>{STYLE}</style>'
@@ -113,16 +113,32 @@ def _pictures(reported: Reported) -> list[tuple[str, str, Callable[[Path], None]
     return found
 
 
-def _image(path: Path) -> str:
+class Link(NamedTuple):
+    """A text that leads to a page."""
+
+    text: str
+    page: str
+
+
+def image(path: Path) -> str:
+    """A picture within the page."""
     return f'<img src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" alt="">'
 
 
-def _pairs(about: Mapping[str, str]) -> str:
+def pairs_table(about: Mapping[str, str]) -> str:
+    """A table of names and texts."""
     cells = (f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in about.items())
     return f"<table>{''.join(cells)}</table>"
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of rows, of texts and links."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    line = lambda row: "".join(f"<td>{html.escape(str(value))}</td>" for value in row.values())
+    line = lambda row: "".join(f"<td>{_cell(value)}</td>" for value in row.values())
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{line(row)}</tr>' for row in rows)}</table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Link):
+        return f'<a href="{html.escape(value.page)}">{html.escape(value.text)}</a>'
+    return html.escape(str(value))

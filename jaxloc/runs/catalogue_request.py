@@ -34,6 +34,9 @@ class Request(NamedTuple):
     velocity_form: str | None = None
     depth_km: tuple[float, float] | None = None
     magnitude: str | None = None
+    match: bool = False
+    relocate: bool = False
+    pages: bool = False
 
 
 class Made(NamedTuple):

@@ -13,8 +13,9 @@ from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.contents import as_time, timed
 from jaxloc.io.station_checks import centre_of
 from jaxloc.plots.geography import Geography
-from jaxloc.runs.catalogue_report import Reported, recall_of
+from jaxloc.runs.catalogue_report import Link, Reported, recall_of
 from jaxloc.runs.catalogue_request import LOCATORS, PROBABILITY, Made, Request
+from jaxloc.runs.event_pages import page_name
 from jaxloc.scores.magnitudes import CORRECTION, b_value, maximum_curvature
 from jaxloc.types import PHASES
 
@@ -33,7 +34,7 @@ def reported(request: Request, made: Made) -> Reported:
         about(request, made),
         hypocentre_km,
         magnitude,
-        [row_of(event) for event in sorted(events, key=importance, reverse=True)],
+        [row_of(event, request.pages) for event in sorted(events, key=importance, reverse=True)],
         positions_km(frame, stations),
         Geography(frame, tuple(station.code for station in stations)),
         recall,
@@ -55,14 +56,15 @@ def importance(event: Hypocentre) -> tuple[float, float]:
     return event.magnitude if event.magnitude is not None else -99.0, float(event.others.get(PROBABILITY, 0.0))
 
 
-def row_of(event: Hypocentre) -> dict[str, str]:
+def row_of(event: Hypocentre, has_page: bool = False) -> dict[str, str | Link]:
     """A row of the report's table of events."""
+    time = str(timed(event))[:21].replace("T", " ")
     sd_km = np.sqrt(np.diag(np.asarray(event.covariance, float)))
     real = event.others.get(PROBABILITY)
     size = "-" if event.magnitude is None else f"{event.magnitude:.1f}"
     error = "" if event.magnitude_sd is None else f" ± {event.magnitude_sd:.1f}"
     return {
-        "origin time (UTC)": str(timed(event))[:21].replace("T", " "),
+        "origin time (UTC)": Link(time, page_name(event)) if has_page else time,
         "latitude": f"{event.latitude_deg:.4f}",
         "longitude": f"{event.longitude_deg:.4f}",
         "± km": f"{np.hypot(*sd_km[:2]):.2f}",

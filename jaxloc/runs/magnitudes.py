@@ -9,14 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from obspy import UTCDateTime
 
 from jaxloc.data.dataset import Dataset
+from jaxloc.detection.brune import Speeds
 from jaxloc.detection.local_magnitude import LocalMagnitude, local_magnitude
 from jaxloc.detection.magnitude_curves import CURVES, MagnitudeCurve, curve_from, curve_named
+from jaxloc.detection.moment_magnitude import MomentMagnitude, moment_magnitude
 from jaxloc.io.archive import Archive, held_records
 from jaxloc.io.catalogue import Hypocentre, StationMagnitude
-from jaxloc.io.ground_motion import has_responses, to_wood_anderson
+from jaxloc.io.ground_motion import Held, has_responses, hold, to_displacement, to_wood_anderson
 from jaxloc.io.magnitude_curve_file import read_curve_table
 from jaxloc.io.stations import StationSource, as_inventory
 from jaxloc.io.tables import parse_time
@@ -27,28 +28,29 @@ from jaxloc.prng import stream
 from jaxloc.runs.outcomes import Outcome
 from jaxloc.types import PHASES
 
-BY_DEFAULT, NONE = "iaspei", "none"
+BY_DEFAULT, NONE, MOMENT = "iaspei", "none", "moment"
+SPECTRA = "displacement spectra of P and S (Brune 1970)"
 DRAWS = 200  # of each location's posterior
 BEFORE_P_S, AFTER_S_S = 7.0, 5.0  # that are read around the windows of amplitude and noise
 LONGEST_S = 900.0
 HELD_S = 3600.0  # of records that are read at once
 MARGIN_S = 60.0  # before the start of an event
 
-Records = Callable[[UTCDateTime, UTCDateTime], Index]
-"""The records between two times in memory."""
+Records = Callable[[Any, Any], Index]
+"""The records between two times in memory; times are ObsPy's."""
 
 
 class Wanted(NamedTuple):
     """How magnitudes are measured.
 
     Attributes:
-        curve: distance correction.
+        curve: distance correction of local magnitudes; None: moment magnitudes.
         records: what was recorded between two times.
         inventory: with responses.
         replaces: whether a magnitude that an event has from elsewhere is replaced.
     """
 
-    curve: MagnitudeCurve
+    curve: MagnitudeCurve | None
     records: Records
     inventory: StationSource
     replaces: bool
@@ -56,6 +58,8 @@ class Wanted(NamedTuple):
     @property
     def about(self) -> str:
         """A line for the user."""
+        if self.curve is None:
+            return f"moment magnitudes by {SPECTRA}"
         which = "" if self.replaces else " for events without a magnitude; --magnitude NAME for another, none for none"
         return f"local magnitudes by {self.curve.name}, {self.curve.reference}{which}"
 
@@ -77,15 +81,15 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
     Args:
         records: waveform files as given by the user: one, a list, or a stream; or an archive.
         stations: as given by the user.
-        magnitude: name or file of a curve, or "none"; None: IASPEI's where the inventory has responses, and no
-            magnitude elsewhere.
+        magnitude: name or file of a curve, "moment" for moment magnitudes, or "none"; None: IASPEI's where the
+            inventory has responses, and no magnitude elsewhere.
 
     Raises:
         ValueError: where magnitudes are asked for and cannot be measured, or the curve is wrong.
     """
     if magnitude == NONE or (magnitude is None and not has_responses(stations)):
         return None
-    curve = read_curve(BY_DEFAULT if magnitude is None else magnitude)
+    curve = None if magnitude == MOMENT else read_curve(BY_DEFAULT if magnitude is None else magnitude)
     if stations is None:
         raise ValueError(f"--magnitude {magnitude} must come with waveform files and --stations of StationXML")
     if as_inventory(stations) is None:
@@ -133,11 +137,29 @@ def with_magnitudes(
         if h.start is None or (h.magnitude is not None and not measured.replaces):
             return h
         row = rows[h.id]
-        recording = np.flatnonzero(np.asarray(seen.station_mask[row]))
+        # The spectral fit is compiled for a number of stations: those that did not record an event have no record.
+        there = np.asarray(seen.station_mask[row])
+        recording = np.flatnonzero(there) if measured.curve is not None else np.arange(len(there))
         codes = tuple(dataset.stations[i].code for i in recording)
         arrival_s = arrivals(h, codes, centre[row, 3] + travel_s[row, recording])
         begin_s, length_s = span_of(arrival_s)
         start = parse_time(h.start) + begin_s
+        if measured.curve is None:
+            motion = to_displacement(records_at(h.start), inventory, codes, start, length_s)
+            sources = draws[:, row] - np.array([0.0, 0.0, 0.0, begin_s])
+            fitted = moment_magnitude(
+                jax.random.fold_in(key_draws, row),
+                motion.records,
+                motion.usable,
+                motion.rate_hz,
+                sources,
+                station_km[row, recording],
+                arrival_s - begin_s,
+                speeds_at(velocity, float(centre[row, 2])),
+                clipped=motion.clipped,
+                reasons=motion.reasons,
+            )
+            return with_moment_magnitude(h, fitted, codes, f"{SPECTRA}; {motion.about}")
         motion = to_wood_anderson(records_at(h.start), inventory, codes, start, length_s)
         result = local_magnitude(
             jax.random.fold_in(key_draws, row),
@@ -166,13 +188,21 @@ def travel_times(
     return np.asarray(jax.jit(jax.vmap(of_one))(jnp.asarray(station_km), jnp.asarray(centre[:, :3])), float)
 
 
-def hourly(records: Records) -> Callable[[str], Index]:
+def speeds_at(velocity: Mapping[str, Any], depth_km: float) -> Speeds:
+    """Speeds of P and S of a velocity model at a depth, those of its first layer above it."""
+    model = velocity_of(velocity)
+    row = max(int(np.searchsorted(np.asarray(model.top_km), depth_km, side="right")) - 1, 0)
+    return Speeds(float(np.asarray(model.vp_km_s)[row]), float(np.asarray(model.vs_km_s)[row]))
+
+
+def hourly(records: Records) -> Callable[[str], Held]:
     """Records about the start of an event, of which those of an hour are read once: files of days are large."""
 
     @lru_cache(1)
-    def of_hour(hour: int) -> Index:
+    def of_hour(hour: int) -> Held:
         first = parse_time(f"{hour * HELD_S:.0f}")
-        return records(first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S)
+        span = first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S
+        return hold(records(*span), *span)
 
     return lambda start: of_hour(int(parse_time(start).timestamp // HELD_S))
 
@@ -209,3 +239,23 @@ def with_magnitude(h: Hypocentre, result: LocalMagnitude, codes: Sequence[str], 
     if not np.isfinite(result.magnitude):
         return h
     return h._replace(magnitude=result.magnitude, magnitude_sd=result.sd, magnitude_type="ML", magnitude_about=about)
+
+
+def with_moment_magnitude(h: Hypocentre, result: MomentMagnitude, codes: Sequence[str], about: str) -> Hypocentre:
+    """An event with a moment magnitude and those of its stations (of P and S); without one it keeps what it has."""
+    rows = result.station.reshape(len(PHASES), -1).T
+    reasons = np.array(result.reasons).reshape(len(PHASES), -1).T
+    stations = tuple(
+        StationMagnitude(
+            code,
+            float(np.nanmean(own)) if np.isfinite(own).any() else None,
+            reason="" if np.isfinite(own).any() else "; ".join(dict.fromkeys(why)),
+        )
+        for code, own, why in zip(codes, rows, reasons.tolist(), strict=True)
+    )
+    h = h._replace(station_magnitudes=stations)
+    if not np.isfinite(result.magnitude):
+        return h
+    corner, stress = (f"{x[0]:.2g} ({x[1]:.2g} to {x[2]:.2g})" for x in (result.corner_hz, result.stress_drop_mpa))
+    about = "; ".join([about, f"corner frequency of S {corner} Hz", f"stress drop {stress} MPa", *result.flags])
+    return h._replace(magnitude=result.magnitude, magnitude_sd=result.sd, magnitude_type="Mw", magnitude_about=about)

@@ -105,10 +105,10 @@ def match_archive(
             too short for a rate of false alarms.
     """
     check(request.templates, request.rate_hz)
-    archive = _opened(request)
+    archive = opened(request)
     for note in archive.notes:
         say(f"note: {note}")
-    intervals = _intervals(request)
+    intervals = intervals_of(request)
     known = read_known(request.events, archive.stations, intervals[0].start_ns)
     shared = _Shared(request, known.zero_ns, _pad_s(known.events, request), ())
     templates, lost = _templates(shared, intervals, known, say)
@@ -125,15 +125,17 @@ def match_archive(
 
 def number_of_chunks(request: Request) -> int:
     """How many chunks a request has; raises as `jaxloc.io.archive.chunks`."""
-    return len(_intervals(request))
+    return len(intervals_of(request))
 
 
-def _intervals(request: Request) -> list[Interval]:
-    return list(chunks(_opened(request), request.start, request.end, request.length_s, request.offset_s))
+def intervals_of(request: Request) -> list[Interval]:
+    """The chunks of a request."""
+    return list(chunks(opened(request), request.start, request.end, request.length_s, request.offset_s))
 
 
 @lru_cache(1)
-def _opened(request: Request) -> Archive:
+def opened(request: Request) -> Archive:
+    """The archive of a request, once in each process."""
     return open_archive(request.archive, request.stations)
 
 
@@ -151,7 +153,7 @@ def _records(
     request: Request, interval: Interval, pad_s: float, zero_ns: int
 ) -> tuple[Float[np.ndarray, "station 3 sample"], Bool[np.ndarray, "station 3 sample"], float, tuple[str, ...]]:
     """Filtered records of a chunk, which of their samples are usable, the time of the first, and notes."""
-    chunk = read_chunk(_opened(request), interval, request.rate_hz, pad_s)
+    chunk = read_chunk(opened(request), interval, request.rate_hz, pad_s)
     records, usable = in_band(chunk.records, chunk.usable, request.rate_hz, request.templates.band_hz)
     return records, usable, (chunk.start_ns - zero_ns) / SECOND_NS, chunk.notes
 
@@ -162,7 +164,7 @@ def _templates(
     """Templates from the chunks that own known events, and why the others make none."""
     request, parts, lost = shared.request, [], dict(known.lost)
     left = set(known.events.id)
-    for interval, rows in _owned(shared.zero_ns, intervals, known.events.hypocentre[:, 3]):
+    for interval, rows in owned(shared.zero_ns, intervals, known.events.hypocentre[:, 3]):
         records, usable, begin_s, _ = _records(request, interval, shared.pad_s, shared.zero_ns)
         some = take_events(known.events, rows)
         made, without = make_templates(records, usable, request.rate_hz, some, begin_s, request.templates)
@@ -186,18 +188,19 @@ def _templates(
     return templates, lost
 
 
-def _owned(
+def owned(
     zero_ns: int, intervals: Sequence[Interval], time_s: Float[np.ndarray, " time"]
 ) -> Iterator[tuple[Interval, Int[np.ndarray, " row"]]]:
     """Intervals that own times, with the rows of these."""
     for interval in intervals:
-        begin_s, end_s = _own_s(interval, zero_ns)
+        begin_s, end_s = own_span_s(interval, zero_ns)
         rows = np.flatnonzero((time_s >= begin_s) & (time_s < end_s))
         if len(rows):
             yield interval, rows
 
 
-def _own_s(interval: Interval, zero_ns: int) -> tuple[float, float]:
+def own_span_s(interval: Interval, zero_ns: int) -> tuple[float, float]:
+    """Begin and end of an interval, in s."""
     return (interval.start_ns - zero_ns) / SECOND_NS, (interval.end_ns - zero_ns) / SECOND_NS
 
 
@@ -227,7 +230,7 @@ def _jobs(shared: _Shared, archive: Archive, intervals: Sequence[Interval], fold
 def scan_one(job: Job, shared: _Shared) -> None:
     """Scan one chunk and write what is kept of it, in whatever process."""
     records, usable, begin_s, _ = _records(shared.request, job.interval, shared.pad_s, shared.zero_ns)
-    own_s = _own_s(job.interval, shared.zero_ns)
+    own_s = own_span_s(job.interval, shared.zero_ns)
     scans = matched_detection.scanned(records, usable, shared.templates, begin_s, own_s, shared.request.settings)
     columns = {
         f"{place}_{name}": value
@@ -253,7 +256,7 @@ def _read(path: Path) -> tuple[Scan, ...]:
 def _measured(shared: _Shared, intervals: Sequence[Interval], peaks: Peaks) -> Measured:
     """Measurements of all candidates, from the chunks that own them."""
     request, parts = shared.request, []
-    for interval, rows in _owned(shared.zero_ns, intervals, peaks.origin_s):
+    for interval, rows in owned(shared.zero_ns, intervals, peaks.origin_s):
         records, usable, begin_s, _ = _records(request, interval, shared.pad_s, shared.zero_ns)
         some = jax.tree.map(lambda x, rows=rows: x[rows], peaks)
         one = matched_detection.measured(records, usable, shared.templates[0], some, begin_s, request.settings)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxloc.atomic_write import write_whole
 from jaxloc.data.chunk import SECOND_NS
@@ -15,6 +15,7 @@ from jaxloc.data.dataset import Station
 from jaxloc.detection.false_alarms import CONTROLS
 from jaxloc.detection.matched_detection import Detections
 from jaxloc.detection.matched_times import differential_times
+from jaxloc.detection.relative_magnitude import LARGE_DIFFERENCE
 from jaxloc.detection.templates import Templates
 from jaxloc.io.archive import as_time
 from jaxloc.io.catalogue import Hypocentre, Pick
@@ -27,6 +28,7 @@ from jaxloc.runs.match_events import Known
 from jaxloc.runs.relocate import CROSS_SD_S
 from jaxloc.types import PHASES
 
+SPEED_KM_S = 6.0  # by which scatter of lags is a separation
 LEAST, MOST_SKIPPED = 0.6, 0.1
 """Coefficient below which a lag is no pick and no differential time, and probability of a cycle skip above which."""
 
@@ -40,7 +42,9 @@ def numbers(found: Detections) -> Int[np.ndarray, " detection"]:
 def events_of(known: Known, templates: Templates, found: Detections, stations: Sequence[Station]) -> list[Hypocentre]:
     """Each family as an event at the place of its best template, with the arrivals that lags give as picks.
 
-    Places are those of templates and have no error of their own: relocation by dt.cc gives them.
+    The covariance is the template's, and of an event that is not the template itself that of the separation on top:
+    `SPEED_KM_S` times the scatter of the lags in each direction. Relocation by dt.cc gives places of their own. The
+    magnitude is relative to the template's (`jaxloc.detection.matched_magnitudes`).
     """
     place = dict(zip(known.events.id, known.place, strict=True))
     picks, out = _picks(found, stations), []
@@ -53,13 +57,47 @@ def events_of(known: Known, templates: Templates, found: Detections, stations: S
             longitude_deg=own.longitude_deg,
             depth_km=own.depth_km,
             origin_s=0.0,
-            covariance=np.diag(np.full(4, np.nan)),
+            covariance=_covariance(own, found, row),
             num_stations=int(found.num_stations[row]),
             others=_figures(found, row),
             picks=tuple(picks.get(row, ())),
+            family=templates.id[found.template[row]],
         )
+        event = _with_magnitude(event, own, found, row)
         out.append(event)
     return out
+
+
+def _covariance(own: Hypocentre, found: Detections, row: int) -> Float[np.ndarray, "4 4"]:
+    """Of the template's place, and of the separation from it."""
+    covariance = np.asarray(own.covariance, float)
+    if found.is_self[row]:
+        return covariance
+    lag_s = np.asarray(found.lags.lags.lag_s)[found.lags.detection == row]
+    scatter_s = float(np.std(lag_s)) if len(lag_s) > 1 else np.nan
+    return covariance + np.diag([*[(SPEED_KM_S * scatter_s) ** 2] * 3, scatter_s**2])
+
+
+def _with_magnitude(event: Hypocentre, own: Hypocentre, found: Detections, row: int) -> Hypocentre:
+    """The template's magnitude, or one relative to it, where that is known."""
+    if own.magnitude is None:
+        return event
+    if found.is_self[row]:
+        return event._replace(magnitude=own.magnitude, magnitude_sd=own.magnitude_sd, magnitude_type=own.magnitude_type)
+    difference, sd = float(found.magnitude.value[row]), float(found.magnitude.sd[row])
+    if not np.isfinite(difference):
+        return event
+    about = f"relative to event {own.id} by {found.magnitude.channels[row]} channels (Schaff & Richards 2014)"
+    if abs(difference) > LARGE_DIFFERENCE:
+        about += (
+            f"; {difference:+.1f} from it, beyond the {LARGE_DIFFERENCE:g} up to which corner frequencies are alike"
+        )
+    return event._replace(
+        magnitude=own.magnitude + difference,
+        magnitude_sd=math.hypot(own.magnitude_sd or 0.0, sd),
+        magnitude_type=own.magnitude_type,
+        magnitude_about=about,
+    )
 
 
 def _figures(found: Detections, row: int) -> dict[str, float]:
@@ -140,12 +178,13 @@ def write_matched(folder: Path, matched: Matched) -> list[str]:
         write_whole(folder / "dt.cc", written_to_file(lambda path: write_pair_times(path, times)))
         names.append("dt.cc")
     if matched.lost:
-        write_whole(folder / "lost.csv", _lost_csv(matched.lost))
+        write_whole(folder / "lost.csv", lost_csv(matched.lost))
         names.append("lost.csv")
     return names
 
 
-def _lost_csv(lost: Mapping[str, str]) -> bytes:
+def lost_csv(lost: Mapping[str, str]) -> bytes:
+    """Events without a template, and why."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("event", "reason"), *lost.items()])
     return text.getvalue().encode()

@@ -169,20 +169,46 @@ def _by_differences(
     start: Float[np.ndarray, "event 4"],
     spread: Float[np.ndarray, "event 4 4"],
 ) -> Relocated:
-    pairs, settings = settings_of(request.settings)
+    given = None if request.differences is None else read_differences(request.differences, dataset, start[:, 3])
+    return by_differences(key, request.settings, setup, batch, start, spread, given)
+
+
+def by_differences(
+    key: Key[Array, ""],
+    given: Mapping[str, Any],
+    setup: Setup,
+    batch: Batch,
+    start: Float[np.ndarray, "event 4"],
+    spread: Float[np.ndarray, "event 4 4"],
+    cross: Links | None = None,
+) -> Relocated:
+    """Double differences of the events of a batch, by pairs of their picks and by differential times.
+
+    Args:
+        key: of draws.
+        given: settings (`settings_of`).
+        setup: of `jaxloc.runs.locate_picks.setup_for`.
+        batch: events with picks.
+        start: where they start, km and s, on the clocks of the picks.
+        spread: covariances of the errors of these.
+        cross: differential times on the clocks of the picks.
+
+    Raises:
+        ValueError: for a wrong setting, or where no pair of events has enough links.
+    """
+    pairs, settings = settings_of(given)
     paired = pair_events(batch.observations, start, pairs)
     links = [Links("catalogue", paired.times)] if len(paired.times.first) else []
-    if request.differences is not None:
-        links.append(read_differences(request.differences, dataset, start[:, 3]))
+    links += [] if cross is None else [cross]
     if not links:
         raise ValueError(
-            f"no pair of {len(dataset)} events has {pairs.fewest} common picks within {pairs.separation_km:g} km; "
+            f"no pair of {len(start)} events has {pairs.fewest} common picks within {pairs.separation_km:g} km; "
             "reduce fewest or raise separation_km (--set), or use --method hierarchical"
         )
     station_km = np.asarray(batch.observations.station_km[0], float)
-    times = layered_times(velocity_of(setup, request.method)) if setup.times is None else setup.times
+    times = layered_times(velocity_of(setup, METHODS[0])) if setup.times is None else setup.times
     if setup.ground is not None:
-        if "top_km" in request.settings:
+        if "top_km" in given:
             raise ValueError("top_km has no effect with --topography; leave one of them out")
         settings = settings._replace(ground=setup.ground)
     if setup.times is not None:

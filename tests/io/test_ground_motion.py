@@ -7,7 +7,7 @@ from obspy.core.inventory import Channel, Inventory, Network, Response
 from obspy.core.inventory import Station as ObspyStation
 from obspy.core.inventory.response import InstrumentSensitivity
 
-from jaxloc.io.channel_records import Stretch
+from jaxloc.io.channel_records import Span, Stretch
 from jaxloc.io.ground_motion import has_responses, to_displacement, to_wood_anderson
 from jaxloc.io.responses import TAPER_S, corrected
 from jaxloc.physics.wood_anderson import GAIN as WOOD_ANDERSON_GAIN
@@ -171,6 +171,23 @@ def test_values_are_those_of_obspys_response_tools(wood_anderson: bool, units: s
     assert found is not None
     error = np.abs(found.samples - expected.data)[found.recorded]
     assert error.max() < 0.01 * np.abs(expected.data[found.recorded]).max()
+
+
+@pytest.mark.parametrize(("grid_hz", "late_s"), [(100.0, 0.0), (200.0, 0.0), (200.0, 0.0137), (50.0, 0.0061)])
+def test_records_are_interpolated_onto_a_grid(grid_hz: float, late_s: float):
+    """A wave of 3 Hz on times between the samples, and on twice and half as many."""
+    given, start = response(), START + late_s
+    hz, time_s = 3.0, np.arange(4000) / RATE_HZ + late_s
+    wave = lambda time_s: 1e-6 * np.cos(2 * np.pi * hz * time_s) * np.exp(-(((time_s - 20) / 5) ** 2))
+    gain = given.get_evalresp_response_for_frequencies(np.array([hz]), output="DISP")[0]
+    turned = 1e-6 * np.cos(2 * np.pi * hz * time_s + np.angle(gain)) * np.exp(-(((time_s - 20) / 5) ** 2))
+    stretch = Stretch(abs(gain) * turned, np.ones(4000, bool), RATE_HZ, start)
+    found = corrected(stretch, given, 0.5, False, Span(START, 8000, grid_hz)).stretch
+    assert found is not None
+    assert found.rate_hz == grid_hz
+    at_s = float(found.start - START) + np.arange(len(found.samples)) / grid_hz
+    assert np.abs(at_s * grid_hz - np.round(at_s * grid_hz)).max() < 1e-6
+    np.testing.assert_allclose(found.samples[found.recorded], wave(at_s)[found.recorded], atol=0.02e-6)
 
 
 def test_a_response_is_computed_once(monkeypatch: pytest.MonkeyPatch):

@@ -158,3 +158,21 @@ def test_records_of_an_hour_are_read_once():
         records_at(start)
     assert [first for first, _ in read] == [UTCDateTime("2019-12-31T23:59:00"), UTCDateTime("2020-01-01T00:59:00")]
     assert all(last - first > 3600 + magnitudes.LONGEST_S for first, last in read)
+
+
+@pytest.mark.slow
+def test_moment_magnitudes_are_measured_by_name():
+    """A moment magnitude with its error, by the stations that have a response; the third has none."""
+    how = wanted(stream(), inventory(), "moment")
+    assert how.about.startswith("moment magnitudes")
+    (event,) = with_magnitudes(how, VELOCITY, *located())
+    assert event.magnitude_type == "Mw"
+    assert 1.0 < event.magnitude < 3.5
+    assert event.magnitude_sd > 0.1
+    assert "corner frequency of S" in event.magnitude_about
+    assert [bool(each.reason) for each in event.station_magnitudes] == [False, False, True]
+
+
+def test_speeds_are_those_of_the_layer():
+    model = {"top_km": [0.0, 10.0], "vp_km_s": [5.0, 6.0], "vs_km_s": [3.0, 3.5]}
+    assert [magnitudes.speeds_at(model, depth_km)[0] for depth_km in (-1.0, 9.0, 10.0, 30.0)] == [5.0, 5.0, 6.0, 6.0]

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matched_records import RATE_HZ, STATIONS, Swarm, swarm
-from obspy import Stream, Trace, UTCDateTime
-from obspy.core.event import Catalog, Event, Origin, Pick, QuantityError, WaveformStreamID
+from obspy import Stream, Trace, UTCDateTime, read_events
+from obspy.core.event import Catalog, Event, Magnitude, Origin, Pick, QuantityError, WaveformStreamID
 
 from jaxloc import cli
+from jaxloc.detection import mess
+from jaxloc.io.catalogue_csv import read_csv
 from jaxloc.io.hypodd_times import read_cross_times
 from jaxloc.io.quakeml import read
+from jaxloc.runs import match_mess
 
 START = UTCDateTime("2020-05-01T00:00:10")
 CODES = [f"S{row}" for row in range(STATIONS)]
@@ -76,6 +79,29 @@ def test_events_of_an_archive_are_found_and_written(
     assert sum(row.endswith(",True,True") for row in rows) == 2
 
 
+def test_matched_events_have_relative_magnitudes_and_covariances(archive: tuple[Path, Swarm], tmp_path: Path) -> None:
+    """Amplitudes of 2 and 1.5 beside templates of 8: magnitudes smaller by 0.60 and 0.73, type and error stated."""
+    folder, _ = archive
+    catalog = read_events(str(folder / "events.xml"))
+    for event in catalog:
+        event.magnitudes = [Magnitude(mag=2.0, magnitude_type="ML", mag_errors=QuantityError(uncertainty=0.1))]
+        event.origins[0].depth_errors = QuantityError(uncertainty=1000.0)
+        event.origins[0].origin_uncertainty = None
+    catalog.write(str(tmp_path / "sized.xml"), format="QUAKEML")
+    assert _matched(folder, tmp_path / "out", "--mad", "9", "--events", str(tmp_path / "sized.xml")) == 0
+    found = read_csv(tmp_path / "out" / "events.csv")
+    expected = [2.0, 2.0, 2.0 + np.log10(2 / 8), 2.0 + np.log10(1.5 / 8), 2.0 + np.log10(1.5 / 8)]
+    np.testing.assert_allclose([event.magnitude or np.nan for event in found], expected, atol=0.15)
+    assert {event.magnitude_type for event in found} == {"ML"}
+    assert all(event.magnitude_sd is not None and 0.1 <= event.magnitude_sd < 0.3 for event in found)
+    assert [event.covariance[2, 2] for event in found[:2]] == pytest.approx([1.0, 1.0])
+    assert all(1.0 < event.covariance[2, 2] < 1.2 for event in found[2:])
+    assert found[2].family != ""
+    written = read_events(str(tmp_path / "out" / "events.xml"))[2].preferred_magnitude()
+    assert written is not None
+    assert "relative to event" in str(written.comments[0].text)
+
+
 def test_chunks_are_kept_and_do_not_change_the_result(
     archive: tuple[Path, Swarm], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -107,3 +133,26 @@ def test_what_cannot_be_searched_is_refused(
 ) -> None:
     assert _matched(archive[0], tmp_path, *options) == 1
     assert message in capsys.readouterr().err
+
+
+def test_mess_finds_the_events_by_command_and_continues(
+    archive: tuple[Path, Swarm], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two templates and two of the three weaker events; without the picks of mess, a kept chunk is not scanned."""
+    folder, made = archive
+    # The ratio of energies that a published template needs is that of strong events; these have amplitudes of 8 in 1.
+    monkeypatch.setattr(match_mess, "SETTINGS", mess.Settings(least_snr=3.0))
+    options = ("--method", "mess", "--chunk", "130")
+    assert _matched(folder, tmp_path, *options) == 0
+    assert "2 of them are templates" in capsys.readouterr().out
+    contents = read(tmp_path / "events.xml")
+    times = np.array([UTCDateTime(event.start) + event.origin_s - START for event in contents.events])
+    apart_s = np.abs(times[:, None] - made.origin_s).min(1)
+    assert apart_s.max() < 0.6
+    assert len(times) >= 2
+    first = (tmp_path / "families.csv").read_text()
+    kept = sorted((tmp_path / "chunks").iterdir())
+    kept[0].unlink()
+    assert _matched(folder, tmp_path, *options) == 0
+    assert f"{len(kept) - 1} of {len(kept)} chunks were scanned before" in capsys.readouterr().out
+    assert (tmp_path / "families.csv").read_text() == first
