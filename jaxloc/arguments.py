@@ -112,16 +112,18 @@ formats:
 CATALOGUE = """\
 examples:
   jaxloc catalogue archive/ --stations stations.xml --velocity model.csv --output out
+  jaxloc catalogue archive/ --stations stations.xml --velocity model.csv --match --relocate --pages
   jaxloc catalogue archive/ --stations stations.xml --method palm --start 2019-07-04 --end 2019-07-05 --workers 4
 
-Picks are kept chunk by chunk in the output folder: the same command continues after an interruption, and gives the same
-catalogue. The stages alone are `jaxloc pick`, `jaxloc associate`, `jaxloc locate` and `jaxloc relocate`.
+Picks are kept chunk by chunk in the output folder: the same command continues after an interruption, and gives the
+same catalogue. The stages alone are `jaxloc pick`, `jaxloc associate`, `jaxloc locate`, `jaxloc match` and `jaxloc
+relocate`. With --match and --relocate, QuakeML has all origins of an event, and says which is preferred and why.
 
 formats:
   ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads
   --output     events.xml (QuakeML: origins with uncertainty, picks with errors, magnitudes, and the probability that an
                event is real), events.csv, picks.csv (each pick with its event or the reason why it has none),
-               report.html (one page with its pictures), log.txt
+               report.html (one page with its pictures), events/ (--pages), matched/ (--match), log.txt
 """
 
 MATCH = """\
@@ -133,9 +135,10 @@ examples:
       --start matched/events.xml --differences matched/dt.cc
 
 Windows of the records of known events about their picks, P on the vertical component and S on the horizontal ones, are
-searched for in all records. The threshold is that of a rate of false alarms, which templates reversed in time and with
-scrambled moveouts give, or a multiple of the median absolute value. Chunks that are scanned are kept in OUTPUT/chunks,
-and the same command continues with the others.
+searched for in all records; --method mess correlates 10 s about P instead, with fixed thresholds. The threshold is that
+of a rate of false alarms, which templates reversed in time and with scrambled moveouts give, or a multiple of the
+median absolute value. Chunks that are scanned are kept in OUTPUT/chunks, and the same command continues with the
+others.
 
 formats:
   ARCHIVE      an SDS archive (YEAR/NET/STA/CHAN.D), or a folder with files that ObsPy reads

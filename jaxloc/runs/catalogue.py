@@ -165,7 +165,7 @@ def with_probability(others: Mapping[str, float]) -> dict[str, float]:
 
 def wanted_magnitudes(request: Request) -> Wanted | None:
     """How magnitudes are measured; None for none (`jaxloc.runs.magnitudes.wanted`)."""
-    return wanted(pick.archive_of(pick_request(request)), request.stations, request.magnitude)
+    return wanted(lambda: pick.archive_of(pick_request(request)), request.stations, request.magnitude)
 
 
 def most(reasons: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ LEARNS = (
 )
 PICKERS = {"bayes": "network", "palm": "palm"}
 PICKS = "picks.csv"
+NEW, MOVED = "m", "relocated by double differences"  # begin of the ids of new events, and of `origin_about`
 PROBABILITY = "event_probability"  # among `Hypocentre.others`
 
 

@@ -27,7 +27,7 @@ from jaxloc.io.stations import read_epochs
 from jaxloc.io.tables import parse_time
 from jaxloc.physics.double_differences import Links
 from jaxloc.runs import associate, locate_picks, match_engines
-from jaxloc.runs.catalogue_request import LOCATORS, PROBABILITY, Request, locate_request
+from jaxloc.runs.catalogue_request import LOCATORS, MOVED, NEW, PROBABILITY, Request, locate_request
 from jaxloc.runs.located import Located
 from jaxloc.runs.match_engines import MatchedEvents
 from jaxloc.runs.relocate import CROSS_SD_S, START_SD, by_differences
@@ -61,7 +61,11 @@ def joined(
 
 
 def matched(request: Request, events: Sequence[Hypocentre], say: Say, executor: Executor | None = None) -> Joined:
-    """Search the archive by the events that are surely real, and add what is new to the catalogue."""
+    """Search the archive by the events that are surely real, and add what is new to the catalogue.
+
+    Where it cannot be searched (no templates, records too short for a rate of false alarms) the events stay as they
+    are.
+    """
     folder = request.output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     sure = [event for event in events if event.picks and event.others.get(PROBABILITY, 1.0) >= SURE]
@@ -69,14 +73,18 @@ def matched(request: Request, events: Sequence[Hypocentre], say: Say, executor: 
         say(f"no event has a probability of {SURE:g}: nothing is searched by templates")
         return Joined(list(events))
     write_quakeml(folder / TEMPLATES, sure)
-    found = match_engines.matched_events(request, folder, folder / TEMPLATES, say, executor)
+    try:
+        found = match_engines.matched_events(request, folder, folder / TEMPLATES, say, executor)
+    except ValueError as error:
+        say(f"not searched by templates: {error}")
+        return Joined(list(events))
     rows, new = _identified(events, found)
     placed = _placed(request, new, say)
     more = [placed.get(each.id, each) for each in new]
     rows |= {each.id: len(events) + place for place, each in enumerate(new)}
     in_family = {rows[each.id]: each.family for each in found.events if each.id not in {one.id for one in new}}
     known = [event._replace(family=in_family.get(row, "")) for row, event in enumerate(events)]
-    named = [event._replace(id=f"m{int(event.id):06d}") for event in more]
+    named = [event._replace(id=f"{NEW}{int(event.id):06d}") for event in more]
     say(f"{len(new)} new events by templates, {len(placed)} of them located; {len(in_family)} were known")
     return Joined([*known, *named], found, rows)
 
@@ -173,7 +181,7 @@ def relocated(request: Request, found: Joined, say: Say) -> list[Hypocentre]:
 def preferred(before: Hypocentre, after: Hypocentre) -> Hypocentre:
     """An event with both origins: the relocated one first, unless its ellipsoid is the larger one."""
     volumes = [float(np.sqrt(max(np.linalg.det(np.asarray(e.covariance)[:3, :3]), 0))) for e in (before, after)]
-    about = "relocated by double differences"
+    about = MOVED
     if np.isnan(volumes[1]) or volumes[1] > volumes[0]:
         other = after._replace(picks=(), origin_about=about)
         why = f"{before.origin_about}; preferred, since its ellipsoid is smaller than that by double differences"

@@ -14,7 +14,7 @@ from jaxloc.io.contents import as_time, timed
 from jaxloc.io.station_checks import centre_of
 from jaxloc.plots.geography import Geography
 from jaxloc.runs.catalogue_report import Link, Reported, recall_of
-from jaxloc.runs.catalogue_request import LOCATORS, PROBABILITY, Made, Request
+from jaxloc.runs.catalogue_request import LOCATORS, MOVED, NEW, PROBABILITY, Made, Request
 from jaxloc.runs.event_pages import page_name
 from jaxloc.scores.magnitudes import CORRECTION, b_value, maximum_curvature
 from jaxloc.types import PHASES
@@ -95,9 +95,18 @@ def about(request: Request, made: Made) -> dict[str, str]:
         "method": request.method,
         "picks": f"{number:,}, of which {int((made.associated.event >= 0).sum()):,} belong to events",
         "events": f"{len(made.events)} located" + (f", {len(made.lost)} not located" if made.lost else ""),
-        "median error": f"{np.median([error_km(event) for event in made.events]):.2f} km horizontally (one sd)",
+        "median error": f"{np.nanmedian([error_km(event) for event in made.events]):.2f} km horizontally (one sd)",
         "located with": LOCATORS[request.method][0],
+        "then": ", ".join(further(request, made.events)) or "-",
     }
+
+
+def further(request: Request, events: Sequence[Hypocentre]) -> list[str]:
+    """What was done after the location, with its numbers."""
+    new = sum(bool(event.family) and event.id.startswith(NEW) for event in events)
+    moved = sum(event.origin_about.startswith(MOVED) for event in events)
+    stages = ((request.match, f"{new} events found by templates"), (request.relocate, f"{moved} relocated"))
+    return [text for wanted, text in stages if wanted]
 
 
 def error_km(event: Hypocentre) -> float:

@@ -15,7 +15,7 @@ from jaxloc.detection.brune import Speeds
 from jaxloc.detection.local_magnitude import LocalMagnitude, local_magnitude
 from jaxloc.detection.magnitude_curves import CURVES, MagnitudeCurve, curve_from, curve_named
 from jaxloc.detection.moment_magnitude import MomentMagnitude, moment_magnitude
-from jaxloc.io.archive import Archive, held_records
+from jaxloc.io.archive import held_records
 from jaxloc.io.catalogue import Hypocentre, StationMagnitude
 from jaxloc.io.ground_motion import Held, has_responses, hold, to_displacement, to_wood_anderson
 from jaxloc.io.magnitude_curve_file import read_curve_table
@@ -79,7 +79,7 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
     """What is measured; None for no magnitudes.
 
     Args:
-        records: waveform files as given by the user: one, a list, or a stream; or an archive.
+        records: waveform files as given by the user: one, a list, or a stream; or what opens an archive.
         stations: as given by the user.
         magnitude: name or file of a curve, "moment" for moment magnitudes, or "none"; None: IASPEI's where the
             inventory has responses, and no magnitude elsewhere.
@@ -98,8 +98,8 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
 
 
 def _records_of(records: Any) -> Records:
-    if isinstance(records, Archive):
-        return partial(held_records, records)
+    if callable(records):
+        return partial(held_records, records())
     single = isinstance(records, list | tuple) and len(records) == 1
     source: WaveformSource = records[0] if single else records
     return partial(held, index_files(source))

@@ -72,3 +72,15 @@ def test_new_events_are_joined_in_the_order_of_their_times(tmp_path: Path, monke
     assert [each.family for each in events] == ["b", "a", "", ""]
     templates = read(tmp_path / "matched" / "templates.xml").events
     assert [each.id for each in templates] == ["a", "b"]
+
+
+def test_what_cannot_be_searched_leaves_the_catalogue_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*args: object) -> MatchedEvents:
+        raise ValueError("records too short")
+
+    said: list[str] = []
+    monkeypatch.setattr(match_engines, "matched_events", refused)
+    catalogue = [event("a", 10.0, picks=(Pick("XX.S0", "P", 3.0, 0.1),))]
+    request = Request(tmp_path, tmp_path, None, tmp_path, match=True)
+    assert [each.id for each in catalogue_stages.joined(request, catalogue, said.append)] == ["a"]
+    assert said == ["not searched by templates: records too short"]
