@@ -39,7 +39,7 @@ from jaxloc.runs.catalogue_request import (
     locate_request,
     pick_request,
 )  # fmt: skip
-from jaxloc.runs.catalogue_stages import joined
+from jaxloc.runs.catalogue_stages import How, joined
 from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.event_pages import FOLDER as EVENT_PAGES
@@ -78,9 +78,9 @@ def make_catalogue(request: Request, picked: pick.Picked, say: Say, executor: Ex
     if not len(associated.hypocentre):
         raise ValueError(f"no events among {len(associated.reason)} picks: {most(associated.reason)}")
     found = associate.hypocentres(opened, associated)
-    events, lost = located(request, opened, found, measured, say)
+    events, lost, how = located(request, opened, found, measured, say)
     if request.match or request.relocate:
-        events = joined(request, events, say, executor)
+        events = joined(request, events, how, say, executor)
         write_events(request.output, events)
     names = ["" if row == NO_EVENT else found[row].id for row in associated.event]
     write_associated_picks(request.output / PICKS, opened.record, names, associated.reason)
@@ -110,7 +110,7 @@ def with_velocity(request: Request, stations: Sequence[Station], say: Say) -> Re
 
 def located(
     request: Request, opened: associate.Opened, found: Sequence[Hypocentre], measured: Wanted | None, say: Say
-) -> tuple[list[Hypocentre], dict[str, str]]:
+) -> tuple[list[Hypocentre], dict[str, str], How]:
     """Full posteriors of events by their picks, with magnitudes and odds; writes events.csv and events.xml."""
     picks = as_dataset("catalogue", pick_file(opened, found), read_epochs(request.stations), associate.SIGMA_S)
     asked = locate_request(request)
@@ -127,7 +127,7 @@ def located(
         say(measured.about)
         events = with_magnitudes(measured, velocity_settings(request), picks.dataset, outcome, events)
     write_outcome(request.output, say, outcome._replace(found=events))
-    return events, outcome.lost
+    return events, outcome.lost, How(asked, setup, picks.dataset.frame)
 
 
 def _places_km(dataset: Dataset, found: Sequence[Hypocentre]) -> Float[np.ndarray, "event 3"]:
@@ -136,6 +136,8 @@ def _places_km(dataset: Dataset, found: Sequence[Hypocentre]) -> Float[np.ndarra
     events = [of[event.id] for event in dataset.events]
     degrees = (np.array([getattr(event, name) for event in events]) for name in ("latitude_deg", "longitude_deg"))
     return np.column_stack([*to_km(dataset.frame, *degrees), [event.depth_km for event in events]])
+
+
 def velocity_settings(request: Request) -> dict[str, Any]:
     """Settings of the velocity model of a request that has one."""
     model = velocity_file(request.velocity, None, None, request.velocity_form)

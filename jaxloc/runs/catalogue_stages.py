@@ -15,7 +15,7 @@ from jaxtyping import Float
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Dataset
-from jaxloc.geometry import to_km
+from jaxloc.geometry import Frame, to_km
 from jaxloc.io.catalogue import Hypocentre, Pick
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.io.contents import timed
@@ -25,11 +25,13 @@ from jaxloc.io.pick_files import PickedEvent, PickFile
 from jaxloc.io.picks import FEWEST_PICKS, as_dataset
 from jaxloc.io.stations import read_epochs
 from jaxloc.io.tables import parse_time
+from jaxloc.locators.setup import Setup
 from jaxloc.physics.double_differences import Links
 from jaxloc.runs import associate, locate_picks, match_engines
 from jaxloc.runs.catalogue_request import LOCATORS, MOVED, NEW, PROBABILITY, Request, locate_request
 from jaxloc.runs.located import Located
 from jaxloc.runs.match_engines import MatchedEvents
+from jaxloc.runs.pick_setup import Request as LocateRequest
 from jaxloc.runs.relocate import CROSS_SD_S, START_SD, by_differences
 from jaxloc.training.log import Say
 
@@ -37,6 +39,14 @@ FOLDER, TEMPLATES = "matched", "templates.xml"
 SURE = 0.95  # probability of an event that makes a template
 SAME_S, SAME_KM = 1.0, 10.0  # a matched event so near an event of the catalogue is that event
 LEAST_SD = (0.01, 0.01, 0.01, 0.001)  # km and s, of starts whose covariance is not known to be positive
+
+
+class How(NamedTuple):
+    """How the events of a catalogue were located: what was asked, the setup, with what was learnt, and its frame."""
+
+    asked: LocateRequest
+    setup: Setup
+    frame: Frame
 
 
 class Joined(NamedTuple):
@@ -48,19 +58,21 @@ class Joined(NamedTuple):
 
 
 def joined(
-    request: Request, events: Sequence[Hypocentre], say: Say, executor: Executor | None = None
+    request: Request, events: Sequence[Hypocentre], how: How, say: Say, executor: Executor | None = None
 ) -> list[Hypocentre]:
     """The events with those found by templates, relocated, as far as the request wants it; in the order of times."""
     labelled = [event._replace(origin_about=f"located by {LOCATORS[request.method][0]}") for event in events]
     found = Joined(labelled)
     if request.match:
-        found = matched(request, labelled, say, executor)
+        found = matched(request, labelled, how, say, executor)
     if request.relocate:
-        found = found._replace(events=relocated(request, found, say))
+        found = found._replace(events=relocated(request, found, how, say))
     return sorted(found.events, key=lambda event: timed(event).ns)
 
 
-def matched(request: Request, events: Sequence[Hypocentre], say: Say, executor: Executor | None = None) -> Joined:
+def matched(
+    request: Request, events: Sequence[Hypocentre], how: How, say: Say, executor: Executor | None = None
+) -> Joined:
     """Search the archive by the events that are surely real, and add what is new to the catalogue.
 
     Where it cannot be searched (no templates, records too short for a rate of false alarms) the events stay as they
@@ -79,7 +91,7 @@ def matched(request: Request, events: Sequence[Hypocentre], say: Say, executor: 
         say(f"not searched by templates: {error}")
         return Joined(list(events))
     rows, new = _identified(events, found)
-    placed = _placed(request, new, say)
+    placed = _placed(request, new, how, say)
     more = [placed.get(each.id, each) for each in new]
     rows |= {each.id: len(events) + place for place, each in enumerate(new)}
     in_family = {rows[each.id]: each.family for each in found.events if each.id not in {one.id for one in new}}
@@ -111,14 +123,19 @@ def _apart_km(first: Hypocentre, second: Hypocentre) -> float:
     return float(np.hypot(north_km, east_km))
 
 
-def _placed(request: Request, new: Sequence[Hypocentre], say: Say) -> dict[str, Hypocentre]:
-    """New events located by the arrivals that correlation gives; those with too few stay at their template's place."""
+def _placed(request: Request, new: Sequence[Hypocentre], how: How, say: Say) -> dict[str, Hypocentre]:
+    """New events located by the arrivals that correlation gives; those with too few stay at their template's place.
+
+    What was learnt of velocities and stations counts where the stations, and so the frame, are the same.
+    """
     enough = [each for each in new if len(each.picks) > FEWEST_PICKS + 1]
     if not enough:
         return {}
     picks = as_dataset("matched", pick_file(enough), read_epochs(request.stations), associate.SIGMA_S)
-    asked = locate_request(request)
-    setup = locate_picks.setup_for(asked, picks.dataset, say)
+    asked, setup = how.asked, how.setup
+    if picks.dataset.frame != how.frame:
+        asked = locate_request(request)
+        setup = locate_picks.setup_for(asked, picks.dataset, say)
     posteriors = locate_picks.locate(prng.stream("location"), asked, picks, setup=setup)
     about = f"located by {LOCATORS[request.method][0]} from arrivals by correlation; preferred to its template's place"
     by_id = {each.id: each for each in enough}
@@ -150,7 +167,7 @@ def _file_picks(event: Hypocentre, picks: Sequence[Pick]) -> list[FilePick]:
     ]
 
 
-def relocated(request: Request, found: Joined, say: Say) -> list[Hypocentre]:
+def relocated(request: Request, found: Joined, how: How, say: Say) -> list[Hypocentre]:
     """All events with picks moved by double differences of these and, after a search by templates, of waveforms.
 
     The relocated origin of an event is preferred where its ellipsoid is not larger than that of the origin before,
@@ -162,6 +179,7 @@ def relocated(request: Request, found: Joined, say: Say) -> list[Hypocentre]:
     own = [by_id[event.id] for event in dataset.events]
     batch = dataset.take(np.arange(len(dataset)))
     setup = locate_picks.setup_for(locate_request(request)._replace(locator="double_difference"), dataset, say)
+    setup = setup._replace(velocity=how.setup.velocity)
     start, spread = starts_of(dataset, own)
     cross = None if found.matched is None else _links(found, dataset, own)
     number = 0 if cross is None else len(cross.times.first)

@@ -28,8 +28,8 @@ FOLDER = "events"
 MOST_STATIONS = 20  # in the record section, the nearest ones
 BEFORE_S, AFTER_S, PAD_S = 5.0, 10.0, 5.0
 CAPTION = (
-    "Lines are picks, dotted lines predicted arrivals; regions are those of 90 % of a normal distribution of the "
-    "event's covariance."
+    "Lines are picks, dotted lines arrivals that the given velocity model predicts; regions are those of 90 % of a "
+    "normal distribution of the event's covariance."
 )
 RATE_HZ, BAND_HZ = 50.0, (2.0, 15.0)
 Table = Sequence[Mapping[str, Any]]

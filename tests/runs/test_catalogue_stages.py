@@ -1,6 +1,7 @@
 """Matching and relocation as stages of a catalogue: what is joined, which origin is preferred, and MESS by command."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from jaxloc.runs.catalogue_stages import _identified, preferred
 from jaxloc.runs.match_engines import MatchedEvents
 
 NO_TIMES = PairTimes("cross_correlation", *[np.zeros(0, int)] * 2, (), *[np.zeros(0)] * 3, np.zeros(0, int))
+
+HOW: Any = None  # of location, which these events do not come to
 
 
 def event(name: str, time_s: float, east_deg: float = 0.0, sd_km: float = 1.0, **more: object) -> Hypocentre:
@@ -67,7 +70,7 @@ def test_new_events_are_joined_in_the_order_of_their_times(tmp_path: Path, monke
     picks = (Pick("XX.S0", "P", 3.0, 0.1),)
     unsure = event("c", 70.0, picks=picks, others={"event_probability": 0.6})
     catalogue = [event("a", 10.0, picks=picks), event("b", 50.0, picks=picks), unsure]
-    events = catalogue_stages.joined(request, catalogue, lambda line: None)
+    events = catalogue_stages.joined(request, catalogue, HOW, lambda line: None)
     assert [each.id for each in events] == ["a", "m000002", "b", "c"]
     assert [each.family for each in events] == ["b", "a", "", ""]
     templates = read(tmp_path / "matched" / "templates.xml").events
@@ -82,5 +85,5 @@ def test_what_cannot_be_searched_leaves_the_catalogue_as_it_is(tmp_path: Path, m
     monkeypatch.setattr(match_engines, "matched_events", refused)
     catalogue = [event("a", 10.0, picks=(Pick("XX.S0", "P", 3.0, 0.1),))]
     request = Request(tmp_path, tmp_path, None, tmp_path, match=True)
-    assert [each.id for each in catalogue_stages.joined(request, catalogue, said.append)] == ["a"]
+    assert [each.id for each in catalogue_stages.joined(request, catalogue, HOW, said.append)] == ["a"]
     assert said == ["not searched by templates: records too short"]
