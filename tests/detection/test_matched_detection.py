@@ -125,6 +125,20 @@ def test_detections_that_few_stations_support_are_counted_and_left_out(case: tup
     assert strict.is_self.sum() == 2
 
 
+def test_magnitudes_are_those_of_the_ratio_of_amplitudes() -> None:
+    """Of a quarter and of a tenth of the template's amplitude, above the noise; a weak one has no magnitude."""
+    events = ((0, 40.0, 60.0), (0, 90.31, 15.0), (0, 140.007, 6.0), (0, 200.5, 1.5))
+    made = swarm(events)
+    found = detect(jax.random.key(0), made.records, made.usable, templates_of(made, (0,)), settings=MAD)
+    assert len(found.origin_s) == 4
+    expected = np.log10([1.0, 0.25, 0.1])
+    np.testing.assert_allclose(found.magnitude.value[:3], expected, atol=0.05)
+    assert np.all(found.magnitude.sd[1:3] < 0.2)
+    assert np.all(found.magnitude.channels[:3] >= 6)
+    assert np.isnan(found.magnitude.value[3])
+    assert found.magnitude.channels[3] == 0
+
+
 def test_aligned_windows_have_the_ratio_of_amplitudes(case: tuple) -> None:
     made, templates, found = case
     row = int(np.flatnonzero(np.abs(found.origin_s - made.origin_s[2]) < 0.05)[0])

@@ -79,27 +79,23 @@ def test_events_of_an_archive_are_found_and_written(
     assert sum(row.endswith(",True,True") for row in rows) == 2
 
 
-def test_matched_events_have_relative_magnitudes_and_covariances(archive: tuple[Path, Swarm], tmp_path: Path) -> None:
-    """Amplitudes of 2 and 1.5 beside templates of 8: magnitudes smaller by 0.60 and 0.73, type and error stated."""
+def test_matched_events_have_covariances_and_those_of_templates_magnitudes(
+    archive: tuple[Path, Swarm], tmp_path: Path
+) -> None:
+    """Templates keep theirs; what matches them is as uncertain in depth as they are, and by scatter of lags more."""
     folder, _ = archive
     catalog = read_events(str(folder / "events.xml"))
     for event in catalog:
         event.magnitudes = [Magnitude(mag=2.0, magnitude_type="ML", mag_errors=QuantityError(uncertainty=0.1))]
         event.origins[0].depth_errors = QuantityError(uncertainty=1000.0)
-        event.origins[0].origin_uncertainty = None
     catalog.write(str(tmp_path / "sized.xml"), format="QUAKEML")
     assert _matched(folder, tmp_path / "out", "--mad", "9", "--events", str(tmp_path / "sized.xml")) == 0
     found = read_csv(tmp_path / "out" / "events.csv")
-    expected = [2.0, 2.0, 2.0 + np.log10(2 / 8), 2.0 + np.log10(1.5 / 8), 2.0 + np.log10(1.5 / 8)]
-    np.testing.assert_allclose([event.magnitude or np.nan for event in found], expected, atol=0.15)
-    assert {event.magnitude_type for event in found} == {"ML"}
-    assert all(event.magnitude_sd is not None and 0.1 <= event.magnitude_sd < 0.3 for event in found)
-    assert [event.covariance[2, 2] for event in found[:2]] == pytest.approx([1.0, 1.0])
-    assert all(1.0 < event.covariance[2, 2] < 1.2 for event in found[2:])
-    assert found[2].family != ""
-    written = read_events(str(tmp_path / "out" / "events.xml"))[2].preferred_magnitude()
-    assert written is not None
-    assert "relative to event" in str(written.comments[0].text)
+    for event in found[:2]:
+        assert (event.magnitude, event.magnitude_sd, event.magnitude_type) == (2.0, 0.1, "ML")
+        assert event.covariance[2, 2] == pytest.approx(1.0)
+    assert all(1.0 < event.covariance[2, 2] < 1.5 for event in found[2:])
+    assert all(event.family for event in found)
 
 
 def test_chunks_are_kept_and_do_not_change_the_result(
