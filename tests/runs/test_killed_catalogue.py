@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 RATE_HZ, LENGTH_S, CHUNK_S = 50.0, 900.0, 60.0
 ORIGINS_S = (95.0, 230.0, 421.0, 640.0, 777.0)
 DISTANCE_KM, TRAVEL_S = 32.0, 5.45  # of P; S comes 4 s later (`arrivals`)
+METHOD = "palm"  # needs no network to be compiled; chunks are kept by the same lines for both
 AZIMUTHS_DEG = (10.0, 75.0, 120.0, 190.0, 250.0, 310.0)
 
 
@@ -39,9 +40,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(archive: Path, output: Path, method: str) -> list[str]:
+def command(archive: Path, output: Path) -> list[str]:
     files = ["--stations", str(archive / "stations.csv"), "--velocity", str(archive / "velocity.csv")]
-    options = ["--method", method, "--chunk", f"{CHUNK_S:g}", "--output", str(output)]
+    options = ["--method", METHOD, "--chunk", f"{CHUNK_S:g}", "--output", str(output)]
     return [sys.executable, "-m", "jaxloc.cli", "catalogue", str(archive / "records"), *files, *options]
 
 
@@ -56,14 +57,13 @@ def killed_after_a_chunk(arguments: list[str], output: Path) -> int:
     return len(kept())
 
 
-@pytest.mark.parametrize("method", ["palm", "bayes"])
-def test_a_killed_catalogue_continues_and_is_the_same(archive: Path, tmp_path: Path, method: str) -> None:
+def test_a_killed_catalogue_continues_and_is_the_same(archive: Path, tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(archive, whole, method), check=True, capture_output=True)
-    number = killed_after_a_chunk(command(archive, broken, method), broken)
+    subprocess.run(command(archive, whole), check=True, capture_output=True)
+    number = killed_after_a_chunk(command(archive, broken), broken)
     assert 1 <= number < LENGTH_S / CHUNK_S
     assert not (broken / "events.csv").exists()
-    again = subprocess.run(command(archive, broken, method), check=True, capture_output=True, text=True)
+    again = subprocess.run(command(archive, broken), check=True, capture_output=True, text=True)
     assert f"{number} of {LENGTH_S / CHUNK_S:.0f} chunks were picked before and are kept" in again.stdout
     for name in ("events.csv", "picks.csv"):
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
