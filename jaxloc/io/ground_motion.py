@@ -65,11 +65,9 @@ class Held(NamedTuple):
 
 def hold(index: Index, first: UTCDateTime, last: UTCDateTime) -> Held:
     """The records of all stations of an index between two times."""
-    codes = {_code(piece) for piece in index.pieces}
-    traces = _read(index, first, last, codes)
-    return Held(
-        {code: {name: _joined(part, last - first)[0] for name, part in own.items()} for code, own in traces.items()}
-    )
+    traces = _read(index, first, last, {_code(piece) for piece in index.pieces})
+    whole = lambda own: {name: _joined(part, float(last - first))[0] for name, part in own.items()}
+    return Held({code: whole(own) for code, own in traces.items()})
 
 
 def _joined(traces: Sequence[Trace], span_s: float) -> tuple[list[Stretch], Quality]:

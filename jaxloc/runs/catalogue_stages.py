@@ -111,9 +111,9 @@ def _identified(events: Sequence[Hypocentre], found: MatchedEvents) -> tuple[dic
             known[each.id] = row_of[found.itself[each.id]]
             continue
         apart_s = np.abs(times_s - timed(each).ns / SECOND_NS)
-        near = [int(row) for row in np.flatnonzero(apart_s < SAME_S) if _apart_km(events[row], each) < SAME_KM]
+        near = [row for row in np.flatnonzero(apart_s < SAME_S).tolist() if _apart_km(events[row], each) < SAME_KM]
         if near:
-            known[each.id] = min(near, key=lambda row: apart_s[row])
+            known[each.id] = min(near, key=lambda row: float(apart_s[row]))
     return known, [each for each in found.events if each.id not in known]
 
 

@@ -1,5 +1,6 @@
 """Local magnitudes of located events, from the waveform files that they were located by."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -34,6 +35,7 @@ DRAWS = 200  # of each location's posterior
 BEFORE_P_S, AFTER_S_S = 7.0, 5.0  # that are read around the windows of amplitude and noise
 LONGEST_S = 900.0
 HELD_S = 3600.0  # of records that are read at once
+JOINED_FROM = 8  # events of an hour: to join an hour takes as long as to join the windows of some events
 MARGIN_S = 60.0  # before the start of an event
 
 Records = Callable[[Any, Any], Index]
@@ -99,7 +101,8 @@ def wanted(records: Any, stations: StationSource | None, magnitude: str | None) 
 
 def _records_of(records: Any) -> Records:
     if callable(records):
-        return partial(held_records, records())
+        archive: Any = records()
+        return partial(held_records, archive)
     single = isinstance(records, list | tuple) and len(records) == 1
     source: WaveformSource = records[0] if single else records
     return partial(held, index_files(source))
@@ -131,7 +134,8 @@ def with_magnitudes(
     seen = outcome.located.batch.observations
     station_km, centre = np.asarray(seen.station_km, float), draws.mean(0)
     travel_s = travel_times(velocity, station_km, centre)
-    inventory, records_at = as_inventory(measured.inventory), hourly(measured.records)
+    inventory = as_inventory(measured.inventory) or measured.inventory
+    records_at = hourly(measured.records, [h.start for h in found if h.start])
 
     def one(h: Hypocentre) -> Hypocentre:
         if h.start is None or (h.magnitude is not None and not measured.replaces):
@@ -195,16 +199,22 @@ def speeds_at(velocity: Mapping[str, Any], depth_km: float) -> Speeds:
     return Speeds(float(np.asarray(model.vp_km_s)[row]), float(np.asarray(model.vs_km_s)[row]))
 
 
-def hourly(records: Records) -> Callable[[str], Held]:
-    """Records about the start of an event, of which those of an hour are read once: files of days are large."""
+def hourly(records: Records, starts: Sequence[str]) -> Callable[[str], Index | Held]:
+    """Records about the start of an event, of which those of an hour are read once: files of days are large.
+
+    Where an hour has `JOINED_FROM` events and more, its records are joined once for all of them.
+    """
+    hour_of = lambda start: int(parse_time(start).timestamp // HELD_S)
+    number = Counter(map(hour_of, starts))
 
     @lru_cache(1)
-    def of_hour(hour: int) -> Held:
+    def of_hour(hour: int) -> Index | Held:
         first = parse_time(f"{hour * HELD_S:.0f}")
         span = first - MARGIN_S, first + HELD_S + LONGEST_S + MARGIN_S
-        return hold(records(*span), *span)
+        index = records(*span)
+        return hold(index, *span) if number[hour] >= JOINED_FROM else index
 
-    return lambda start: of_hour(int(parse_time(start).timestamp // HELD_S))
+    return lambda start: of_hour(hour_of(start))
 
 
 def arrivals(

@@ -22,10 +22,10 @@ NO_TIMES = PairTimes("cross_correlation", *[np.zeros(0, int)] * 2, (), *[np.zero
 HOW: Any = None  # of location, which these events do not come to
 
 
-def event(name: str, time_s: float, east_deg: float = 0.0, sd_km: float = 1.0, **more: object) -> Hypocentre:
+def event(name: str, time_s: float, east_deg: float = 0.0, sd_km: float = 1.0, **more: Any) -> Hypocentre:
     covariance = np.diag(np.square([sd_km, sd_km, 2 * sd_km, 0.1]))
     start = str(UTCDateTime("2020-01-01") + time_s)
-    return Hypocentre(name, start, 40.0, 10.0 + east_deg, 8.0, 0.0, covariance, **more)  # pyright: ignore[reportArgumentType]
+    return Hypocentre(name, start, 40.0, 10.0 + east_deg, 8.0, 0.0, covariance, **more)
 
 
 def test_a_matched_event_is_one_of_the_catalogue_or_new():

@@ -1,6 +1,7 @@
 """Pages of events: residuals of known picks, the picture inside, and the link of the report."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def test_a_page_has_residuals_records_and_all_origins(folder: Path):
     """An event below the first station, 12 km deep: P after 2.0 s and S after 4 s there."""
     archive = open_archive(folder / "records", folder / "stations.csv")
     picks = (Pick("XX.AA", "P", 32.1, 0.05, 0.9), Pick("XX.AA", "S", 33.8, 0.1))
-    place = dict(latitude_deg=64.0, longitude_deg=-21.0, depth_km=11.9, covariance=np.diag([0.04, 0.09, 1.0, 0.01]))
+    covariance = np.diag([0.04, 0.09, 1.0, 0.01])
+    place: Any = dict(latitude_deg=64.0, longitude_deg=-21.0, depth_km=11.9, covariance=covariance)
     before = Hypocentre("a/1", str(START), origin_s=30.5, origin_about="located before", **place)
     event = Hypocentre(
         "a/1", str(START), origin_s=30.0, picks=picks, origin_about="moved", earlier=(before,), family="b", **place

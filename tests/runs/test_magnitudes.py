@@ -153,8 +153,9 @@ def test_records_of_an_hour_are_read_once():
     """Two events of one hour share what was read; one of the next hour has its own."""
     read = []
     index = index_files(stream())
-    records_at = magnitudes.hourly(lambda first, last: read.append((first, last)) or index)
-    for start in ("2020-01-01T00:10:00", "2020-01-01T00:50:00", "2020-01-01T01:00:00"):
+    starts = ("2020-01-01T00:10:00", "2020-01-01T00:50:00", "2020-01-01T01:00:00")
+    records_at = magnitudes.hourly(lambda first, last: read.append((first, last)) or index, starts)
+    for start in starts:
         records_at(start)
     assert [first for first, _ in read] == [UTCDateTime("2019-12-31T23:59:00"), UTCDateTime("2020-01-01T00:59:00")]
     assert all(last - first > 3600 + magnitudes.LONGEST_S for first, last in read)
@@ -176,3 +177,13 @@ def test_moment_magnitudes_are_measured_by_name():
 def test_speeds_are_those_of_the_layer():
     model = {"top_km": [0.0, 10.0], "vp_km_s": [5.0, 6.0], "vs_km_s": [3.0, 3.5]}
     assert [magnitudes.speeds_at(model, depth_km)[0] for depth_km in (-1.0, 9.0, 10.0, 30.0)] == [5.0, 5.0, 6.0, 6.0]
+
+
+def test_an_hour_of_many_events_gives_the_same_magnitude(monkeypatch):
+    """Records that are joined once for all events of an hour, and windows that are read for one."""
+    how = wanted(stream(), inventory(), None)
+    (alone,) = with_magnitudes(how, VELOCITY, *located())
+    monkeypatch.setattr(magnitudes, "JOINED_FROM", 1)
+    (among,) = with_magnitudes(how, VELOCITY, *located())
+    assert among.magnitude == pytest.approx(alone.magnitude, abs=1e-3)
+    assert [each.reason for each in among.station_magnitudes] == [each.reason for each in alone.station_magnitudes]
