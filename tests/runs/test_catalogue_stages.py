@@ -17,7 +17,8 @@ from jaxloc.runs.catalogue_request import Request
 from jaxloc.runs.catalogue_stages import _identified, preferred
 from jaxloc.runs.match_engines import MatchedEvents
 
-NO_TIMES = PairTimes("cross_correlation", *[np.zeros(0, int)] * 2, (), *[np.zeros(0)] * 3, np.zeros(0, int))
+NONE, NO_NUMBER = np.zeros(0), np.zeros(0, int)
+NO_TIMES = PairTimes("cross_correlation", NO_NUMBER, NO_NUMBER, (), NONE, NONE, NONE, NO_NUMBER)
 
 HOW: Any = None  # of location, which these events do not come to
 
