@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import gammaln
 
 from jaxloc.data.pick_list import NO_EVENT, PickList
+from jaxloc.detection.clutter import local_rate_hz
 from jaxloc.physics.adaptive_grid import Region
 
 POWER = 4
@@ -21,10 +22,7 @@ DEGREES_OF_FREEDOM = 4.0
 NUM_SIZES = 5
 FIRST_BEST = 0.7  # probability of detection close to an event, before it is learnt
 FIRST_SHARE = 0.5  # of all picks that count as clutter before association
-LEAST_SHARE = 0.1  # and after it
-RATE_WINDOW_S = 900.0  # clutter varies on this scale
 UNIFORM_EVENTS = 50.0
-LEAST_WINDOW_S = 60.0
 PRIOR_EVENTS = 10.0  # weight of what is assumed of a station against what is learnt
 
 
@@ -37,7 +35,8 @@ class ArrivalModel(NamedTuple):
         log_weight: logarithm of the share of events of each size.
         delay_s: mean residual of a station and phase.
         model_share: standard deviation of travel times as a share of them.
-        clutter_hz: rate of picks without event at the station and phase of each pick, about its time.
+        clutter_hz: rate of picks without event at the station and phase of each pick, about its time, over the
+            density of arrivals of its probability.
         rate: events per km3 and s, on average.
         relative_rate: of the cells of the region, over that average.
     """
@@ -109,25 +108,10 @@ def first_model(
         np.full(NUM_SIZES, -np.log(NUM_SIZES)),
         np.zeros((num_stations, 2)),
         model_share,
-        FIRST_SHARE * local_rate_hz(picks, np.ones(len(picks.time_s), bool)),
+        FIRST_SHARE * local_rate_hz(picks, np.ones(len(picks.time_s))),
         max(len(picks.time_s), 1) * (1 - FIRST_SHARE) / 20 / (span_s * volume_km3),
         np.ones((1, 1, 1)),
     )
-
-
-def local_rate_hz(picks: PickList, counted: np.ndarray) -> Float[np.ndarray, " pick"]:
-    """Rate of those picks that count, of the same station and phase, within `RATE_WINDOW_S` about each pick."""
-    if not len(picks.time_s):
-        return np.zeros(0)
-    time_s, group = picks.time_s - picks.time_s[0], picks.station * 2 + picks.phase
-    span_s = time_s[-1] + 4 * RATE_WINDOW_S
-    keys = group * span_s + time_s
-    of_counted = np.sort(keys[counted])
-    low_s = np.maximum(time_s - RATE_WINDOW_S, 0.0)
-    high_s = np.minimum(time_s + RATE_WINDOW_S, time_s[-1])
-    first = np.searchsorted(of_counted, group * span_s + low_s)
-    last = np.searchsorted(of_counted, group * span_s + high_s, "right")
-    return (last - first + 1) / np.maximum(high_s - low_s, LEAST_WINDOW_S)
 
 
 def learnt_model(
@@ -141,6 +125,7 @@ def learnt_model(
     size: Int[np.ndarray, " event"],
     volume_km3: float,
     relative: Float[np.ndarray, "x y z"],
+    clutter_hz: Float[np.ndarray, " pick"],
 ) -> ArrivalModel:
     """The model that fits the events of a first pass.
 
@@ -155,6 +140,7 @@ def learnt_model(
         size: of each event, its place in `model.size_km`.
         volume_km3: of the region.
         relative: rate of its cells (`relative_rate`).
+        clutter_hz: rate of clutter at each pick.
     """
     if not len(size):
         return model
@@ -163,8 +149,6 @@ def learnt_model(
     best = (matched.sum(0) + PRIOR_EVENTS * FIRST_BEST) / (expected + PRIOR_EVENTS)
     counts = np.bincount(size, minlength=len(model.size_km)) + 1.0
     with_event = event != NO_EVENT
-    clutter_hz = local_rate_hz(picks, ~with_event)
-    least_hz = LEAST_SHARE * local_rate_hz(picks, np.ones(len(event), bool))
     delay_s = _delays(model, picks, with_event, residual_s)
     rate = len(size) / (max(float(np.ptp(picks.time_s)), 1.0) * volume_km3)
     return ArrivalModel(
@@ -173,7 +157,7 @@ def learnt_model(
         np.log(counts / counts.sum()),
         delay_s,
         _share(model, picks, with_event, residual_s, travel_s, delay_s - model.delay_s),
-        np.maximum(clutter_hz, least_hz),
+        clutter_hz,
         rate,
         relative,
     )

@@ -31,8 +31,10 @@ from jaxloc.detection.candidate_refinement import (
     pick_order,
 )  # fmt: skip
 from jaxloc.detection.candidates import BoxSearch, box_search, candidates
+from jaxloc.detection.clutter import Arrivals, clutter_hz
 from jaxloc.detection.duplicates import duplicates
 from jaxloc.detection.left_over import reasons
+from jaxloc.detection.merging import merged
 from jaxloc.detection.travel_cells import travel_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
@@ -220,10 +222,22 @@ def _matched(problem: Problem, found: Found) -> tuple[np.ndarray, np.ndarray, np
 def _learnt(problem: Problem, found: Found, volume_km3: float, shape: tuple[int, int, int]) -> ArrivalModel:
     event, residual_s, travel_s = _matched(problem, found)
     matched = (found.assigned.pick != NONE).reshape(len(found.fitted.base), -1, 2)
+    clutter = clutter_hz(
+        problem.picks, event, found.assigned.log_odds, _arrivals(found, matched), len(problem.model.size_km)
+    )
     return learnt_model(
         problem.model, problem.picks, event, found.fitted.distance_km, matched, residual_s, travel_s,
         found.fitted.size, volume_km3, relative_rate(found.fitted.hypocentre, problem.region, shape),
+        clutter,
     )  # fmt: skip
+
+
+def _arrivals(found: Found, matched: Bool[np.ndarray, "event station phase"]) -> Arrivals:
+    """P and S of each event at the stations that picked either."""
+    event, station = np.nonzero(matched.any(-1))
+    event, station, phase = np.repeat(event, 2), np.repeat(station, 2), np.tile([0, 1], len(event))
+    time_s = found.fitted.hypocentre[event, 3] + found.fitted.travel_s[event, 2 * station + phase]
+    return Arrivals(event, station, phase, time_s, found.fitted.size[event])
 
 
 def _result(problem: Problem, found: Found, rejected: Fitted) -> Associated:
