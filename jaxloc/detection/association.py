@@ -71,15 +71,19 @@ class Settings(NamedTuple):
     chunk_s: float = 600.0
 
 
+BEYOND = 0.75
 MOST_CELLS = 40_000
 CELL_ASPECT = 1.5  # height of a cell over its width
 
 
 def region_around(station_km: Float[np.ndarray, "station 3"], depth_km: tuple[float, float] | None = None) -> Region:
-    """Half the width of the network beyond it on all sides, and 0.4 of it deep (20 to 250 km)."""
+    """`BEYOND` of the width of the network beyond it on all sides, and 0.4 of it deep (20 to 250 km).
+
+    Picks of an event outside the region make several false events inside.
+    """
     low, high = station_km[:, :2].min(0), station_km[:, :2].max(0)
     width_km = max(float((high - low).max()), 20.0)
-    sides = [(float(a - width_km / 4), float(b + width_km / 4)) for a, b in zip(low, high, strict=True)]
+    sides = [(float(a - BEYOND * width_km), float(b + BEYOND * width_km)) for a, b in zip(low, high, strict=True)]
     deep = (0.0, float(np.clip(0.4 * width_km, 20.0, 250.0))) if depth_km is None else depth_km
     return Region(sides[0], sides[1], deep, (0.0, 0.0))
 
