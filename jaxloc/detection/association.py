@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 
 from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
@@ -29,12 +29,14 @@ from jaxloc.detection.candidate_refinement import (
     fit,
     joined,
     pick_order,
+    resized,
 )  # fmt: skip
 from jaxloc.detection.candidates import BoxSearch, box_search, candidates
 from jaxloc.detection.clutter import Arrivals, clutter_hz
 from jaxloc.detection.duplicates import duplicates
 from jaxloc.detection.left_over import reasons
 from jaxloc.detection.merging import merged
+from jaxloc.detection.odds_calibration import calibrated
 from jaxloc.detection.travel_cells import travel_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
@@ -143,7 +145,7 @@ def associate(
     for _ in range(settings.passes - 1):
         problem = problem._replace(model=_learnt(problem, found, volume_km3, search.levels[-1].shape))
         found, rejected = _pass(problem, search, settings, found, say)
-    return _result(problem, found, rejected)
+    return _result(problem, found, rejected, settings.least_log_odds)
 
 
 class Found(NamedTuple):
@@ -168,13 +170,32 @@ def _pass(
     order = pick_order(problem.picks)
     if known is not None:
         new = joined(fit(problem, order, known.fitted.hypocentre, FINAL), new)
-    assigned = assign(new, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
+    new, assigned = _assigned(problem, new, settings, say)
     say(f"{len(start)} candidates, {len(new.base)} apart, {int(assigned.is_event.sum())} events")
     events, lost = _chosen(new, assigned, assigned.is_event), new.at(~assigned.is_event)
     for _ in range(ROUNDS):
         events = _relocated(problem, order, events, settings, say)
-    keep = events.assigned.is_event & (events.assigned.log_odds >= settings.least_log_odds)
-    return _chosen(events.fitted, events.assigned, keep), joined(lost, events.fitted.at(~keep))
+    return events, lost
+
+
+def _assigned(problem: Problem, fitted: Fitted, settings: Settings, say: Say) -> tuple[Fitted, Assigned]:
+    """Candidates and their picks, in turn with the sizes that candidates have by picks of no other event."""
+    assigned = assign(fitted, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
+    for _ in range(ROUNDS - 1):
+        fitted = resized(problem.model, fitted, _free(assigned, fitted.pick, len(problem.picks.time_s)))
+        assigned = assign(fitted, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
+    return fitted, assigned
+
+
+def _free(
+    assigned: Assigned, pick: Int[np.ndarray, "candidate ray side"], number: int
+) -> Bool[np.ndarray, "candidate ray side"]:
+    """Which picks of each candidate no other candidate has."""
+    row, ray = np.nonzero(assigned.pick != NONE)
+    owner = np.full(number + 1, NONE)
+    owner[assigned.pick[row, ray]] = row
+    of_pick = owner[np.where(pick == NONE, number, pick)]
+    return (of_pick == NONE) | (of_pick == np.arange(len(pick))[:, None, None])
 
 
 def _best_of_near(fitted: Fitted, settings: Settings) -> Bool[np.ndarray, " candidate"]:
@@ -206,9 +227,9 @@ def _relocated(problem: Problem, order: PickOrder, events: Found, settings: Sett
         own.hypocentre, own.covariance, events.assigned.log_odds, events.assigned.pick, problem.picks.time_s,
         problem.picks.sigma_s,
     )  # fmt: skip
-    own = own.at(into == np.arange(len(into)))
-    fresh = fit(problem, order, own.hypocentre, ())
-    assigned = assign(fresh, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
+    single = into == np.arange(len(into))
+    one = merged(problem, order, own.at(single), events.assigned.pick[single])
+    fresh, assigned = _assigned(problem, fit(problem, order, one.hypocentre[one.stays], ()), settings, say)
     return _chosen(fresh, assigned, assigned.is_event)
 
 
@@ -244,14 +265,17 @@ def _arrivals(found: Found, matched: Bool[np.ndarray, "event station phase"]) ->
     return Arrivals(event, station, phase, time_s, found.fitted.size[event])
 
 
-def _result(problem: Problem, found: Found, rejected: Fitted) -> Associated:
+def _result(problem: Problem, found: Found, rejected: Fitted, least_log_odds: float) -> Associated:
+    keep = calibrated(found.assigned.log_odds) >= least_log_odds
+    rejected = joined(rejected, found.fitted.at(~keep))
     order = np.argsort(found.fitted.hypocentre[:, 3], kind="stable")
+    order = order[keep[order]]
     found = _chosen(found.fitted, found.assigned, order)
     event, _, _ = _matched(problem, found)
     return Associated(
         found.fitted.hypocentre,
         found.fitted.covariance,
-        found.assigned.log_odds,
+        calibrated(found.assigned.log_odds),
         event,
         reasons(problem, found.fitted, found.assigned.pick, rejected, event),
     )

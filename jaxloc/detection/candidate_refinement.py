@@ -75,6 +75,33 @@ def joined(first: Fitted, second: Fitted) -> Fitted:
     return Fitted(*(np.concatenate(both) for both in zip(first, second, strict=True)))
 
 
+def resized(model: ArrivalModel, fitted: Fitted, free: Bool[np.ndarray, "candidate ray side"]) -> Fitted:
+    """Candidates with the size that suits those of their picks which are free, for instance of no other event.
+
+    Where events overlap, a candidate has picks of others about its predicted times; by these it would be larger than it
+    is, and pay for stations that do not have it.
+    """
+    number, rays = fitted.travel_s.shape
+    detected = detection_probability(model.best, model.size_km[:, None], fitted.distance_km[:, None])
+    detected = detected.reshape(number, len(model.size_km), rays)
+    rows = np.arange(number)
+    before = detected[rows, fitted.size]
+    log_ratio = fitted.gain - _log_odds(before)[..., None]
+    ratio = np.exp(np.minimum(np.where(free, log_ratio, -np.inf).max(-1), 60.0))
+    size = (np.log1p(detected * (ratio[:, None] - 1)).sum(-1) + model.log_weight).argmax(-1)
+    chosen = detected[rows, size]
+    base = (
+        fitted.base
+        + (np.log1p(-chosen) - np.log1p(-before)).sum(-1)
+        + (model.log_weight[size] - model.log_weight[fitted.size])
+    )
+    return fitted._replace(size=size, base=base, gain=log_ratio + _log_odds(chosen)[..., None])
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    return np.log(probability) - np.log1p(-probability)
+
+
 def pick_order(picks: PickList, usable: Bool[np.ndarray, " pick"] | None = None) -> PickOrder:
     """Sort picks, or those of them that are usable, for look-up by station, phase and time."""
     row = np.arange(len(picks.time_s)) if usable is None else np.flatnonzero(usable)
@@ -215,7 +242,7 @@ def _rays(
         size,
         model.log_weight[size],
         np.log1p(-chosen).sum(-1),
-        np.log(chosen) - np.log1p(-chosen),
+        _log_odds(chosen),
         chosen * ratio / (1 + chosen * (ratio - 1)),
         nearer,
     )

@@ -1,8 +1,8 @@
 """The rate of clutter at each pick, learnt from a first pass.
 
 It is steady over a quarter of an hour at a station and phase, raised for some time after the arrivals of an event there
-(coda, converted phases, an S that is picked as P), and lower for picks of a high probability. Triggered and steady picks
-are separated as Marsan & Lengliné (2008, Science 319, doi:10.1126/science.1148783) do with aftershocks: each pick is
+(coda, converted phases, an S that is picked as P), and lower for picks of a high probability. Triggered picks are told
+from steady ones as Marsan & Lengliné (2008, Science 319, doi:10.1126/science.1148783) do with aftershocks: each pick is
 shared among its possible causes by their rates, and the rates are counted anew, in turn.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxloc.data.pick_list import NO_EVENT, PickList
+from jaxloc.data.pick_list import PickList
 
 RATE_WINDOW_S = 900.0  # steady clutter varies on this scale
 LEAST_WINDOW_S = 60.0
@@ -65,7 +65,7 @@ def clutter_hz(
         arrivals: of the events.
         num_sizes: of the model.
     """
-    owner_odds = np.where(event == NO_EVENT, -np.inf, log_odds[np.maximum(event, 0)]) if len(log_odds) else event - np.inf
+    owner_odds = np.append(log_odds, -np.inf)[event]  # NO_EVENT is -1, the last
     sure = owner_odds >= CONFIDENT
     parents = Arrivals(*(each[log_odds[arrivals.event] >= CONFIDENT] for each in arrivals))
     after = _after(picks, parents)
@@ -147,9 +147,10 @@ def _density_ratio(picks: PickList, is_clutter: np.ndarray, is_arrival: np.ndarr
         value = picks.probability[rows]
         edges = np.unique(np.quantile(value, np.linspace(0, 1, PROBABILITY_BINS + 1)[1:-1]))
         place = np.searchsorted(edges, value, "right")
+        number = np.bincount(place, minlength=len(edges) + 1)
         shares = []
         for which in (is_clutter, is_arrival):
-            count = np.bincount(place[which[rows]], minlength=len(edges) + 1) + PRIOR_PICKS / (len(edges) + 1)
+            count = np.bincount(place[which[rows]], minlength=len(number)) + PRIOR_PICKS * number / number.sum()
             shares.append(count / count.sum())
-        ratio[rows] = (shares[0] / shares[1])[place]
+        ratio[rows] = shares[0][place] / shares[1][place]
     return ratio

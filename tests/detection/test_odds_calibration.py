@@ -1,0 +1,27 @@
+"""The map of computed to calibrated log odds."""
+
+import numpy as np
+import pytest
+
+from jaxloc.detection import odds_calibration
+
+
+def test_fit_finds_the_map_that_outcomes_were_drawn_with():
+    rng = np.random.default_rng(0)
+    log_odds = rng.exponential(10.0, 20_000)
+    real = rng.random(len(log_odds)) < 1 / (1 + np.exp(-(-0.5 + 0.2 * log_odds)))
+    intercept, slope = odds_calibration.fit_calibration(log_odds, real)
+    assert intercept == pytest.approx(-0.5, abs=0.15)
+    assert slope == pytest.approx(0.2, abs=0.02)
+
+
+def test_calibration_keeps_the_order_and_can_be_undone():
+    log_odds = np.array([0.0, 3.0, 80.0])
+    assert (np.diff(odds_calibration.calibrated(log_odds)) > 0).all()
+    np.testing.assert_allclose(odds_calibration.computed(odds_calibration.calibrated(log_odds)), log_odds, atol=1e-9)
+
+
+@pytest.mark.parametrize(("real", "message"), [([True, True], "2 real ones of 2"), ([True, False], "slope")])
+def test_events_that_teach_nothing_are_refused(real, message):
+    with pytest.raises(ValueError, match=message):
+        odds_calibration.fit_calibration(np.array([1.0, 2.0]), np.array(real))
