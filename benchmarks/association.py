@@ -27,6 +27,7 @@ from jaxloc.simulation.pick_days import PickDay, pick_day
 SPEEDS = (6.0, 6.0 / 1.73)
 STATIONS, WIDTH_KM, DEPTH_KM = 50, 300.0, 30.0
 SHARED = 0.6
+CUTOFFS_KM = (100.0, 250.0)  # of PyOcto, as in the two cases of its own benchmark
 
 
 def scores(event: np.ndarray, truth: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -61,8 +62,10 @@ def ours(day: PickDay, station_km: np.ndarray, region: Region) -> tuple[np.ndarr
     return found.event, time.process_time() - begin
 
 
-def pyoctos(day: PickDay, station_km: np.ndarray, region: Region, python: str) -> tuple[np.ndarray, float]:
-    """The same by PyOcto in another environment."""
+def pyoctos(
+    day: PickDay, station_km: np.ndarray, region: Region, python: str, cutoff_km: float
+) -> tuple[np.ndarray, float]:
+    """The same by PyOcto in another environment, with no picks beyond a distance."""
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "picks.npz", Path(folder) / "events.npz"
         longest_s = np.hypot(np.hypot(WIDTH_KM, WIDTH_KM), DEPTH_KM) / SPEEDS[1] + 5
@@ -75,6 +78,7 @@ def pyoctos(day: PickDay, station_km: np.ndarray, region: Region, python: str) -
             region=np.array(region[:3]),
             speeds=np.array(SPEEDS),
             longest_s=longest_s,
+            cutoff_km=cutoff_km,
         )
         side = Path(__file__).with_name("association_pyocto.py")
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -103,8 +107,9 @@ def main() -> None:
         for noise in noises:
             given = case(rate, noise, minutes)
             day = given[0]
-            for name in ("PyOcto", "jaxloc") if python else ("jaxloc",):
-                event, cpu_s = pyoctos(*given, str(python)) if name == "PyOcto" else ours(*given)
+            for cutoff_km in (*CUTOFFS_KM, None) if python else (None,):
+                event, cpu_s = ours(*given) if cutoff_km is None else pyoctos(*given, str(python), cutoff_km)
+                name = "jaxloc" if cutoff_km is None else f"PyOcto {cutoff_km:g}"
                 precision, recall, f1, pick_precision, pick_recall = scores(event, day.event)
                 print(
                     f"{rate:8g} {noise:5g} {len(day.time_s):7d} {name:10s} {precision:10.3f} {recall:6.3f} {f1:6.3f}"

@@ -1,7 +1,7 @@
 """PyOcto's side of `association.py`; it needs numpy below 2, so it runs in an environment of its own.
 
 Run: python benchmarks/association_pyocto.py picks.npz events.npz. The first has station_km, station, phase, time_s,
-region [3, 2] and speeds; the second gets `event`, of each pick, and the CPU seconds.
+region [3, 2], speeds and cutoff_km; the second gets `event`, of each pick, and the CPU seconds.
 """
 
 import sys
@@ -13,7 +13,10 @@ import pyocto
 
 
 def main() -> None:
-    """Associate with the settings of PyOcto's own tests."""
+    """Associate with the settings of PyOcto's own benchmark (benchmark/configs/associator of its repository).
+
+    Its two cases differ by the cut-off: 250 km (Chile) and 100 km (shallow events of a small region).
+    """
     given = np.load(sys.argv[1])
     names = [f"S{i:03d}" for i in range(len(given["station_km"]))]
     stations = pd.DataFrame(given["station_km"], columns=["x", "y", "z"]).assign(id=names)
@@ -31,13 +34,14 @@ def main() -> None:
         ylim=(south, north),
         zlim=(top, bottom),
         velocity_model=pyocto.VelocityModel0D(
-            p_velocity=vp_km_s, s_velocity=vs_km_s, tolerance=2.0, association_cutoff_distance=250
+            p_velocity=vp_km_s, s_velocity=vs_km_s, tolerance=2.0, association_cutoff_distance=float(given["cutoff_km"])
         ),
         time_before=float(given["longest_s"]),
         n_picks=10,
         n_p_picks=2,
         n_s_picks=2,
         n_p_and_s_picks=4,
+        pick_match_tolerance=2.0,
         n_threads=2,
     )
     begin = time.process_time()

@@ -68,6 +68,17 @@ def assign(
     return _as_assigned(options, chosen, fitted, least_picks, least_stations)
 
 
+def free_picks(
+    assigned: Assigned, pick: Int[np.ndarray, "candidate ray side"], number: int
+) -> Bool[np.ndarray, "candidate ray side"]:
+    """Which picks of each candidate no other candidate has, of so many picks in all."""
+    row, ray = np.nonzero(assigned.pick != NONE)
+    owner = np.full(number + 1, NONE)
+    owner[assigned.pick[row, ray]] = row
+    of_pick = owner[np.where(pick == NONE, number, pick)]
+    return (of_pick == NONE) | (of_pick == np.arange(len(pick))[:, None, None])
+
+
 def _options(fitted: Fitted, pick_s: np.ndarray, least_picks: int, least_stations: int) -> _Options:
     """Those of candidates that could be events: by odds with all their picks, and by their numbers."""
     useful = (fitted.gain > 0) & (fitted.pick != NONE)

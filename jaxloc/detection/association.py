@@ -3,9 +3,10 @@
 1. Candidates: boxes of space and time, subdivided where a bound of the odds allows an event (`candidates`).
 2. Each is fitted to all picks about it as a mixture of the event and clutter (`candidate_refinement`).
 3. One joint problem decides which candidates are events and which picks they have (`assignment`), in turn with
-   locations for these picks; events found twice are merged (`duplicates`).
-4. What stations detect, their clutter, their delays and the error of travel times are learnt from these events
-   (`arrival_model`), and 1 to 3 are repeated with the picks left over, all events competing again.
+   locations for these picks; events found twice are merged (`duplicates`), and so are parts of one (`merging`).
+4. What stations detect, their clutter (`clutter`), their delays and the error of travel times are learnt from these
+   events (`arrival_model`), and 1 to 3 are repeated with the picks left over, all events competing again.
+5. The odds are calibrated (`odds_calibration`).
 
 There is no least interval between events. Times are in s from any zero, positions in km.
 """
@@ -14,12 +15,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
 from jaxloc.data.pick_list import NO_EVENT, Associated, PickList
 from jaxloc.detection.arrival_model import ArrivalModel, first_model, learnt_model, relative_rate
-from jaxloc.detection.assignment import Assigned, assign
+from jaxloc.detection.assignment import Assigned, assign, free_picks
 from jaxloc.detection.candidate_refinement import (
     FINAL,
     NONE,
@@ -55,7 +56,7 @@ class Settings(NamedTuple):
         size_km: smallest and largest distance to which events are picked.
         model_share: standard deviation of travel times as a share of them, before it is learnt.
         least_picks, least_stations: of an event.
-        least_log_odds: natural logarithm, below which an event is not kept.
+        least_log_odds: natural logarithm, calibrated, below which an event is not kept.
         farthest_sigma: residual beyond which a pick is none of an event's.
         passes: 1 learns nothing.
         chunk_s: stretch of time that is searched at once; it bounds memory.
@@ -182,20 +183,9 @@ def _assigned(problem: Problem, fitted: Fitted, settings: Settings, say: Say) ->
     """Candidates and their picks, in turn with the sizes that candidates have by picks of no other event."""
     assigned = assign(fitted, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
     for _ in range(ROUNDS - 1):
-        fitted = resized(problem.model, fitted, _free(assigned, fitted.pick, len(problem.picks.time_s)))
+        fitted = resized(problem.model, fitted, free_picks(assigned, fitted.pick, len(problem.picks.time_s)))
         assigned = assign(fitted, problem.picks.time_s, settings.least_picks, settings.least_stations, say)
     return fitted, assigned
-
-
-def _free(
-    assigned: Assigned, pick: Int[np.ndarray, "candidate ray side"], number: int
-) -> Bool[np.ndarray, "candidate ray side"]:
-    """Which picks of each candidate no other candidate has."""
-    row, ray = np.nonzero(assigned.pick != NONE)
-    owner = np.full(number + 1, NONE)
-    owner[assigned.pick[row, ray]] = row
-    of_pick = owner[np.where(pick == NONE, number, pick)]
-    return (of_pick == NONE) | (of_pick == np.arange(len(pick))[:, None, None])
 
 
 def _best_of_near(fitted: Fitted, settings: Settings) -> Bool[np.ndarray, " candidate"]:
