@@ -7,6 +7,7 @@ the intercept and slope for `jaxloc.detection.odds_calibration`, and the reliabi
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log_odds, real = (np.concatenate(each) for each in zip(*map(judged, given[::2], given[1::2]), strict=True))
     intercept, slope = fit_calibration(computed(log_odds), real)
     print(f"{len(real)} events, {int(real.sum())} real: INTERCEPT, SLOPE = {intercept:.3f}, {slope:.4f}")
-    for row in reliability_of_odds(log_odds, real)["bins"]:
-        print(row)
+    bins: Any = reliability_of_odds(log_odds, real)["bins"]
+    print(*bins, sep="\n")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ STATION_KM = np.column_stack([RNG.uniform(0, 100, (16, 2)), np.zeros(16)])
 def problem_of(*hypocentres):
     """P and S of events at all stations, and the pick of each station and phase of each."""
     travel = travel_of(uniform(6.0, 1.75), REGION, STATION_KM)
-    place = np.array(hypocentres)
+    place = np.reshape(hypocentres, (-1, 4))
     arrival_s = place[:, 3:] + times_and_slopes(travel, place[:, :3])[0].reshape(len(place), -1)
-    event, ray = np.nonzero(np.ones(arrival_s.shape, bool))
+    event, ray = np.nonzero(np.isfinite(arrival_s))
     time_s = arrival_s[event, ray] + 0.05 * RNG.normal(size=len(event))
     order = np.argsort(time_s)
     ones = np.ones(len(order))
