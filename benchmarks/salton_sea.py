@@ -54,10 +54,9 @@ def read(folder: Path, span_s: tuple[float, float]) -> Swarm:
     )
     station_km = np.column_stack([place(stations), [-float(r["elv(m)"]) / 1000 for r in stations]])
     row = {r["station"]: i for i, r in enumerate(stations)}
-    code = lambda pick: ".".join(pick["station"].split(".")[:2])
     time_s = time_of(picks)
     listed = PickList(
-        np.array([row[code(pick)] for pick in picks]),
+        np.array([row[pick["station"]] for pick in picks]),
         np.array([pick["phase"] == "S" for pick in picks], int),
         time_s,
         np.full(len(picks), SIGMA_S),
