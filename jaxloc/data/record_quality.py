@@ -101,8 +101,13 @@ def seconds_from_missing(recorded: Bool[np.ndarray, " sample"], rate_hz: float) 
 def without_drift(
     samples: Float[np.ndarray, "*batch sample"], there: Bool[np.ndarray, " sample"], length: int
 ) -> Float[np.ndarray, "*batch sample"]:
-    """Samples less the mean of those that are there within `length` samples around each; zero where none is."""
-    mean = lambda x: ndimage.uniform_filter1d(np.asarray(x, float), length, axis=-1, mode="constant")
+    """Samples less the mean of those that are there within `length` samples around each; zero where none is.
+
+    The mean is one of means of means over a third of the length each. A plain one jumps half its length before a strong
+    onset, which looks like a weak onset there.
+    """
+    once = lambda x: ndimage.uniform_filter1d(x, max(length // 3, 1), axis=-1, mode="constant")
+    mean = lambda x: once(once(once(np.asarray(x, float))))
     around = mean(samples * there) / np.maximum(mean(there), 0.5 / length)
     return ((samples - around) * there).astype(samples.dtype)
 

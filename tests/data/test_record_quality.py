@@ -37,3 +37,15 @@ def test_what_is_far_away_changes_no_drift():
     assert not found[:, 2000:2300].any()
     part = without_drift(samples[:, 1500:3500] - 77.0, there[1500:3500], 500)
     np.testing.assert_allclose(part[:, 300:-300], found[:, 1800:3200], atol=1e-8)
+
+
+def test_the_drift_does_not_jump_before_a_strong_onset():
+    """Waves 10,000 times as strong as the noise: within 0.1 s before them a plain mean changes by 16 of the noise."""
+    rate_hz, onset_s = 100.0, 60.0
+    time_s = np.arange(0, 120, 1 / rate_hz)
+    noise = np.random.default_rng(0).normal(size=(1, len(time_s)))
+    waves = 1e4 * np.where(time_s > onset_s, np.sin(2 * np.pi * 5 * (time_s - onset_s)), 0.0)
+    there = np.ones(len(time_s), bool)
+    change = without_drift(noise + waves, there, 2000) - without_drift(noise, there, 2000)
+    before = change[0, time_s < onset_s]
+    assert np.abs(before[10:] - before[:-10]).max() < 1
