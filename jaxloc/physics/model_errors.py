@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxloc.geometry import distance_km
 from jaxloc.physics.known_stations import at_stations
@@ -19,6 +19,8 @@ from jaxloc.physics.velocity_error import VelocityError
 
 COMMON_SHARE = 0.5  # of the variance of a layer's speed, that of all layers together
 NEARBY_KM = 5.0  # difference of depth where the rest of their correlation has fallen to exp(-1/2)
+SHARES = (1.0, 0.3, 0.1, 0.03, 0.0, 0.0, 0.0)  # of the variance of shared errors in the width of residuals, by round
+FREEDOM = 4.0  # of Student's t
 LEAST_SHARE = 1e-6  # of the variance of the largest mode: smaller ones are left out
 
 
@@ -72,6 +74,30 @@ def shared_errors_s(
         return of_speeds
     terms = factor[2 * layers :].reshape(len(errors.station_km), 2, -1)
     return of_speeds + at_stations(errors.station_km, terms, station_km)
+
+
+def widened_s(
+    residual_s: Float[Array, " pick"],
+    sd_s: Float[Array, " pick"],
+    mask: Bool[Array, " pick"],
+    shared_s: Float[Array, "pick mode"],
+) -> Float[Array, " pick"]:
+    """Standard deviations of picks, larger for those that origin time and shared errors do not explain.
+
+    Whitening spreads the residual of a wrong pick over all others, as far as errors are shared. Reweighted least
+    squares of Student's t finds wrong picks first, while the part of shared errors in the width of residuals falls.
+    """
+    variance_s2, of_shared_s2 = sd_s**2, (shared_s**2).sum(-1)
+    column_s = jnp.concatenate([jnp.ones((len(sd_s), 1)), shared_s], -1)
+    prior = jnp.diag(jnp.ones(column_s.shape[1]).at[0].set(1e-6))
+    left_s = residual_s - jnp.nanmedian(jnp.where(mask, residual_s, jnp.nan))
+    kept = jnp.ones(len(sd_s))
+    for share in SHARES:
+        kept = jnp.minimum((FREEDOM + 1) / (FREEDOM + left_s**2 / (variance_s2 + share * of_shared_s2)), 1.0)
+        weight = jnp.where(mask, kept / variance_s2, 0.0)
+        found = jnp.linalg.solve((column_s.T * weight) @ column_s + prior, (column_s.T * weight) @ residual_s)
+        left_s = residual_s - column_s @ found
+    return sd_s / jnp.sqrt(kept)
 
 
 def slopes(

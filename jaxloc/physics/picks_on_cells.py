@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxloc.distributions.gaussian_mixture import gaussian_mixture, without_weights
 from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.cell_refinement import AtCells, Cells, refined, regular
-from jaxloc.physics.model_errors import ModelErrors, shared_errors_s
-from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, residuals
+from jaxloc.physics.model_errors import ModelErrors, shared_errors_s, widened_s
+from jaxloc.physics.pick_errors import Correlation, PickErrors, Residuals, correlation_of, model_variance_s2, residuals
 from jaxloc.physics.pick_likelihood import NODES, OriginTime, origin_near, over_origin, roughly_over_origin
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
 from jaxloc.types import Observations, Posterior
@@ -198,6 +198,11 @@ def seen_by(question: Question, observations: Observations) -> Seen:
         place_km = _roughly_at(question, Seen(picks, travel_s))
         shared_s = shared_errors_s(question.shared, place_km, observations.station_km).reshape(slots, -1)[at]
     from_there_s = travel_at(picks, travel_s, place_km[None])[0]
+    if shared_s is not None:
+        of_model_s2 = model_variance_s2(errors, from_there_s)
+        whole_s = jnp.sqrt(picks.sd_s**2 + of_model_s2)
+        wide_s = widened_s(picks.time_s - from_there_s, whole_s, picks.mask, shared_s)
+        picks = picks._replace(sd_s=jnp.sqrt(wide_s**2 - of_model_s2))
     correlation = correlation_of(errors, station_km, at % phases, picks.sd_s, picks.mask, from_there_s, shared_s)
     return Seen(picks._replace(correlation=correlation), travel_s)
 

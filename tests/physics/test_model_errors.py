@@ -6,7 +6,15 @@ import pytest
 
 from jaxloc.physics.layered import VelocityModel, layered
 from jaxloc.physics.layered_times import layered_times
-from jaxloc.physics.model_errors import ModelErrors, before_data, factor_of, of_velocity, shared_errors_s, slopes
+from jaxloc.physics.model_errors import (
+    ModelErrors,
+    before_data,
+    factor_of,
+    of_velocity,
+    shared_errors_s,
+    slopes,
+    widened_s,
+)
 from jaxloc.physics.velocity_error import VelocityError
 
 MODEL = layered([0.0, 2.0, 8.0, 20.0], [4.8, 5.8, 6.1, 6.7], [2.75, 3.35, 3.52, 3.85])
@@ -79,3 +87,19 @@ def test_terms_are_of_the_stations_at_the_same_place():
     errors = ModelErrors(MODEL, np.array([[60.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), factor)
     found = shared_errors_s(errors, PLACE, STATIONS)[..., 0]
     np.testing.assert_allclose(found, [[0.3, 0.4], [0.0, 0.0], [0.1, 0.2]], atol=1e-6)
+
+
+def test_wrong_picks_are_found_beneath_errors_that_all_share():
+    """All picks late by one share of their travel time, which is 20 times their own error, and one of them wrong."""
+    rng = np.random.default_rng(0)
+    travel_s, sd_s = rng.uniform(2, 12, 14), np.full(14, 0.03)
+    late_s = 0.05 * travel_s + 0.03 * rng.normal(size=14) + 7.0
+    late_s[4] += 1.5
+    mask = np.arange(14) != 9
+    late_s[9] = 50.0  # a place without a pick
+    arrays = (jnp.asarray(each, jnp.float32) for each in (late_s, sd_s))
+    found = np.asarray(widened_s(*arrays, jnp.asarray(mask), jnp.asarray(0.05 * travel_s, jnp.float32)[:, None]))
+    assert found[4] > 10 * sd_s[4]
+    right = mask & (np.arange(14) != 4)
+    assert found[right].max() < 2 * 0.03
+    assert np.median(found[right]) < 1.2 * 0.03
