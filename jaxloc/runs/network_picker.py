@@ -31,6 +31,7 @@ BLOCK_S = 600.0
 EDGE_S = 5.0
 """Rates are read so far beyond the interval that a chunk owns: picks near its border do not feel it."""
 DRIFT_S = 20.0
+DRIFT = "smooth mean"  # how drift is removed: picks of chunks that were kept when it was otherwise are picked anew
 """Means over so long are subtracted, so that no step of an offset lies at a gap, whatever else a block has."""
 SILENT = -30.0
 
@@ -50,7 +51,7 @@ def network_picker(weights: Path = FILE, least_probability: float = LEAST_PROBAB
     digest.update(beside.read_bytes() if beside.is_file() else b"")
     found = read_pretrained(weights)
     pick = partial(_pick, _opened(weights, digest.hexdigest()), found.rate_hz, read_calibration(beside))
-    about = {"method": "network", "weights": digest.hexdigest(), "least_probability": least_probability}
+    about = {"method": "network", "weights": digest.hexdigest(), "least_probability": least_probability, "drift": DRIFT}
     return Picker(partial(pick, least_probability), found.rate_hz, REACH_S + 2 * EDGE_S, about)
 
 
