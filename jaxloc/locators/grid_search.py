@@ -67,7 +67,8 @@ def build(
     freedom: float = 4.0,
     corr_km: float = 0.0,
     corr_ps: float = 0.0,
-    of_picks: tuple[float, float] = (1.0, 1.0),
+    p_factor: float = 1.0,
+    s_factor: float = 1.0,
     spacing_km: float = 0.5,
 ) -> Locator:
     """Grid search with first arrivals of the setup's velocity model and a flat prior over its region.
@@ -83,7 +84,8 @@ def build(
         freedom: as there.
         corr_km: as there.
         corr_ps: as there.
-        of_picks: as there.
+        p_factor: as there.
+        s_factor: as there.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
@@ -100,7 +102,8 @@ def build(
         freedom=freedom,
         corr_km=corr_km,
         corr_ps=corr_ps,
-        of_picks=of_picks,
+        p_factor=p_factor,
+        s_factor=s_factor,
     )
     times, log_prior = times_of(setup, "grid_search", spacing_km), flat_prior_of(setup)
     shared = shared_of(setup, errors)

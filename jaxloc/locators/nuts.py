@@ -191,6 +191,8 @@ def build(
     freedom: float = 4.0,
     corr_km: float = 0.0,
     corr_ps: float = 0.0,
+    p_factor: float = 1.0,
+    s_factor: float = 1.0,
     warmup: int = 150,
     draws: int = 400,
     chains: int = 4,
@@ -209,6 +211,8 @@ def build(
         freedom: as there.
         corr_km: as there.
         corr_ps: as there.
+        p_factor: as there.
+        s_factor: as there.
         warmup: steps of adaptation of each chain.
         draws: of all chains together.
         chains: number of chains.
@@ -228,6 +232,8 @@ def build(
         freedom=freedom,
         corr_km=corr_km,
         corr_ps=corr_ps,
+        p_factor=p_factor,
+        s_factor=s_factor,
     )
     times = times_of(setup, "nuts", spacing_km)
     return nuts(times, setup.region, flat_prior_of(setup), errors, warmup=warmup, draws=draws, chains=chains)

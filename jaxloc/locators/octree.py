@@ -47,7 +47,8 @@ def build(
     freedom: float = 4.0,
     corr_km: float = 0.0,
     corr_ps: float = 0.0,
-    of_picks: tuple[float, float] = (1.0, 1.0),
+    p_factor: float = 1.0,
+    s_factor: float = 1.0,
     spacing_km: float = 0.5,
 ) -> Locator:
     """Octree importance sampling with first arrivals of the setup's velocity model and a flat prior over its region.
@@ -63,7 +64,8 @@ def build(
         freedom: as there.
         corr_km: as there.
         corr_ps: as there.
-        of_picks: as there.
+        p_factor: as there.
+        s_factor: as there.
         spacing_km: of the nodes of the travel-time table.
 
     Raises:
@@ -80,7 +82,8 @@ def build(
         freedom=freedom,
         corr_km=corr_km,
         corr_ps=corr_ps,
-        of_picks=of_picks,
+        p_factor=p_factor,
+        s_factor=s_factor,
     )
     times = times_of(setup, "octree", spacing_km)
     return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors, shared=shared_of(setup, errors))

@@ -92,7 +92,8 @@ def errors_of(
     freedom: float = 4.0,
     corr_km: float = 0.0,
     corr_ps: float = 0.0,
-    of_picks: tuple[float, float] = (1.0, 1.0),
+    p_factor: float = 1.0,
+    s_factor: float = 1.0,
 ) -> PickErrors:
     """The likelihood of picks of a locator's settings, which have the same names in all locators that use it.
 
@@ -108,7 +109,8 @@ def errors_of(
         freedom: degrees of freedom of `student_t`.
         corr_km: distance over which model errors of stations are correlated.
         corr_ps: correlation of the model errors of P and S.
-        of_picks: factors of the standard deviations of P and S picks.
+        p_factor: of the standard deviations of P picks.
+        s_factor: of those of S picks.
     """
     return PickErrors(
         kind,
@@ -120,7 +122,8 @@ def errors_of(
         freedom=freedom,
         corr_km=corr_km,
         corr_ps=corr_ps,
-        of_picks=of_picks,
+        p_factor=p_factor,
+        s_factor=s_factor,
     )
 
 

@@ -24,7 +24,7 @@ class PickErrors(NamedTuple):
     may lie anywhere within `outlier_range_s`. `freedom` is that of `student_t`, above 2: its scale is such that the
     standard deviation is that of the residual. `corr_km` is the distance of two stations where the correlation of their
     model errors has fallen to exp(-1/2), zero for none, `corr_ps` the correlation of those of P and S at one place.
-    `of_picks` are factors of the standard deviations of P and S picks.
+    `p_factor` and `s_factor` multiply the standard deviations of P and S picks.
     """
 
     kind: str = "l2"
@@ -37,7 +37,8 @@ class PickErrors(NamedTuple):
     freedom: float = 4.0
     corr_km: float = 0.0
     corr_ps: float = 0.0
-    of_picks: tuple[float, float] = (1.0, 1.0)
+    p_factor: float = 1.0
+    s_factor: float = 1.0
 
     @property
     def by_pairs(self) -> bool:
@@ -95,8 +96,8 @@ def check(errors: PickErrors) -> None:
         raise ValueError(f"edt bears outliers by itself: leave outlier at 0, got {errors.outlier}")
     if errors.freedom <= 2:
         raise ValueError(f"freedom of student_t must be above 2, where it has a variance, got {errors.freedom}")
-    if len(errors.of_picks) != 2 or min(errors.of_picks) <= 0:
-        raise ValueError(f"of_picks must be two positive factors, of P and of S picks, got {errors.of_picks}")
+    if min(errors.p_factor, errors.s_factor) <= 0:
+        raise ValueError(f"p_factor and s_factor must be positive, got {errors.p_factor} and {errors.s_factor}")
     if errors.corr_km < 0 or not 0 <= errors.corr_ps < 1:
         raise ValueError(
             f"corr_km must not be negative and corr_ps within 0 to 1, got {errors.corr_km} and {errors.corr_ps}"

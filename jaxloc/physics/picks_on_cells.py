@@ -181,8 +181,9 @@ def seen_by(question: Question, observations: Observations) -> Seen:
     """
     picks, errors, travel_s = picks_of(observations), question.errors, question.times(observations.station_km)
     slots = len(picks.time_s)
-    if errors.of_picks != (1.0, 1.0):
-        picks = picks._replace(sd_s=picks.sd_s * jnp.tile(jnp.array(errors.of_picks), slots // 2))
+    factors = (errors.p_factor, errors.s_factor)
+    if factors != (1.0, 1.0):
+        picks = picks._replace(sd_s=picks.sd_s * jnp.tile(jnp.array(factors), slots // 2))
     if errors.kind == "edt_ot_wt" or (question.most_picks is not None and question.most_picks < slots):
         at = jnp.argsort(jnp.where(picks.mask, picks.time_s, jnp.inf))[: question.most_picks]
         picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)

@@ -211,13 +211,12 @@ def _plain(value: Any) -> Any:
 
 def _read(path: Path) -> Part:
     stored = json.loads(path.read_text())
-    names = Hypocentre._fields
-    events = [dict(zip(names, each, strict=True)) for each in stored["found"]]
-    return Part([_event(each) for each in events], stored["lost"], stored["again"])
+    return Part([_event(each) for each in stored["found"]], stored["lost"], stored["again"])
 
 
-def _event(values: dict[str, Any]) -> Hypocentre:
-    """A hypocentre from plain values."""
+def _event(plain: Sequence[Any]) -> Hypocentre:
+    """A hypocentre from plain values, in the order of its fields."""
+    values = dict(zip(Hypocentre._fields, plain, strict=True))
     truth, drawn_at = values["truth"], values["drawn_at"]
     return Hypocentre(**values)._replace(
         covariance=np.asarray(values["covariance"], float),
@@ -225,4 +224,5 @@ def _event(values: dict[str, Any]) -> Hypocentre:
         drawn_at=None if drawn_at is None else (drawn_at[0], drawn_at[1]),
         picks=tuple(Pick(*pick) for pick in values["picks"]),
         station_magnitudes=tuple(StationMagnitude(*each) for each in values["station_magnitudes"]),
+        earlier=tuple(_event(each) for each in values["earlier"]),
     )

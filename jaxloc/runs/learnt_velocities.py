@@ -64,8 +64,9 @@ def learnt_from(setup: Setup, dataset: Dataset, start_km: Float[np.ndarray, "eve
     found = invert(of_chosen, start_km[chosen], setup.station_km, model, times, setup.region, error)
     say(f"velocities: {in_words(found, len(chosen))}")
     terms = StationTerms(np.asarray(setup.station_km, float), found.term_s)
-    of_picks, constant_s, share = found.scale
-    settings = {"model_sd_s": constant_s, "model_share": max(share, LATERAL), "of_picks": of_picks, **ALIKE}
+    (p_factor, s_factor), constant_s, share = found.scale
+    of_model = {"model_sd_s": constant_s, "model_share": max(share, LATERAL), **ALIKE}
+    settings = {**of_model, "p_factor": p_factor, "s_factor": s_factor}
     setup = setup._replace(velocity=found.model, terms=terms, shared=found.errors)
     return Learnt(setup, settings, found)
 

@@ -1,5 +1,6 @@
 """Errors of layers and station terms as errors that arrivals share, against finite differences and SciPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -73,7 +74,10 @@ def test_arrivals_share_the_errors_of_drawn_models():
     """Covariance of arrivals of 400 models drawn from the prior: of 400 draws it errs by some 7 % of each variance."""
     rng, error = np.random.default_rng(0), VelocityError(0.02, 0.02)
     draws = rng.multivariate_normal(np.zeros(8), before_data(MODEL, error), 400)
-    times = np.array([times_s(with_speeds(np.exp(z[:4]), np.exp(z[4:]))) for z in draws]).reshape(400, -1)
+    times_of = jax.jit(
+        jax.vmap(lambda z: layered_times(with_speeds(jnp.exp(z[:4]), jnp.exp(z[4:])))(STATIONS)(PLACE[None]))
+    )
+    times = np.asarray(times_of(jnp.asarray(draws, jnp.float32)), float).reshape(400, -1)
     modes = np.asarray(shared_errors_s(of_velocity(MODEL, error), PLACE, STATIONS)).reshape(6, -1)
     found, stated = np.cov(times.T), modes @ modes.T
     scale = np.sqrt(np.diag(stated))
