@@ -14,17 +14,14 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from jaxloc import prng
-from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Dataset, Station
 from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.geometry import to_km
 from jaxloc.io.associated_picks import write_associated_picks
 from jaxloc.io.catalogue import Hypocentre
-from jaxloc.io.pick_files import Pick, PickedEvent, PickFile
 from jaxloc.io.picks import as_dataset
 from jaxloc.io.station_checks import centre_of
 from jaxloc.io.stations import read_epochs
-from jaxloc.io.tables import parse_time
 from jaxloc.io.velocity_model import velocity_file, write_velocity
 from jaxloc.physics.layered import velocity_of
 from jaxloc.runs import associate, locate_picks, pick
@@ -39,7 +36,7 @@ from jaxloc.runs.catalogue_request import (
     locate_request,
     pick_request,
 )  # fmt: skip
-from jaxloc.runs.catalogue_stages import How, joined
+from jaxloc.runs.catalogue_stages import How, joined, pick_file
 from jaxloc.runs.catalogue_summary import reported
 from jaxloc.runs.crusts import crust_at
 from jaxloc.runs.event_pages import FOLDER as EVENT_PAGES
@@ -112,7 +109,12 @@ def located(
     request: Request, opened: associate.Opened, found: Sequence[Hypocentre], measured: Wanted | None, say: Say
 ) -> tuple[list[Hypocentre], dict[str, str], How]:
     """Full posteriors of events by their picks, with magnitudes and odds; writes events.csv and events.xml."""
-    picks = as_dataset("catalogue", pick_file(opened, found), read_epochs(request.stations), associate.SIGMA_S)
+    picks = as_dataset(
+        "catalogue",
+        pick_file(found, len(opened.record) - sum(len(event.picks) for event in found)),
+        read_epochs(request.stations),
+        associate.SIGMA_S,
+    )
     asked = locate_request(request)
     setup = locate_picks.setup_for(asked, picks.dataset, say)
     if request.method == LEARNS:
@@ -143,19 +145,6 @@ def velocity_settings(request: Request) -> dict[str, Any]:
     model = velocity_file(request.velocity, None, None, request.velocity_form)
     assert model is not None, "a catalogue has a velocity model"
     return dict(model.settings())
-
-
-def pick_file(opened: associate.Opened, found: Sequence[Hypocentre]) -> PickFile:
-    """Events with their picks, for the locators of picks."""
-    events = []
-    for event in found:
-        zero_ns = parse_time(event.start or "").ns
-        picks = tuple(
-            Pick(p.station, p.phase, zero_ns + round(p.time_s * SECOND_NS), p.sigma_s or np.nan, p.probability)
-            for p in event.picks
-        )
-        events.append(PickedEvent(event.id, picks))
-    return PickFile(tuple(events), len(opened.record) - sum(len(event.picks) for event in events))
 
 
 def with_probability(others: Mapping[str, float]) -> dict[str, float]:

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from jaxloc import prng
 from jaxloc.data.chunk import SECOND_NS
 from jaxloc.data.dataset import Dataset
-from jaxloc.geometry import Frame, to_km
-from jaxloc.io.catalogue import Hypocentre, Pick
+from jaxloc.geometry import Frame, great_circle_km, to_km
+from jaxloc.io.catalogue import Hypocentre
 from jaxloc.io.catalogue_quakeml import write_quakeml
 from jaxloc.io.contents import timed
 from jaxloc.io.hypodd_times import PairTimes, links_of
@@ -118,9 +118,8 @@ def _identified(events: Sequence[Hypocentre], found: MatchedEvents) -> tuple[dic
 
 
 def _apart_km(first: Hypocentre, second: Hypocentre) -> float:
-    north_km = 111.2 * (first.latitude_deg - second.latitude_deg)
-    east_km = 111.2 * np.cos(np.deg2rad(first.latitude_deg)) * (first.longitude_deg - second.longitude_deg)
-    return float(np.hypot(north_km, east_km))
+    places = [np.array([each.latitude_deg, each.longitude_deg]) for each in (first, second)]
+    return float(great_circle_km(*places[0], *places[1]))
 
 
 def _placed(request: Request, new: Sequence[Hypocentre], how: How, say: Say) -> dict[str, Hypocentre]:
@@ -154,17 +153,17 @@ def _placed(request: Request, new: Sequence[Hypocentre], how: How, say: Say) -> 
     }
 
 
-def pick_file(events: Sequence[Hypocentre]) -> PickFile:
-    """The picks of located events, for locators of picks."""
-    return PickFile(tuple(PickedEvent(event.id, tuple(_file_picks(event, event.picks))) for event in events), 0)
+def pick_file(events: Sequence[Hypocentre], without_event: int = 0) -> PickFile:
+    """The picks of located events, for locators of picks, and the number of those of no event."""
+    return PickFile(tuple(PickedEvent(event.id, _file_picks(event)) for event in events), without_event)
 
 
-def _file_picks(event: Hypocentre, picks: Sequence[Pick]) -> list[FilePick]:
+def _file_picks(event: Hypocentre) -> tuple[FilePick, ...]:
     zero_ns = parse_time(event.start or "").ns
-    return [
+    return tuple(
         FilePick(p.station, p.phase, zero_ns + round(p.time_s * SECOND_NS), p.sigma_s or np.nan, p.probability)
-        for p in picks
-    ]
+        for p in event.picks
+    )
 
 
 def relocated(request: Request, found: Joined, how: How, say: Say) -> list[Hypocentre]:
