@@ -168,17 +168,24 @@ def pair_times(templates: Templates, found: Detections, stations: Sequence[Stati
 def write_matched(folder: Path, matched: Matched) -> list[str]:
     """families.csv, and as far as there is something events.csv, events.xml, picks.csv, dt.cc, lost.csv; names."""
     known, templates, found, stations = matched.known, matched.templates, matched.found, matched.archive.stations
+    events, times = events_of(known, templates, found, stations), pair_times(templates, found, stations)
+    return write_families(folder, families_csv(known, templates, found), events, times, matched.lost)
+
+
+def write_families(
+    folder: Path, families: bytes, events: Sequence[Hypocentre], times: PairTimes, lost: Mapping[str, str]
+) -> list[str]:
+    """The files of a search by templates, as far as there is something; their names."""
     names = ["families.csv"]
-    write_whole(folder / names[0], families_csv(known, templates, found))
-    if events := events_of(known, templates, found, stations):
+    write_whole(folder / names[0], families)
+    if events:
         report.write_events(folder, events)
         names += ["events.csv", "events.xml"]
-    times = pair_times(templates, found, stations)
     if len(times.first):
         write_whole(folder / "dt.cc", written_to_file(lambda path: write_pair_times(path, times)))
         names.append("dt.cc")
-    if matched.lost:
-        write_whole(folder / "lost.csv", lost_csv(matched.lost))
+    if lost:
+        write_whole(folder / "lost.csv", lost_csv(lost))
         names.append("lost.csv")
     return names
 

@@ -27,13 +27,11 @@ from jaxloc.geometry import to_degrees
 from jaxloc.io.archive import Archive, as_time
 from jaxloc.io.archive_chunks import read_chunk
 from jaxloc.io.catalogue import Hypocentre, Pick
-from jaxloc.io.contents import written_to_file
-from jaxloc.io.hypodd_times import PairTimes, write_pair_times
-from jaxloc.runs import report
+from jaxloc.io.hypodd_times import PairTimes
 from jaxloc.runs.kept_chunks import Job, complete, jobs_of
 from jaxloc.runs.match import Request, intervals_of, opened, own_span_s, owned
 from jaxloc.runs.match_events import Known, read_known
-from jaxloc.runs.match_files import lost_csv
+from jaxloc.runs.match_files import write_families
 from jaxloc.training.log import Say
 from jaxloc.types import PHASES
 
@@ -243,19 +241,7 @@ def families_csv(found: Matched) -> bytes:
 
 def write_matched(folder: Path, found: Matched) -> list[str]:
     """families.csv, and as far as there is something events.csv, events.xml, picks.csv, dt.cc, lost.csv; names."""
-    names = ["families.csv"]
-    write_whole(folder / names[0], families_csv(found))
-    if events := events_of(found):
-        report.write_events(folder, events)
-        names += ["events.csv", "events.xml"]
-    times = pair_times(found)
-    if len(times.first):
-        write_whole(folder / "dt.cc", written_to_file(lambda path: write_pair_times(path, times)))
-        names.append("dt.cc")
-    if found.lost:
-        write_whole(folder / "lost.csv", lost_csv(found.lost))
-        names.append("lost.csv")
-    return names
+    return write_families(folder, families_csv(found), events_of(found), pair_times(found), found.lost)
 
 
 def lines(found: Matched) -> list[str]:
