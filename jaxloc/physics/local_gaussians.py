@@ -18,6 +18,7 @@ FEW = 5.0  # neighbours that do not show the shape of the density
 WINDOWS = np.geomspace(0.04, 4.0, 16)  # widths in standard deviations of the whole
 TRIED = 64  # samples whose neighbours are counted to choose a window
 LEAST_KM, LEAST_S = 0.005, 0.002
+LEAST_WEIGHT = 1e-15  # of neighbours that have a mean: derivatives divide by its square, which is zero from 1e-23 on
 
 
 class Kernels(NamedTuple):
@@ -105,9 +106,16 @@ def _means(
     origin_s: Float[Array, " point"],
 ) -> Float[Array, "point 4"]:
     """Mean place and origin time of each sample's neighbours."""
-    each = jnp.concatenate([jnp.ones_like(place[:, :1]), place, origin_s[:, None]], -1)
-    sums = near @ (weight[:, None] * each)
-    return sums[:, 1:] / jnp.maximum(sums[:, :1], 1e-30)
+    return _mean_of(near, weight, jnp.concatenate([place, origin_s[:, None]], -1))[0]
+
+
+def _mean_of(
+    near: Float[Array, "point point"], weight: Float[Array, " point"], values: Float[Array, "point value"]
+) -> tuple[Float[Array, "point value"], Float[Array, " point"]]:
+    """Mean of each sample's neighbours and their weight; the sample's own values where that is next to nothing."""
+    sums = near @ (weight[:, None] * jnp.concatenate([jnp.ones_like(values[:, :1]), values], -1))
+    seen = sums[:, :1] > LEAST_WEIGHT
+    return jnp.where(seen, sums[:, 1:] / jnp.where(seen, sums[:, :1], 1.0), values), sums[:, 0]
 
 
 def _shape(
@@ -121,14 +129,13 @@ def _shape(
     """Covariance of neighbours, regression of origin time on place among them, and what it leaves of its spread."""
     both = jnp.concatenate([place, samples.origin_s[:, None] - centre_s], -1)
     squares = (both[:, :, None] * both[:, None]).at[:, 3, 3].add(samples.variance_s2).reshape(-1, 16)
-    weight = jnp.exp(samples.log_weight)[:, None]
-    sums = near @ (weight * jnp.concatenate([jnp.ones_like(weight), squares], -1))
-    mean = (sums[:, 1:] / jnp.maximum(sums[:, :1], 1e-30)).reshape(-1, 4, 4)
-    whole = mean - local[:, :, None] * local[:, None]
+    weight = jnp.exp(samples.log_weight)
+    mean, total = _mean_of(near, weight, squares)
+    whole = mean.reshape(-1, 4, 4) - local[:, :, None] * local[:, None]
     # More than the digits that the difference of squares loses.
     lost = 1e-5 * window**2 + 2e-6 * (local[:, :3] ** 2).sum(-1)
     # A sample of the tails without neighbours would be a spike; it is as wide as the window.
-    number = sums[:, 0] ** 2 / jnp.maximum(((near**2) @ weight**2)[:, 0], 1e-30)
+    number = total**2 / jnp.maximum(near**2 @ weight**2, 1e-30)
     lost = lost + window**2 * jnp.maximum(1 - number / FEW, 0.0) ** 2
     cov = whole[:, :3, :3] + lost[:, None, None] * jnp.eye(3)
     slope = product(inverse(cov), whole[:, :3, 3:])[..., 0]
