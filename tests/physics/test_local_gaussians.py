@@ -15,9 +15,7 @@ def gaussians_of(log_weight: jax.Array):
     """Gaussians about samples of a normal distribution and one far away."""
     points_km = np.random.default_rng(0).normal(size=(NUMBER, 3)).astype(np.float32)
     points_km[-1] = FAR_KM, 0.0, 0.0
-    samples = Samples(
-        jnp.asarray(points_km), jax.nn.log_softmax(log_weight), jnp.zeros(NUMBER), jnp.full(NUMBER, 0.01)
-    )
+    samples = Samples(jnp.asarray(points_km), jax.nn.log_softmax(log_weight), jnp.zeros(NUMBER), jnp.full(NUMBER, 0.01))
     return local_gaussians(samples, 35.0)
 
 
