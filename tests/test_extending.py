@@ -20,10 +20,10 @@ from jaxloc.inference import registry
 from jaxloc.io.catalogue_csv import read_csv
 from jaxloc.locators.over_events import over_events
 from jaxloc.models.model import of_known_stations
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import spread_of
 from jaxloc.networks.flax_adapter import bind
 from jaxloc.networks.inputs import station_traces
+from jaxloc.settings import hands_on
 from jaxloc.types import Head, Info, Method, Posterior, Weights
 
 # 1. A network: observations of one event to as many raw numbers as a head takes.

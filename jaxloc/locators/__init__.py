@@ -4,12 +4,12 @@
 network (`arrivals`, `neural`, `single_station`) are built by models.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from jaxloc.locators import climatology, geiger, grid_search, hierarchical, nuts, octree, source_scan, sp_rule
 from jaxloc.locators.setup import Setup
+from jaxloc.settings import settings_of
 from jaxloc.types import Locator
 
 __all__ = ["climatology", "geiger", "grid_search", "hierarchical", "nuts", "octree", "source_scan", "sp_rule"]
@@ -33,7 +33,7 @@ def build(name: str, setup: Setup, settings: Mapping[str, Any] | None = None) ->
     if name not in __all__:
         raise ValueError(f"no such locator: {name!r}; use one of {', '.join(__all__)}")
     make = globals()[name].build
-    known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = settings_of(make) or {}
     if unknown := sorted(set(settings or {}) - set(known)):
         raise ValueError(
             f"the locator {name} has no setting {', '.join(unknown)}; use one of: {', '.join(known) or 'none'}"

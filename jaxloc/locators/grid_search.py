@@ -7,6 +7,7 @@ pick errors (`PickErrors`) and exact travel times: errors that stations have in 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -30,6 +31,7 @@ from jaxloc.physics.picks_on_cells import (
     smoothed,
 )
 from jaxloc.physics.priors import SMOOTHING_SPEED_KM_S
+from jaxloc.settings import hands_on
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 # Steps of the last lattice are a third of a standard deviation: components half as wide widen the posterior by 2 %.
@@ -55,56 +57,26 @@ def uniform_times(vp_km_s: float, vp_vs: float = 1.73) -> TravelTimes:
     return of_stations
 
 
+@hands_on(errors_of)
 def build(
     setup: Setup,
     *,
     kind: str = "l2",
-    model_sd_s: float = 0.0,
-    model_share: float | None = None,
-    outlier: float = 0.0,
-    model_least_s: float = 0.0,
-    model_most_s: float = float("inf"),
-    freedom: float = 4.0,
-    corr_km: float = 0.0,
-    corr_ps: float = 0.0,
-    p_factor: float = 1.0,
-    s_factor: float = 1.0,
     spacing_km: float = 0.5,
+    **of_picks: Any,
 ) -> Locator:
     """Grid search with first arrivals of the setup's velocity model and a flat prior over its region.
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
-        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
-        model_share: as there.
-        outlier: as there.
-        model_least_s: as there.
-        model_most_s: as there.
-        freedom: as there.
-        corr_km: as there.
-        corr_ps: as there.
-        p_factor: as there.
-        s_factor: as there.
+        kind: likelihood of picks; further settings are those of `jaxloc.locators.setup.errors_of`.
         spacing_km: of the nodes of the travel-time table.
+        of_picks: of `errors_of`.
 
     Raises:
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
-    errors = errors_of(
-        setup,
-        kind,
-        model_sd_s,
-        model_share,
-        outlier,
-        model_least_s=model_least_s,
-        model_most_s=model_most_s,
-        freedom=freedom,
-        corr_km=corr_km,
-        corr_ps=corr_ps,
-        p_factor=p_factor,
-        s_factor=s_factor,
-    )
+    errors = errors_of(setup, kind=kind, **of_picks)
     times, log_prior = times_of(setup, "grid_search", spacing_km), flat_prior_of(setup)
     shared = shared_of(setup, errors)
     return over_events(grid_search(times, setup.region, log_prior, errors, FEW_STATIONS, SPLITS, shared))

@@ -28,6 +28,7 @@ from jaxloc.physics.adaptive_grid import LogDensity, Region
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.pick_likelihood import joint
 from jaxloc.physics.picks_on_cells import Question, TravelTimes, residuals_at, seen_by
+from jaxloc.settings import hands_on
 from jaxloc.types import Locator, Observations, Posterior
 
 CHUNK = 16
@@ -179,61 +180,33 @@ def _posterior(draws: Float[Array, "draw 4"], region: Region) -> Posterior:
     return without_weights(mixture)
 
 
+@hands_on(errors_of)
 def build(
     setup: Setup,
     *,
     kind: str = "l2",
-    model_sd_s: float = 0.0,
-    model_share: float | None = None,
     outlier: float = 0.02,
-    model_least_s: float = 0.0,
-    model_most_s: float = float("inf"),
-    freedom: float = 4.0,
-    corr_km: float = 0.0,
-    corr_ps: float = 0.0,
-    p_factor: float = 1.0,
-    s_factor: float = 1.0,
     warmup: int = 150,
     draws: int = 400,
     chains: int = 4,
     spacing_km: float = 0.5,
+    **of_picks: Any,
 ) -> Locator:
     """NUTS with first arrivals of the setup's velocity model and a flat prior over its region.
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
-        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
-        model_share: as there.
-        outlier: as there; leave it at 0 with `edt`.
-        model_least_s: as there.
-        model_most_s: as there.
-        freedom: as there.
-        corr_km: as there.
-        corr_ps: as there.
-        p_factor: as there.
-        s_factor: as there.
+        kind: likelihood of picks; further settings are those of `jaxloc.locators.setup.errors_of`.
+        outlier: probability of an outlier; leave it at 0 with `edt`.
         warmup: steps of adaptation of each chain.
         draws: of all chains together.
         chains: number of chains.
         spacing_km: of the nodes of the travel-time table.
+        of_picks: of `errors_of`.
 
     Raises:
         ValueError: where there is no velocity model, or a setting is wrong.
     """
-    errors = errors_of(
-        setup,
-        kind,
-        model_sd_s,
-        model_share,
-        outlier,
-        model_least_s=model_least_s,
-        model_most_s=model_most_s,
-        freedom=freedom,
-        corr_km=corr_km,
-        corr_ps=corr_ps,
-        p_factor=p_factor,
-        s_factor=s_factor,
-    )
+    errors = errors_of(setup, kind=kind, outlier=outlier, **of_picks)
     times = times_of(setup, "nuts", spacing_km)
     return nuts(times, setup.region, flat_prior_of(setup), errors, warmup=warmup, draws=draws, chains=chains)

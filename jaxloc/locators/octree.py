@@ -10,7 +10,7 @@ size, so that no narrow peak falls between the middles of cells; and there is no
 """
 
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,6 +23,7 @@ from jaxloc.physics.cell_refinement import refined, regular
 from jaxloc.physics.model_errors import ModelErrors
 from jaxloc.physics.pick_errors import PickErrors, check
 from jaxloc.physics.picks_on_cells import Question, TravelTimes, posterior_of, seen_by, smoothed
+from jaxloc.settings import hands_on
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
 SLOTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of picks that programs are compiled for
@@ -35,56 +36,26 @@ class Octree(NamedTuple):
     splits: tuple[int, ...] = (8, 8, 8, 8, 16, 32, 64)
 
 
+@hands_on(errors_of)
 def build(
     setup: Setup,
     *,
     kind: str = "edt",
-    model_sd_s: float = 0.0,
-    model_share: float | None = None,
-    outlier: float = 0.0,
-    model_least_s: float = 0.0,
-    model_most_s: float = float("inf"),
-    freedom: float = 4.0,
-    corr_km: float = 0.0,
-    corr_ps: float = 0.0,
-    p_factor: float = 1.0,
-    s_factor: float = 1.0,
     spacing_km: float = 0.5,
+    **of_picks: Any,
 ) -> Locator:
     """Octree importance sampling with first arrivals of the setup's velocity model and a flat prior over its region.
 
     Args:
         setup: region, stations and velocity model.
-        kind: likelihood of picks, as are the next eight (`jaxloc.locators.setup.errors_of`).
-        model_sd_s: of travel times, as are the others but `outlier` and `freedom`.
-        model_share: as there.
-        outlier: as there.
-        model_least_s: as there.
-        model_most_s: as there.
-        freedom: as there.
-        corr_km: as there.
-        corr_ps: as there.
-        p_factor: as there.
-        s_factor: as there.
+        kind: likelihood of picks; further settings are those of `jaxloc.locators.setup.errors_of`.
         spacing_km: of the nodes of the travel-time table.
+        of_picks: of `errors_of`.
 
     Raises:
         ValueError: where there is no velocity model, or the likelihood's settings are wrong.
     """
-    errors = errors_of(
-        setup,
-        kind,
-        model_sd_s,
-        model_share,
-        outlier,
-        model_least_s=model_least_s,
-        model_most_s=model_most_s,
-        freedom=freedom,
-        corr_km=corr_km,
-        corr_ps=corr_ps,
-        p_factor=p_factor,
-        s_factor=s_factor,
-    )
+    errors = errors_of(setup, kind=kind, **of_picks)
     times = times_of(setup, "octree", spacing_km)
     return by_number_of_picks(times, setup.region, flat_prior_of(setup), errors, shared=shared_of(setup, errors))
 

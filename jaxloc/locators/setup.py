@@ -82,11 +82,11 @@ def shared_of(setup: Setup, errors: PickErrors) -> ModelErrors | None:
 
 def errors_of(
     setup: Setup,
-    kind: str,
-    model_sd_s: float,
-    model_share: float | None,
-    outlier: float,
     *,
+    kind: str = "l2",
+    model_sd_s: float = 0.0,
+    model_share: float | None = None,
+    outlier: float = 0.0,
     model_least_s: float = 0.0,
     model_most_s: float = float("inf"),
     freedom: float = 4.0,
@@ -94,6 +94,8 @@ def errors_of(
     corr_ps: float = 0.0,
     p_factor: float = 1.0,
     s_factor: float = 1.0,
+    p_late: float = 0.0,
+    s_late: float = 0.0,
 ) -> PickErrors:
     """The likelihood of picks of a locator's settings, which have the same names in all locators that use it.
 
@@ -111,6 +113,8 @@ def errors_of(
         corr_ps: correlation of the model errors of P and S.
         p_factor: of the standard deviations of P picks.
         s_factor: of those of S picks.
+        p_late: how late P picks are in their stated standard deviations.
+        s_late: how late S picks are.
     """
     return PickErrors(
         kind,
@@ -124,6 +128,8 @@ def errors_of(
         corr_ps=corr_ps,
         p_factor=p_factor,
         s_factor=s_factor,
+        p_late=p_late,
+        s_late=s_late,
     )
 
 

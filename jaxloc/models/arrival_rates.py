@@ -5,9 +5,9 @@ from typing import Any
 
 from jaxloc.models.arrivals_and_physics import arrivals_and_physics
 from jaxloc.models.model import Model
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.networks import arrival_rates as rates_network
+from jaxloc.settings import hands_on
 
 
 @hands_on(rates_network.RateModel, arrivals_and_physics)

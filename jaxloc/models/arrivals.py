@@ -4,9 +4,9 @@ from typing import Any
 
 from jaxloc.models.arrivals_and_physics import arrivals_and_physics
 from jaxloc.models.model import Model
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.networks import arrivals as arrivals_network
+from jaxloc.settings import hands_on
 
 
 @hands_on(arrivals_and_physics)

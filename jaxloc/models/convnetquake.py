@@ -5,11 +5,11 @@ from typing import Any
 from jaxloc.heads.clusters import averaged, cluster_classes
 from jaxloc.heads.clusters import clusters as clusters_of
 from jaxloc.models.model import Model, as_tuples, flat
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.models.stations_apart import odds_ratio, stations_apart
 from jaxloc.networks import convnetquake
 from jaxloc.per_station import placed
+from jaxloc.settings import hands_on
 
 
 @hands_on(convnetquake.Model)

@@ -13,10 +13,10 @@ from jaxloc.heads.polar_classes import (
     polar_classes,
 )
 from jaxloc.models.model import Model, flat
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.models.stations_apart import odds_ratio, stations_apart
 from jaxloc.networks import convnetquake_ingv
+from jaxloc.settings import hands_on
 
 MOST_EVENTS = 300  # that the catalogue seen from a station is made of
 

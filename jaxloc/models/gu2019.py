@@ -5,9 +5,9 @@ from typing import Any
 from jaxloc.heads import gaussian
 from jaxloc.heads.isotropic import dropout_precision, isotropic
 from jaxloc.models.model import Model, of_known_stations
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import gu2019
+from jaxloc.settings import hands_on
 
 KEPT = 0.5  # share of features in the published form
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from jaxloc.heads import distance_ring
 from jaxloc.models.model import Model, as_tuples
-from jaxloc.models.settings import hands_on
 from jaxloc.models.sp_rules import beforehand, compared_with_sp_rules
 from jaxloc.models.spec import ModelSpec
 from jaxloc.models.stations_apart import prior_of
 from jaxloc.networks import janbakhsh2019
 from jaxloc.per_station import placed
+from jaxloc.settings import hands_on
 
 MAGNITUDES = (2.0, 1.5)  # mean and standard deviation before a record is read
 

@@ -6,9 +6,9 @@ from typing import Any
 from jaxloc.heads import gaussian
 from jaxloc.heads.labels import joint, number
 from jaxloc.models.model import Model, as_tuples, flat, of_known_stations
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import kriegerowski2019
+from jaxloc.settings import hands_on
 from jaxloc.types import Head
 
 LABELS: dict[str, Callable[[], Head]] = {"magnitude": lambda: number(2.0, 1.5, 0.05)}

@@ -4,11 +4,11 @@ from typing import Any
 
 from jaxloc.heads.single_station import numbers, station
 from jaxloc.models.model import Model, as_tuples
-from jaxloc.models.settings import hands_on
 from jaxloc.models.sp_rules import beforehand, compared_with_sp_rules
 from jaxloc.models.spec import ModelSpec
 from jaxloc.networks import mousavi2020
 from jaxloc.per_station import placed
+from jaxloc.settings import hands_on
 
 
 @hands_on(mousavi2020.Model)

@@ -6,9 +6,9 @@ import numpy as np
 
 from jaxloc.heads import gaussian
 from jaxloc.models.model import Model, as_tuples, flat, of_known_stations
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.networks import picks
+from jaxloc.settings import hands_on
 
 
 @hands_on(picks.Model)

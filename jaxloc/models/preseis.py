@@ -11,9 +11,9 @@ from jaxloc.heads import gaussian
 from jaxloc.heads.autoregressive import Given, Link, chain
 from jaxloc.heads.labels import joint, number
 from jaxloc.models.model import Model, flat, of_known_stations
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec, spread_of
 from jaxloc.networks import preseis
+from jaxloc.settings import hands_on
 
 FLOOR = (0.02, 0.02, 0.02, 0.02)  # least standard deviations of the hypocentre, in those of the catalogue
 LABELS = ("magnitude", "extent")

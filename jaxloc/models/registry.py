@@ -8,9 +8,9 @@ from jaxtyping import Float
 from jaxloc import models
 from jaxloc.geometry import Frame
 from jaxloc.models.model import Model
-from jaxloc.models.settings import check, settings_of
 from jaxloc.models.spec import Catalogue, ModelSpec
 from jaxloc.physics.adaptive_grid import Region
+from jaxloc.settings import check, settings_of
 
 Build = Callable[..., Model]
 

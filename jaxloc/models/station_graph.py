@@ -4,9 +4,9 @@ from typing import Any
 
 from jaxloc.models.any_stations import any_stations
 from jaxloc.models.model import Model
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.networks import station_graph
+from jaxloc.settings import hands_on
 
 
 @hands_on(station_graph.Model, any_stations)

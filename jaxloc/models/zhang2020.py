@@ -4,10 +4,10 @@ from typing import Any
 
 from jaxloc.heads import volume
 from jaxloc.models.model import Model
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.models.voxels import Cells, cell_edges, mean_log_mass, mean_log_odds, of_volume
 from jaxloc.networks import zhang2020
+from jaxloc.settings import hands_on
 
 
 @hands_on(zhang2020.Model)

@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 from jaxloc.heads import volume
 from jaxloc.heads.labels import binned, joint, number
 from jaxloc.models.model import Model
-from jaxloc.models.settings import hands_on
 from jaxloc.models.spec import ModelSpec
 from jaxloc.models.voxels import Cells, cell_edges, mean_log_mass, mean_log_odds, of_volume
 from jaxloc.networks import zhang2021
+from jaxloc.settings import hands_on
 from jaxloc.types import Network
 
 PUBLISHED_SIGMA_KM = (5.0, 5.0, 5.0)  # width of the label that the paper imposes

@@ -1,8 +1,12 @@
-"""Errors of a layered velocity model and of station terms, as errors that the arrivals of an event share.
+"""Errors of a layered velocity model, of station terms and of all picks, as errors that an event's arrivals share.
 
 Logarithms of the speeds of layers and station terms err jointly. To first order they add to an arrival time its slopes
 by them, so that errors of all arrivals of an event are correlated: a speed too low makes all distant stations early,
 and an error of the uppermost layer looks like another depth (Pavlis 1986, BSSA 76, on errors of earth models).
+
+Picks of a phase have a lateness in common, a share of their standard deviations. Where an onset is not clear a picker
+reads it late or early by habit, which other records than those it learnt from show: it is late where first motions are
+weaker, and early where they are sharper.
 """
 
 from typing import NamedTuple
@@ -11,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
+from scipy.linalg import block_diag
 
 from jaxloc.geometry import distance_km
 from jaxloc.physics.known_stations import at_stations
@@ -21,6 +26,7 @@ COMMON_SHARE = 0.5  # of the variance of a layer's speed, that of all layers tog
 NEARBY_KM = 5.0  # difference of depth where the rest of their correlation has fallen to exp(-1/2)
 SHARES = (1.0, 0.3, 0.1, 0.03, 0.0, 0.0, 0.0)  # of the variance of shared errors in the width of residuals, by round
 FREEDOM = 4.0  # of Student's t
+LATE_SD = 0.5  # of the lateness of picks before data, in their standard deviations
 LEAST_SHARE = 1e-6  # of the variance of the largest mode: smaller ones are left out
 
 
@@ -28,7 +34,7 @@ class ModelErrors(NamedTuple):
     """Covariance of errors as `factor` @ `factor`.T.
 
     Its rows are natural logarithms of the P speeds of the layers of `model`, then of their S speeds, then the terms of
-    the stations at `station_km` in s, P and S of each.
+    the stations at `station_km` in s, P and S of each, then the lateness of P and of S picks in standard deviations.
     """
 
     model: VelocityModel
@@ -58,22 +64,27 @@ def factor_of(covariance: Float[np.ndarray, "error error"]) -> Float[np.ndarray,
 
 
 def of_velocity(model: VelocityModel, error: VelocityError) -> ModelErrors:
-    """The errors of a velocity model that no event has told of; stations have no terms."""
-    return ModelErrors(model, np.zeros((0, 3)), factor_of(before_data(model, error)))
+    """The errors of a velocity model and of picks that no event has told of; stations have no terms."""
+    covariance = np.asarray(block_diag(before_data(model, error), LATE_SD**2 * np.eye(2)))
+    return ModelErrors(model, np.zeros((0, 3)), factor_of(covariance))
 
 
 def shared_errors_s(
-    errors: ModelErrors, place_km: Float[Array, " 3"], station_km: Float[Array, "station 3"]
+    errors: ModelErrors,
+    place_km: Float[Array, " 3"],
+    station_km: Float[Array, "station 3"],
+    sigma_s: Float[Array, "station phase"],
 ) -> Float[Array, "station phase mode"]:
-    """What each mode adds to the arrival times of an event at a place."""
+    """What each mode adds to the picks of an event at a place, whose stated standard deviations are `sigma_s`."""
     layers = len(errors.model.top_km)
     _, _, by_speed = slopes(errors.model, place_km, station_km)
     factor = jnp.asarray(errors.factor, jnp.float32)
     of_speeds = jnp.stack([by_speed[:, 0] @ factor[:layers], by_speed[:, 1] @ factor[layers : 2 * layers]], 1)
+    found = of_speeds + sigma_s[..., None] * factor[-2:]
     if not len(errors.station_km):
-        return of_speeds
-    terms = factor[2 * layers :].reshape(len(errors.station_km), 2, -1)
-    return of_speeds + at_stations(errors.station_km, terms, station_km)
+        return found
+    terms = factor[2 * layers : -2].reshape(len(errors.station_km), 2, -1)
+    return found + at_stations(errors.station_km, terms, station_km)
 
 
 def widened_s(

@@ -24,7 +24,8 @@ class PickErrors(NamedTuple):
     may lie anywhere within `outlier_range_s`. `freedom` is that of `student_t`, above 2: its scale is such that the
     standard deviation is that of the residual. `corr_km` is the distance of two stations where the correlation of their
     model errors has fallen to exp(-1/2), zero for none, `corr_ps` the correlation of those of P and S at one place.
-    `p_factor` and `s_factor` multiply the standard deviations of P and S picks.
+    `p_factor` and `s_factor` multiply the standard deviations of P and S picks, which are `p_late` and `s_late` of the
+    stated ones late.
     """
 
     kind: str = "l2"
@@ -39,6 +40,8 @@ class PickErrors(NamedTuple):
     corr_ps: float = 0.0
     p_factor: float = 1.0
     s_factor: float = 1.0
+    p_late: float = 0.0
+    s_late: float = 0.0
 
     @property
     def by_pairs(self) -> bool:

@@ -181,9 +181,10 @@ def seen_by(question: Question, observations: Observations) -> Seen:
     """
     picks, errors, travel_s = picks_of(observations), question.errors, question.times(observations.station_km)
     slots = len(picks.time_s)
-    factors = (errors.p_factor, errors.s_factor)
-    if factors != (1.0, 1.0):
-        picks = picks._replace(sd_s=picks.sd_s * jnp.tile(jnp.array(factors), slots // 2))
+    stated_s = picks.sd_s.reshape(-1, 2)
+    factor, late = jnp.array([errors.p_factor, errors.s_factor]), jnp.array([errors.p_late, errors.s_late])
+    on_time_s = picks.time_s - (late * stated_s).reshape(-1)
+    picks = picks._replace(time_s=on_time_s, sd_s=(factor * stated_s).reshape(-1))
     if errors.kind == "edt_ot_wt" or (question.most_picks is not None and question.most_picks < slots):
         at = jnp.argsort(jnp.where(picks.mask, picks.time_s, jnp.inf))[: question.most_picks]
         picks = Picks(picks.time_s[at], picks.sd_s[at], picks.mask[at], at)
@@ -197,7 +198,8 @@ def seen_by(question: Question, observations: Observations) -> Seen:
         place_km, shared_s = station_km[earliest].at[2].set(sum(question.region.depth_km) / 2), None
     else:
         place_km = _roughly_at(question, Seen(picks, travel_s))
-        shared_s = shared_errors_s(question.shared, place_km, observations.station_km).reshape(slots, -1)[at]
+        of_all_s = shared_errors_s(question.shared, place_km, observations.station_km, stated_s)
+        shared_s = of_all_s.reshape(slots, -1)[at]
     from_there_s = travel_at(picks, travel_s, place_km[None])[0]
     if shared_s is not None:
         of_model_s2 = model_variance_s2(errors, from_there_s)

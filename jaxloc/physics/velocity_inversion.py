@@ -1,10 +1,11 @@
-"""Speeds of layers, Vp/Vs, station terms and hypocentres from the picks of many events together.
+"""Speeds of layers, Vp/Vs, station terms, lateness of picks and hypocentres from the picks of many events together.
 
-The joint inversion of Kissling and others (1994, JGR 99, doi:10.1029/93JB03138) with priors in place of damping: a
-normal prior of speeds (`jaxloc.physics.model_errors.before_data`) and of station terms, Gauss and Newton's steps, the
-hypocentres taken out of each step event by event (Pavlis & Booker 1980, JGR 85). Residuals have Student's t
-distribution, whose scale is fitted too: that of picks times a factor, a constant, and a share of the travel time. What
-comes out has a covariance, so that locations can be integrated over what the events leave unknown.
+The joint inversion of Kissling and others (1994, JGR 99, doi:10.1029/93JB03138) with priors in place of damping:
+normal priors of speeds (`jaxloc.physics.model_errors.before_data`), of station terms and of the lateness of picks,
+Gauss and Newton's steps, the hypocentres taken out of each step event by event (Pavlis & Booker 1980, JGR 85).
+Residuals have Student's t distribution, whose scale is fitted too: that of picks times a factor, a constant, and a
+share of the travel time. What comes out has a covariance, so that locations can be integrated over what the events
+leave unknown.
 
 Differs from Kissling and others: the information of each event counts by `TEMPERING`, since events near each other
 share the errors of their paths and say the same thing repeatedly.
@@ -21,7 +22,7 @@ from scipy.linalg import block_diag
 
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.model_errors import ModelErrors, before_data, factor_of, slopes
+from jaxloc.physics.model_errors import LATE_SD, ModelErrors, before_data, factor_of, slopes
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.velocity_error import VelocityError
 
@@ -63,12 +64,14 @@ CHOICES: tuple[tuple[Callable[[Scale, float], Scale], np.ndarray], ...] = (
 class Inverted(NamedTuple):
     """What the events have told.
 
-    `term_s` are station terms of P and S, `errors` what is still unknown of speeds and terms. `rms_s` is the root mean
-    square of residuals, weighted by their probability of being no outliers, before and after.
+    `term_s` are station terms of P and S, `late` how late picks of P and S are in their standard deviations, `errors`
+    what is still unknown of all this. `rms_s` is the root mean square of residuals, weighted by their probability of
+    being no outliers, before and after.
     """
 
     model: VelocityModel
     term_s: Float[np.ndarray, "station phase"]
+    late: Float[np.ndarray, " phase"]
     errors: ModelErrors
     scale: Scale
     hypocentre_km: Float[np.ndarray, "event 3"]
@@ -92,7 +95,7 @@ def invert(
     region: Region,
     error: VelocityError,
 ) -> Inverted:
-    """The most probable speeds, station terms and hypocentres, and the covariance of speeds and terms.
+    """The most probable speeds, station terms, lateness and hypocentres, and the covariance of all but the last.
 
     Args:
         picks: of each event; one with fewer than five tells nothing.
@@ -104,7 +107,7 @@ def invert(
         error: standard deviations of the model.
     """
     layers, stations = len(model.top_km), len(station_km)
-    unknowns = 2 * layers + 2 * stations
+    unknowns = 2 * layers + 2 * stations + 2
     precision = np.linalg.inv(_before(model, error, stations))
     predict, ready = _rays_of(model, station_km), times(jnp.asarray(station_km, jnp.float32))
 
@@ -112,8 +115,8 @@ def invert(
         """Travel times, those of the given layers plus what changed speeds change, and residuals."""
         rays, given = predict(place_km, _changed(model, state, layers)), predict(place_km, model)
         travel_s = np.asarray(ready(jnp.asarray(place_km, jnp.float32)), float) + rays.time_s - given.time_s
-        late_s = travel_s + state[2 * layers :].reshape(stations, 2)
-        residual_s = np.where(picks.mask, picks.time_s - late_s, 0.0)
+        late_s = state[2 * layers : -2].reshape(stations, 2) + state[-2:] * picks.sigma_s
+        residual_s = np.where(picks.mask, picks.time_s - travel_s - late_s, 0.0)
         return rays._replace(time_s=travel_s), residual_s - _origin_s(residual_s, picks, travel_s, scale)
 
     state, place_km, scale = np.zeros(unknowns), np.asarray(start_km, float), Scale()
@@ -122,7 +125,9 @@ def invert(
     information = precision
     for step in range(ROUNDS):
         weight = _weight(residual_s, picks, rays.time_s, scale)
-        of_picks, gradient, back = _normal_equations(rays, residual_s, weight, layers, place_km - start_km)
+        of_picks, gradient, back = _normal_equations(
+            rays, residual_s, weight, picks.sigma_s, layers, place_km - start_km
+        )
         information = of_picks + precision
         moved = np.linalg.solve(information, gradient - precision @ state)
         state, place_km = state + moved, _moved(place_km, back(moved), region)
@@ -132,13 +137,14 @@ def invert(
     found = _changed(model, state, layers)
     errors = ModelErrors(found, np.asarray(station_km, float), factor_of(np.linalg.inv(information)))
     last_s = _rms_s(residual_s, _weight(residual_s, picks, rays.time_s, scale))
-    return Inverted(found, state[2 * layers :].reshape(stations, 2), errors, scale, place_km, (first_s, last_s))
+    term_s = state[2 * layers : -2].reshape(stations, 2)
+    return Inverted(found, term_s, state[-2:], errors, scale, place_km, (first_s, last_s))
 
 
 def _before(model: VelocityModel, error: VelocityError, stations: int) -> Float[np.ndarray, "unknown unknown"]:
-    """Covariance of logarithms of speeds and of station terms before data."""
+    """Covariance of logarithms of speeds, of station terms and of lateness before data."""
     of_terms = np.diag(np.tile(np.square(TERM_SD_S), stations))
-    joint = np.asarray(block_diag(before_data(model, error), of_terms))
+    joint = np.asarray(block_diag(before_data(model, error), of_terms, LATE_SD**2 * np.eye(2)))
     return joint + SMALLEST * np.eye(len(joint))
 
 
@@ -149,7 +155,9 @@ def _changed(model: VelocityModel, state: Float[np.ndarray, " unknown"], layers:
     return VelocityModel(jnp.asarray(top_km), *speeds)
 
 
-def _rays_of(model: VelocityModel, station_km: Float[np.ndarray, "station 3"]):  # noqa: ANN202
+def _rays_of(
+    model: VelocityModel, station_km: Float[np.ndarray, "station 3"]
+) -> Callable[[Float[np.ndarray, "event 3"], VelocityModel], _Rays]:
     """A compiled function of hypocentres and a model to rays."""
     at_stations = jnp.asarray(station_km, jnp.float32)
 
@@ -205,10 +213,17 @@ def _fitted(scale: Scale, residual_s: np.ndarray, picks: EventPicks, travel_s: n
     return scale
 
 
-def _normal_equations(rays: _Rays, residual_s: np.ndarray, weight: np.ndarray, layers: int, away_km: np.ndarray):  # noqa: ANN202
-    """Information and gradient of speeds and terms with hypocentres taken out, and the way back to hypocentres."""
+def _normal_equations(
+    rays: _Rays,
+    residual_s: Float[np.ndarray, "event station phase"],
+    weight: Float[np.ndarray, "event station phase"],
+    sigma_s: Float[np.ndarray, "event station phase"],
+    layers: int,
+    away_km: Float[np.ndarray, "event 3"],
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Information and gradient of all but hypocentres, which are taken out, and the way back to hypocentres."""
     events, stations = residual_s.shape[:2]
-    size = 2 * layers + 2 * stations
+    size = 2 * layers + 2 * stations + 2
     information, gradient, parts = np.zeros((size, size)), np.zeros(size), []
     prior = np.diag([0.0, *1 / np.square(PLACE_SD_KM)])
     column = np.arange(2 * stations) + 2 * layers
@@ -222,6 +237,7 @@ def _normal_equations(rays: _Rays, residual_s: np.ndarray, weight: np.ndarray, l
         for which in (0, 1):
             of_model[phase == which, which * layers : (which + 1) * layers] = by_speed[phase == which]
         of_model[np.arange(len(seen)), column[seen]] = 1.0
+        of_model[np.arange(len(seen)), size - 2 + phase] = sigma_s[event].ravel()[seen]
         own = np.linalg.inv(of_place.T @ (w[:, None] * of_place) + prior + 1e-9 * np.eye(4))
         cross = of_place.T @ (w[:, None] * of_model)
         pull = of_place.T @ (w * r) - prior @ np.append(0.0, away_km[event])

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
-from jaxloc.models.settings import settings_of
 from jaxloc.physics.gradient import FORMS
 from jaxloc.physics.layered import VP_VS
 from jaxloc.physics.pick_errors import KINDS
 from jaxloc.runs.derived import wrong_length
+from jaxloc.settings import settings_of
 
 Config = dict[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field, is_dataclass, make_dataclass
 from typing import Any
 
-from jaxloc.models.settings import Setting
+from jaxloc.settings import Setting
 
 
 def dataclass_of(name: str, settings: Mapping[str, Setting], base: type | None = None) -> type:

@@ -66,7 +66,9 @@ def learnt_from(setup: Setup, dataset: Dataset, start_km: Float[np.ndarray, "eve
     terms = StationTerms(np.asarray(setup.station_km, float), found.term_s)
     (p_factor, s_factor), constant_s, share = found.scale
     of_model = {"model_sd_s": constant_s, "model_share": max(share, LATERAL), **ALIKE}
-    settings = {**of_model, "p_factor": p_factor, "s_factor": s_factor}
+    p_late, s_late = (float(each) for each in found.late)
+    of_picks = {"p_factor": p_factor, "s_factor": s_factor, "p_late": p_late, "s_late": s_late}
+    settings = {**of_model, **of_picks}
     setup = setup._replace(velocity=found.model, terms=terms, shared=found.errors)
     return Learnt(setup, settings, found)
 
@@ -82,7 +84,8 @@ def in_words(found: Inverted, events: int) -> str:
         f"learnt from {events} events: P {shown(found.model.vp_km_s)}{more}, "
         f"S {shown(found.model.vs_km_s)}{more} km/s; "
         f"station terms up to {of_p:.2f} s (P) and {of_s:.2f} s (S); residuals {after_s:.3f} s, before {before_s:.3f}; "
-        f"errors of picks {factor_p:.2f} (P) and {factor_s:.2f} (S) times the stated ones"
+        f"errors of picks {factor_p:.2f} (P) and {factor_s:.2f} (S) times the stated ones, which they are "
+        f"{found.late[0]:+.2f} (P) and {found.late[1]:+.2f} (S) late"
     )
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf import MISSING
 
 from jaxloc.data.augmentation import Augmentation
-from jaxloc.models.settings import GIVEN, Setting, fields_of
 from jaxloc.networks.arrival_rates import RateModel
 from jaxloc.physics.gradient import FORMS
 from jaxloc.runs.derived import dataclass_of
+from jaxloc.settings import GIVEN, Setting, fields_of
 from jaxloc.simulation.networks import Variety
 
 AugmentationSettings = dataclass_of("AugmentationSettings", fields_of(Augmentation))

@@ -15,9 +15,9 @@ from hydra.core.config_store import ConfigStore
 from jaxloc import locators
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
-from jaxloc.models.settings import Setting, keywords_of, settings_of
 from jaxloc.runs import schema, schema_forecasts, schema_studies
 from jaxloc.runs.derived import dataclass_of
+from jaxloc.settings import Setting, settings_of
 
 ROOTS: dict[str, type] = {
     "experiment": schema.Experiment,
@@ -74,7 +74,7 @@ def _model(name: str, build: Callable[..., Any]) -> Any:
 
 def _locator(name: str) -> type:
     """A locator's settings, those that its `build` takes by name."""
-    settings = keywords_of(getattr(locators, name).build)
+    settings = settings_of(getattr(locators, name).build) or {}
     return dataclass_of(f"Locator_{name}", {"name": Setting(str, name), **settings})
 
 

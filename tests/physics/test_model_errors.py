@@ -8,6 +8,7 @@ import pytest
 from jaxloc.physics.layered import VelocityModel, layered
 from jaxloc.physics.layered_times import layered_times
 from jaxloc.physics.model_errors import (
+    LATE_SD,
     ModelErrors,
     before_data,
     factor_of,
@@ -78,7 +79,7 @@ def test_arrivals_share_the_errors_of_drawn_models():
         jax.vmap(lambda z: layered_times(with_speeds(jnp.exp(z[:4]), jnp.exp(z[4:])))(STATIONS)(PLACE[None]))
     )
     times = np.asarray(times_of(jnp.asarray(draws, jnp.float32)), float).reshape(400, -1)
-    modes = np.asarray(shared_errors_s(of_velocity(MODEL, error), PLACE, STATIONS)).reshape(6, -1)
+    modes = np.asarray(shared_errors_s(of_velocity(MODEL, error), PLACE, STATIONS, jnp.zeros((3, 2)))).reshape(6, -1)
     found, stated = np.cov(times.T), modes @ modes.T
     scale = np.sqrt(np.diag(stated))
     np.testing.assert_allclose(found / scale[:, None] / scale, stated / scale[:, None] / scale, atol=0.25)
@@ -86,11 +87,20 @@ def test_arrivals_share_the_errors_of_drawn_models():
 
 
 def test_terms_are_of_the_stations_at_the_same_place():
-    factor = np.zeros((8 + 4, 1))
-    factor[8:, 0] = [0.1, 0.2, 0.3, 0.4]
+    factor = np.zeros((8 + 4 + 2, 1))
+    factor[8:12, 0] = [0.1, 0.2, 0.3, 0.4]
     errors = ModelErrors(MODEL, np.array([[60.0, 0.0, 0.0], [0.0, 0.0, 0.0]]), factor)
-    found = shared_errors_s(errors, PLACE, STATIONS)[..., 0]
+    found = shared_errors_s(errors, PLACE, STATIONS, jnp.ones((3, 2)))[..., 0]
     np.testing.assert_allclose(found, [[0.3, 0.4], [0.0, 0.0], [0.1, 0.2]], atol=1e-6)
+
+
+def test_picks_that_err_more_are_later_or_earlier_by_as_much_more():
+    sigma_s = np.array([[0.02, 0.1], [0.2, 0.1], [0.05, 0.4]])
+    errors = of_velocity(MODEL, VelocityError(0.0, 0.0))
+    modes = np.asarray(shared_errors_s(errors, PLACE, STATIONS, jnp.asarray(sigma_s)))
+    of_phase = np.einsum("apm,bpm->pab", modes, modes)
+    np.testing.assert_allclose(of_phase, LATE_SD**2 * np.einsum("ap,bp->pab", sigma_s, sigma_s), atol=1e-6)
+    assert np.abs(np.einsum("am,bm->ab", modes[:, 0], modes[:, 1])).max() < 1e-6
 
 
 def test_wrong_picks_are_found_beneath_errors_that_all_share():

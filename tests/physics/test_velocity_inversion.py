@@ -18,6 +18,7 @@ TRUE = VelocityModel(
 )
 REGION = Region((-40.0, 40.0), (-40.0, 40.0), (0.0, 30.0), (-60.0, 60.0))
 SIGMA_S, EVENTS, STATIONS = 0.04, 120, 15
+LATE = np.array([-0.6, 0.3])  # of P and S picks, in their standard deviations
 
 
 def simulated(seed):
@@ -27,11 +28,12 @@ def simulated(seed):
     place_km = np.c_[rng.uniform(-15, 15, (EVENTS, 2)), rng.uniform(2, 14, EVENTS)]
     term_s = np.array(TERM_SD_S) * rng.normal(size=(STATIONS, 2))
     travel_s = np.asarray(jax.jit(layered_times(TRUE)(jnp.asarray(station_km)))(jnp.asarray(place_km, jnp.float32)))
-    time_s = travel_s + term_s + SIGMA_S * rng.normal(size=travel_s.shape) + rng.uniform(0, 5, (EVENTS, 1, 1))
+    sigma_s = SIGMA_S * np.random.default_rng(1).uniform(0.5, 1.5, travel_s.shape)
+    time_s = travel_s + term_s + sigma_s * (LATE + rng.normal(size=travel_s.shape)) + rng.uniform(0, 5, (EVENTS, 1, 1))
     wrong = rng.uniform(size=time_s.shape) < 0.03
     picks = EventPicks(
         time_s + wrong * rng.normal(size=time_s.shape),
-        np.full(time_s.shape, SIGMA_S),
+        sigma_s,
         rng.uniform(size=time_s.shape) < 0.7,
     )
     start_km = place_km + rng.normal(size=place_km.shape)
@@ -62,9 +64,16 @@ def test_speeds_are_found_within_their_errors(found):
 def test_station_terms_are_found_within_their_errors(found):
     """Chi-squared of 30 terms per term: its standard deviation is 0.26 were they independent."""
     inverted, _, term_s = found
-    sd_s = np.sqrt((np.asarray(inverted.errors.factor) ** 2).sum(1))[6:].reshape(STATIONS, 2)
+    sd_s = np.sqrt((np.asarray(inverted.errors.factor) ** 2).sum(1))[6:-2].reshape(STATIONS, 2)
     assert ((inverted.term_s - term_s) ** 2 / sd_s**2).mean() < 2
     assert np.corrcoef(inverted.term_s.ravel(), term_s.ravel())[0, 1] > 0.9
+
+
+def test_lateness_is_found_within_its_error(found):
+    inverted, _, _ = found
+    sd = np.sqrt((np.asarray(inverted.errors.factor) ** 2).sum(1))[-2:]
+    assert (np.abs(inverted.late - LATE) < 4 * sd).all()
+    assert sd.max() < 0.2
 
 
 def test_hypocentres_are_better_than_those_of_the_given_model(found):
@@ -75,11 +84,11 @@ def test_hypocentres_are_better_than_those_of_the_given_model(found):
 
 
 def test_residuals_are_those_of_picks(found):
-    """Normal ones as Student's t of four degrees of freedom, whose middle is narrower: within a third of their size."""
+    """Normal ones as Student's t of four degrees of freedom, whose middle is narrower: within a half of their size."""
     inverted, _, _ = found
     assert inverted.rms_s[1] < 0.5 * inverted.rms_s[0]
     total_s = np.hypot(np.array(inverted.scale.of_picks) * SIGMA_S, inverted.scale.constant_s)
-    np.testing.assert_allclose(total_s, SIGMA_S, rtol=0.35)
+    np.testing.assert_allclose(total_s, SIGMA_S, rtol=0.5)
 
 
 def test_without_events_to_tell_the_prior_remains():
@@ -87,4 +96,4 @@ def test_without_events_to_tell_the_prior_remains():
     one = EventPicks(*(each[:1] for each in picks))
     inverted = invert(one, start_km[:1], station_km, GIVEN, layered_times(GIVEN), REGION, VelocityError())
     sd = np.sqrt((np.asarray(inverted.errors.factor) ** 2).sum(1))[:3]
-    assert sd.min() > 0.025
+    assert sd.min() > 0.02

@@ -9,10 +9,10 @@ import yaml
 from jaxloc.data.augmentation import Augmentation
 from jaxloc.inference import registry
 from jaxloc.models.registry import builders
-from jaxloc.models.settings import settings_of
 from jaxloc.runs import config as configuration
 from jaxloc.runs.derived import plain_type, wrong_length
 from jaxloc.runs.listing import experiments_folder, names
+from jaxloc.settings import settings_of
 
 SHORT = ("quickstart", "small_kriegerowski2019", "oklahoma_arrivals")
 

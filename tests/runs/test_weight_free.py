@@ -11,11 +11,11 @@ from marks import slow_if
 
 from jaxloc import cli, locators
 from jaxloc.io.catalogue_csv import read_csv
-from jaxloc.models.settings import keywords_of
 from jaxloc.runs import config as configuration
 from jaxloc.runs import weight_free
 from jaxloc.runs.compare import side_by_side
 from jaxloc.runs.listing import names
+from jaxloc.settings import settings_of
 from jaxloc.training.run_folder import read_config
 
 EXPERIMENT = "simulated_picks_grid_search"
@@ -82,7 +82,7 @@ def test_every_locator_has_a_file_that_repeats_no_default():
     assert names("locator") == sorted(locators.__all__)
     for name in locators.__all__:
         found = configuration.load(EXPERIMENT, [f"locator={name}"])["locator"]
-        defaults = {key: each.default for key, each in keywords_of(getattr(locators, name).build).items()}
+        defaults = {key: each.default for key, each in (settings_of(getattr(locators, name).build) or {}).items()}
         assert found == {"name": name, **defaults}
 
 

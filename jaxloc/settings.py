@@ -1,4 +1,4 @@
-"""The settings of each model with their types and defaults, from the signature of its builder and its network's module.
+"""The settings of each model and locator with their types and defaults, from the signature of its builder.
 
 A builder that hands further settings on is marked with where they go, as the network's module (`hands_on`); what it
 gives the network itself (`GIVEN`) is no setting.
@@ -25,7 +25,7 @@ class Setting(NamedTuple):
 
 
 def hands_on(*sources: Callable[..., Any]) -> Callable[[Build], Build]:
-    """Marks a builder of a model whose further settings are those of Flax modules, or of other functions."""
+    """Marks a builder whose further settings are those of Flax modules, or of other functions."""
 
     def mark(build: Build) -> Build:
         build.settings_from = sources  # pyright: ignore[reportFunctionMemberAccess]
@@ -35,7 +35,7 @@ def hands_on(*sources: Callable[..., Any]) -> Callable[[Build], Build]:
 
 
 def settings_of(build: Callable[..., Any]) -> dict[str, Setting] | None:
-    """The settings of a model by name; None where its builder takes any."""
+    """The settings of a builder by name; None where it takes any."""
     sources = getattr(build, "settings_from", ())
     takes_any = any(each.kind is each.VAR_KEYWORD for each in inspect.signature(build).parameters.values())
     if takes_any and not sources:
