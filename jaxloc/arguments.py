@@ -396,6 +396,12 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=("bayes", "palm"), default="bayes", help="(default: bayes)")
     command.add_argument("--depth-km", type=float, nargs=2, metavar=("MIN", "MAX"), help="depths that are searched")
     command.add_argument(
+        "--least-probability",
+        type=float,
+        metavar="P",
+        help="of being real, of events that are kept (default: 0.88; 0 for all that association finds)",
+    )
+    command.add_argument(
         "--chunk",
         type=float,
         default=3600.0,

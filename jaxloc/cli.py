@@ -224,13 +224,14 @@ def _say_conformal(about: dict, console: "Console") -> None:
 def _catalogue(parsed: argparse.Namespace, console: "Console") -> None:
     from jaxloc.runs import pick
     from jaxloc.runs.catalogue import make_catalogue
-    from jaxloc.runs.catalogue_request import Request, pick_request
+    from jaxloc.runs.catalogue_request import Request, associate_request, pick_request
     from jaxloc.runs.executors import executor_of, workers_of
     from jaxloc.runs.outcomes import logged
 
     given: dict[str, Any] = {name: getattr(parsed, name) for name in Request._fields if hasattr(parsed, name)}
     given["depth_km"] = None if parsed.depth_km is None else tuple(parsed.depth_km)
     request, workers = Request(**given), workers_of(parsed.workers)
+    associate_request(request)  # what is wrong with it is told before hours of picking
     number = pick.number_of_chunks(pick_request(request))
     with (
         logged(parsed.output, lambda line: console.print(line, markup=False)) as say,

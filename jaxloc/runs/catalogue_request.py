@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scipy.special import logit
+
 from jaxloc.data.pick_list import Associated
 from jaxloc.io.catalogue import Hypocentre
 from jaxloc.runs import associate, pick
@@ -16,6 +18,7 @@ LEARNS = (
     "bayes"  # the method that learns velocities and station terms from all events (`jaxloc.runs.learnt_velocities`)
 )
 PICKERS = {"bayes": "network", "palm": "palm"}
+LEAST_PROBABILITY = 0.88  # of events that are kept: each of three simulated days then has a precision of 0.97
 PICKS = "picks.csv"
 NEW, MOVED = "m", "relocated by double differences"  # begin of the ids of new events, and of `origin_about`
 PROBABILITY = "event_probability"  # among `Hypocentre.others`
@@ -38,6 +41,7 @@ class Request(NamedTuple):
     match: bool = False
     relocate: bool = False
     pages: bool = False
+    least_probability: float | None = None
 
 
 class Made(NamedTuple):
@@ -56,12 +60,27 @@ def pick_request(request: Request) -> pick.Request:
 
 
 def associate_request(request: Request) -> associate.Request:
-    """The same as a request of an associator; PAL's rules have straight rays."""
-    picks = request.output / PICKS
+    """The same as a request of an associator; PAL's rules have straight rays.
+
+    Raises:
+        ValueError: for a least probability that is none, or by PAL's rules, which give none.
+    """
+    picks, least = request.output / PICKS, request.least_probability
     if request.method == "palm":
+        if least is not None:
+            raise ValueError("--least-probability has no effect with --method palm, which gives events no probability")
         return associate.Request(picks, request.stations, method="palm", depth_km=request.depth_km)
-    velocity = (request.velocity, request.velocity_form)
-    return associate.Request(picks, request.stations, *velocity, request.method, depth_km=request.depth_km)
+    if least is not None and not 0 <= least < 1:
+        raise ValueError(f"--least-probability must be 0 or more and below 1, got {least:g}")
+    return associate.Request(
+        picks,
+        request.stations,
+        request.velocity,
+        request.velocity_form,
+        request.method,
+        depth_km=request.depth_km,
+        least_log_odds=float(logit(LEAST_PROBABILITY if least is None else least)),
+    )
 
 
 def locate_request(request: Request) -> LocateRequest:

@@ -1,8 +1,9 @@
 """What the events of a catalogue tell of velocities and station terms, for their own locations.
 
-A velocity model that someone gave is wrong by some per cent, in the same way for all events. Where there are events
-enough, their picks determine speeds and station terms (`jaxloc.physics.velocity_inversion`), and locations are
-integrated over what is still unknown. Where there are few, the errors of the model before data are integrated out.
+A velocity model that someone gave is wrong by some per cent, in the same way for all events. Their picks together
+tell speeds, station terms and errors of picks (`jaxloc.physics.velocity_inversion`), a few events a little, and
+locations are integrated over what is still unknown. Where hardly any event has picks enough, the errors of the model
+before data are integrated out.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from jaxloc.physics.velocity_inversion import EventPicks, Inverted, invert
 from jaxloc.runs.pick_setup import bare
 from jaxloc.training.log import Say
 
-FEWEST_EVENTS, MOST_EVENTS = 30, 300
+FEWEST_EVENTS, MOST_EVENTS = 5, 300
 FEWEST_PICKS, FEWEST_STATIONS = 8, 5
 CELL_KM = 2.0  # one event of each cell is used: events near each other share the errors of their paths
 LATERAL = 0.01  # of travel times, that no layered model has; hypocentres absorb most of it, so that residuals hide it

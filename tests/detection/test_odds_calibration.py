@@ -9,14 +9,14 @@ from jaxloc.detection import odds_calibration
 def test_fit_finds_the_map_that_outcomes_were_drawn_with():
     rng = np.random.default_rng(0)
     log_odds = rng.exponential(10.0, 20_000)
-    real = rng.random(len(log_odds)) < 1 / (1 + np.exp(-(-0.5 + 0.2 * log_odds)))
+    real = rng.random(len(log_odds)) < 1 / (1 + np.exp(-(-0.5 + 0.8 * np.sqrt(log_odds))))
     intercept, slope = odds_calibration.fit_calibration(log_odds, real)
-    assert intercept == pytest.approx(-0.5, abs=0.15)
-    assert slope == pytest.approx(0.2, abs=0.02)
+    assert intercept == pytest.approx(-0.5, abs=0.1)
+    assert slope == pytest.approx(0.8, abs=0.04)
 
 
 def test_calibration_keeps_the_order_and_can_be_undone():
-    log_odds = np.array([0.0, 3.0, 80.0])
+    log_odds = np.array([-2.0, 0.0, 3.0, 80.0])
     assert (np.diff(odds_calibration.calibrated(log_odds)) > 0).all()
     np.testing.assert_allclose(odds_calibration.computed(odds_calibration.calibrated(log_odds)), log_odds, atol=1e-9)
 

@@ -17,6 +17,7 @@ from jaxloc.locators.setup import Setup, times_of
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import layered
 from jaxloc.physics.layered_times import layered_times
+from jaxloc.physics.model_errors import of_velocity
 from jaxloc.physics.velocity_error import VelocityError
 from jaxloc.runs.learnt_velocities import FEWEST_EVENTS, LATERAL, learnt_from
 from jaxloc.runs.locate_picks import locate, with_learnt
@@ -94,8 +95,18 @@ def test_errors_that_residuals_do_not_show_remain(learnt):
     assert "learnt from" in said[0]
 
 
-def test_few_events_leave_the_given_velocities_and_their_errors():
-    setup, dataset, start_km = asked(FEWEST_EVENTS - 10)
+def test_a_few_events_tell_a_part():
+    """Of 6 events: speeds wrong by 3 % are nearer to the true ones in the mean, and their errors stay larger."""
+    far = lambda model: float(np.abs(np.log(np.asarray(model.vp_km_s) / np.asarray(TRUE.vp_km_s))).mean())
+    spread = lambda shared: float(np.sqrt(np.square(shared.factor[: len(TRUE.vp_km_s)]).sum()))
+    few, many = ([*asked(number)] for number in (FEWEST_EVENTS + 1, 80))
+    few, many = (learnt_from(*each, lambda line: None).setup for each in (few, many))
+    assert far(few.velocity) < 0.7 * far(GIVEN)
+    assert spread(many.shared) < spread(few.shared) < spread(of_velocity(GIVEN, VelocityError()))
+
+
+def test_hardly_any_event_leaves_the_given_velocities_and_their_errors():
+    setup, dataset, start_km = asked(FEWEST_EVENTS - 1)
     said = []
     found = learnt_from(setup, dataset, start_km, said.append)
     assert found.setup.velocity is setup.velocity
