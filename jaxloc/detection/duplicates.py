@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import chi2
 
 from jaxloc.detection.candidate_refinement import NONE
+from jaxloc.detection.pairs_in_time import pairs_within
 
 AGREE = float(chi2.ppf(0.99, 4))
 CONTRADICTING_SIGMA = 3.0
@@ -26,14 +27,8 @@ def duplicates(
     sigma_s: Float[np.ndarray, " pick"],
 ) -> Int[np.ndarray, " event"]:
     """The event that each event is a duplicate of, or its own row: that of higher odds, never itself a duplicate."""
-    order = np.argsort(hypocentre[:, 3], kind="stable")
-    origin_s = hypocentre[order, 3]
-    reach_s = np.minimum(LONGEST_S, 6 * np.sqrt(covariance[order, 3, 3].max(initial=0.0)) + 1.0)
-    until = np.searchsorted(origin_s, origin_s + reach_s, "right")
-    count = np.maximum(until - np.arange(len(order)) - 1, 0)
-    first = np.repeat(np.arange(len(order)), count)
-    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-    first, second = order[first], order[second]
+    reach_s = np.minimum(LONGEST_S, 6 * np.sqrt(covariance[:, 3, 3].max(initial=0.0)) + 1.0)
+    first, second = pairs_within(hypocentre[:, 3], reach_s)
     same = _same(first, second, hypocentre, covariance, pick, pick_s, sigma_s)
     return _survivors(first[same], second[same], log_odds)
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxloc.detection.candidate_refinement import NONE, Fitted, PickOrder, Problem, fit
+from jaxloc.detection.pairs_in_time import pairs_within
 
 TOGETHER_S, TOGETHER_KM = 3.0, 20.0  # between the hypocentres of two that may be one
 
@@ -46,12 +47,7 @@ def merged(problem: Problem, order: PickOrder, own: Fitted, pick: Int[np.ndarray
 
 def _near(hypocentre: Float[np.ndarray, "event 4"], log_odds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of events near in time and place, the stronger first."""
-    order = np.argsort(hypocentre[:, 3], kind="stable")
-    origin_s = hypocentre[order, 3]
-    count = np.searchsorted(origin_s, origin_s + TOGETHER_S, "right") - np.arange(len(order)) - 1
-    first = np.repeat(np.arange(len(order)), count)
-    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-    first, second = order[first], order[second]
+    first, second = pairs_within(hypocentre[:, 3], TOGETHER_S)
     near = np.linalg.norm(hypocentre[first, :2] - hypocentre[second, :2], axis=-1) <= TOGETHER_KM
     first, second = first[near], second[near]
     swap = log_odds[first] < log_odds[second]
