@@ -26,14 +26,14 @@ from jaxloc.physics.picks_on_cells import Question, TravelTimes, posterior_of, s
 from jaxloc.settings import hands_on
 from jaxloc.types import LocateEvent, Locator, Observations, Posterior
 
-SLOTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # numbers of picks that programs are compiled for
+SLOTS = (16, 32, 64, 128, 256)  # numbers of picks that programs are compiled for, which takes as long as 500 events
 
 
 class Octree(NamedTuple):
     """Cells along east, north and depth, and how many of them are split in each round."""
 
     cells: tuple[int, int, int] = (8, 8, 4)
-    splits: tuple[int, ...] = (8, 8, 8, 8, 16, 32, 64)
+    splits: tuple[int, ...] = (8,) * 18
 
 
 @hands_on(errors_of)

@@ -5,12 +5,13 @@ Each round splits the cells of largest mass into eight.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxloc.physics.adaptive_grid import Region
 
@@ -54,21 +55,39 @@ def refined(at_cells: AtCells, cells: Cells, number: tuple[int, int, int], split
     log_density, quantity = at_cells(cells.middle_km, _longest_km(cells))
     log_mass = log_density + 3 * jnp.log(cells.size)
     cells = cells._replace(trend=_trend_of_grid(quantity, number))
-    for split in splits:
+    for split, same in groupby(splits):
+        log_mass, cells = _split(at_cells, log_mass, cells, split, len(list(same)))
+    return cells
+
+
+def _split(
+    at_cells: AtCells, log_mass: Float[Array, " cell"], cells: Cells, split: int, rounds: int
+) -> tuple[Float[Array, " more"], Cells]:
+    """Split so many cells again and again; rounds are a loop, so that they compile as one."""
+    number = len(log_mass)
+    room = lambda old, value: jnp.pad(
+        old, ((0, 7 * split * rounds),) + ((0, 0),) * (old.ndim - 1), constant_values=value
+    )
+
+    def one(i: Int[Array, ""], state: tuple[Float[Array, " more"], Cells]) -> tuple[Float[Array, " more"], Cells]:
+        log_mass, cells = state
         top = jax.lax.top_k(log_mass, split)[1]
         children = _children(Cells(cells.middle_km[top], cells.edge_km, cells.size[top]))
         log_density, quantity = at_cells(children.middle_km, _longest_km(children))
         trend = jnp.tile(_trend_of_children(quantity.reshape(8, split)), (8, 1))
         # The first child takes the place of its parent, the other seven are appended.
-        put = lambda old, new, top=top, split=split: jnp.concatenate([old.at[top].set(new[:split]), new[split:]])
-        log_mass = put(log_mass, log_density + 3 * jnp.log(children.size))
-        cells = Cells(
+        end = number + 7 * split * i
+        put = lambda old, new: jax.lax.dynamic_update_slice_in_dim(old.at[top].set(new[:split]), new[split:], end, 0)
+        changed = Cells(
             put(cells.middle_km, children.middle_km),
             cells.edge_km,
             put(cells.size, children.size),
             put(cells.trend, trend),
         )
-    return cells
+        return put(log_mass, log_density + 3 * jnp.log(children.size)), changed
+
+    cells = Cells(room(cells.middle_km, 0.0), cells.edge_km, room(cells.size, 1.0), room(cells.trend, 0.0))
+    return jax.lax.fori_loop(0, rounds, one, (room(log_mass, -jnp.inf), cells))
 
 
 def _trend_of_grid(quantity: Float[Array, " cell"], number: tuple[int, int, int]) -> Float[Array, "cell 3"]:
