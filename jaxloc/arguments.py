@@ -399,7 +399,7 @@ def _catalogue(command: argparse.ArgumentParser) -> None:
         "--least-probability",
         type=float,
         metavar="P",
-        help="of being real, of events that are kept (default: 0.88; 0 for all that association finds)",
+        help="of being real, of events that are kept (default: 0.9; 0 for all that association finds)",
     )
     command.add_argument(
         "--chunk",

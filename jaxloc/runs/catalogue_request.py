@@ -18,7 +18,7 @@ LEARNS = (
     "bayes"  # the method that learns velocities and station terms from all events (`jaxloc.runs.learnt_velocities`)
 )
 PICKERS = {"bayes": "network", "palm": "palm"}
-LEAST_PROBABILITY = 0.88  # of events that are kept: each of three simulated days then has a precision of 0.97
+LEAST_PROBABILITY = 0.9  # of events that are kept: each of three simulated days then has a precision of 0.97
 PICKS = "picks.csv"
 NEW, MOVED = "m", "relocated by double differences"  # begin of the ids of new events, and of `origin_about`
 PROBABILITY = "event_probability"  # among `Hypocentre.others`

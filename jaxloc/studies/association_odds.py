@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxloc.data.pick_list import NO_EVENT
 from jaxloc.detection.association import Settings, associate
 from jaxloc.detection.odds_calibration import computed, fit_calibration
 from jaxloc.io.judged_catalogue import hypocentres, read_judged
@@ -21,15 +22,15 @@ from jaxloc.scores.detections import reliability_of_odds
 from jaxloc.studies.command import run_as_command
 
 
-def judged(day: Path, picks: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Log odds of all events that association finds in a day, and which are real."""
+def judged(day: Path, picks: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of all events that association finds in a day: log odds, the share of picks that have one, and which are real."""
     opened = open_picks(Request(picks, day / "stations.xml"))
     velocity = read_velocity(day / "velocity.csv", None)
     found = associate(opened.picks, opened.station_km, velocity, settings=Settings(least_log_odds=-np.inf))
     truth = hypocentres(opened.frame, opened.zero_ns, read_judged(day).events)
     real = np.zeros(len(found.log_odds), bool)
     real[match(found.hypocentre, truth, Limits()).first] = True
-    return found.log_odds, real
+    return found.log_odds, np.full(len(real), (found.event != NO_EVENT).mean()), real
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments).given
     if len(given) % 2:
         parser.error(f"days and picks must come in pairs, got {len(given)} paths")
-    log_odds, real = (np.concatenate(each) for each in zip(*map(judged, given[::2], given[1::2]), strict=True))
-    intercept, slope = fit_calibration(computed(log_odds), real)
+    days = list(map(judged, given[::2], given[1::2]))
+    before = np.concatenate([computed(log_odds, share[0]) for log_odds, share, _ in days if len(share)])
+    log_odds, share, real = (np.concatenate(each) for each in zip(*days, strict=True))
+    intercept, slope = fit_calibration(before, share, real)
     print(f"{len(real)} events, {int(real.sum())} real: INTERCEPT, SLOPE = {intercept:.3f}, {slope:.4f}")
     bins: Any = reliability_of_odds(log_odds, real)["bins"]
     print(*bins, sep="\n")

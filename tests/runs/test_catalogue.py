@@ -102,7 +102,7 @@ def test_stages_are_asked_for_what_the_catalogue_is(request_of: Request):
 
 
 def test_events_are_kept_from_a_least_probability_on(request_of: Request):
-    assert associate_request(request_of).least_log_odds == pytest.approx(np.log(0.88 / 0.12))
+    assert associate_request(request_of).least_log_odds == pytest.approx(np.log(9.0))
     assert associate_request(request_of._replace(least_probability=0.5)).least_log_odds == pytest.approx(0.0)
     with pytest.raises(ValueError, match="--least-probability must be 0 or more and below 1, got 1"):
         associate_request(request_of._replace(least_probability=1.0))
