@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import SubFigure
 
 from jaxloc.plots.geography import Geography, degrees_on, name_stations, scale_bar
 from jaxloc.plots.maps import STATION
@@ -39,9 +38,8 @@ def catalogue_map(
         geography: names of stations and the frame.
     """
     new = figure(12.0, 6.4, title)
-    parts: Any = new.subfigures(1, 2, width_ratios=(1.35, 1.0))
-    left, right = parts
-    axes = left.subplots()
+    panels = new.subplot_mosaic([["map", "along"], ["map", "across"]], width_ratios=(1.35, 1.0))
+    axes = panels["map"]
     unit = time_unit(float(hypocentre_km[:, 3].max()))
     time, area = hypocentre_km[:, 3] / unit.seconds, areas(magnitude)
     shown = {"c": time, "cmap": "viridis", "norm": Normalize(*limits(time)), "linewidth": 0.3, "edgecolor": PAPER}
@@ -53,15 +51,14 @@ def catalogue_map(
     axes.set(xlim=span(places[:, 0]), ylim=span(places[:, 1]), aspect="equal")
     degrees_on(axes, geography.frame, places)
     scale_bar(axes, places)
-    bar = left.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
+    bar = new.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
     bar.set_label(f"{unit.name} from the beginning", fontsize=9, color=INK)
-    _sections(right, hypocentre_km)
+    _sections((panels["along"], panels["across"]), hypocentre_km)
     save(path, new)
 
 
-def _sections(part: SubFigure, hypocentre_km: Float[np.ndarray, "event 4"]) -> None:
+def _sections(panels: tuple[Axes, Axes], hypocentre_km: Float[np.ndarray, "event 4"]) -> None:
     """Depths along the direction in which events are spread most, and across it."""
-    panels = part.subplots(2, 1)
     middle, axis = np.median(hypocentre_km[:, :2], axis=0), longer_axis(hypocentre_km)
     for axes, direction in zip(panels, (axis, axis[::-1] * [1, -1]), strict=True):
         direction = direction if azimuth_deg(direction) >= 0 else -direction
