@@ -257,7 +257,8 @@ def _arrivals(found: Found, matched: Bool[np.ndarray, "event station phase"]) ->
 
 def _result(problem: Problem, found: Found, rejected: Fitted, least_log_odds: float) -> Associated:
     share = (found.assigned.pick != NONE).sum() / max(len(problem.picks.time_s), 1)
-    keep = calibrated(found.assigned.log_odds, share) >= least_log_odds
+    log_odds = calibrated(found.assigned.log_odds, share)
+    keep = log_odds >= least_log_odds
     rejected = joined(rejected, found.fitted.at(~keep))
     order = np.argsort(found.fitted.hypocentre[:, 3], kind="stable")
     order = order[keep[order]]
@@ -266,7 +267,7 @@ def _result(problem: Problem, found: Found, rejected: Fitted, least_log_odds: fl
     return Associated(
         found.fitted.hypocentre,
         found.fitted.covariance,
-        calibrated(found.assigned.log_odds, share),
+        log_odds[order],
         event,
         reasons(problem, found.fitted, found.assigned.pick, rejected, event),
     )

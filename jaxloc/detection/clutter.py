@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxloc.data.pick_list import PickList
+from jaxloc.detection.row_ranges import rows_within
 
 RATE_WINDOW_S = 900.0  # steady clutter varies on this scale
 LEAST_WINDOW_S = 60.0
@@ -104,9 +105,7 @@ def _after(picks: PickList, arrivals: Arrivals) -> _After:
     key = (picks.station * span_s + picks.time_s - zero_s)[order]
     at = arrivals.station * span_s + np.clip(arrivals.time_s - zero_s, -5e3, span_s - 6e3)
     first, last = np.searchsorted(key, at + LAG_S[0]), np.searchsorted(key, at + LAG_S[-1])
-    number = last - first
-    arrival = np.repeat(np.arange(len(at)), number)
-    row = np.arange(len(arrival)) - np.repeat(np.cumsum(number) - number, number) + first[arrival]
+    arrival, row = rows_within(first, last)
     pick = order[row]
     lag = np.searchsorted(LAG_S, picks.time_s[pick] - arrivals.time_s[arrival], "right") - 1
     lag = np.clip(lag, 0, len(LAG_S) - 2)

@@ -27,7 +27,7 @@ def duplicates(
     sigma_s: Float[np.ndarray, " pick"],
 ) -> Int[np.ndarray, " event"]:
     """The event that each event is a duplicate of, or its own row: that of higher odds, never itself a duplicate."""
-    reach_s = np.minimum(LONGEST_S, 6 * np.sqrt(covariance[:, 3, 3].max(initial=0.0)) + 1.0)
+    reach_s = min(LONGEST_S, 6 * float(np.sqrt(covariance[:, 3, 3].max(initial=0.0))) + 1.0)
     first, second = pairs_within(hypocentre[:, 3], reach_s)
     same = _same(first, second, hypocentre, covariance, pick, pick_s, sigma_s)
     return _survivors(first[same], second[same], log_odds)

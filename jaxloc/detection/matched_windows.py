@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxloc.data.cross_correlation import Lags, correlate_rows
+from jaxloc.detection.row_ranges import rows_within
 from jaxloc.detection.stack_peaks import Peaks
 from jaxloc.detection.templates import Templates
 
@@ -112,10 +113,7 @@ def matches(
 def _rows(templates: Templates, template: Int[np.ndarray, " detection"]) -> tuple[np.ndarray, np.ndarray]:
     """Rows of detections and of their templates' windows."""
     first = np.searchsorted(templates.template, np.arange(len(templates.id) + 1))
-    number = (first[1:] - first[:-1])[template]
-    detection = np.repeat(np.arange(len(template)), number)
-    ahead = np.arange(len(detection)) - np.repeat(np.cumsum(number) - number, number)
-    return detection, first[template][detection] + ahead
+    return rows_within(first[:-1][template], first[1:][template])
 
 
 def _parts(number: int) -> Iterator[slice]:

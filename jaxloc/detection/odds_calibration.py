@@ -14,21 +14,23 @@ from scipy.special import logit
 
 INTERCEPT, SLOPE = 1.209, 0.5194
 LEAST_SHARE, MOST_SHARE = 0.001, 0.99
+Share = float | Float[np.ndarray, " event"]
 
 
-def calibrated(log_odds: Float[np.ndarray, " event"], share: float) -> Float[np.ndarray, " event"]:
+def calibrated(log_odds: Float[np.ndarray, " event"], share: Share) -> Float[np.ndarray, " event"]:
     """Calibrated log odds of computed ones, where this share of all picks has an event."""
     return INTERCEPT + SLOPE * _root(log_odds) + _before(share)
 
 
-def computed(log_odds: Float[np.ndarray, " event"], share: float) -> Float[np.ndarray, " event"]:
+def computed(log_odds: Float[np.ndarray, " event"], share: Share) -> Float[np.ndarray, " event"]:
     """The log odds that were calibrated."""
     root = (log_odds - INTERCEPT - _before(share)) / SLOPE
     return np.sign(root) * root**2
 
 
-def _before(share: float) -> float:
-    return float(logit(np.clip(share, LEAST_SHARE, MOST_SHARE)))
+def _before(share: Share) -> Share:
+    """Log odds that a pick has an event."""
+    return logit(np.clip(share, LEAST_SHARE, MOST_SHARE))
 
 
 def _root(log_odds: Float[np.ndarray, " event"]) -> Float[np.ndarray, " event"]:
@@ -37,7 +39,7 @@ def _root(log_odds: Float[np.ndarray, " event"]) -> Float[np.ndarray, " event"]:
 
 
 def fit_calibration(
-    log_odds: Float[np.ndarray, " event"], share: Float[np.ndarray, " event"], real: Bool[np.ndarray, " event"]
+    log_odds: Float[np.ndarray, " event"], share: Share, real: Bool[np.ndarray, " event"]
 ) -> tuple[float, float]:
     """Intercept and slope of a logistic regression of what is real on the square root of computed log odds.
 
@@ -51,7 +53,7 @@ def fit_calibration(
     """
     if real.all() or not real.any():
         raise ValueError(f"events must be real and false ones, got {int(real.sum())} real ones of {len(real)}")
-    sign, root, before = np.where(real, -1.0, 1.0), _root(log_odds), logit(np.clip(share, LEAST_SHARE, MOST_SHARE))
+    sign, root, before = np.where(real, -1.0, 1.0), _root(log_odds), _before(share)
     loss = lambda both: np.logaddexp(0.0, sign * (both[0] + both[1] * root + before)).sum()
     intercept, slope = minimize(loss, np.array([0.0, 0.1]), method="Nelder-Mead").x
     if not slope > 0:

@@ -64,10 +64,8 @@ def _split(
     at_cells: AtCells, log_mass: Float[Array, " cell"], cells: Cells, split: int, rounds: int
 ) -> tuple[Float[Array, " more"], Cells]:
     """Split so many cells again and again; rounds are a loop, so that they compile as one."""
-    number = len(log_mass)
-    room = lambda old, value: jnp.pad(
-        old, ((0, 7 * split * rounds),) + ((0, 0),) * (old.ndim - 1), constant_values=value
-    )
+    number, more = len(log_mass), 7 * split * rounds
+    room = lambda old, value: jnp.pad(old, [(0, more), (0, 0)][: old.ndim], constant_values=value)
 
     def one(i: Int[Array, ""], state: tuple[Float[Array, " more"], Cells]) -> tuple[Float[Array, " more"], Cells]:
         log_mass, cells = state

@@ -63,10 +63,17 @@ def factor_of(covariance: Float[np.ndarray, "error error"]) -> Float[np.ndarray,
     return vector[:, keep] * np.sqrt(variance[keep])
 
 
+def before_events(
+    model: VelocityModel, error: VelocityError, term_sd_s: Float[np.ndarray, " term"]
+) -> Float[np.ndarray, "unknown unknown"]:
+    """Covariance of logarithms of speeds, of station terms and of lateness that no event has told of."""
+    parts = before_data(model, error), np.diag(np.square(term_sd_s)), LATE_SD**2 * np.eye(2)
+    return np.asarray(block_diag(*parts))
+
+
 def of_velocity(model: VelocityModel, error: VelocityError) -> ModelErrors:
     """The errors of a velocity model and of picks that no event has told of; stations have no terms."""
-    covariance = np.asarray(block_diag(before_data(model, error), LATE_SD**2 * np.eye(2)))
-    return ModelErrors(model, np.zeros((0, 3)), factor_of(covariance))
+    return ModelErrors(model, np.zeros((0, 3)), factor_of(before_events(model, error, np.zeros(0))))
 
 
 def shared_errors_s(

@@ -18,11 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
-from scipy.linalg import block_diag
 
 from jaxloc.physics.adaptive_grid import Region
 from jaxloc.physics.layered import VelocityModel
-from jaxloc.physics.model_errors import LATE_SD, ModelErrors, before_data, factor_of, slopes
+from jaxloc.physics.model_errors import ModelErrors, before_events, factor_of, slopes
 from jaxloc.physics.picks_on_cells import TravelTimes
 from jaxloc.physics.velocity_error import VelocityError
 
@@ -143,8 +142,7 @@ def invert(
 
 def _before(model: VelocityModel, error: VelocityError, stations: int) -> Float[np.ndarray, "unknown unknown"]:
     """Covariance of logarithms of speeds, of station terms and of lateness before data."""
-    of_terms = np.diag(np.tile(np.square(TERM_SD_S), stations))
-    joint = np.asarray(block_diag(before_data(model, error), of_terms, LATE_SD**2 * np.eye(2)))
+    joint = before_events(model, error, np.tile(TERM_SD_S, stations))
     return joint + SMALLEST * np.eye(len(joint))
 
 

@@ -40,10 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments).given
     if len(given) % 2:
         parser.error(f"days and picks must come in pairs, got {len(given)} paths")
-    days = list(map(judged, given[::2], given[1::2]))
-    before = np.concatenate([computed(log_odds, share[0]) for log_odds, share, _ in days if len(share)])
+    days = map(judged, given[::2], given[1::2])
     log_odds, share, real = (np.concatenate(each) for each in zip(*days, strict=True))
-    intercept, slope = fit_calibration(before, share, real)
+    intercept, slope = fit_calibration(computed(log_odds, share), share, real)
     print(f"{len(real)} events, {int(real.sum())} real: INTERCEPT, SLOPE = {intercept:.3f}, {slope:.4f}")
     bins: Any = reliability_of_odds(log_odds, real)["bins"]
     print(*bins, sep="\n")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxloc import arguments, cli
+from jaxloc.detection.odds_calibration import computed
 from jaxloc.geometry import Frame, to_degrees
 from jaxloc.io.catalogue_csv import read_csv
 from jaxloc.io.pick_files import read_pick_quakeml
@@ -48,7 +49,7 @@ def test_the_command_writes_events_and_the_fate_of_each_pick(tmp_path, capsys):
     events = read_csv(tmp_path / "out" / "events.csv")
     assert len(events) == 2
     assert [event.start[11:16] for event in events] == ["12:27", "12:27"]
-    assert all(event.others["log_odds"] > 3 for event in events)
+    assert all(computed(event.others["log_odds"], 40 / 41) > 10 for event in events)
     assert all(np.isfinite(event.covariance).all() for event in events)
     assert [len(event.picks) for event in read_pick_quakeml(tmp_path / "out" / "events.xml").events] == [20, 20]
     with (tmp_path / "out" / "picks.csv").open() as file:
